@@ -1,0 +1,1 @@
+"""Conclude from records: load, aggregate, predict, query, report. No TensorFlow, no Ray."""

@@ -1,0 +1,91 @@
+"""From a public name to the code behind it: name → "module:attribute", imported only when used."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+from typing import Literal
+
+from workers.contract.errors import Fault, UserError, did_you_mean, user_error
+
+Kind = Literal["model", "dataset", "loss", "statistic"]
+
+CATALOG: dict[Kind, dict[str, str]] = {
+    "model": {
+        "mlp": "workers.models.mlp:build",
+        "resnet": "workers.models.resnet:build",
+    },
+    "dataset": {
+        "cifar10": "workers.datasets.cifar10:load",
+        "digits": "workers.datasets.digits:load",
+        "synthetic": "workers.datasets.synthetic:load",
+    },
+    "loss": {
+        "kld": "workers.losses.kld:KullbackLeibler",
+        "gradlog_l1": "workers.losses.gradlog_l1:GradLogL1",
+        "gradlog_l2": "workers.losses.gradlog_l2:GradLogL2",
+        "squared_error": "workers.losses.squared_error:SquaredError",
+    },
+    "statistic": {
+        "losses": "workers.statistics.losses:measure",
+        "traces": "workers.statistics.traces:measure",
+    },
+}
+
+_PLUGIN = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+
+
+def is_plugin(name: str) -> bool:
+    """Say whether the name is a user's own "package.module:function"."""
+    return _PLUGIN.match(name) is not None
+
+
+def unknown_name_fault(kind: Kind, name: str, where: str) -> Fault:
+    """Build the fault for a name that is neither in the catalog nor a plugin."""
+    mend = f'{did_you_mean(name, CATALOG[kind])} Your own: "package.module:function"'
+    return Fault(f"no {kind} named {name!r}", where, mend)
+
+
+def resolve(kind: Kind, name: str, where: str = "") -> object:
+    """Import the object behind a name.
+
+    Raises:
+        UserError: The name is unknown, or the plugin cannot be imported.
+    """
+    path = CATALOG[kind].get(name, name)
+    if not is_plugin(path):
+        raise UserError([unknown_name_fault(kind, name, where or kind)])
+    module_name, attribute = path.split(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise user_error(
+            f"the {kind} {name!r} cannot be imported: {error}",
+            where=where or kind,
+            mend="install the package where every worker can import it, or mend the name",
+        ) from error
+
+
+def plugin_digest(name: str, where: str) -> str | None:
+    """Digest the source of a plugin's module, without running it; None for built-in names.
+
+    Raises:
+        UserError: The module cannot be found.
+    """
+    if not is_plugin(name):
+        return None
+    module_name = name.split(":", maxsplit=1)[0]
+    try:
+        found = importlib.util.find_spec(module_name)
+    except ImportError:
+        found = None
+    if found is None or found.origin is None:
+        raise user_error(
+            f"no module named {module_name!r}",
+            where=where,
+            mend=f"install the package that holds {name!r} in this environment",
+        )
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:20]

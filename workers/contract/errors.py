@@ -1,0 +1,54 @@
+"""A user's mistake as a value: what is wrong, where it came from, how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with what the user gave.
+
+    Attributes:
+        what: The fault, with the value seen.
+        where: The file and key, option or place it came from.
+        mend: What to do about it.
+    """
+
+    what: str
+    where: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  where: {self.where}\n  mend:  {self.mend}"
+
+
+class UserError(Exception):
+    """All faults found in one input, told at once; the command exits with 2."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n\n".join(str(fault) for fault in self.faults))
+
+
+class StoreError(Exception):
+    """The store could not be read or written; the message names the path and the cause."""
+
+
+class Drained(Exception):
+    """Work was asked to stop, has saved what it had, and leaves."""
+
+
+def user_error(what: str, *, where: str, mend: str) -> UserError:
+    """Build the error of a single fault."""
+    return UserError([Fault(what, where, mend)])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Name the nearest known word, then all of them, for the `mend` line."""
+    options = sorted(known)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Known: {', '.join(options)}."

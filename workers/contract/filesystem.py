@@ -1,0 +1,158 @@
+"""Bytes under a root: a local or shared folder, or object storage, by the same calls.
+
+A file is either wholly there or not there: locally a dot-named temporary file is written, flushed
+to disk and renamed; on object storage one put carries the complete bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from workers.contract.errors import StoreError, user_error
+
+_MEND = "give a local path, or s3://bucket/prefix or gs://bucket/prefix"
+
+
+@dataclass(frozen=True)
+class Root:
+    """A place for files, named by a URI.
+
+    Attributes:
+        uri: As every process of a sweep is told it: an absolute path, or s3:// or gs://.
+        filesystem: Rooted there; paths given to the functions below are relative, with "/".
+        local: The folder, when it is one.
+    """
+
+    uri: str
+    filesystem: fs.FileSystem
+    local: Path | None
+
+
+def open_root(uri: str) -> Root:
+    """Open a root without touching it.
+
+    Raises:
+        UserError: The URI is malformed, of an unknown scheme, or carries credentials.
+    """
+    if "://" not in uri:
+        folder = Path(uri).expanduser().absolute()
+        subtree = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
+        return Root(str(folder), subtree, folder)
+    _refuse_bad_uri(uri)
+    try:
+        found, path = fs.FileSystem.from_uri(uri)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise user_error(
+            f"the store {uri} cannot be opened: {error}", where="--store", mend=_MEND
+        ) from error
+    return Root(uri, fs.SubTreeFileSystem(path, found), None)
+
+
+def _refuse_bad_uri(uri: str) -> None:
+    parts = urlsplit(uri)
+    if parts.scheme not in {"s3", "gs"}:
+        raise user_error(f"no store of kind {parts.scheme!r}", where="--store", mend=_MEND)
+    if parts.username or parts.password:
+        raise user_error(
+            "the store's URI holds credentials, which would be written into records",
+            where="--store",
+            mend="take them out; use the environment, a profile or the machine's role",
+        )
+    if any(character.isspace() for character in uri) or not parts.netloc:
+        raise user_error(f"not a store's URI: {uri!r}", where="--store", mend=_MEND)
+
+
+def publish(root: Root, path: str, content: bytes) -> None:
+    """Write a whole file, durable when this returns; an existing one is replaced at once.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    try:
+        if root.local is not None:
+            _publish_locally(root.local / path, content)
+        else:
+            _put(root.filesystem, path, content)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"cannot write {path} in the store {root.uri}: {error}") from error
+
+
+def _publish_locally(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put(filesystem: fs.FileSystem, path: str, content: bytes) -> None:
+    stream = filesystem.open_output_stream(path)
+    stream.write(content)
+    stream.close()
+
+
+def read(root: Root, path: str) -> bytes | None:
+    """Read a whole file; None when there is none.
+
+    Raises:
+        StoreError: It is there and cannot be read.
+    """
+    try:
+        with root.filesystem.open_input_file(path) as stream:
+            content: bytes = stream.read()
+            return content
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"cannot read {path} in the store {root.uri}: {error}") from error
+
+
+def names(root: Root, folder: str, *, recursive: bool = False) -> list[str]:
+    """List the finished files of a folder by path below the root, sorted; [] when there is none.
+
+    Raises:
+        StoreError: The folder is there and cannot be listed.
+    """
+    selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
+    try:
+        found = root.filesystem.get_file_info(selector)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"cannot list {folder} in the store {root.uri}: {error}") from error
+    return sorted(
+        info.path
+        for info in found
+        if info.type == fs.FileType.File and not info.base_name.startswith(".")
+    )
+
+
+def remove(root: Root, path: str) -> None:
+    """Remove a file; no fault when it is not there."""
+    try:
+        root.filesystem.delete_file(path)
+    except FileNotFoundError:
+        return
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"cannot remove {path} in the store {root.uri}: {error}") from error

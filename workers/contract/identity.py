@@ -1,0 +1,66 @@
+"""Identities: hashes of what decides a result, so that equal work is recognised and done once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import JsonValue
+
+from workers.contract.catalog import is_plugin, plugin_digest
+from workers.contract.specs import TrialSpec
+from workers.contract.statistics import StatisticSpec
+
+TRAINING_NUMERICS_VERSION = 1
+"""Raised by hand when a change of code changes trained weights."""
+
+STATISTIC_NUMERICS_VERSION = {"losses": 1, "traces": 1}
+"""Raised by hand, per statistic, when a change of code changes its values."""
+
+_DIGEST_CHARACTERS = 20
+
+
+def exact_floats(value: JsonValue) -> JsonValue:
+    """Replace every float of a JSON value by its exact hexadecimal text."""
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: exact_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [exact_floats(item) for item in value]
+    return value
+
+
+def digest(value: JsonValue) -> str:
+    """Hash a JSON value: keys sorted, floats exact, the first 80 bits of SHA-256 in hexadecimal."""
+    text = json.dumps(exact_floats(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def trial_id(trial: TrialSpec) -> str:
+    """Identify a trial by what decides its weights.
+
+    Fields at their default are left out, so a new field with a default changes no identity.
+    """
+    named = {"model": trial.model.name, "dataset": trial.dataset.name}
+    return digest(
+        {"numerics": TRAINING_NUMERICS_VERSION, "named": named, "trial": trial.non_default()}
+    )
+
+
+def statistic_id(statistic: StatisticSpec) -> str:
+    """Identify a statistic by its name, settings and numerics version (a plugin's by its source)."""
+    name = statistic.name
+    version: JsonValue = STATISTIC_NUMERICS_VERSION.get(name)
+    if is_plugin(name):
+        version = plugin_digest(name, where="measure")
+    return digest({"numerics": version, "name": name, "settings": statistic.non_default()})
+
+
+def weights_sha256(arrays: list[tuple[str, bytes]]) -> str:
+    """Hash named weights, in the order given: the name, then the little-endian bytes."""
+    running = hashlib.sha256()
+    for name, content in arrays:
+        running.update(name.encode() + b"\0")
+        running.update(content)
+    return running.hexdigest()

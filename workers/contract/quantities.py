@@ -1,0 +1,71 @@
+"""The glossary: every measured quantity with its symbol, unit and meaning, all per example (mean loss)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One name of the glossary.
+
+    Attributes:
+        name: As written in Parquet, Python, YAML and prose.
+        symbol: As written in formulas and plot labels.
+        unit: "loss" is the unit of the mean loss, "parameter" of the weights.
+        meaning: One sentence.
+    """
+
+    name: str
+    symbol: str
+    unit: str
+    meaning: str
+
+
+_ALL = (
+    Quantity("mean_loss", "L", "loss", "Mean loss per example."),
+    Quantity("accuracy", "accuracy", "1", "Share of examples whose largest output is the label."),
+    Quantity(
+        "gradient_norm_squared",
+        "‖∇L‖²",
+        "loss²/parameter²",
+        "Squared norm of the gradient of the mean loss.",
+    ),
+    Quantity(
+        "gradient_noise_trace",
+        "tr σ²",
+        "loss²/parameter²",
+        "Trace of one example's centred gradient covariance, divided by N.",
+    ),
+    Quantity("hessian_trace", "tr H", "loss/parameter²", "Trace of the Hessian of the mean loss."),
+    Quantity(
+        "hessian_noise_trace",
+        "tr(σ²H)",
+        "loss³/parameter⁴",
+        "Trace of the gradient covariance times the Hessian.",
+    ),
+    Quantity(
+        "hessian_frobenius_squared",
+        "tr H²",
+        "loss²/parameter⁴",
+        "Squared Frobenius norm of the Hessian.",
+    ),
+    Quantity(
+        "hessian_top_eigenvalue",
+        "λ₁",
+        "loss/parameter²",
+        "Largest eigenvalues of the Hessian, index 0 … k-1.",
+    ),
+    Quantity(
+        "excess_loss", "E[L]-L*", "loss", "Mean loss of the SGD iterates above that of their mean."
+    ),
+    Quantity(
+        "expected_gradient_norm_squared",
+        "E‖∇L‖²",
+        "loss²/parameter²",
+        "Mean squared gradient norm over the SGD iterates.",
+    ),
+    Quantity("parameter_norm_squared", "‖θ‖²", "parameter²", "Squared norm of the parameters."),
+)
+
+GLOSSARY: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}

@@ -1,0 +1,1 @@
+"""Statistics of a kept model: one file each, `measure(context, settings) -> list[Measurement]`."""
