@@ -42,7 +42,7 @@ def trial_id(trial: TrialSpec) -> str:
 
     Fields at their default are left out, so a new field with a default changes no identity.
     """
-    named = {"model": trial.model.name, "dataset": trial.dataset.name}
+    named: JsonValue = {"model": trial.model.name, "dataset": trial.dataset.name}
     return digest(
         {"numerics": TRAINING_NUMERICS_VERSION, "named": named, "trial": trial.non_default()}
     )
@@ -51,7 +51,7 @@ def trial_id(trial: TrialSpec) -> str:
 def statistic_id(statistic: StatisticSpec) -> str:
     """Identify a statistic by its name, settings and numerics version (a plugin's by its source)."""
     name = statistic.name
-    version: JsonValue = STATISTIC_NUMERICS_VERSION.get(name)
+    version: str | int | None = STATISTIC_NUMERICS_VERSION.get(name)
     if is_plugin(name):
         version = plugin_digest(name, where="measure")
     return digest({"numerics": version, "name": name, "settings": statistic.non_default()})
