@@ -35,12 +35,12 @@ CATALOG: dict[Kind, dict[str, str]] = {
     },
 }
 
-_PLUGIN = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+_PLUGIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_plugin(name: str) -> bool:
     """Say whether the name is a user's own "package.module:function"."""
-    return _PLUGIN.match(name) is not None
+    return _PLUGIN.fullmatch(name) is not None
 
 
 def unknown_name_fault(kind: Kind, name: str, where: str) -> Fault:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import tarfile
 import zlib
 from pathlib import Path
@@ -45,11 +44,9 @@ def fetch_archive(folder: Path, url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SH
 
 
 def _download(path: Path, url: str, sha256: str) -> None:
-    # Here and not above: neither is needed where the data are at hand, and they take 0.3 s to import.
-    import pooch
+    import pooch  # here: neither is needed where the data are at hand
     import requests
 
-    logging.getLogger(__name__).info("downloading %s to %s", url, path)
     try:
         pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=path.name, path=path.parent)
     except (requests.RequestException, OSError, ValueError) as error:
