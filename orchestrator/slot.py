@@ -39,7 +39,7 @@ class Slot:
             statuses.append(self._do(work, visible_devices))
             if statuses[-1] == "drained" or (work.statistic is None and statuses[-1] == "failed"):
                 break
-        worst = max(statuses, key=_SEVERITY.index, default="done")
+        worst: Status = max(statuses, key=_SEVERITY.index, default=_SEVERITY[0])
         return SlotResult(
             trial_id=task.planned.trial_id,
             status=worst,
