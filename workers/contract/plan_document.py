@@ -1,0 +1,50 @@
+"""A sweep's resolved plan as the store keeps it: which trials and statistics were asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, JsonValue
+
+from workers.contract.frozen import Frozen, Seed
+from workers.contract.specs import TrialSpec
+from workers.contract.statistics import StatisticSpec
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""What may stand as part of a file's name in the store."""
+
+
+class PlannedTrial(Frozen):
+    """A trial of the plan with its identity."""
+
+    trial_id: str
+    trial: TrialSpec
+
+
+class PlannedStatistic(Frozen):
+    """A statistic of the plan with its identity, in the order listed under `measure`."""
+
+    statistic_id: str
+    statistic: StatisticSpec
+
+
+class PlanDocument(Frozen):
+    """One revision of a sweep's plan, a JSON document at `Store.plan_path(sweep, revision)`.
+
+    Attributes:
+        sweep: The sweep's name.
+        revision: Names sort by the time they were made, so the last one is current.
+        planned_at: ISO 8601, UTC.
+        spec: The resolved sweep, as written in YAML with every default filled in.
+        trials: Every cell's trials, one a seed.
+        statistics: What every trial is measured for.
+        seeds: The seeds of every cell.
+    """
+
+    sweep: FileName
+    revision: FileName
+    planned_at: str
+    spec: dict[str, JsonValue]
+    trials: list[PlannedTrial]
+    statistics: list[PlannedStatistic]
+    seeds: list[Seed]
