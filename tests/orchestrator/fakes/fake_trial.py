@@ -23,7 +23,9 @@ def run_child(order_path: str) -> int:
     seed = order["trial"]["seed"]
     print("the log of an attempt")
     if seed == 1:
-        return _answer(scratch, 1, status="failed", failure_class="bug", signature="ValueError", message="no")
+        return _answer(
+            scratch, 1, status="failed", failure_class="bug", signature="ValueError", message="no"
+        )
     if seed == 2 or (seed == 5 and len(list((store / "seen").iterdir())) == 1):
         os.kill(os.getpid(), signal.SIGKILL)
     if seed == 3:
