@@ -71,7 +71,7 @@ BAD = [
     ),
     (
         ["trial", "toy.yaml", "--batch-size", "x", "--learning-rate", "0.3", "--seed", "0"],
-        "not a valid int",
+        "Invalid value for '--batch-size'",
     ),
     (["verify", "toy.yaml", "--sample", "1"], "no trial of toy is done"),
     (["query", "SELEC 1"], "SELEC"),
