@@ -136,10 +136,10 @@ def _fit(tasks: Sequence[SlotTask], demand: ResourcesSpec, scratch: Path) -> Dri
         ),
     )
     results, lost = [], {}
-    for item in tuner.fit():
-        trial_id = SlotTask.model_validate_json(item.config["task"]).planned.trial_id
+    # Tune keeps the order of the grid; of a trial that never started it keeps nothing else
+    for task, item in zip(tasks, tuner.fit(), strict=True):
         if item.error is not None or "result" not in (item.metrics or {}):
-            lost[trial_id] = str(item.error).strip().splitlines()[-1]
+            lost[task.planned.trial_id] = str(item.error).strip().splitlines()[-1]
         else:
             results.append(SlotResult.model_validate_json(item.metrics["result"]))
     return DriveResult(results, lost)

@@ -1,7 +1,8 @@
 """A trial that takes no time: it does what the order's learning rate tells it to do.
 
 Behaviour by seed: 0 commits, 1 fails as a bug, 2 is killed, 3 waits for SIGTERM and drains, 4 hangs,
-5 is killed the first time only, 6 writes its environment into the store.
+5 is killed the first time only, 10 and above take half a second. Each notes when it ran on which
+devices in the store's folder `seen`.
 """
 
 import json
@@ -19,7 +20,8 @@ def run_child(order_path: str) -> int:
     (store / "seen").mkdir(parents=True, exist_ok=True)
     name = order["statistic"]["name"] if order["statistic"] else "train"
     seen = store / "seen" / f"{order['trial_id']}.{name}.{order['attempt_id']}"
-    seen.write_text(json.dumps({"pid": os.getpid(), "devices": os.environ["CUDA_VISIBLE_DEVICES"]}))
+    note = {"pid": os.getpid(), "devices": os.environ["CUDA_VISIBLE_DEVICES"], "began": time.time()}
+    seen.write_text(json.dumps(note))
     seed = order["trial"]["seed"]
     print("the log of an attempt")
     if seed == 1:
@@ -37,6 +39,9 @@ def run_child(order_path: str) -> int:
         return _answer(scratch, 3, status="drained")
     if seed == 4:
         time.sleep(600)
+    if seed >= 10:
+        time.sleep(0.5)
+        seen.write_text(json.dumps(note | {"ended": time.time()}))
     return _answer(scratch, 0, status="committed")
 
 
