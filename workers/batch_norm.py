@@ -17,65 +17,39 @@ import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.statistics import BatchNormMode
-from workers.estimators import merge_moments
+from workers.estimators import Moments
 from workers.resident import ResidentSplit
 from workers.statistics.passes import Array, Passes, State, batch_edges
 
 _BATCH_SIZE = 500
 """Examples whose moments are taken together. A choice: five times the usual training batch."""
 
-PASS_KEY = "batch_norm"
+_STATE_KEY = "batch_norm"
 
 
 def as_functional(model: keras.Model) -> keras.Model:
     """Give the graph of layers of a functional or sequential model, sharing its layers.
 
     Raises:
-        UserError: The model has no such graph.
+        UserError: The model has no such graph, or not one input and one output.
     """
-    try:
-        return keras.Model(model.inputs, model.outputs)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise user_error(
-            f"the model {model.name!r} of class {type(model).__name__} is not a graph of layers",
-            where="model.name",
-            mend="build it with the functional API: keras.Model(inputs, outputs)",
-        ) from error
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if len(inputs) == len(outputs) == 1:
+        return keras.Model(inputs[0], outputs[0], name=model.name)
+    raise user_error(
+        f"the model {model.name!r} of class {type(model).__name__} is not a graph of layers with one "
+        "input and one output",
+        where="model.name",
+        mend="build it with the functional API: keras.Model(inputs, outputs)",
+    )
 
 
-def num_pass_examples(model: keras.Model, bn_mode: BatchNormMode, num_train: int) -> int:
-    """Say how many examples the pass of `frozen_copy` visits."""
-    return num_train if bn_mode == "frozen" and _layers(model) else 0
-
-
-def frozen_copy(
-    model: keras.Model, bn_mode: BatchNormMode, train: ResidentSplit, passes: Passes
-) -> keras.Model:
-    """Copy a network for measuring; its batch norms hold the statistics to use in inference mode.
-
-    Args:
-        model: Functional; left as it is.
-        bn_mode: `frozen` takes population statistics, `moving_average` those Keras kept in training.
-        train: The training set.
-        passes: Runs the pass over it.
+def copy_network(model: keras.Model) -> keras.Model:
+    """Copy a network and its weights, so that measuring leaves the original as it is.
 
     Raises:
-        UserError: A batch norm always normalises with batch statistics, or no graph of layers.
-        Drained: A stop was asked for.
+        UserError: No graph of layers, or a batch norm that always normalises with batch statistics.
     """
-    copy = _copy(as_functional(model))
-    layers = _layers(copy)
-    if bn_mode == "moving_average" or not layers:
-        return copy
-    for layer, mean, variance in zip(
-        layers, *_population_statistics(model, train, passes), strict=True
-    ):
-        layer.moving_mean.assign(mean)
-        layer.moving_variance.assign(variance)
-    return copy
-
-
-def _copy(model: keras.Model) -> keras.Model:
     faults: list[Fault] = []
 
     def call(layer: keras.Layer, *args: object, **kwargs: object) -> object:
@@ -83,11 +57,39 @@ def _copy(model: keras.Model) -> keras.Model:
             faults.append(_train_mode_fault(layer))
         return layer(*args, **kwargs)
 
-    copy = keras.models.clone_model(model, call_function=call)
+    copy = keras.models.clone_model(as_functional(model), call_function=call)
     if faults:
         raise UserError(faults)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def num_pass_examples(model: keras.Model, bn_mode: BatchNormMode, num_train: int) -> int:
+    """Say how many examples the pass of `freeze` visits."""
+    return num_train if bn_mode == "frozen" and _layers(model) else 0
+
+
+def freeze(
+    network: keras.Model, bn_mode: BatchNormMode, train: ResidentSplit, passes: Passes
+) -> None:
+    """Make the network's batch norms hold the statistics to measure with, in inference mode.
+
+    Args:
+        network: A copy made for measuring.
+        bn_mode: `frozen` takes population statistics, `moving_average` those Keras kept in training.
+        train: The training set.
+        passes: Runs the pass over it.
+
+    Raises:
+        Drained: A stop was asked for.
+    """
+    layers = _layers(network)
+    if bn_mode == "moving_average" or not layers:
+        return
+    moments = _population_moments(network, train, passes)
+    for layer, mean, variance in zip(layers, *moments, strict=True):
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(variance)
 
 
 def _train_mode_fault(layer: keras.Layer) -> Fault:
@@ -104,26 +106,25 @@ def _layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     return [layer for layer in found if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def _population_statistics(
+def _population_moments(
     model: keras.Model, train: ResidentSplit, passes: Passes
 ) -> tuple[list[Array], list[Array]]:
     """Give each layer's population mean and variance, in the order of the layers."""
     batch_moments, sizes = _compile_batch_moments(model)
-    batch_edges_ = batch_edges(len(train), _BATCH_SIZE)
 
     def step(state: State, places: npt.NDArray[np.int64]) -> State:
         inputs, _ = train.batch(tf.constant(places))
-        mean, variance = (np.float64(moment.numpy()) for moment in batch_moments(inputs))
-        before = (float(state["weight"]), state["mean"], state["variance"])
-        weight, mean, variance = merge_moments(before, (float(len(places)), mean, variance))
-        return {"weight": np.array(weight), "mean": mean, "variance": variance}
+        mean, variance = (moment.numpy().astype(np.float64) for moment in batch_moments(inputs))
+        before = Moments(state["weight"], state["mean"], state["variance"])
+        merged = before.merge(Moments(np.array(float(len(places))), mean, variance))
+        return {"weight": merged.weight, "mean": merged.mean, "variance": merged.variance}
 
     start = {
         "weight": np.array(0.0),
         "mean": np.zeros(sum(sizes)),
         "variance": np.zeros(sum(sizes)),
     }
-    pooled = passes.run(PASS_KEY, step, start, batch_edges_)
+    pooled = passes.run(_STATE_KEY, step, start, batch_edges(len(train), _BATCH_SIZE))
     cuts = np.cumsum(sizes)[:-1]
     return np.split(pooled["mean"], cuts), np.split(pooled["variance"], cuts)
 
@@ -132,7 +133,7 @@ def _compile_batch_moments(
     model: keras.Model,
 ) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
     """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
-    network = _copy(as_functional(model))
+    network = copy_network(model)
     layers = _layers(network)
     for layer in layers:
         layer.momentum = 0.0  # the moving statistics become those of the last batch

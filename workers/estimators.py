@@ -10,6 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 _BITS_PER_WORD = 64
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SUBSET_STREAM = 0xA11CE
 
 
@@ -37,9 +38,6 @@ def rademacher_signs(
     bits = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, bitorder="little")
     signs = 1.0 - 2.0 * bits[:, :num_signs]
     return signs.astype(np.float32).reshape(len(indices), *shape)
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _mix(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -85,6 +83,7 @@ def mean_with_replicates(
         first_draws: Σ t_i1 over all examples.
         num_examples: N.
         replicates: Sums over the subset.
+
     Returns:
         The value and its standard error.
     """
@@ -94,17 +93,21 @@ def mean_with_replicates(
     return value, np.sqrt(variance_of_draw * draws_worth) / num_examples
 
 
-def merge_moments(
-    first: tuple[float, Array, Array], second: tuple[float, Array, Array]
-) -> tuple[float, Array, Array]:
-    """Pool (weight, mean, variance) of two groups; variances are uncorrected.
+@dataclass(frozen=True)
+class Moments:
+    """Weight, mean and uncorrected variance of a group of values; a column for each kind of value."""
 
-    mean = Σ wⱼ mⱼ / Σ wⱼ,  variance = Σ wⱼ (vⱼ + (mⱼ - mean)²) / Σ wⱼ.
-    Source: Chan, Golub, LeVeque (1983).
-    """
-    (weight, mean, variance), (added, added_mean, added_variance) = first, second
-    total = weight + added
-    share = added / total
-    shift = added_mean - mean
-    pooled = variance + (added_variance - variance) * share + shift**2 * share * (1 - share)
-    return total, mean + shift * share, pooled
+    weight: Array
+    mean: Array
+    variance: Array
+
+    def merge(self, other: Moments) -> Moments:
+        """Pool two groups: mean = Σ wⱼ mⱼ / Σ wⱼ, variance = Σ wⱼ (vⱼ + (mⱼ - mean)²) / Σ wⱼ.
+
+        Source: Chan, Golub, LeVeque (1983).
+        """
+        total = self.weight + other.weight
+        share = other.weight / total
+        shift = other.mean - self.mean
+        variance = self.variance + (other.variance - self.variance) * share
+        return Moments(total, self.mean + shift * share, variance + shift**2 * share * (1 - share))

@@ -28,14 +28,14 @@ Batch = tuple[tf.Tensor, tf.Tensor]
 def full_precision() -> Iterator[None]:
     """Keep GPUs from rounding float32 products to TensorFloat-32 while measuring."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
     try:
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def mean_over_examples(total: npt.NDArray[np.float64], num_examples: int) -> Vector:
+def mean_over_examples(total: Vector | np.float64, num_examples: int) -> Vector:
     """Divide a sum over examples by their number."""
     return np.asarray(total / num_examples)
 
@@ -44,17 +44,20 @@ def mean_over_examples(total: npt.NDArray[np.float64], num_examples: int) -> Vec
 class Risk:
     """L(θ) of a network in inference mode, at the weights the network holds.
 
-    Vectors [P] hold all trainable parameters, flattened one after the other in the network's
-    order. Every function is compiled once; a vector is an argument, so that no product traces anew.
+    Vectors [P] hold the parameters, flattened one after the other. Every function is compiled once;
+    a vector is an argument, so that no product traces anew.
 
     Args:
         model: Its batch norms hold the statistics to use.
         loss: Unreduced.
+        variables: θ, in this order; None for the model's trainable variables in its own.
     """
 
-    def __init__(self, model: keras.Model, loss: Loss) -> None:
+    def __init__(
+        self, model: keras.Model, loss: Loss, variables: list[keras.Variable] | None = None
+    ) -> None:
         self._model, self._loss = model, loss
-        self._params = [variable.value for variable in model.trainable_variables]
+        self._params = [variable.value for variable in variables or model.trainable_variables]
         self._shapes = [param.shape for param in self._params]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         inputs = tf.TensorSpec([None, *model.input_shape[1:]], model.inputs[0].dtype)
@@ -95,6 +98,13 @@ class Risk:
         """Give Hv [P], H = ∇²L over all the batches."""
         direction = tf.constant(vector, self.dtype)
         return _mean((self._compiled_product(x, y, direction), len(x)) for x, y in batches)
+
+    def batch_hessian_vector_product(
+        self, inputs: tf.Tensor, targets: tf.Tensor, vector: Vector
+    ) -> Vector:
+        """Give Σ_b ∇²ℓ_b v [P], the sum over one batch."""
+        product = self._compiled_product(inputs, targets, tf.constant(vector, self.dtype))
+        return np.asarray(product.numpy(), np.float64)
 
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Σ_b ℓ_b, from the outputs on in float64."""

@@ -41,6 +41,7 @@ def random_columns(output_hessian: tf.Tensor, signs: tf.Tensor, *, is_convex: bo
         output_hessian: A [B, C, C].
         signs: ε [B, K, C].
         is_convex: A has no negative eigenvalues; those found are rounding.
+
     Returns:
         M = K columns, or 2K, whose weighted squared norms add up to the MEAN over draws.
     """

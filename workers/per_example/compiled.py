@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, final
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf

@@ -48,9 +48,7 @@ def dissect(model: keras.Model) -> Dissection:
         UserError: A layer with trained parameters has no rule or is used twice; all such at once.
     """
     graph = graph_of(model)
-    faults = faults_of(graph.calls)
-    if faults:
-        raise UserError(faults)
+    _refuse(graph)
     pairs = _normalised_convolutions(graph)
     taken_in = {pair.norm.name for pair in pairs.values()}
     rules = [
@@ -62,6 +60,21 @@ def dissect(model: keras.Model) -> Dissection:
     ends = [plain.get_layer(rule.output_layer) for rule in rules]
     shown = [plain.output, [layer.input for layer in ends], [layer.output for layer in ends]]
     return Dissection(keras.Model(plain.input, shown), rules)
+
+
+def refuse_without_rules(model: keras.Model) -> None:
+    """Refuse a network that cannot be taken apart, before any work is done on it.
+
+    Raises:
+        UserError: As for `dissect`.
+    """
+    _refuse(graph_of(model))
+
+
+def _refuse(graph: Graph) -> None:
+    faults = faults_of(graph.calls)
+    if faults:
+        raise UserError(faults)
 
 
 def _normalised_convolutions(graph: Graph) -> dict[str, NormalisedConvolutionRule]:
@@ -112,7 +125,8 @@ def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> 
     plain = keras.models.clone_model(model, clone_function=copy, call_function=call)
     for layer in plain.layers:
         rule = rules.get(layer.name)
-        is_folded = isinstance(rule, NormalisedConvolutionRule)
-        weights = rule.folded_weights() if is_folded else originals[layer.name].get_weights()
-        layer.set_weights(weights)
+        if isinstance(rule, NormalisedConvolutionRule):
+            layer.set_weights(rule.folded_weights())
+        else:
+            layer.set_weights(originals[layer.name].get_weights())
     return plain

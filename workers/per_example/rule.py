@@ -17,13 +17,18 @@ class Parameter:
 
     Attributes:
         layer: Name of its layer.
-        values: θ, in the shape Keras keeps it.
+        variable: θ, in the network that was dissected.
         has_decay: Whether weight decay acts on it: kernels of Conv2D and Dense.
     """
 
     layer: str
-    values: npt.NDArray[np.float64]
+    variable: keras.Variable
     has_decay: bool = False
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """θ, in the shape Keras keeps it."""
+        return np.asarray(self.variable.value.numpy(), np.float64)
 
 
 class Gradient(NamedTuple):
@@ -39,18 +44,17 @@ class Gradient(NamedTuple):
 
 
 class Rule(Protocol):
-    """Turns a layer's inputs and the cotangents of its outputs into gradients of its parameters.
-
-    Attributes:
-        output_layer: Name of the layer, in the network taken apart, whose inputs and outputs are meant.
-        parameters: In the order of the gradients.
-    """
+    """Turns a layer's inputs and the cotangents of its outputs into gradients of its parameters."""
 
     @property
-    def output_layer(self) -> str: ...
+    def output_layer(self) -> str:
+        """Name of the layer whose inputs and outputs are meant."""
+        ...
 
     @property
-    def parameters(self) -> list[Parameter]: ...
+    def parameters(self) -> list[Parameter]:
+        """In the order of the gradients."""
+        ...
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give a gradient for each parameter.
@@ -66,4 +70,4 @@ def parameter(
     layer: keras.Layer, variable: keras.Variable, *, has_decay: bool = False
 ) -> Parameter:
     """Describe a layer's variable."""
-    return Parameter(layer.name, variable.value.numpy().astype(np.float64), has_decay)
+    return Parameter(str(layer.name), variable, has_decay)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers import tally
-from workers.batch_norm import frozen_copy, num_pass_examples
-from workers.contract.records import Measurement
+from workers.batch_norm import copy_network, freeze, num_pass_examples
+from workers.contract.records import Measurement, Objective
 from workers.contract.statistics import LossesSpec
 from workers.losses.loss import Loss
 from workers.resident import ResidentSplit, make_resident
@@ -43,7 +43,8 @@ def _measure(context: MeasurementContext, settings: LossesSpec) -> list[Measurem
     train = splits.get("train") or make_resident(dataset.train, dataset)
     extra = num_pass_examples(context.model, settings.bn_mode, len(train))
     passes = Passes(context.partials, extra + sum(len(split) for split in splits.values()))
-    network = frozen_copy(context.model, settings.bn_mode, train, passes)
+    network = copy_network(context.model)
+    freeze(network, settings.bn_mode, train, passes)
     tally_batch = _compile(network, context.loss)
     rows = []
     for name, split in splits.items():
@@ -98,7 +99,7 @@ def _rows(
     )
     penalty = context.trial.training.weight_decay / 2 * decayed
 
-    def row(quantity: str, value: float, objective: str) -> Measurement:
+    def row(quantity: str, value: float, objective: Objective) -> Measurement:
         return Measurement(
             quantity=quantity,
             value=value,

@@ -52,12 +52,12 @@ class Passes:
         Raises:
             Drained: A stop was asked for; the state has been saved.
         """
-        saved = self._partials.restore(key)
-        state = {name: np.asarray(array) for name, array in (saved or start).items()}
+        saved = self._partials.restore(key) or start
+        state: State = {name: np.asarray(array, np.float64) for name, array in saved.items()}
         first = int(state.pop(_POSITION, 0))
         for position in range(first, len(edges) - 1):
             state = step(state, np.arange(edges[position], edges[position + 1]))
-            partial = state | {_POSITION: np.array(position + 1)}
+            partial = state | {_POSITION: np.array(float(position + 1))}
             done = self._done_before + int(edges[position + 1])
             self._partials.advance(key, partial, done, self._total)
         self._done_before += int(edges[-1])
