@@ -118,13 +118,19 @@ def _population_statistics(
         weight, mean, variance = merge_moments(before, (float(len(places)), mean, variance))
         return {"weight": np.array(weight), "mean": mean, "variance": variance}
 
-    start = {"weight": np.array(0.0), "mean": np.zeros(sum(sizes)), "variance": np.zeros(sum(sizes))}
+    start = {
+        "weight": np.array(0.0),
+        "mean": np.zeros(sum(sizes)),
+        "variance": np.zeros(sum(sizes)),
+    }
     pooled = passes.run(PASS_KEY, step, start, batch_edges_)
     cuts = np.cumsum(sizes)[:-1]
     return np.split(pooled["mean"], cuts), np.split(pooled["variance"], cuts)
 
 
-def _compile_batch_moments(model: keras.Model) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
+def _compile_batch_moments(
+    model: keras.Model,
+) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
     """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
     network = _copy(as_functional(model))
     layers = _layers(network)

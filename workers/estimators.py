@@ -29,7 +29,9 @@ def rademacher_signs(
     """
     num_signs = int(np.prod(shape))
     num_words = -(-num_signs // _BITS_PER_WORD)
-    key = _mix(np.array([seed], np.uint64)) ^ _mix(np.array([stream + 1], np.uint64) << np.uint64(32))
+    key = _mix(np.array([seed], np.uint64)) ^ _mix(
+        np.array([stream + 1], np.uint64) << np.uint64(32)
+    )
     units = _mix(_mix(key) ^ indices.astype(np.uint64))
     words = _mix(units[:, None] + _GOLDEN * np.arange(1, num_words + 1, dtype=np.uint64))
     bits = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, bitorder="little")

@@ -87,9 +87,13 @@ class CompiledNorms:
             )
             for each in cotangents
         ]
-        of_layers = zip(self._dissection.rules, layer_inputs, zip(*pulled_back, strict=True), strict=True)
+        of_layers = zip(
+            self._dissection.rules, layer_inputs, zip(*pulled_back, strict=True), strict=True
+        )
         found = [
-            each for rule, values, found in of_layers for each in rule.gradients(values, list(found))
+            each
+            for rule, values, found in of_layers
+            for each in rule.gradients(values, list(found))
         ]
         return _joined(found, columns.weights)
 
@@ -117,9 +121,9 @@ def _joined(
     gradients: list[Gradient], weights: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Join the parameters' results, as in `BatchNorms`; weights [B, M] are the columns'."""
-    squared_norms = tf.cast(tf.stack([each.squared_norms for each in gradients], axis=2), tf.float64)
+    squared_norms = tf.cast(
+        tf.stack([each.squared_norms for each in gradients], axis=2), tf.float64
+    )
     curvatures = tf.einsum("bm,bmw->bw", weights, squared_norms[:, 1:])
     total = tf.concat([tf.reshape(each.total, [-1]) for each in gradients], axis=0)
     return squared_norms[:, 0], curvatures, total
-
-

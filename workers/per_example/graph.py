@@ -90,7 +90,9 @@ def graph_of(model: keras.Model) -> Graph:
         calls.append(Call(operation, inputs, output))
         return output
 
-    again = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=record)
+    again = keras.models.clone_model(
+        model, clone_function=lambda layer: layer, call_function=record
+    )
     return Graph(calls, list(again.outputs))
 
 

@@ -62,6 +62,8 @@ class Rule(Protocol):
         ...
 
 
-def parameter(layer: keras.Layer, variable: keras.Variable, *, has_decay: bool = False) -> Parameter:
+def parameter(
+    layer: keras.Layer, variable: keras.Variable, *, has_decay: bool = False
+) -> Parameter:
     """Describe a layer's variable."""
     return Parameter(layer.name, variable.value.numpy().astype(np.float64), has_decay)

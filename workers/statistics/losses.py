@@ -93,7 +93,9 @@ def _rows(
 ) -> list[Measurement]:
     means = tally.means(sums, is_classification=context.dataset.is_classification)
     kernels = decayed_kernels(context.model)
-    decayed = sum(float(np.sum(np.square(each.value.numpy().astype(np.float64)))) for each in kernels)
+    decayed = sum(
+        float(np.sum(np.square(each.value.numpy().astype(np.float64)))) for each in kernels
+    )
     penalty = context.trial.training.weight_decay / 2 * decayed
 
     def row(quantity: str, value: float, objective: str) -> Measurement:

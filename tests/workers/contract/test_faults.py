@@ -51,7 +51,9 @@ def test_nothing_happens_unless_asked_for(monkeypatch):
 def test_a_malformed_request_is_told(monkeypatch):
     """Rather than passed over, which would make a test of recovery test nothing."""
     monkeypatch.setenv(faults.VARIABLE, "a")
-    with pytest.raises(ValueError, match="MINIMA_FAULT must be <place>:<n> or <place>:<n>:<token>, not 'a'"):
+    with pytest.raises(
+        ValueError, match="MINIMA_FAULT must be <place>:<n> or <place>:<n>:<token>, not 'a'"
+    ):
         faults.reach("a")
 
 
