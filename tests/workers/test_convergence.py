@@ -86,10 +86,19 @@ def test_the_metric_may_be_the_validation_loss():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_what_is_not_finite_ends_training(bad):
-    """A training loss, a validation loss or a weight."""
+    """A training loss or a weight."""
     assert end([1.0, bad]) == Ending("nonfinite", None)
-    assert end([1.0], validation_loss=bad) == Ending("nonfinite", None)
     assert end([1.0], finite=False) == Ending("nonfinite", None)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_validation_loss_that_is_not_finite_ends_nothing(bad):
+    """Moving averages after a few steps may overflow; as the metric it is passed over."""
+    assert end([1.0], validation_loss=bad) is None
+    assert not rule_holds([bad, bad, bad], 2, RULE)
+    assert not rule_holds([bad, bad, 1.0], 2, RULE)
+    assert rule_holds([1.0, bad, bad], 2, RULE)
+    assert rule_holds([bad, 1.0, bad, 0.95], 3, RULE)
 
 
 def test_far_above_the_initial_loss_is_divergence():

@@ -98,6 +98,17 @@ def test_a_damaged_checkpoint_costs_steps_and_not_bits(
     assert other_digest == digest
 
 
+def test_nothing_is_saved_twice_at_one_step(make_job, make_checkpoints, make_pulse, store):
+    """An evaluation after a checkpoint changes no weight; a cadence shorter than a chunk saves each."""
+    written = []
+    checkpoints = make_checkpoints()
+    save = checkpoints.save
+    checkpoints.save = lambda done, arrays: (written.append(done), save(done, arrays))
+    train(make_job(), checkpoints, make_pulse(checkpoint_seconds=0.0))
+    assert written == sorted(set(written))
+    assert written[-1] == 18
+
+
 def test_epochs_record_the_schedule_and_the_means(make_job, make_checkpoints, make_pulse):
     """η drops at milestones; at the first epoch of a tiny η the training loss is the initial one."""
     job = make_job(learning_rate=1e-9, milestones=[2], decay=0.5, batch_size=10)
