@@ -77,7 +77,6 @@ def prediction_table(predictions: pa.Table) -> TextTable:
     rows = tuple(
         (
             row["prediction"],
-            f"{row['batch_size'] / row['learning_rate']:g}",
             str(row["batch_size"]),
             f"{row['learning_rate']:g}",
             f"{row['learning_rate_used']:g}",
@@ -90,10 +89,12 @@ def prediction_table(predictions: pa.Table) -> TextTable:
         )
         for row, texts in zip(found, sentences, strict=True)
     )
-    columns = ("law", "BS/LR", "BS", "LR", "η used", "target", "predicted", "measured")
-    columns += ("ln(measured/predicted)", "valid", "reasons")
-    notes = tuple(f"{_letter(place)}: {text}." for place, text in enumerate(distinct))
-    return TextTable("Predictions", columns, rows, notes, num_left=1)
+    columns = ("law", "BS", "LR", "η used", "target", "predicted", "measured", "ln ratio")
+    notes = (
+        "ln ratio: ln(measured/predicted).",
+        *(f"{_letter(place)}: {text}." for place, text in enumerate(distinct)),
+    )
+    return TextTable("Predictions", (*columns, "valid", "reasons"), rows, notes, num_left=1)
 
 
 def failure_table(data: SweepData) -> TextTable:

@@ -83,7 +83,7 @@ def layers_figure(data: SweepData) -> Figure | None:
             axes.plot(values, color=style.color, linestyle=style.dashes, label=style.label)
         if axes.dataLim.y0 > 0:
             set_log(axes.yaxis)
-        axes.set_ylabel(f"{label} of a layer, per example")
+        axes.set_ylabel(f"{label} of a layer")
     if not layers:
         return None
     step = -(-len(layers) // _MOST_TICKS)
