@@ -43,24 +43,39 @@ def whole_model_values(
     Of several statistics that give it in a cell, the first listed under `measure` counts. Of a
     quantity with an index (eigenvalues) the first counts.
     """
-    rows = _select(data.measurements, quantity, objective, split)
-    listed = [statistic.statistic_id for statistic in data.plan.statistics]
+    rows = _of(data.measurements, quantity, objective=objective, split=split)
+    rows = rows[rows["layer"].isna() & (rows["index"].isna() | (rows["index"] == 0))]
     values: dict[Cell, SeedValues] = {}
     for cell, group in groups_by_cell(rows):
-        first = min(group["statistic_id"].unique(), key=listed.index)
+        first = _first_listed(data, group)
         chosen = group[group["statistic_id"] == first].sort_values("seed")
         by_seed = dict(zip(chosen["seed"].tolist(), chosen["value"].tolist(), strict=True))
-        values[cell] = SeedValues(str(first), str(chosen["statistic"].iloc[0]), by_seed)
+        values[cell] = SeedValues(first, str(chosen["statistic"].iloc[0]), by_seed)
     return values
 
 
-def _select(rows: pd.DataFrame, quantity: str, objective: str, split: str) -> pd.DataFrame:
+def layer_means(data: SweepData, quantity: str) -> dict[Cell, dict[str, float]]:
+    """Average a quantity of every layer over seeds, layers in the order they were measured."""
+    rows = _of(data.measurements, quantity, objective="data", split="train")
+    rows = rows[rows["layer"].notna()]
+    means: dict[Cell, dict[str, float]] = {}
+    for cell, group in groups_by_cell(rows):
+        chosen = group[group["statistic_id"] == _first_listed(data, group)]
+        by_layer = chosen.groupby("layer", sort=False)["value"].mean()
+        means[cell] = {str(layer): float(value) for layer, value in by_layer.items()}
+    return means
+
+
+def _of(rows: pd.DataFrame, quantity: str, *, objective: str, split: str) -> pd.DataFrame:
     return rows[
         (rows["quantity"] == quantity)
-        & rows["layer"].isna()
-        & (rows["index"].isna() | (rows["index"] == 0))
         & (rows["bn_mode"] == BN_MODE)
         & (rows["split"] == split)
         & (rows["objective"] == objective)
         & np.isfinite(rows["value"].astype(float))
     ]
+
+
+def _first_listed(data: SweepData, rows: pd.DataFrame) -> str:
+    listed = [statistic.statistic_id for statistic in data.plan.statistics]
+    return str(min(rows["statistic_id"].unique(), key=listed.index))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from analysis.estimate import Estimate
 
@@ -10,6 +11,8 @@ NOTHING = "–"
 """Stands where there is no value."""
 
 _SMALL, _LARGE = 1e-2, 1e12
+_ROUNDING = 1e-12
+"""Relative size of an error that comes from rounding when all values are equal."""
 
 
 def with_error(estimate: Estimate) -> str:
@@ -21,6 +24,8 @@ def with_error(estimate: Estimate) -> str:
         return NOTHING
     if not math.isfinite(estimate.stderr):
         return f"{plain(estimate.mean)} ± ?"
+    if estimate.stderr < _ROUNDING * abs(estimate.mean):
+        estimate = replace(estimate, stderr=0.0)
     if estimate.mean != 0 and not _SMALL <= abs(estimate.mean) < _LARGE:
         return _scientific(estimate)
     if estimate.stderr == 0:

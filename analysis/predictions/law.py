@@ -13,6 +13,7 @@ from workers.contract.quantities import GLOSSARY
 from workers.contract.specs import TrainingSpec
 
 NO_STATIONARY_STATE = "without weight decay the loss has no stationary state: ‖θ‖ grows for ever"
+UNSTABLE = "seeds diverged: SGD is not stable at this learning rate"
 SHUFFLED = (
     "epochs are shuffled: the noise of their batches is anti-correlated, "
     "and flat directions vary less than the law says"
@@ -104,5 +105,5 @@ def _broken_assumptions(conditions: CellConditions) -> list[str]:
     if training.momentum != 0:
         broken.append(f"the law is for plain SGD, and momentum is {training.momentum}")
     if state.num_diverged:
-        broken.append(f"{state.num_diverged} of {state.num_seeds} seeds diverged")
+        broken.append(UNSTABLE)
     return broken

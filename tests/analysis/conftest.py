@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
 
+from analysis.table1 import table1
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.records import (
@@ -195,6 +197,21 @@ class SyntheticSweep:
         return rows
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk():
+    """Durability is tested with the store; here hundreds of commits need not wait for it."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os, "fsync", lambda descriptor: None)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def sweep_in():
+    """Make a sweep in a given store."""
+    return SyntheticSweep
+
+
 @pytest.fixture
 def store(tmp_path) -> Store:
     return Store.open(str(tmp_path / "store"))
@@ -210,8 +227,18 @@ def synthetic_sweep(store):
     return make
 
 
+_PAPER_PAIRS = [(size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)]
+
+
 @pytest.fixture
 def paper_sweep(synthetic_sweep):
     """Make the paper's grid with five seeds."""
-    pairs = [(size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)]
-    return synthetic_sweep(name="paper-kld", pairs=pairs, seeds=[0, 1, 2, 3, 4])
+    return synthetic_sweep(name="paper-kld", pairs=_PAPER_PAIRS, seeds=[0, 1, 2, 3, 4])
+
+
+@pytest.fixture(scope="session")
+def paper_table(tmp_path_factory):
+    """Build Table 1 of the paper's grid, wholly trained and measured."""
+    store = Store.open(str(tmp_path_factory.mktemp("paper")))
+    SyntheticSweep(store, name="paper-kld", pairs=_PAPER_PAIRS, seeds=[0, 1, 2, 3, 4]).fill()
+    return table1(store, "paper-kld")

@@ -8,10 +8,9 @@ from analysis.table1 import table1
 from workers.contract.errors import UserError
 
 
-def test_every_cell_has_both_traces_and_their_ratio(store, paper_sweep):
+def test_every_cell_has_both_traces_and_their_ratio(paper_table):
     """Means over five seeds 0 … 4: tr σ² = 10mη + 2, tr H = 5/η + m/100 + 1."""
-    paper_sweep.fill()
-    table = table1(store, "paper-kld")
+    table = paper_table
     assert [(row.cell.batch_size, row.cell.learning_rate) for row in table.rows] == [
         (size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)
     ]
@@ -22,10 +21,9 @@ def test_every_cell_has_both_traces_and_their_ratio(store, paper_sweep):
     assert row.gradient_noise_trace.stderr == pytest.approx(math.sqrt(2.5 / 5))
 
 
-def test_the_ratio_error_is_paired_by_seed(store, paper_sweep):
+def test_the_ratio_error_is_paired_by_seed(paper_table):
     """Both traces rise with the seed, so the error is smaller than that of unpaired seeds."""
-    paper_sweep.fill()
-    row = table1(store, "paper-kld").rows[1]
+    row = paper_table.rows[1]
     ratio = 202 / 27
     deviations = [(200 + seed) - ratio * (26 + seed / 2) for seed in range(5)]
     paired = math.sqrt(sum(d * d for d in deviations) / 4 / 5) / 27
@@ -35,10 +33,9 @@ def test_the_ratio_error_is_paired_by_seed(store, paper_sweep):
     assert row.magnitude_difference.stderr < unpaired
 
 
-def test_the_laws_use_the_learning_rate_given(store, paper_sweep):
+def test_the_laws_use_the_learning_rate_given(paper_table):
     """(η/4m)·tr with the initial and with the final η, and N times that in the sum convention."""
-    paper_sweep.fill()
-    row = table1(store, "paper-kld").rows[1]
+    row = paper_table.rows[1]
     assert row.state.final_learning_rate == pytest.approx(0.02)
     assert row.wang_4_45(0.2).mean == pytest.approx(0.2 / 400 * 202)
     assert row.jastrzebski_9(0.02).mean == pytest.approx(0.02 / 400 * 27)

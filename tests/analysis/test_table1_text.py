@@ -11,10 +11,9 @@ from analysis.table1_files import to_csv, to_latex
 from analysis.table1_text import render_text, text_tables
 
 
-def test_the_text_shows_both_conventions_beside_the_paper(store, paper_sweep):
+def test_the_text_shows_both_conventions_beside_the_paper(paper_table):
     """Per example and × N, with the printed numbers in the columns called paper."""
-    paper_sweep.fill()
-    text = render_text(table1(store, "paper-kld"))
+    text = render_text(paper_table)
     assert "traces per example (mean loss)" in text
     assert re.search(r"500 +100 +0\.2 +5/5 +202\.00 ± 0\.71 +27\.00 ± 0\.35 +7\.48", text)
     assert re.search(
@@ -60,10 +59,9 @@ def test_incomplete_cells_are_marked(store, synthetic_sweep):
     assert "* BS 100, LR 0.2 is incomplete: 1 of 2 seeds failed." in text
 
 
-def test_the_csv_has_every_number_in_full(store, paper_sweep):
+def test_the_csv_has_every_number_in_full(paper_table):
     """Means and errors in columns of their own, both conventions, the paper's where it has them."""
-    paper_sweep.fill()
-    table = table1(store, "paper-kld")
+    table = paper_table
     rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert len(rows) == 9
     row = rows[1]

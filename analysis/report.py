@@ -1,0 +1,120 @@
+"""The report of a sweep: one HTML page that needs nothing else, figures, and Table 1 as files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from analysis import web_page
+from analysis.aggregate import aggregate_records
+from analysis.cell_states import cell_states
+from analysis.figures import DrawnFigure, draw_figures, write_figures
+from analysis.generalisation import generalisation_table
+from analysis.load import SweepData, load_sweep
+from analysis.report_tables import (
+    failure_table,
+    network_table,
+    prediction_table,
+    run_facts,
+    state_table,
+)
+from analysis.report_words import METHODS, PREDICTIONS, SOURCES, TABLE1, headline
+from analysis.table1 import Table1, build_table1
+from analysis.table1_files import to_csv, to_latex
+from analysis.table1_text import text_tables
+from workers.contract.errors import user_error
+from workers.contract.store import Store
+
+
+def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
+    """Write `report.html`, `figures/*.svg`, `figures/*.pdf`, `table1.csv` and `table1.tex`.
+
+    Everything is computed from the records of the sweep's current plan; nothing is written to the
+    store.
+
+    Returns:
+        The files written, the page first.
+
+    Raises:
+        UserError: There is no such sweep in the store, or the folder cannot be written.
+    """
+    data = load_sweep(store, sweep)
+    table = build_table1(data)
+    figures = draw_figures(data, table)
+    texts = {
+        out / "report.html": report_page(data, table, figures, store.uri),
+        out / "table1.csv": to_csv(table),
+        out / "table1.tex": to_latex(table),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
+        return [*texts, *write_figures(figures, out / "figures")]
+    except OSError as error:
+        raise user_error(
+            f"the report cannot be written: {error}",
+            where=f"--out {out}",
+            mend="choose a folder that can be written",
+        ) from error
+
+
+def report_page(data: SweepData, table: Table1, figures: list[DrawnFigure], store_uri: str) -> str:
+    """Make the whole page; a pure function of the sweep's records."""
+    states = cell_states(data)
+    gaps = generalisation_table(data, states)
+    parts = {figure.name: _figure(figure) for figure in figures}
+    body = "\n".join(
+        [
+            _head(data),
+            web_page.section("What was run", web_page.bullets(run_facts(data, store_uri)),
+                         web_page.table(network_table(data)), _spec(data)),
+            web_page.section("What is done", web_page.table(state_table(states))),
+            web_page.section("Table 1", *_table1(table), *_present(parts, "traces", "trace_ratio")),
+            web_page.section("Predictions", web_page.paragraph(PREDICTIONS),
+                         web_page.table(prediction_table(aggregate_records(data).predictions))),
+            web_page.section("Learning curves", *_present(parts, "learning_curves")),
+            web_page.section("Generalisation", web_page.table(gaps) if gaps else _nothing()),
+            web_page.section("Layers", *_present(parts, "layers")),
+            web_page.section("Failures", _failures(data)),
+            web_page.section("How it was measured", web_page.bullets(METHODS)),
+            web_page.section("Sources", _sources()),
+        ]
+    )  # fmt: skip
+    return web_page.page(f"{data.plan.sweep} · minima", body)
+
+
+def _head(data: SweepData) -> str:
+    sentence, kind = headline(cell_states(data))
+    return web_page.header(data.plan.sweep, web_page.paragraph(sentence, kind=kind))
+
+
+def _spec(data: SweepData) -> str:
+    text = json.dumps(data.plan.spec, indent=1, ensure_ascii=False)
+    return web_page.folded("The resolved sweep", web_page.code(text))
+
+
+def _table1(table: Table1) -> list[str]:
+    return [web_page.paragraph(TABLE1), *(web_page.table(part) for part in text_tables(table))]
+
+
+def _figure(drawn: DrawnFigure) -> str:
+    return web_page.figure(drawn.name, drawn.title, drawn.caption, drawn.svg)
+
+
+def _present(parts: dict[str, str], *names: str) -> list[str]:
+    return [parts[name] for name in names if name in parts] or [_nothing()]
+
+
+def _nothing() -> str:
+    return web_page.paragraph("Nothing of this is measured yet.", kind="note")
+
+
+def _failures(data: SweepData) -> str:
+    if data.failures.empty:
+        return web_page.paragraph("No attempt failed.")
+    return web_page.table(failure_table(data))
+
+
+def _sources() -> str:
+    return web_page.links(SOURCES)
