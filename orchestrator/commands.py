@@ -40,7 +40,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
     """Aggregate, print Table 1, the state and the failures."""
     from analysis.aggregate import aggregate as aggregate_sweep
-    from analysis.table1 import render_text, table1
+    from analysis.table1 import table1
+    from analysis.table1_text import render_text
 
     aggregate_sweep(store, plan.sweep)
     output.show(render_text(table1(store, plan.sweep)))

@@ -68,7 +68,8 @@ def stop(sweep: str, store_uri: str, output: Output) -> int:
 def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     """Aggregate one sweep, or all."""
     from analysis.aggregate import aggregate as aggregate_sweep
-    from analysis.table1 import render_text, table1
+    from analysis.table1 import table1
+    from analysis.table1_text import render_text
 
     store = Store.open(store_uri)
     plans = plans_in(store, sweep)
@@ -83,19 +84,26 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
 
 def query(sql: str, store_uri: str, format_: Format) -> None:
     """Answer SQL over the views."""
-    from analysis import query as queries
+    from analysis import query_formats
+    from analysis.query import query as answer
 
-    rows = queries.query(Store.open(store_uri), sql)
-    content = queries.format_rows(rows, format_.value)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    rows = answer(Store.open(store_uri), sql)
+    if format_ is Format.PARQUET:
+        sys.stdout.buffer.write(query_formats.as_parquet(rows))
+        return
+    write = {
+        Format.TABLE: query_formats.as_text,
+        Format.CSV: query_formats.as_csv,
+        Format.JSON: query_formats.as_json,
+    }[format_]
+    sys.stdout.write(write(rows).rstrip("\n") + "\n")
 
 
 def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
     """Write the report of a sweep; with several in the store, a folder each."""
-    from analysis.aggregate import aggregate as aggregate_sweep
     from analysis.report import write_report
+
+    from analysis.aggregate import aggregate as aggregate_sweep
 
     store = Store.open(store_uri)
     plans = plans_in(store, sweep)

@@ -60,7 +60,7 @@ def test_a_sound_sweep_has_no_fault():
         ),
         ({"model": {"name": "resnet65"}}, "no model named 'resnet65'", "model.name"),
         ({"loss": "kdl"}, "no loss named 'kdl'", "loss"),
-        ({"loss": "no_such.module:loss"}, "no module named 'no_such.module'", "loss"),
+        ({"loss": "no_such.module:loss"}, "no module with a file named 'no_such.module'", "loss"),
         ({"seeds": [1, 1]}, "seeds holds 1 twice", "seeds"),
         ({"grid.batch_size": [32, 32]}, "batch_size holds 32 twice", "grid"),
         ({"measure": ["losses", "losses"]}, "measure holds ", "measure"),

@@ -136,6 +136,7 @@ def test_nobody_outlives_the_slot(slot, make_task, tmp_path):
     server = slot._server._process.pid
     slot.close()
     assert wait_until(lambda: not is_alive(pid) and not is_alive(server))
+    ask_to_stop(Store.open(str(tmp_path / "store")), "toy", "run", "test")
     thread.join(20)
 
 

@@ -1,0 +1,142 @@
+"""Batch normalisation made a fixed affine map, with population statistics of the measured weights.
+
+Population statistics are recomputed in one pass in training mode, in the order of the training set:
+every layer's batch moments are pooled over the batches, mean = Σ wⱼ mⱼ and
+variance = Σ wⱼ (vⱼ + (mⱼ - mean)²), with wⱼ the batch's share of the examples ("precise batch norm",
+Wu and Johnson 2021, 2105.07576, section 3.1). The first normalised layer's are exact. A deeper
+layer's are those of inputs that the layers before normalised with the statistics of batches of
+about 500 examples, not of the population; making these exact would take a pass for each layer.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from workers.contract.errors import Fault, UserError, user_error
+from workers.contract.statistics import BatchNormMode
+from workers.estimators import merge_moments
+from workers.resident import ResidentSplit
+from workers.statistics.passes import Array, Passes, State, batch_edges
+
+_BATCH_SIZE = 500
+"""Examples whose moments are taken together. A choice: five times the usual training batch."""
+
+PASS_KEY = "batch_norm"
+
+
+def as_functional(model: keras.Model) -> keras.Model:
+    """Give the graph of layers of a functional or sequential model, sharing its layers.
+
+    Raises:
+        UserError: The model has no such graph.
+    """
+    try:
+        return keras.Model(model.inputs, model.outputs)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise user_error(
+            f"the model {model.name!r} of class {type(model).__name__} is not a graph of layers",
+            where="model.name",
+            mend="build it with the functional API: keras.Model(inputs, outputs)",
+        ) from error
+
+
+def num_pass_examples(model: keras.Model, bn_mode: BatchNormMode, num_train: int) -> int:
+    """Say how many examples the pass of `frozen_copy` visits."""
+    return num_train if bn_mode == "frozen" and _layers(model) else 0
+
+
+def frozen_copy(
+    model: keras.Model, bn_mode: BatchNormMode, train: ResidentSplit, passes: Passes
+) -> keras.Model:
+    """Copy a network for measuring; its batch norms hold the statistics to use in inference mode.
+
+    Args:
+        model: Functional; left as it is.
+        bn_mode: `frozen` takes population statistics, `moving_average` those Keras kept in training.
+        train: The training set.
+        passes: Runs the pass over it.
+
+    Raises:
+        UserError: A batch norm always normalises with batch statistics, or no graph of layers.
+        Drained: A stop was asked for.
+    """
+    copy = _copy(as_functional(model))
+    layers = _layers(copy)
+    if bn_mode == "moving_average" or not layers:
+        return copy
+    for layer, mean, variance in zip(
+        layers, *_population_statistics(model, train, passes), strict=True
+    ):
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(variance)
+    return copy
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    faults: list[Fault] = []
+
+    def call(layer: keras.Layer, *args: object, **kwargs: object) -> object:
+        if isinstance(layer, keras.layers.BatchNormalization) and kwargs.get("training"):
+            faults.append(_train_mode_fault(layer))
+        return layer(*args, **kwargs)
+
+    copy = keras.models.clone_model(model, call_function=call)
+    if faults:
+        raise UserError(faults)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _train_mode_fault(layer: keras.Layer) -> Fault:
+    return Fault(
+        f"the batch norm {layer.name!r} is called with training=True, so that an example's gradient "
+        "depends on the rest of its batch",
+        where=f"model, layer {layer.name!r}",
+        mend="call the layer without `training`",
+    )
+
+
+def _layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    found = model._flatten_layers(include_self=False)
+    return [layer for layer in found if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _population_statistics(
+    model: keras.Model, train: ResidentSplit, passes: Passes
+) -> tuple[list[Array], list[Array]]:
+    """Give each layer's population mean and variance, in the order of the layers."""
+    batch_moments, sizes = _compile_batch_moments(model)
+    batch_edges_ = batch_edges(len(train), _BATCH_SIZE)
+
+    def step(state: State, places: npt.NDArray[np.int64]) -> State:
+        inputs, _ = train.batch(tf.constant(places))
+        mean, variance = (np.float64(moment.numpy()) for moment in batch_moments(inputs))
+        before = (float(state["weight"]), state["mean"], state["variance"])
+        weight, mean, variance = merge_moments(before, (float(len(places)), mean, variance))
+        return {"weight": np.array(weight), "mean": mean, "variance": variance}
+
+    start = {"weight": np.array(0.0), "mean": np.zeros(sum(sizes)), "variance": np.zeros(sum(sizes))}
+    pooled = passes.run(PASS_KEY, step, start, batch_edges_)
+    cuts = np.cumsum(sizes)[:-1]
+    return np.split(pooled["mean"], cuts), np.split(pooled["variance"], cuts)
+
+
+def _compile_batch_moments(model: keras.Model) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
+    """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
+    network = _copy(as_functional(model))
+    layers = _layers(network)
+    for layer in layers:
+        layer.momentum = 0.0  # the moving statistics become those of the last batch
+    sizes = [int(layer.moving_mean.shape[0]) for layer in layers]
+
+    def batch_moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        network(inputs, training=True)
+        means = [tf.convert_to_tensor(layer.moving_mean.value) for layer in layers]
+        variances = [tf.convert_to_tensor(layer.moving_variance.value) for layer in layers]
+        return tf.concat(means, 0), tf.concat(variances, 0)
+
+    signature = [tf.TensorSpec([None, *network.input_shape[1:]], network.inputs[0].dtype)]
+    return tf.function(batch_moments, input_signature=signature, autograph=False), sizes
