@@ -18,6 +18,7 @@ import ray
 from ray import tune
 
 from orchestrator.fit import Node
+from orchestrator.guardian import guarded
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
@@ -65,7 +66,7 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
     Raises:
         UserError: There is no cluster at the address.
     """
-    with quiet_stdout():
+    with guarded(scratch), quiet_stdout():
         try:
             _connect(address, scratch)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:

@@ -1,0 +1,58 @@
+"""What a driver has started ends with it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import subprocess, sys, time
+from pathlib import Path
+from orchestrator.guardian import guarded
+scratch = Path(sys.argv[1])
+with guarded(scratch):
+    left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)
+    (scratch / 'pid').write_text(str(left.pid))
+    if sys.argv[2] == 'wait':
+        time.sleep(600)
+"""
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_until(condition) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
+@pytest.mark.parametrize("end", ["leave", "wait"])
+def test_nothing_outlives_the_driver(tmp_path, end):
+    """A process that left its parent's session is ended too; a killed driver's scratch is removed."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(scratch), end], env=os.environ
+    ) as driver:
+        note = tmp_path / "scratch" / "pid"
+        assert wait_until(lambda: note.exists() and note.read_text() != "")
+        pid = int(note.read_text())
+        if end == "wait":
+            assert not is_gone(pid)
+            driver.kill()
+        driver.wait(20)
+    assert wait_until(lambda: is_gone(pid))
+    if end == "wait":
+        assert wait_until(lambda: not scratch.exists())
