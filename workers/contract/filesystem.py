@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
+from workers.contract import faults
 from workers.contract.errors import StoreError, user_error
 
 _SECRET = re.compile(r"key|secret|token|password|credential|signature", re.IGNORECASE)
@@ -84,19 +85,22 @@ def publish(root: Root, path: str, content: bytes) -> None:
     """
     try:
         if root.local is not None:
-            _publish_locally(root.local / path, content)
+            _publish_locally(root.local, path, content)
         else:
             _put(root.filesystem, path, content)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"cannot write {path} in the store {root.uri}: {error}") from error
 
 
-def _publish_locally(target: Path, content: bytes) -> None:
+def _publish_locally(folder: Path, path: str, content: bytes) -> None:
+    target = folder / path
     _make_folder(target.parent)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
         with temporary.open("xb") as stream:
-            stream.write(content)
+            stream.write(content[: len(content) // 2])
+            faults.reach_write(path)
+            stream.write(content[len(content) // 2 :])
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
@@ -127,7 +131,9 @@ def sync_folder(folder: Path) -> None:
 
 def _put(filesystem: fs.FileSystem, path: str, content: bytes) -> None:
     stream = filesystem.open_output_stream(path)
-    stream.write(content)
+    stream.write(content[: len(content) // 2])
+    faults.reach_write(path)
+    stream.write(content[len(content) // 2 :])
     stream.close()
 
 

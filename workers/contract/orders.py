@@ -75,3 +75,29 @@ class Answer(Frozen):
     failure_class: str | None = None
     signature: str | None = None
     message: str | None = None
+
+
+class Heartbeat(Frozen):
+    """What an attempt tells the store while it lives, so that any machine can see it.
+
+    Attributes:
+        state: "running", or "ended" however it ended.
+        statistic: What is measured; None while training.
+        pid: Of the slot's process on `host`.
+        devices: CUDA_VISIBLE_DEVICES of the attempt; "-1" for none.
+        beat_at: ISO 8601, UTC.
+    """
+
+    trial_id: str
+    attempt_id: str
+    statistic: str | None
+    sweep: str
+    run_id: str
+    state: Literal["running", "ended"]
+    host: str
+    pid: int
+    devices: str
+    device_share: float
+    started_at: str
+    beat_at: str
+    progress: Progress

@@ -69,3 +69,14 @@ _ALL = (
 )
 
 GLOSSARY: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
+
+STATISTIC_QUANTITIES: dict[str, tuple[str, ...]] = {
+    "losses": ("mean_loss", "accuracy"),
+    "traces": (
+        "gradient_noise_trace",
+        "hessian_trace",
+        "gradient_norm_squared",
+        "parameter_norm_squared",
+    ),
+}
+"""What each built-in statistic measures of the whole model."""

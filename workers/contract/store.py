@@ -8,6 +8,7 @@ keep the rows of the attempt whose trial was kept; the epochs of a trial not yet
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from workers.contract.commits import (
     of_kept_attempts,
     rank,
 )
-from workers.contract.errors import user_error
+from workers.contract.errors import Fault, user_error
 from workers.contract.parquet_file import DamagedFile, encode
 from workers.contract.schema import VIEWS
 
@@ -200,6 +201,17 @@ class Store:
         return f"control/{sweep}.{run_id}.stop.json"
 
     # Health -----------------------------------------------------------------------------------
+
+    def place_faults(self) -> list[Fault]:
+        """Say what is wrong with a local store's place, without touching it."""
+        if self.root.local is None:
+            return []
+        there = next(path for path in (self.root.local, *self.root.local.parents) if path.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return []
+        kind = "cannot be written" if there.is_dir() else "is not a folder"
+        mend = "choose a place that can be written"
+        return [Fault(f"the store cannot be at {self.uri}: {there} {kind}", "--store", mend)]
 
     def check_writable(self) -> None:
         """Write and remove a probe.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from workers.contract.errors import UserError, user_error
+
 
 @dataclass(frozen=True)
 class Split:
@@ -58,6 +60,26 @@ class Dataset:
     def num_outputs(self) -> int:
         """C, the number of classes or of regression targets."""
         return int(self.train.targets.shape[1])
+
+
+def first_examples(train: Split, num_train: int | None) -> Split:
+    """Keep the first `num_train` examples; all when None.
+
+    Raises:
+        UserError: There are fewer.
+    """
+    if num_train is not None and num_train > len(train):
+        raise too_few_examples(num_train, len(train))
+    return train.first(num_train)
+
+
+def too_few_examples(num_train: int, found: int) -> UserError:
+    """Build the error of a `num_train` larger than the data."""
+    return user_error(
+        f"num_train is {num_train:,}, but the data set has {found:,} training examples",
+        where="dataset.num_train",
+        mend=f"give at most {found}, or null to use all",
+    )
 
 
 def one_hot(labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.float32]:

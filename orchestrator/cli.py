@@ -1,0 +1,235 @@
+"""The command `minima`: reads arguments, calls one function, prints, and leaves with a code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, NoReturn, Optional
+
+import typer
+
+from orchestrator import commands, store_commands
+from orchestrator.console import Output
+from orchestrator.own_packages import check_own_packages
+from orchestrator.prepare import Options
+from orchestrator.store_commands import Format
+from workers.contract.errors import StoreError, UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Measure what decides the minimum that SGD finds: sweeps of (batch size, learning rate, seed).",
+)
+
+EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_INTERNAL = 2, 3, 4
+
+
+Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a built-in name.")]
+MaybeSweep = Annotated[
+    Optional[str],  # noqa: UP045  # typer reads it at run time
+    typer.Argument(metavar="[SWEEP]", help="A YAML file or a sweep's name; all when left out."),
+]
+StoreOption = Annotated[str, typer.Option("--store", help="Local path, s3:// or gs://.")]
+Address = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--address", envvar="RAY_ADDRESS", help="Ray cluster; else one of our own here."),
+]
+DataDir = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--data-dir", help="Where the data set's files are; else cache or download."),
+]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--set", metavar="KEY.PATH=VALUE", help="Change a value of the sweep; repeatable."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
+CheckpointSeconds = Annotated[
+    float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Look again every few seconds.")]
+STORE = "./minima-store"
+
+
+def main() -> None:
+    """Run the command and leave with its exit code."""
+    warnings.showwarning = _say_warning
+    try:
+        check_own_packages(Path(__file__).resolve().parent.parent)
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except UserError as error:
+        _leave(str(error), EXIT_BAD_INPUT)
+    except StoreError as error:
+        _leave(f"{error}\n  mend:  check the store's place, rights and space", EXIT_BAD_INPUT)
+    except typer.TyperException as error:
+        _leave(f"{error.format_message()}\n  mend:  see `minima --help`", EXIT_BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        _leave("interrupted; the same command resumes", EXIT_INTERRUPTED)
+    except Exception:  # noqa: BLE001  # the last resort: a fault of ours, told as such
+        traceback.print_exc()
+        _leave("internal error: please report the lines above", EXIT_INTERNAL)
+
+
+@app.command()
+def run(  # noqa: PLR0917  # typer hands them over by name
+    sweep: Sweep,
+    store: StoreOption = STORE,
+    address: Address = None,
+    data_dir: DataDir = None,
+    set_: Set = None,
+    checkpoint_seconds: CheckpointSeconds = 60.0,
+    *,
+    fail_fast: FailFast = False,
+    json: Json = False,
+) -> int:
+    """Train and measure what is missing, aggregate, print Table 1. The same command resumes."""
+    options = _options(store, address, data_dir, set_)
+    options = replace(options, is_fail_fast=fail_fast, checkpoint_seconds=checkpoint_seconds)
+    return commands.run(sweep, options, Output(json))
+
+
+@app.command()
+def plan(
+    sweep: Sweep,
+    store: StoreOption = STORE,
+    address: Address = None,
+    data_dir: DataDir = None,
+    set_: Set = None,
+    *,
+    json: Json = False,
+) -> int:
+    """Show what a run would do: per cell, the time it would take, and whether trials fit."""
+    return commands.plan(sweep, _options(store, address, data_dir, set_), Output(json))
+
+
+@app.command()
+def status(
+    sweep: MaybeSweep = None,
+    store: StoreOption = STORE,
+    *,
+    watch: Watch = False,
+    json: Json = False,
+) -> int:
+    """Show the state of a sweep from the store alone, from any machine."""
+    return store_commands.status(sweep, store, Output(json), is_watching=watch)
+
+
+@app.command()
+def stop(sweep: Sweep, store: StoreOption = STORE, *, json: Json = False) -> int:
+    """Ask running trials to save and leave; a later run takes up where they were."""
+    return store_commands.stop(sweep, store, Output(json))
+
+
+@app.command()
+def trial(  # noqa: PLR0917  # typer hands them over by name
+    sweep: Sweep,
+    batch_size: Annotated[int, typer.Option("--batch-size")],
+    learning_rate: Annotated[float, typer.Option("--learning-rate")],
+    seed: Annotated[int, typer.Option("--seed")],
+    store: StoreOption = STORE,
+    data_dir: DataDir = None,
+    set_: Set = None,
+    checkpoint_seconds: CheckpointSeconds = 60.0,
+    *,
+    json: Json = False,
+) -> int:
+    """Do one trial of the grid in the foreground, without Ray; it commits like any other."""
+    options = replace(_options(store, None, data_dir, set_), checkpoint_seconds=checkpoint_seconds)
+    return commands.trial(sweep, (batch_size, learning_rate, seed), options, Output(json))
+
+
+@app.command()
+def aggregate(sweep: MaybeSweep = None, store: StoreOption = STORE, *, json: Json = False) -> int:
+    """Average over seeds and make the predictions again; prints Table 1."""
+    return store_commands.aggregate(sweep, store, Output(json))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help='For example "SELECT * FROM cells".')],
+    store: StoreOption = STORE,
+    format_: Annotated[Format, typer.Option("--format")] = Format.TABLE,
+    *,
+    json: Json = False,
+) -> int:
+    """Ask the store in SQL, read-only, over the views of the README."""
+    store_commands.query(sql, store, Format.JSON if json else format_)
+    return 0
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option("--out", help="A folder; made when it is not there.")],
+    sweep: MaybeSweep = None,
+    store: StoreOption = STORE,
+    *,
+    json: Json = False,
+) -> int:
+    """Write report.html, figures, table1.csv and table1.tex."""
+    return store_commands.report(sweep, store, out, Output(json))
+
+
+@app.command()
+def verify(
+    sweep: Sweep,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many done trials.")],
+    store: StoreOption = STORE,
+    data_dir: DataDir = None,
+    set_: Set = None,
+    *,
+    json: Json = False,
+) -> int:
+    """Train and measure some done trials again and compare every value."""
+    return commands.verify(sweep, sample, _options(store, None, data_dir, set_), Output(json))
+
+
+@app.command()
+def compact(store: StoreOption = STORE, *, json: Json = False) -> int:
+    """Merge small files of the store; safe at any moment."""
+    return store_commands.compact(store, Output(json))
+
+
+@app.command()
+def doctor(store: StoreOption = STORE, *, json: Json = False) -> int:
+    """Check this machine for what a sweep needs."""
+    return store_commands.doctor(store, Output(json))
+
+
+@app.command()
+def sweeps(
+    show: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--show", metavar="NAME", help="Print one as YAML, to start your own from."),
+    ] = None,
+    *,
+    json: Json = False,
+) -> int:
+    """List the built-in sweeps."""
+    return store_commands.sweeps(show, Output(json))
+
+
+def _options(
+    store: str, address: str | None, data_dir: str | None, overrides: list[str] | None
+) -> Options:
+    folder = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+    return Options(store, address, folder, tuple(overrides or ()))
+
+
+def _leave(text: str, code: int) -> NoReturn:
+    print(text, file=sys.stderr)  # noqa: T201  # a command's own output
+    sys.exit(code)
+
+
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The commands that plan a sweep: run, plan, trial, verify; between arguments and exit code."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from orchestrator.console import Output
+from orchestrator.fit import fit_faults, this_machine
+from orchestrator.prepare import Options, Prepared, misfit_cure, prepare
+from orchestrator.status import open_failures, status_document, status_of, sweep_status
+from orchestrator.tables import duration, failure_table, status_table
+from workers.contract.errors import user_error
+from workers.contract.plan_document import PlanDocument
+from workers.contract.store import Store
+
+
+def run(sweep: str, options: Options, output: Output) -> int:
+    """Train and measure what is missing, aggregate, print Table 1."""
+    prepared = prepare(sweep, options)
+    exit_code = 0
+    if prepared.open_work:
+        from orchestrator.run import run as run_missing  # brings Ray
+
+        _announce(prepared, output)
+        result = run_missing(prepared, options, output.notes)
+        exit_code = result.exit_code
+        for trial_id, cause in result.lost.items():
+            output.note(f"lost: trial {trial_id}: {cause}")
+    else:
+        from orchestrator.plan import publish_plan
+
+        publish_plan(prepared.store, prepared.plan)
+    return conclude(prepared.store, prepared.plan, output, exit_code)
+
+
+def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
+    """Aggregate, print Table 1, the state and the failures."""
+    from analysis.aggregate import aggregate as aggregate_sweep
+    from analysis.table1 import table1
+    from analysis.table1_text import render_text
+
+    aggregate_sweep(store, plan.sweep)
+    output.show(render_text(table1(store, plan.sweep)))
+    state = sweep_status(store, plan, datetime.now(UTC))
+    output.show(status_table(state))
+    failures = open_failures(store, plan, state)
+    if failures:
+        output.show(failure_table(failures))
+    output.document(
+        status_document(state) | {"failures": list[JsonValue](failures), "exit_code": exit_code}
+    )
+    if exit_code == 3:
+        output.note("not finished: the same command resumes")
+    return exit_code
+
+
+def plan(sweep: str, options: Options, output: Output) -> int:
+    """Show what a run would do, without starting or writing anything."""
+    prepared = prepare(sweep, options)
+    from orchestrator.run import nodes_at
+
+    nodes = [this_machine()] if options.address is None else nodes_at(options.address)
+    slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
+    state = status_of(prepared.plan, prepared.missing, [])
+    seconds = prepared.seconds_left(slots)
+    output.show(status_table(state))
+    source = "recorded trials" if prepared.estimator.is_recorded else "a stated speed"
+    faults = fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes))
+    for fault in faults:
+        output.show(f"does not fit: {fault}")
+    if not faults:
+        output.show(f"{slots} trials at once; about {duration(seconds)} left, by {source}")
+    output.document(
+        status_document(state)
+        | {
+            "fits": not faults,
+            "slots": slots,
+            "seconds_left": None if faults else seconds,
+            "trials": [
+                {"trial_id": item.planned.trial_id, "state": item.state}
+                for item in prepared.missing
+            ],
+        }
+    )
+    return 0
+
+
+def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Output) -> int:
+    """Do one trial in the foreground."""
+    from orchestrator.foreground import choose_trial, run_here
+
+    prepared = prepare(sweep, options)
+    chosen = choose_trial(prepared, *cell)
+    exit_code = 0
+    if chosen.is_done:
+        output.note(f"trial {chosen.planned.trial_id} is done already")
+    else:
+        result = run_here(prepared, chosen, options)
+        exit_code = {"done": 0, "failed": 1, "drained": 3}[result.status]
+    return conclude(prepared.store, prepared.plan, output, exit_code)
+
+
+def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
+    """Compare a sample of done trials with a second training, bit by bit."""
+    from orchestrator.foreground import verify as compare_again
+
+    prepared = prepare(sweep, options)
+    done = [item for item in prepared.missing if item.is_done]
+    if not done:
+        raise user_error(
+            f"no trial of {prepared.plan.sweep} is done",
+            where="--store",
+            mend="run the sweep first",
+        )
+    chosen = random.Random(prepared.plan.revision).sample(done, min(sample, len(done)))  # noqa: S311  # a sample, not a secret
+    differences = compare_again(prepared, chosen, options)
+    for difference in differences:
+        output.show(str(difference))
+    equal = "all values equal" if not differences else f"{len(differences)} values differ"
+    output.show(f"{len(chosen)} of {len(done)} done trials trained and measured again: {equal}")
+    output.document(
+        {
+            "verified": [item.planned.trial_id for item in chosen],
+            "differences": [{k: str(v) for k, v in asdict(item).items()} for item in differences],
+        }
+    )
+    return 1 if differences else 0
+
+
+def _announce(prepared: Prepared, output: Output) -> None:
+    work = prepared.open_work
+    num_training = sum(1 for item in work if not item.is_trained)
+    num_done = len(prepared.missing) - len(work)
+    output.note(
+        f"{prepared.plan.sweep}: {num_done} trials done, {num_training} to train, "
+        f"{len(work) - num_training} to measure only; store {prepared.store.uri}"
+    )

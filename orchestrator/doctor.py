@@ -1,0 +1,105 @@
+"""Check this machine: what a sweep needs, each with its cure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from orchestrator.fit import this_machine
+from workers.contract.errors import UserError
+from workers.contract.store import Store
+
+_PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
+_LONGEST_TEMPORARY_PATH = 40
+_LEAST_FREE_BYTES = 5 * 10**9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `cure` is empty when it is as it should be."""
+
+    name: str
+    found: str
+    cure: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing needs mending."""
+        return not self.cure
+
+
+def diagnose(store: str) -> Iterator[Check]:
+    """Look at everything a sweep needs on this machine."""
+    yield _python()
+    for package in _PACKAGES:
+        yield _package(package)
+    yield _tensorflow()
+    node = this_machine()
+    yield Check("cores", str(node.cpus))
+    yield Check("GPUs", str(node.gpus) if node.gpus else "none: trials need resources.gpus: 0")
+    yield _disk()
+    yield _temporary_folder()
+    yield _store(store)
+    yield Check("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "not set: a local cluster is started"))
+    yield Check(
+        "RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "not set: a local one uses a token")
+    )
+
+
+def _python() -> Check:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    is_known = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Check("Python", found, "" if is_known else "use Python 3.11, 3.12 or 3.13")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, version(name))
+    except PackageNotFoundError:
+        return Check(name, "not installed", "install minima with its dependencies")
+
+
+def _tensorflow() -> Check:
+    code = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
+    try:
+        done = subprocess.run(  # noqa: S603  # our own interpreter
+            [sys.executable, "-P", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+    except subprocess.TimeoutExpired:
+        return Check("TensorFlow starts", "not within 120 s", "look at the machine's load")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Check("TensorFlow starts", last, "reinstall from the lock in deploy/")
+    return Check("TensorFlow starts", f"yes, and sees {done.stdout.strip()} GPUs")
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    cure = "" if free > _LEAST_FREE_BYTES else "free some space"
+    return Check("free disk here", f"{free / 1e9:.0f} GB", cure)
+
+
+def _temporary_folder() -> Check:
+    folder = tempfile.gettempdir()
+    is_short = len(folder) <= _LONGEST_TEMPORARY_PATH
+    return Check("temporary folder", folder, "" if is_short else "set TMPDIR to a shorter path")
+
+
+def _store(uri: str) -> Check:
+    try:
+        Store.open(uri).check_writable()
+    except UserError as error:
+        return Check("store", error.faults[0].what, error.faults[0].mend)
+    return Check("store", f"{uri} can be written")

@@ -1,0 +1,124 @@
+"""Work done here and now, without Ray: one trial of a sweep, or trials again to compare their bits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from orchestrator.missing import Missing
+from orchestrator.plan import publish_plan
+from orchestrator.prepare import Options, Prepared
+from orchestrator.run import make_tasks
+from orchestrator.run_control import RunControl
+from orchestrator.scratch import scratch_folder
+from orchestrator.slot import Slot
+from orchestrator.task import SlotResult, SlotTask
+from workers.contract.errors import user_error
+from workers.contract.store import Store
+
+_NOT_COMPARED = {
+    "attempt_id",
+    "wall_seconds",
+    "seconds",
+    "host",
+    "started_at",
+    "finished_at",
+    "spec",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that came out otherwise the second time."""
+
+    trial_id: str
+    view: str
+    column: str
+    first: object
+    second: object
+
+
+def choose_trial(prepared: Prepared, batch_size: int, learning_rate: float, seed: int) -> Missing:
+    """Find one trial of the grid.
+
+    Raises:
+        UserError: The grid does not hold it.
+    """
+    for item in prepared.missing:
+        trial = item.planned.trial
+        if (trial.batch_size, trial.learning_rate, trial.seed) == (batch_size, learning_rate, seed):
+            return item
+    cells = ", ".join(f"({size}, {rate:g})" for size, rate in prepared.sweep.cells)
+    raise user_error(
+        f"no trial with batch size {batch_size}, learning rate {learning_rate:g}, seed {seed}",
+        where="--batch-size, --learning-rate, --seed",
+        mend=f"cells (batch size, learning rate): {cells}; seeds: {prepared.sweep.seed_list}",
+    )
+
+
+def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResult:
+    """Do one trial's missing work in the foreground; it commits like any other."""
+    prepared.store.check_writable()
+    publish_plan(prepared.store, prepared.plan)
+    control = RunControl(prepared.store, prepared.plan.sweep)
+    task = make_tasks(replace(prepared, missing=[chosen]), options, control.run_id)[0]
+    with control.listening():
+        return _run(task)
+
+
+def verify(prepared: Prepared, chosen: list[Missing], options: Options) -> list[Difference]:
+    """Train and measure done trials again in a store of their own and compare every value."""
+    found: list[Difference] = []
+    for item in chosen:
+        with scratch_folder() as scratch:
+            again = Store.open(str(scratch / "store"))
+            fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
+            task = make_tasks(replace(prepared, store=again, missing=[fresh]), options, "verify")[0]
+            _run(task)
+            found += compare(prepared.store, again, item.planned.trial_id)
+    return found
+
+
+def compare(first: Store, second: Store, trial_id: str) -> list[Difference]:
+    """Compare all records of one trial in two stores, times and host aside."""
+    found = []
+    for view in ("trials", "epochs", "measurements"):
+        left, right = _rows(first, view, trial_id), _rows(second, view, trial_id)
+        if len(left) != len(right):
+            found.append(Difference(trial_id, view, "number of rows", len(left), len(right)))
+        for row, other in zip(left, right, strict=False):
+            found += [
+                Difference(trial_id, view, column, value, other[column])
+                for column, value in row.items()
+                if column not in _NOT_COMPARED and not _is_same(value, other[column])
+            ]
+    return found
+
+
+def _rows(store: Store, view: str, trial_id: str) -> list[dict[str, object]]:
+    table: pa.Table = store.read(view)
+    rows = [row for row in table.to_pylist() if row["trial_id"] == trial_id]
+    keys = (
+        ("epoch",)
+        if view == "epochs"
+        else ("statistic_id", "quantity", "layer", "split", "objective", "index")
+    )
+    return sorted(rows, key=lambda row: [str(row.get(key)) for key in keys])
+
+
+def _is_same(first: object, second: object) -> bool:
+    return first == second or (first != first and second != second)  # noqa: PLR0124  # NaN
+
+
+def _run(task: SlotTask) -> SlotResult:
+    slot = Slot()
+    try:
+        return slot.run(task, _visible_devices(task))
+    finally:
+        slot.close()
+
+
+def _visible_devices(task: SlotTask) -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") if task.device_share else "-1"

@@ -1,0 +1,103 @@
+"""From a sweep to a plan: every trial and statistic with its identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from workers.contract.catalog import plugin_digest
+from workers.contract.identity import digest, statistic_id, trial_id
+from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
+from workers.contract.schema import VIEWS
+from workers.contract.specs import TrialSpec
+from workers.contract.store import Store
+from workers.contract.sweep_spec import SweepSpec
+from workers.datasets.loading import DatasetFacts
+
+
+def make_plan(sweep: SweepSpec, facts: DatasetFacts, now: datetime) -> PlanDocument:
+    """Give every trial and statistic of a checked sweep its identity."""
+    trials = [
+        PlannedTrial(trial_id=trial_id(trial), trial=trial) for trial in _trials(sweep, facts)
+    ]
+    statistics = [
+        PlannedStatistic(statistic_id=statistic_id(statistic), statistic=statistic)
+        for statistic in sweep.measure
+    ]
+    spec = sweep.model_dump(mode="json")
+    return PlanDocument(
+        sweep=sweep.name,
+        revision=f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{digest(spec | _data_identity(facts))[:8]}",
+        planned_at=now.astimezone(UTC).isoformat(timespec="seconds"),
+        spec=spec,
+        seeds=sweep.seed_list,
+        trials=trials,
+        statistics=statistics,
+    )
+
+
+def publish_plan(store: Store, plan: PlanDocument) -> PlanDocument:
+    """Write the plan and its `sweep_trials` rows, unless the newest revision asks for the same.
+
+    Returns:
+        The plan as it lies in the store: the newest revision where nothing changed.
+    """
+    newest = newest_plan(store, plan.sweep)
+    if newest is not None and _content(newest) == _content(plan):
+        return newest
+    rows = [
+        {
+            "sweep": plan.sweep,
+            "revision": plan.revision,
+            "trial_id": planned.trial_id,
+            "batch_size": planned.trial.batch_size,
+            "learning_rate": planned.trial.learning_rate,
+            "seed": planned.trial.seed,
+        }
+        for planned in plan.trials
+    ]
+    table = pa.Table.from_pylist(rows, schema=VIEWS["sweep_trials"])
+    store.commit("sweep_trials", (plan.sweep, plan.revision), plan.revision, table)
+    store.write_json(Store.plan_path(plan.sweep, plan.revision), plan.model_dump(mode="json"))
+    return plan
+
+
+def newest_plan(store: Store, sweep: str) -> PlanDocument | None:
+    """Read the newest revision of a sweep; None when it was never run here."""
+    names = store.names(f"sweeps/{sweep}")
+    for name in reversed(names):
+        document = store.read_json(name)
+        if document is not None:
+            return PlanDocument.model_validate(document)
+    return None
+
+
+def _content(plan: PlanDocument) -> object:
+    return plan.spec, plan.trials, plan.statistics
+
+
+def _data_identity(facts: DatasetFacts) -> dict[str, str]:
+    return {"data_digest": facts.digest}
+
+
+def _trials(sweep: SweepSpec, facts: DatasetFacts) -> Iterator[TrialSpec]:
+    plugins = {
+        name: found
+        for name in (sweep.model.name, sweep.dataset.name, sweep.loss)
+        if (found := plugin_digest(name, name)) is not None
+    }
+    for batch_size, learning_rate in sweep.cells:
+        for seed in sweep.seed_list:
+            yield TrialSpec(
+                model=sweep.model,
+                dataset=sweep.dataset,
+                data_digest=facts.digest,
+                loss=sweep.loss,
+                training=sweep.training,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                seed=seed,
+                plugin_digests=plugins,
+            )

@@ -1,0 +1,109 @@
+"""A sweep compared with its store and the machines at hand, before anything is started or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator.checks import CheckedSweep, check_sweep
+from orchestrator.estimate import Estimator, make_estimator, total_seconds
+from orchestrator.fit import Node, fit_faults
+from orchestrator.missing import Missing, StoreState, missing_of, read_state
+from orchestrator.plan import make_plan
+from orchestrator.sweep import read_sweep
+from orchestrator.tables import duration
+from workers.contract.errors import Fault, UserError
+from workers.contract.plan_document import PlanDocument
+from workers.contract.store import Store
+from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that commands share, paths made absolute."""
+
+    store: str
+    address: str | None = None
+    data_dir: str | None = None
+    overrides: tuple[str, ...] = ()
+    is_fail_fast: bool = False
+    checkpoint_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sweep compared with its store: what is planned, what is missing, what it will take."""
+
+    sweep: SweepSpec
+    plan: PlanDocument
+    store: Store
+    state: StoreState
+    missing: list[Missing]
+    estimator: Estimator
+
+    @property
+    def open_work(self) -> list[Missing]:
+        """Trials with something missing, longest first."""
+        left = [item for item in self.missing if not item.is_done]
+        return sorted(left, key=self.estimator.seconds, reverse=True)
+
+    def seconds_left(self, slots: int) -> float:
+        """Estimate the wall time of what is missing."""
+        return total_seconds([self.estimator.seconds(item) for item in self.open_work], slots)
+
+
+def prepare(sweep_name: str, options: Options) -> Prepared:
+    """Read, check and plan a sweep and compare it with its store; writes nothing.
+
+    Raises:
+        UserError: All faults of the sweep, its data and the store's place.
+    """
+    faults: list[Fault] = []
+    checked = store = None
+    try:
+        document, where = read_sweep(sweep_name, list(options.overrides))
+        checked = check_sweep(document, where, options.data_dir)
+    except UserError as error:
+        faults += error.faults
+    try:
+        store = Store.open(options.store)
+        faults += store.place_faults()
+    except UserError as error:
+        faults += error.faults
+    if faults or checked is None or store is None:
+        raise UserError(faults)
+    return _compare(checked, store)
+
+
+def _compare(checked: CheckedSweep, store: Store) -> Prepared:
+    plan = make_plan(checked.spec, checked.facts, datetime.now(UTC))
+    state = read_state(store)
+    estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
+    return Prepared(checked.spec, plan, store, state, missing_of(plan, state), estimator)
+
+
+def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
+    """Refuse a sweep whose trials no node can ever hold, and say what it would take without GPUs.
+
+    Raises:
+        UserError: With the cure.
+    """
+    faults = fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes))
+    if faults:
+        raise UserError(faults)
+
+
+def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
+    """Say what to do about trials that do not fit, with the time they would take on CPUs alone."""
+    resources = prepared.sweep.resources
+    most_cpus = max(node.cpus for node in nodes)
+    cpu_only = ResourcesSpec(gpus=0, cpus=min(resources.cpus, max(1, most_cpus)))
+    slots = sum(node.slots_for(cpu_only) for node in nodes)
+    estimator = prepared.estimator.at_stated_speed(cpu_only)
+    seconds = total_seconds([estimator.seconds(item) for item in prepared.open_work], slots)
+    settings = f"--set resources.gpus=0 --set resources.cpus={cpu_only.cpus}"
+    return (
+        "run it on a cluster whose nodes have them (--address), or on CPUs alone with "
+        f"{settings}: about {duration(seconds)} on what is here"
+    )

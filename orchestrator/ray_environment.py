@@ -1,0 +1,38 @@
+"""What Ray and Tune are told through the environment; Ray reads some of it as it is imported."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # under `uv run` Ray would rebuild the environment on each node
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # a task that asks for no GPU must see none
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    # Tune's own records are never read back
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # the default of 600 s would hold a GPU for as long
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "60",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "60",
+}
+
+
+def prepare_environment(address: str | None, scratch: Path) -> None:
+    """Set the environment; call before ray is first imported.
+
+    A cluster of our own gets a fresh token that only this user can read. For a cluster at an
+    address, RAY_AUTH_MODE and the token are the user's to set.
+    """
+    os.environ.update(_SETTINGS)
+    if address is None:
+        token = scratch / "ray-token"
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_hex(32))
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}

@@ -1,0 +1,96 @@
+"""How a run can be asked to drain: by signal here, or by a marker in the store from anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import FrameType
+
+from pydantic import JsonValue
+
+from workers.contract.errors import StoreError
+from workers.contract.store import Store
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class RunControl:
+    """One run of a sweep: its name in the store, and whether it was asked to stop."""
+
+    def __init__(self, store: Store, sweep: str) -> None:
+        self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self._store, self._sweep = store, sweep
+        self.signal_name: str | None = None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a signal or `minima stop` asked this run to drain."""
+        with suppress(StoreError):
+            return self.signal_name is not None or self._has_marker()
+        return self.signal_name is not None
+
+    def ask_to_stop(self, reason: str) -> None:
+        """Ask every slot of this run to drain."""
+        ask_to_stop(self._store, self._sweep, self.run_id, reason)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Register the run and turn signals into a drain; a second signal ends at once."""
+        path = Store.run_path(self._sweep, self.run_id)
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        owner: dict[str, JsonValue] = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_at": started_at,
+        }
+        _forget_dead_runs(self._store, self._sweep)
+        self._store.write_json(path, owner | {"run_id": self.run_id})
+        former = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+            with suppress(StoreError):
+                self._store.remove(path)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal_name is not None:
+            raise KeyboardInterrupt
+        self.signal_name = signal.Signals(number).name
+        with suppress(StoreError):
+            self.ask_to_stop(self.signal_name)
+
+    def _has_marker(self) -> bool:
+        return self._store.read_bytes(Store.stop_path(self._sweep, self.run_id)) is not None
+
+
+def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:
+    """Write the marker that the slots of one run look for."""
+    asked_at = datetime.now(UTC).isoformat(timespec="seconds")
+    store.write_json(Store.stop_path(sweep, run_id), {"reason": reason, "asked_at": asked_at})
+
+
+def live_runs(store: Store, sweep: str) -> list[str]:
+    """Name the runs of a sweep that are registered."""
+    names = (name.rsplit("/", 1)[-1] for name in store.names("control"))
+    parts = (name.split(".") for name in names if name.endswith(".run.json"))
+    return [part[1] for part in parts if part[0] == sweep]
+
+
+def _forget_dead_runs(store: Store, sweep: str) -> None:
+    """Remove registrations that a killed driver of this machine left behind."""
+    for run_id in live_runs(store, sweep):
+        path = Store.run_path(sweep, run_id)
+        owner = store.read_json(path)
+        if isinstance(owner, dict) and owner.get("host") == socket.gethostname():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(int(str(owner["pid"])), 0)
+                continue
+            store.remove(path)

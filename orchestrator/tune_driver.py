@@ -1,0 +1,176 @@
+"""Ray Tune schedules the tasks on slots, and only that; this file alone imports ray.
+
+One Tune trial per task; a slot is a reused actor that owns a fork server. Nothing Tune writes is
+read back: the store is the only truth. Import it after `prepare_environment`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from ray import tune
+
+from orchestrator.fit import Node
+from orchestrator.scratch import quiet_stdout
+from orchestrator.slot import Slot
+from orchestrator.task import SlotResult, SlotTask
+from workers.contract.errors import user_error
+from workers.contract.sweep_spec import ResourcesSpec
+
+_MAX_LOST_ACTORS = 3
+_OBJECT_STORE_BYTES = 200 * 2**20
+
+
+@dataclass(frozen=True)
+class DriveResult:
+    """How the tasks ended; `lost` are the trials whose slot or node died too often, with the cause."""
+
+    results: list[SlotResult]
+    lost: dict[str, str]
+
+
+class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
+    """A slot as Tune sees it: one step does the whole task."""
+
+    def setup(self, config: dict[str, str]) -> None:  # noqa: ARG002  # Tune's signature
+        """Make the slot; its fork server starts with the first task."""
+        self._slot = Slot()
+
+    def step(self) -> dict[str, object]:
+        """Do the task of the current trial."""
+        task = SlotTask.model_validate_json(self.config["task"])
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES", "") if task.device_share else "-1"
+        return {"done": True, "result": self._slot.run(task, devices).model_dump_json()}
+
+    def reset_config(self, new_config: dict[str, str]) -> bool:  # noqa: ARG002  # Tune's signature
+        """Take the next task in the same process."""
+        return True
+
+    def cleanup(self) -> None:
+        """End the fork server."""
+        self._slot.close()
+
+
+@contextlib.contextmanager
+def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
+    """Join the cluster at an address, or start one of our own on this machine, and list its nodes.
+
+    Raises:
+        UserError: There is no cluster at the address.
+    """
+    with quiet_stdout():
+        try:
+            _connect(address, scratch)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+            raise user_error(
+                f"no Ray cluster answers: {str(error).splitlines()[0]}",
+                where=f"--address {address}" if address else "this machine",
+                mend="start one with `ray start --head`, mend the address, or check RAY_AUTH_MODE "
+                "and the token; without an address a local cluster is started",
+            ) from error
+        try:
+            yield _nodes()
+        finally:
+            ray.shutdown()
+
+
+def drive(
+    tasks: Sequence[SlotTask],
+    demand: ResourcesSpec,
+    nodes: Sequence[Node],
+    watch: Callable[[], None],
+    scratch: Path,
+) -> DriveResult:
+    """Run every task on some slot of the joined cluster, in the order given as slots come free.
+
+    Args:
+        tasks: What to do.
+        demand: Of one slot.
+        nodes: Of the cluster; what they hold at once bounds what waits in Ray.
+        watch: Called every second in the calling thread, which stays free for signals.
+        scratch: A local folder for what Tune insists on writing.
+    """
+    slots = sum(node.slots_for(demand) for node in nodes)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
+    outcome: list[DriveResult | BaseException] = []
+
+    def fit() -> None:
+        try:
+            outcome.append(_fit(tasks, demand, scratch))
+        except BaseException as error:  # noqa: BLE001  # carried to the calling thread
+            outcome.append(error)
+
+    # Tune takes over SIGINT and SIGUSR1 only in the main thread; they are ours
+    thread = threading.Thread(target=fit, name="tune", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(1.0)
+        watch()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _fit(tasks: Sequence[SlotTask], demand: ResourcesSpec, scratch: Path) -> DriveResult:
+    bundle = {"CPU": float(demand.cpus)} | ({"GPU": demand.gpus} if demand.gpus else {})
+    tuner = tune.Tuner(
+        tune.with_resources(TrialSlot, tune.PlacementGroupFactory([bundle])),
+        param_space={"task": tune.grid_search([task.model_dump_json() for task in tasks])},
+        tune_config=tune.TuneConfig(
+            reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch / "tune"),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=_MAX_LOST_ACTORS),
+            # a class trainable that cannot save would end in error
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    results, lost = [], {}
+    # Tune keeps the order of the grid; of a trial that never started it keeps nothing else
+    for task, item in zip(tasks, tuner.fit(), strict=True):
+        if item.error is not None or "result" not in (item.metrics or {}):
+            lost[task.planned.trial_id] = str(item.error).strip().splitlines()[-1]
+        else:
+            results.append(SlotResult.model_validate_json(item.metrics["result"]))
+    return DriveResult(results, lost)
+
+
+def _name(trial: object) -> str:
+    return str(trial.trial_id)  # type: ignore[attr-defined]  # Tune's own class has no types
+
+
+def _connect(address: str | None, scratch: Path) -> None:
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    if address is not None:
+        ray.init(address=address, **quiet)
+        return
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=str(scratch / "ray"),
+        **quiet,
+    )
+
+
+def _nodes() -> list[Node]:
+    return [
+        Node(
+            name=str(node["NodeManagerHostname"]),
+            cpus=int(node["Resources"].get("CPU", 0)),
+            gpus=int(node["Resources"].get("GPU", 0)),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]

@@ -1,0 +1,59 @@
+"""Drive fake trials on a Ray cluster of one node with faked GPUs: STORE SHARE NUM_TASKS NUM_GPUS."""
+
+import sys
+from pathlib import Path
+
+from orchestrator.ray_environment import prepare_environment
+from orchestrator.scratch import scratch_folder
+from orchestrator.task import SlotTask
+from workers.contract.plan_document import PlannedTrial
+from workers.contract.specs import TrialSpec
+from workers.contract.sweep_spec import ResourcesSpec
+
+STORE, SHARE, NUM_TASKS, NUM_GPUS = sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:])
+
+
+def task(seed: int) -> SlotTask:
+    """Make a task of the fake trial."""
+    trial = TrialSpec.model_validate(
+        {
+            "model": {"name": "mlp"},
+            "dataset": {"name": "digits"},
+            "data_digest": "0",
+            "loss": "kld",
+            "training": {"epochs": 1},
+            "batch_size": 32,
+            "learning_rate": 0.1,
+            "seed": seed,
+        }
+    )
+    return SlotTask(
+        sweep="toy",
+        run_id="run",
+        planned=PlannedTrial(trial_id=f"trial{seed}", trial=trial),
+        is_trained=False,
+        statistics=[],
+        store=STORE,
+        data_dir=None,
+        num_threads=1,
+        device_share=SHARE,
+        entry="fake_trial",
+    )
+
+
+with scratch_folder() as scratch:
+    prepare_environment("a cluster of the test", scratch)
+    from ray.cluster_utils import Cluster
+
+    from orchestrator import tune_driver
+
+    head = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    head.add_node(num_cpus=8, num_gpus=NUM_GPUS)
+    with tune_driver.cluster(head.address, Path(scratch)) as nodes:
+        assert [node.gpus for node in nodes if node.cpus] == [NUM_GPUS], nodes
+        demand = ResourcesSpec(gpus=SHARE, cpus=1)
+        tasks = [task(10 + number) for number in range(NUM_TASKS)]
+        driven = tune_driver.drive(tasks, demand, nodes, lambda: None, Path(scratch))
+    head.shutdown()
+assert not driven.lost, driven.lost
+assert {result.status for result in driven.results} == {"done"}

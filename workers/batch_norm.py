@@ -1,0 +1,149 @@
+"""Batch normalisation made a fixed affine map, with population statistics of the measured weights.
+
+Population statistics are recomputed in one pass in training mode, in the order of the training set:
+every layer's batch moments are pooled over the batches, mean = Σ wⱼ mⱼ and
+variance = Σ wⱼ (vⱼ + (mⱼ - mean)²), with wⱼ the batch's share of the examples ("precise batch norm",
+Wu and Johnson 2021, 2105.07576, section 3.1). The first normalised layer's are exact. A deeper
+layer's are those of inputs that the layers before normalised with the statistics of batches of
+about 500 examples, not of the population; making these exact would take a pass for each layer.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from workers.contract.errors import Fault, UserError, user_error
+from workers.contract.statistics import BatchNormMode
+from workers.estimators import Moments
+from workers.resident import ResidentSplit
+from workers.statistics.passes import Array, Passes, State, batch_edges
+
+_BATCH_SIZE = 500
+"""Examples whose moments are taken together. A choice: five times the usual training batch."""
+
+_STATE_KEY = "batch_norm"
+
+
+def as_functional(model: keras.Model) -> keras.Model:
+    """Give the graph of layers of a functional or sequential model, sharing its layers.
+
+    Raises:
+        UserError: The model has no such graph, or not one input and one output.
+    """
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if len(inputs) == len(outputs) == 1:
+        return keras.Model(inputs[0], outputs[0], name=model.name)
+    raise user_error(
+        f"the model {model.name!r} of class {type(model).__name__} is not a graph of layers with one "
+        "input and one output",
+        where="model.name",
+        mend="build it with the functional API: keras.Model(inputs, outputs)",
+    )
+
+
+def copy_network(model: keras.Model) -> keras.Model:
+    """Copy a network and its weights, so that measuring leaves the original as it is.
+
+    Raises:
+        UserError: No graph of layers, or a batch norm that always normalises with batch statistics.
+    """
+    faults: list[Fault] = []
+
+    def call(layer: keras.Layer, *args: object, **kwargs: object) -> object:
+        if isinstance(layer, keras.layers.BatchNormalization) and kwargs.get("training"):
+            faults.append(_train_mode_fault(layer))
+        return layer(*args, **kwargs)
+
+    copy = keras.models.clone_model(as_functional(model), call_function=call)
+    if faults:
+        raise UserError(faults)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def num_pass_examples(model: keras.Model, bn_mode: BatchNormMode, num_train: int) -> int:
+    """Say how many examples the pass of `freeze` visits."""
+    return num_train if bn_mode == "frozen" and _layers(model) else 0
+
+
+def freeze(
+    network: keras.Model, bn_mode: BatchNormMode, train: ResidentSplit, passes: Passes
+) -> None:
+    """Make the network's batch norms hold the statistics to measure with, in inference mode.
+
+    Args:
+        network: A copy made for measuring.
+        bn_mode: `frozen` takes population statistics, `moving_average` those Keras kept in training.
+        train: The training set.
+        passes: Runs the pass over it.
+
+    Raises:
+        Drained: A stop was asked for.
+    """
+    layers = _layers(network)
+    if bn_mode == "moving_average" or not layers:
+        return
+    moments = _population_moments(network, train, passes)
+    for layer, mean, variance in zip(layers, *moments, strict=True):
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(variance)
+
+
+def _train_mode_fault(layer: keras.Layer) -> Fault:
+    return Fault(
+        f"the batch norm {layer.name!r} is called with training=True, so that an example's gradient "
+        "depends on the rest of its batch",
+        where=f"model, layer {layer.name!r}",
+        mend="call the layer without `training`",
+    )
+
+
+def _layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    found = model._flatten_layers(include_self=False)
+    return [layer for layer in found if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _population_moments(
+    model: keras.Model, train: ResidentSplit, passes: Passes
+) -> tuple[list[Array], list[Array]]:
+    """Give each layer's population mean and variance, in the order of the layers."""
+    batch_moments, sizes = _compile_batch_moments(model)
+
+    def step(state: State, places: npt.NDArray[np.int64]) -> State:
+        inputs, _ = train.batch(tf.constant(places))
+        mean, variance = (moment.numpy().astype(np.float64) for moment in batch_moments(inputs))
+        before = Moments(state["weight"], state["mean"], state["variance"])
+        merged = before.merge(Moments(np.array(float(len(places))), mean, variance))
+        return {"weight": merged.weight, "mean": merged.mean, "variance": merged.variance}
+
+    start = {
+        "weight": np.array(0.0),
+        "mean": np.zeros(sum(sizes)),
+        "variance": np.zeros(sum(sizes)),
+    }
+    pooled = passes.run(_STATE_KEY, step, start, batch_edges(len(train), _BATCH_SIZE))
+    cuts = np.cumsum(sizes)[:-1]
+    return np.split(pooled["mean"], cuts), np.split(pooled["variance"], cuts)
+
+
+def _compile_batch_moments(
+    model: keras.Model,
+) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
+    """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
+    network = copy_network(model)
+    layers = _layers(network)
+    for layer in layers:
+        layer.momentum = 0.0  # the moving statistics become those of the last batch
+    sizes = [int(layer.moving_mean.shape[0]) for layer in layers]
+
+    def batch_moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        network(inputs, training=True)
+        means = [tf.convert_to_tensor(layer.moving_mean.value) for layer in layers]
+        variances = [tf.convert_to_tensor(layer.moving_variance.value) for layer in layers]
+        return tf.concat(means, 0), tf.concat(variances, 0)
+
+    signature = [tf.TensorSpec([None, *network.input_shape[1:]], network.inputs[0].dtype)]
+    return tf.function(batch_moments, input_signature=signature, autograph=False), sizes

@@ -1,0 +1,147 @@
+"""Checkpoints of one work: whole files named by step and digest, the last two kept.
+
+A file is trusted only when its bytes have the digest in its name and it was saved under the same
+conditions; a truncated, altered or foreign one is passed over for the one before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.contract.store import Store
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+_NAME = re.compile(r"step-(\d{9,})\.([0-9a-f]{16})\.[^/]+\.npz")
+_CONDITIONS = "conditions"
+_NUM_KEPT = 2
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint held: how much was done, and everything needed to go on."""
+
+    done: int
+    arrays: dict[str, npt.NDArray[np.generic]]
+
+
+class _File(NamedTuple):
+    done: int
+    path: str
+
+
+@final
+class Checkpoints:
+    """Saves and finds the checkpoints in one folder of the store.
+
+    Args:
+        store: Where they are.
+        folder: Shared by all attempts at the same work.
+        attempt_id: Part of the names this one writes.
+        conditions: Everything that must be the same for a saved state to be continued, such as the
+            environment whose bits it has.
+    """
+
+    def __init__(
+        self, store: Store, folder: str, *, attempt_id: str, conditions: Mapping[str, str]
+    ) -> None:
+        self._store, self._folder, self._attempt_id = store, folder, attempt_id
+        self._conditions = json.dumps(dict(conditions), sort_keys=True)
+        self._written: list[_File] = []
+
+    def save(self, done: int, arrays: Arrays) -> None:
+        """Publish a checkpoint, then remove those that the last two of ours make needless.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        stream = io.BytesIO()
+        np.savez(stream, allow_pickle=False, **{_CONDITIONS: np.array(self._conditions), **arrays})
+        content = stream.getvalue()
+        path = f"{self._folder}/step-{done:09d}.{_digest(content)}.{self._attempt_id}.npz"
+        self._store.write_bytes(path, content)
+        self._written.append(_File(done, path))
+        self._prune()
+
+    def newest(self) -> Saved | None:
+        """Read the furthest checkpoint that is whole and of our conditions; None when there is none.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        for file in sorted(self._files(), reverse=True):
+            arrays = self._read(file)
+            if arrays is not None:
+                return Saved(file.done, arrays)
+        return None
+
+    def _files(self) -> list[_File]:
+        paths = self._store.names(self._folder)
+        matches = [(path, _NAME.fullmatch(path.rsplit("/", 1)[-1])) for path in paths]
+        return [_File(int(match[1]), path) for path, match in matches if match]
+
+    def _read(self, file: _File) -> dict[str, npt.NDArray[np.generic]] | None:
+        content = self._store.read_bytes(file.path)
+        arrays = None if content is None else _decode(file.path, content)
+        if arrays is None:
+            _log.warning("passed over a damaged checkpoint: %s", file.path)
+            return None
+        saved_under = str(arrays.pop(_CONDITIONS, ""))
+        if saved_under != self._conditions:
+            _log.warning(
+                "passed over a checkpoint of other conditions: %s was saved under %s, now %s",
+                file.path,
+                saved_under,
+                self._conditions,
+            )
+            return None
+        return arrays
+
+    def _prune(self) -> None:
+        self._written.sort()
+        if len(self._written) < _NUM_KEPT:
+            return
+        kept = self._written[-_NUM_KEPT:]
+        for file in self._files():
+            if file.done < kept[0].done or (file in self._written and file not in kept):
+                self._store.remove(file.path)
+        self._written = kept
+
+
+def remove_checkpoints(store: Store, folder: str) -> None:
+    """Remove all checkpoints of a work, once its result is committed."""
+    for path in store.names(folder, recursive=True):
+        store.remove(path)
+    local = store.local_path(folder)
+    if local is not None and local.is_dir():
+        for emptied in sorted((*local.rglob("*/"), local), reverse=True):
+            with contextlib.suppress(OSError):  # another attempt still writes there
+                emptied.rmdir()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _decode(path: str, content: bytes) -> dict[str, npt.NDArray[np.generic]] | None:
+    match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
+    if match is None or match[2] != _digest(content):
+        return None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return dict(stored)
+    except (ValueError, OSError, zipfile.BadZipFile):
+        return None

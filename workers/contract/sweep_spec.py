@@ -1,0 +1,121 @@
+"""What a sweep is: one model, data set and loss over a grid of batch sizes, learning rates and seeds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from workers.contract.frozen import Count, Frozen, Positive, Seed
+from workers.contract.specs import DatasetSpec, ModelSpec, TrainingSpec
+from workers.contract.statistics import LossesSpec, StatisticSpec, TracesSpec
+
+LOSS_NAMES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")
+
+Pair = Annotated[
+    tuple[Count, Positive], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+]
+
+
+class GridSpec(Frozen):
+    """Every batch size with every learning rate."""
+
+    batch_size: list[Count] = Field(min_length=1)
+    learning_rate: list[Positive] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _values_differ(self) -> GridSpec:
+        refuse_repeats("batch_size", self.batch_size)
+        refuse_repeats("learning_rate", self.learning_rate)
+        return self
+
+
+class ResourcesSpec(Frozen):
+    """What one trial holds while it runs.
+
+    `gpus`: 0, a whole number, or a share 1/n of one device ("1/2", 0.5). `cpus`: TensorFlow threads.
+    """
+
+    gpus: float = 0.0
+    cpus: Count = 1
+
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _whole_or_one_nth(cls, value: object) -> float:
+        try:
+            share = Fraction(value) if isinstance(value, str) else Fraction(float(value))  # type: ignore[arg-type]  # refused below when it is no number
+        except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+            share = Fraction(-1)
+        nearest = share.limit_denominator(64)
+        is_number = not isinstance(value, bool) and share >= 0 and abs(nearest - share) < 1e-3
+        if not is_number or (nearest.denominator != 1 and nearest.numerator != 1):
+            raise ValueError(
+                f"gpus is {value}; give 0, a whole number, or a share 1/n of one device such as 1/2"
+            )
+        return float(nearest)
+
+
+class SweepSpec(Frozen):
+    """A sweep as written in YAML; unknown keys are errors."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    model: ModelSpec
+    dataset: DatasetSpec
+    loss: str
+    grid: GridSpec | None = None
+    pairs: list[Pair] | None = Field(default=None, min_length=1)
+    seeds: Count | Annotated[list[Seed], Field(min_length=1)]
+    training: TrainingSpec
+    measure: list[StatisticSpec] = Field(default=[LossesSpec(), TracesSpec()], min_length=1)
+    resources: ResourcesSpec = ResourcesSpec()
+
+    @field_validator("pairs")
+    @classmethod
+    def _pairs_differ(cls, pairs: list[Pair] | None) -> list[Pair] | None:
+        refuse_repeats("pairs", pairs or [])
+        return pairs
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: int | list[int]) -> int | list[int]:
+        refuse_repeats("seeds", seeds if isinstance(seeds, list) else [])
+        return seeds
+
+    @field_validator("measure")
+    @classmethod
+    def _statistics_differ(cls, measure: list[StatisticSpec]) -> list[StatisticSpec]:
+        refuse_repeats("measure", [statistic.model_dump_json() for statistic in measure])
+        return measure
+
+    @model_validator(mode="after")
+    def _grid_or_pairs(self) -> SweepSpec:
+        if (self.grid is None) == (self.pairs is None):
+            raise ValueError(
+                "grid and pairs are both given; keep one"
+                if self.grid is not None
+                else "there is neither grid nor pairs; give one, such as "
+                "grid: {batch_size: [100], learning_rate: [0.1]}"
+            )
+        return self
+
+    @property
+    def cells(self) -> list[tuple[int, float]]:
+        """Every (batch size, learning rate), in the order written."""
+        if self.grid is None:
+            return list(self.pairs or [])
+        return [(size, rate) for size in self.grid.batch_size for rate in self.grid.learning_rate]
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, n meaning 0 … n-1."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+
+def refuse_repeats(
+    name: str, values: list[object] | list[int] | list[float] | list[Pair] | list[str]
+) -> None:
+    """Raise when a list names one thing twice."""
+    repeated = sorted({str(value) for value in values if values.count(value) > 1})  # type: ignore[arg-type]  # a list of one type each
+    if repeated:
+        raise ValueError(f"{name} holds {', '.join(repeated)} twice; give each once")

@@ -1,0 +1,120 @@
+"""From a data set's spec to its arrays, or only to the facts a planner needs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
+
+from pydantic import Field, JsonValue, ValidationError
+
+from workers.contract.catalog import resolve
+from workers.contract.errors import user_error
+from workers.contract.frozen import Count, Frozen
+from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec, PluginSpec
+from workers.datasets import cache, cifar10, digits
+from workers.datasets.dataset import Dataset, too_few_examples
+
+_FACTS_VERSION = 1
+"""Raised by hand when facts are computed otherwise or built-in data sets change."""
+
+
+class DatasetFacts(Frozen):
+    """What a planner needs to know of a data set.
+
+    Attributes:
+        digest: Of the whole stored data set, before any cut.
+        num_train: N, training examples used, after the cut.
+        num_test: Test examples.
+        num_outputs: C, classes or regression targets.
+        is_classification: Targets are one-hot labels.
+        input_shape: Shape of one example.
+    """
+
+    digest: str
+    num_train: Count
+    num_test: Count
+    num_outputs: Count
+    is_classification: bool
+    input_shape: Annotated[tuple[int, ...], Field(strict=False)]  # JSON has no tuples
+
+
+def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
+    """Load a data set, its training split cut to the first `num_train` examples.
+
+    A plugin "package.module:function" is called with (settings, data_dir).
+
+    Raises:
+        UserError: The name is unknown, the data are missing or damaged or too few, or a plugin
+            does not return a `Dataset`.
+    """
+    load = resolve("dataset", spec.name, where="dataset.name")
+    if not callable(load):
+        raise _bad_plugin(spec.name, f"is {type(load).__name__}, not a function")
+    argument = spec.settings if isinstance(spec, PluginSpec) else spec
+    dataset = load(argument, data_dir)
+    if not isinstance(dataset, Dataset):
+        raise _bad_plugin(spec.name, f"returned {type(dataset).__name__}, not a Dataset")
+    return dataset
+
+
+def dataset_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
+    """Give the facts of a data set; for built-in ones a second call decodes and imports nothing.
+
+    Facts are cached by path, size and time of change of the source files (cifar10), the version of
+    scikit-learn (digits), or the spec and the version of NumPy (synthetic). A plugin's data may
+    depend on anything, so it is loaded each time.
+
+    Raises:
+        UserError: As `load_dataset` does.
+    """
+    if isinstance(spec, PluginSpec):
+        return _facts(load_dataset(spec, data_dir))
+    num_train = None
+    if isinstance(spec, Cifar10Spec | DigitsSpec):
+        num_train, spec = spec.num_train, spec.model_copy(update={"num_train": None})
+    whole = _remembered(_key(spec, data_dir), lambda: _facts(load_dataset(spec, data_dir)))
+    if num_train is None:
+        return whole
+    if num_train > whole.num_train:
+        raise too_few_examples(num_train, whole.num_train)
+    return whole.model_copy(update={"num_train": num_train})
+
+
+def _key(spec: DatasetSpec, data_dir: str | None) -> JsonValue:
+    if isinstance(spec, Cifar10Spec):
+        stored = cifar10.source_key(data_dir)
+    elif isinstance(spec, DigitsSpec):
+        stored = digits.source_key(data_dir)
+    else:
+        stored = {"spec": spec.model_dump(mode="json"), "numpy": version("numpy")}
+    return {"facts": _FACTS_VERSION, "dataset": spec.name, "stored": stored}
+
+
+def _remembered(key: JsonValue, compute: Callable[[], DatasetFacts]) -> DatasetFacts:
+    path = cache.cache_folder() / "facts" / f"{cache.key_digest(key)}.json"
+    with contextlib.suppress(ValidationError):  # none yet, or damaged
+        return DatasetFacts.model_validate(cache.read_json(path))
+    facts = compute()
+    cache.write_json(path, facts.model_dump(mode="json"))
+    return facts
+
+
+def _facts(dataset: Dataset) -> DatasetFacts:
+    return DatasetFacts(
+        digest=dataset.digest,
+        num_train=len(dataset.train),
+        num_test=len(dataset.test),
+        num_outputs=dataset.num_outputs,
+        is_classification=dataset.is_classification,
+        input_shape=dataset.input_shape,
+    )
+
+
+def _bad_plugin(name: str, fault: str) -> Exception:
+    return user_error(
+        f"the data set {name!r} {fault}",
+        where="dataset.name",
+        mend="return a workers.datasets.dataset.Dataset from a function of (settings, data_dir)",
+    )

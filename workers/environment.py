@@ -1,0 +1,110 @@
+"""The environment that decides the bits: libraries, device, threads, determinism."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from workers.contract.identity import digest
+
+_INTER_OP_THREADS = 1
+_VECTOR_FLAGS = ("sse", "avx", "fma", "amx", "f16c")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a trial runs.
+
+    Attributes:
+        environment_id: Bits are promised between equal ones.
+        device: Name of the GPU, else of the processor.
+        host: Name of the machine.
+    """
+
+    environment_id: str
+    device: str
+    host: str
+
+
+def prepare(num_threads: int, *, uses_gpu: bool) -> Environment:
+    """Fix threads, device and determinism of this process, before TensorFlow runs any operation.
+
+    float32 means float32: TensorFloat-32 is switched off.
+
+    Raises:
+        RuntimeError: Operations have run with other settings (our own bug).
+    """
+    _set_threads(num_threads)
+    keras.config.set_floatx("float32")
+    tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus and not uses_gpu:
+        tf.config.set_visible_devices([], "GPU")
+        gpus = []
+    for gpu in gpus:  # a share of a GPU takes memory as it needs it
+        tf.config.experimental.set_memory_growth(gpu, enable=True)
+    device = _gpu_name(gpus[0]) if gpus else processor_name()
+    return Environment(_environment_id(num_threads, device), device, platform.node())
+
+
+def _set_threads(num_threads: int) -> None:
+    threading = tf.config.threading
+    if threading.get_intra_op_parallelism_threads() != num_threads:
+        threading.set_intra_op_parallelism_threads(num_threads)
+    if threading.get_inter_op_parallelism_threads() != _INTER_OP_THREADS:
+        threading.set_inter_op_parallelism_threads(_INTER_OP_THREADS)
+
+
+def _environment_id(num_threads: int, device: str) -> str:
+    build = tf.sysconfig.get_build_info()
+    return digest(
+        {
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "cuda": str(build.get("cuda_version")),
+            "cudnn": str(build.get("cudnn_version")),
+            "machine": platform.machine(),
+            "device": device,
+            "instruction_sets": instruction_sets(),
+            "intra_op_threads": num_threads,
+            "inter_op_threads": _INTER_OP_THREADS,
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+            "op_determinism": True,
+            "tensor_float_32": False,
+        }
+    )
+
+
+def _gpu_name(gpu: tf.config.PhysicalDevice) -> str:
+    return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+
+
+def processor_name() -> str:
+    """Give the processor's model name, as the system tells it."""
+    return _processor_line("model name") or platform.processor() or platform.machine()
+
+
+def instruction_sets() -> str:
+    """List the vector instructions of the processor, which decide how kernels add numbers up.
+
+    Virtual machines of one model name differ in them.
+    """
+    flags = _processor_line("flags").split()
+    return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTOR_FLAGS)))
+
+
+def _processor_line(key: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return ""
+    values = [line.split(":", 1)[1].strip() for line in lines if line.startswith(key)]
+    return values[0] if values else ""

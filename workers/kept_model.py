@@ -1,0 +1,75 @@
+"""The network of a trial: built from its spec, kept in Keras' own format, loaded again."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import keras
+
+from workers.contract.catalog import is_plugin, resolve
+from workers.contract.errors import UserError, user_error
+from workers.contract.specs import PluginSpec, TrialSpec
+from workers.datasets.dataset import Dataset
+from workers.precision import Precision, built_in
+
+_FILE = "model.keras"
+
+
+def build_model(trial: TrialSpec, dataset: Dataset, precision: Precision) -> keras.Model:
+    """Build a trial's network with its initial weights; a plugin is called with its settings.
+
+    Raises:
+        UserError: The name is unknown, or a plugin does not return a fitting network.
+    """
+    build = resolve("model", trial.model.name, where="model.name")
+    if not callable(build):
+        raise _bad_plugin(trial.model.name, f"is {type(build).__name__}, not a function")
+    argument = trial.model.settings if isinstance(trial.model, PluginSpec) else trial.model
+    keras.utils.set_random_seed(trial.seed)  # for a plugin's unseeded initializers
+    with built_in(precision):
+        model = build(argument, dataset.input_shape, dataset.num_outputs, trial.seed)
+    if not isinstance(model, keras.Model):
+        raise _bad_plugin(trial.model.name, f"returned {type(model).__name__}, not a keras.Model")
+    if model.output_shape != (None, dataset.num_outputs):
+        raise _bad_plugin(
+            trial.model.name,
+            f"gives outputs {model.output_shape}, not {(None, dataset.num_outputs)}",
+        )
+    return model
+
+
+def in_float32(model: keras.Model, trial: TrialSpec, dataset: Dataset) -> keras.Model:
+    """Give the same weights in a network that computes in float32, which is the one kept."""
+    if trial.training.precision == "float32":
+        return model
+    plain = build_model(trial, dataset, "float32")
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def to_bytes(model: keras.Model) -> bytes:
+    """Write a network in Keras' own format."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _FILE
+        model.save(path)
+        return path.read_bytes()
+
+
+def from_bytes(content: bytes, trial: TrialSpec) -> keras.Model:
+    """Read a network back, without running code stored in the file."""
+    if is_plugin(trial.model.name):
+        resolve("model", trial.model.name, where="model.name")  # registers its layers
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _FILE
+        path.write_bytes(content)
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def _bad_plugin(name: str, fault: str) -> UserError:
+    return user_error(
+        f"the model {name!r} {fault}",
+        where="model.name",
+        mend="return a keras.Model that ends in raw outputs [batch, num_outputs] from a function "
+        "of (settings, input_shape, num_outputs, seed)",
+    )

@@ -1,0 +1,32 @@
+"""A multilayer perceptron: dense ReLU layers, then raw outputs; without hidden layers a linear model."""
+
+from __future__ import annotations
+
+import keras
+
+from workers.contract.specs import MLPSpec
+from workers.models.initialisation import he_normal
+
+
+def build(spec: MLPSpec, input_shape: tuple[int, ...], num_outputs: int, seed: int) -> keras.Model:
+    """Build z = W_k relu(… relu(W_0 x + b_0) …) + b_k on the flattened input.
+
+    Args:
+        spec: Units of the hidden layers.
+        input_shape: Shape of one example, of any rank.
+        num_outputs: C, the width of the raw outputs.
+        seed: Decides the initial weights: He-normal kernels, zero biases.
+    """
+    inputs = keras.Input(input_shape, name="inputs")
+    values = keras.layers.Flatten(name="flatten")(inputs)
+    for position, num_units in enumerate(spec.hidden_units):
+        values = keras.layers.Dense(
+            num_units,
+            activation="relu",
+            kernel_initializer=he_normal(seed, position),
+            name=f"hidden{position}",
+        )(values)
+    outputs = keras.layers.Dense(
+        num_outputs, kernel_initializer=he_normal(seed, len(spec.hidden_units)), name="outputs"
+    )(values)
+    return keras.Model(inputs, outputs, name="mlp")

@@ -1,0 +1,132 @@
+"""A network taken apart: where its parameters' rules find their inputs and their cotangents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+from workers.contract.errors import UserError
+from workers.per_example.batch_norm import BatchNormRule
+from workers.per_example.convolution import ConvolutionRule, NormalisedConvolutionRule
+from workers.per_example.dense import DenseRule
+from workers.per_example.faults import faults_of
+from workers.per_example.graph import Call, Graph, graph_of
+from workers.per_example.rule import Parameter, Rule
+
+_RULES: dict[type[keras.Layer], Callable[[keras.Layer], Rule]] = {
+    keras.layers.Conv2D: ConvolutionRule,
+    keras.layers.Dense: DenseRule,
+    keras.layers.BatchNormalization: BatchNormRule,
+}
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """A network that also shows what goes into and comes out of every layer with parameters.
+
+    Attributes:
+        network: x → (z, inputs of each rule's layer, its outputs before the activation). In
+            inference mode z is that of the network it was made of, up to rounding.
+        rules: One for each layer, or pair of layers, with trained parameters.
+    """
+
+    network: keras.Model
+    rules: list[Rule]
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All trained parameters, in the order of the rules."""
+        return [each for rule in self.rules for each in rule.parameters]
+
+
+def dissect(model: keras.Model) -> Dissection:
+    """Take a functional network apart; its batch norms hold the statistics to use.
+
+    Raises:
+        UserError: A layer with trained parameters has no rule or is used twice; all such at once.
+    """
+    graph = graph_of(model)
+    _refuse(graph)
+    pairs = _normalised_convolutions(graph)
+    taken_in = {pair.norm.name for pair in pairs.values()}
+    rules = [
+        pairs.get(call.name) or _RULES[type(call.operation)](call.operation)
+        for call in graph.calls
+        if call.has_parameters and call.name not in taken_in
+    ]
+    plain = _rebuild(model, {rule.output_layer: rule for rule in rules}, taken_in)
+    ends = [plain.get_layer(rule.output_layer) for rule in rules]
+    shown = [plain.output, [layer.input for layer in ends], [layer.output for layer in ends]]
+    return Dissection(keras.Model(plain.input, shown), rules)
+
+
+def refuse_without_rules(model: keras.Model) -> None:
+    """Refuse a network that cannot be taken apart, before any work is done on it.
+
+    Raises:
+        UserError: As for `dissect`.
+    """
+    _refuse(graph_of(model))
+
+
+def _refuse(graph: Graph) -> None:
+    faults = faults_of(graph.calls)
+    if faults:
+        raise UserError(faults)
+
+
+def _normalised_convolutions(graph: Graph) -> dict[str, NormalisedConvolutionRule]:
+    """Find the convolutions that only a batch norm reads, by name."""
+    found = {}
+    for call in graph.calls:
+        readers = graph.readers(call.output)
+        if len(readers) == 1 and _takes_in(readers[0], call):
+            norm = readers[0].operation if readers[0] else None
+            found[call.name] = NormalisedConvolutionRule(call.operation, norm)
+    return found
+
+
+def _takes_in(reader: Call | None, convolution: Call) -> bool:
+    return (
+        reader is not None
+        and isinstance(reader.operation, keras.layers.BatchNormalization)
+        and isinstance(convolution.operation, keras.layers.Conv2D)
+        and convolution.has_parameters
+        and convolution.operation.activation is keras.activations.linear
+    )
+
+
+def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> keras.Model:
+    """Copy a network with activations set apart from their layers and batch norms taken in."""
+    originals = {layer.name: layer for layer in model.layers}
+
+    def copy(operation: keras.Operation) -> keras.Operation:
+        if not isinstance(operation, keras.Layer):
+            return operation
+        config = operation.get_config()
+        rule = rules.get(operation.name)
+        if isinstance(rule, ConvolutionRule | NormalisedConvolutionRule | DenseRule):
+            config |= {"activation": "linear"}
+        if isinstance(rule, NormalisedConvolutionRule):
+            config |= {"use_bias": True}
+        return type(operation).from_config(config)
+
+    def call(operation: keras.Operation, *args: object, **kwargs: object) -> object:
+        if operation.name in taken_in:
+            return args[0]
+        output = operation(*args, **kwargs)
+        if operation.name not in rules:
+            return output
+        activation = getattr(originals[operation.name], "activation", keras.activations.linear)
+        return output if activation is keras.activations.linear else activation(output)
+
+    plain = keras.models.clone_model(model, clone_function=copy, call_function=call)
+    for layer in plain.layers:
+        rule = rules.get(layer.name)
+        if isinstance(rule, NormalisedConvolutionRule):
+            layer.set_weights(rule.folded_weights())
+        else:
+            layer.set_weights(originals[layer.name].get_weights())
+    return plain

@@ -1,0 +1,48 @@
+"""How long work stays in touch with the process around it: stop requests, progress, time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workers.contract.orders import Progress
+
+_LARGEST_GROWTH = 8
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What long work asks and tells between two chunks.
+
+    Attributes:
+        should_stop: Whether to save and leave.
+        report: Takes the progress.
+        clock: Monotonic seconds.
+        chunk_seconds: Longest time between two looks at `should_stop`.
+        checkpoint_seconds: Time between checkpoints.
+    """
+
+    should_stop: Callable[[], bool]
+    report: Callable[[Progress], None]
+    clock: Callable[[], float]
+    chunk_seconds: float
+    checkpoint_seconds: float
+
+
+class Pace:
+    """Chooses how many steps a chunk may have, from the time the last one took.
+
+    The first chunk is one step. Its time is not used, for it includes compilation.
+    """
+
+    def __init__(self, chunk_seconds: float) -> None:
+        self._chunk_seconds = chunk_seconds
+        self._is_warm = False
+        self.num_steps = 1
+
+    def observe(self, num_steps: int, seconds: float) -> None:
+        """Learn from a finished chunk."""
+        if self._is_warm and num_steps > 0:
+            affordable = self._chunk_seconds * num_steps / max(seconds, 1e-6)
+            self.num_steps = max(1, int(min(affordable, _LARGEST_GROWTH * self.num_steps)))
+        self._is_warm = True

@@ -1,0 +1,152 @@
+"""The empirical risk L(θ) = (1/N) Σ_i ℓ_i(θ): value, gradient, Hessian-vector products.
+
+The mean over examples is taken here: batches count by their size, sums are float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from workers.losses.loss import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Vector = npt.NDArray[np.float64]
+Batch = tuple[tf.Tensor, tf.Tensor]
+"""Inputs x [B, …] and targets y [B, C]."""
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep GPUs from rounding float32 products to TensorFloat-32 while measuring."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def mean_over_examples(total: Vector | np.float64, num_examples: int) -> Vector:
+    """Divide a sum over examples by their number."""
+    return np.asarray(total / num_examples)
+
+
+@final
+class Risk:
+    """L(θ) of a network in inference mode, at the weights the network holds.
+
+    Vectors [P] hold the parameters, flattened one after the other. Every function is compiled once;
+    a vector is an argument, so that no product traces anew.
+
+    Args:
+        model: Its batch norms hold the statistics to use.
+        loss: Unreduced.
+        variables: θ, in this order; None for the model's trainable variables in its own.
+    """
+
+    def __init__(
+        self, model: keras.Model, loss: Loss, variables: list[keras.Variable] | None = None
+    ) -> None:
+        self._model, self._loss = model, loss
+        self._params = [variable.value for variable in variables or model.trainable_variables]
+        self._shapes = [param.shape for param in self._params]
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        inputs = tf.TensorSpec([None, *model.input_shape[1:]], model.inputs[0].dtype)
+        targets = tf.TensorSpec([None, model.output_shape[-1]], tf.float32)
+        vector = tf.TensorSpec([self.num_params], self.dtype)
+        batch = [inputs, targets]
+        self._compiled_loss = _compile(self._total_loss, batch)
+        self._compiled_gradient = _compile(self._total_gradient, batch)
+        self._compiled_product = _compile(self._total_product, [*batch, vector])
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Precision of the parameters."""
+        return self._params[0].dtype
+
+    @property
+    def num_params(self) -> int:
+        """P."""
+        return sum(self._sizes)
+
+    def params(self) -> Vector:
+        """Give θ [P]."""
+        return np.concatenate([param.numpy().ravel() for param in self._params]).astype(np.float64)
+
+    def split_by_param(self, vector: Vector) -> list[Vector]:
+        """Cut a vector [P] into one flat piece for each parameter tensor."""
+        return np.split(vector, np.cumsum(self._sizes)[:-1])
+
+    def loss(self, batches: Iterable[Batch]) -> float:
+        """Give L."""
+        return float(_mean((self._compiled_loss(x, y), len(x)) for x, y in batches))
+
+    def gradient(self, batches: Iterable[Batch]) -> Vector:
+        """Give ∇L [P]."""
+        return _mean((self._compiled_gradient(x, y), len(x)) for x, y in batches)
+
+    def hessian_vector_product(self, batches: Iterable[Batch], vector: Vector) -> Vector:
+        """Give Hv [P], H = ∇²L over all the batches."""
+        direction = tf.constant(vector, self.dtype)
+        return _mean((self._compiled_product(x, y, direction), len(x)) for x, y in batches)
+
+    def batch_hessian_vector_product(
+        self, inputs: tf.Tensor, targets: tf.Tensor, vector: Vector
+    ) -> Vector:
+        """Give Σ_b ∇²ℓ_b v [P], the sum over one batch."""
+        product = self._compiled_product(inputs, targets, tf.constant(vector, self.dtype))
+        return np.asarray(product.numpy(), np.float64)
+
+    def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Σ_b ℓ_b, from the outputs on in float64."""
+        outputs = tf.cast(self._model(inputs, training=False), tf.float64)
+        return tf.reduce_sum(self._loss.per_example(outputs, tf.cast(targets, tf.float64)))
+
+    def _total_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._params)
+            total = self._total_loss(inputs, targets)
+        return _flat(self._derivatives(tape, total))
+
+    def _total_product(self, inputs: tf.Tensor, targets: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        """Differentiate vᵀ∇ℓ: reverse over reverse, 3.6 times the cost of a gradient."""
+        with tf.GradientTape(watch_accessed_variables=False) as outer:
+            outer.watch(self._params)
+            gradient = self._total_gradient(inputs, targets)
+            along = tf.tensordot(gradient, vector, axes=1)
+        return _flat(self._derivatives(outer, along))
+
+    def _derivatives(self, tape: tf.GradientTape, target: tf.Tensor) -> list[tf.Tensor]:
+        zero = tf.UnconnectedGradients.ZERO
+        found: list[tf.Tensor] = tape.gradient(target, self._params, unconnected_gradients=zero)
+        return found
+
+
+def _compile(
+    function: Callable[..., tf.Tensor], signature: list[tf.TensorSpec]
+) -> Callable[..., tf.Tensor]:
+    compiled: Callable[..., tf.Tensor] = tf.function(
+        function, input_signature=signature, autograph=False
+    )
+    return compiled
+
+
+def _flat(tensors: list[tf.Tensor]) -> tf.Tensor:
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
+
+
+def _mean(totals: Iterable[tuple[tf.Tensor, int]]) -> Vector:
+    running, num_examples = np.float64(0), 0
+    for total, size in totals:
+        running = running + total.numpy().astype(np.float64)
+        num_examples += size
+    return mean_over_examples(running, num_examples)

@@ -1,0 +1,116 @@
+"""Plain SGD with momentum as one compiled loop over many steps.
+
+v ← μv + ∇(mean loss) + weight_decay · θ_decayed,  θ ← θ - ηv.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from workers import tally
+from workers.augmentation import pad_crop_flip
+from workers.contract.specs import TrialSpec
+from workers.losses.loss import Loss
+from workers.resident import ResidentSplit
+from workers.seeding import augmentation_seed
+from workers.weights import decayed_kernels
+
+
+@final
+class CompiledSGD:
+    """The steps of one trial, compiled once; owns the velocity.
+
+    A call runs a chunk of steps without returning to Python. The bits do not depend on how the steps
+    are cut into chunks. The loop ends after the step whose loss is not finite.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: Loss,
+        split: ResidentSplit,
+        trial: TrialSpec,
+        *,
+        has_ragged_batch: bool,
+    ) -> None:
+        self._model, self._loss, self._split, self._trial = model, loss, split, trial
+        self._params = list(model.trainable_variables)
+        self._decayed = {id(kernel) for kernel in decayed_kernels(model)}
+        has_velocity = trial.training.momentum > 0
+        self.velocity = [
+            tf.Variable(tf.zeros(param.shape, param.dtype))
+            for param in (self._params if has_velocity else [])
+        ]
+        width = None if has_ragged_batch else trial.batch_size
+        signature = [
+            tf.TensorSpec([None, width], tf.int32),
+            tally.TALLY_SPEC,
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec([], tf.float32),
+        ]
+        self._compiled = tf.function(self._chunk, input_signature=signature, autograph=False)
+
+    def run(
+        self,
+        batches: npt.NDArray[np.int32],
+        sums: tally.Tally,
+        *,
+        first_step: int,
+        learning_rate: float,
+    ) -> tuple[int, tally.Tally]:
+        """Train on batches [S, B]; give the number of steps done and the sums with them added."""
+        done, added = self._compiled(
+            tf.constant(batches),
+            tf.constant(sums),
+            tf.constant(first_step, tf.int64),
+            tf.constant(learning_rate, tf.float32),
+        )
+        return int(done.numpy()), added.numpy()
+
+    def _chunk(
+        self, batches: tf.Tensor, sums: tf.Tensor, first_step: tf.Tensor, learning_rate: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        def goes_on(done: tf.Tensor, running: tf.Tensor) -> tf.Tensor:
+            return (done < tf.shape(batches)[0]) & tf.math.is_finite(running[0])
+
+        def step(done: tf.Tensor, running: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            number = first_step + tf.cast(done, tf.int64)
+            return done + 1, running + self._step(batches[done], number, learning_rate)
+
+        start = (tf.constant(0), sums)
+        found: tuple[tf.Tensor, tf.Tensor] = tf.while_loop(
+            goes_on, step, start, parallel_iterations=1
+        )
+        return found
+
+    def _step(self, indices: tf.Tensor, number: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+        inputs, targets = self._split.batch(indices)
+        if self._trial.training.augmentation == "pad_crop_flip":
+            inputs = pad_crop_flip(inputs, augmentation_seed(self._trial.seed, number))
+        with tf.GradientTape() as tape:
+            outputs = tf.cast(self._model(inputs, training=True), tf.float32)
+            losses = self._loss.per_example(outputs, targets)
+            objective = tf.reduce_mean(losses)
+        gradients = tape.gradient(
+            objective, self._params, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        self._update(gradients, learning_rate)
+        return tally.of_batch(losses, outputs, targets)
+
+    def _update(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor) -> None:
+        training = self._trial.training
+        for position, (param, data_gradient) in enumerate(
+            zip(self._params, gradients, strict=True)
+        ):
+            direction = tf.convert_to_tensor(data_gradient)
+            if training.weight_decay > 0 and id(param) in self._decayed:
+                direction += training.weight_decay * param.value
+            if self.velocity:
+                velocity = self.velocity[position]
+                direction = velocity.assign(training.momentum * velocity + direction)
+            param.value.assign_sub(learning_rate * direction)

@@ -1,0 +1,70 @@
+"""The whole model and each of its layers, as groups of parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.per_example.rule import Parameter
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Sums over the parameters of each group; the whole model first, then the layers in order.
+
+    Attributes:
+        parameters: W of them.
+    """
+
+    parameters: list[Parameter]
+
+    @cached_property
+    def names(self) -> list[str | None]:
+        """None for the whole model, then the layers' names; G of them."""
+        return [None, *dict.fromkeys(each.layer for each in self.parameters)]
+
+    @cached_property
+    def _membership(self) -> Array:
+        layers = [each.layer for each in self.parameters]
+        rows = [[1.0] + [float(name == layer) for name in self.names[1:]] for layer in layers]
+        return np.array(rows)
+
+    def sums(self, per_parameter: Array) -> Array:
+        """Add values [..., W] up to [..., G]."""
+        return per_parameter @ self._membership
+
+    def squared_norms(self, vector: Array) -> Array:
+        """Give ‖·‖² [G] of a flat vector [P] that holds the parameters one after the other."""
+        return self.sums(np.array([piece @ piece for piece in self._pieces(vector)]))
+
+    def inner_products(self, left: Array, right: Array) -> Array:
+        """Give ⟨·, ·⟩ [G] of two flat vectors [P]."""
+        pieces = zip(self._pieces(left), self._pieces(right), strict=True)
+        return self.sums(np.array([one @ other for one, other in pieces]))
+
+    @cached_property
+    def values(self) -> Array:
+        """θ [P], flat."""
+        return np.concatenate([each.values.ravel() for each in self.parameters])
+
+    @cached_property
+    def decayed_values(self) -> Array:
+        """θ [P] where weight decay acts, else 0."""
+        parts = [each.values.ravel() * each.has_decay for each in self.parameters]
+        return np.concatenate(parts)
+
+    @cached_property
+    def num_decayed(self) -> Array:
+        """Count the parameters under weight decay [G]."""
+        return self.sums(
+            np.array([float(each.values.size * each.has_decay) for each in self.parameters])
+        )
+
+    def _pieces(self, vector: Array) -> list[Array]:
+        sizes = [each.values.size for each in self.parameters]
+        return np.split(vector, np.cumsum(sizes)[:-1])

@@ -1,0 +1,137 @@
+"""The entry point of a child process: carry out one order, answer, and exit with a code.
+
+Everything that happens is answered: a commit, a user's mistake, a drain, or a failure with its class
+and signature. Which failures are tried again is not decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from workers import environment
+from workers.attempt import Attempt, check_data, check_identities, make_loss
+from workers.contract.errors import Drained, UserError
+from workers.contract.frozen import Frozen
+from workers.contract.orders import (
+    EXIT_DONE,
+    EXIT_DRAINED,
+    EXIT_FAILED,
+    EXIT_USER_ERROR,
+    Answer,
+    Order,
+    Progress,
+)
+from workers.contract.store import Store
+from workers.datasets.loading import load_dataset
+from workers.failure import classify, signature
+from workers.pulse import Pulse
+from workers.trial_measuring import measure_and_commit
+from workers.trial_training import train_and_commit
+
+PROGRESS_FILE = "progress.json"
+ANSWER_FILE = "answer.json"
+
+_EXIT_CODES = {
+    "committed": EXIT_DONE,
+    "failed": EXIT_FAILED,
+    "user_error": EXIT_USER_ERROR,
+    "drained": EXIT_DRAINED,
+}
+
+
+def run_order(order: Order, should_stop: Callable[[], bool]) -> Answer:
+    """Train a trial or take one statistic of it, and commit the result.
+
+    Before TensorFlow runs its first operation in this process, unless threads were set as ordered.
+
+    Args:
+        order: What to do; its folder `scratch` gets `progress.json`.
+        should_stop: Asked between chunks; True means save and leave.
+    """
+    try:
+        _carry_out(order, should_stop)
+    except Drained as drained:
+        return Answer(status="drained", message=str(drained))
+    except Exception as error:  # noqa: BLE001 - every failure of a child is an answer
+        traceback.print_exc()
+        return Answer(
+            status="user_error" if isinstance(error, UserError) else "failed",
+            failure_class=classify(error),
+            signature=signature(error),
+            message=f"{type(error).__name__}: {error}",
+        )
+    return Answer(status="committed")
+
+
+def run_child(order_json_path: str) -> int:
+    """Carry out the order in a file; SIGTERM and SIGINT ask it to save and leave.
+
+    Writes `progress.json` and at last `answer.json` into the order's `scratch`.
+
+    Returns:
+        The process' exit code, one of `workers.contract.orders.EXIT_*`.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    order = Order.model_validate_json(Path(order_json_path).read_text())
+    stop_requests: list[int] = []
+
+    def ask_to_stop(number: int, _: FrameType | None) -> None:
+        stop_requests.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
+    answer = run_order(order, lambda: bool(stop_requests))
+    _write_json(Path(order.scratch) / ANSWER_FILE, answer)
+    return _EXIT_CODES[answer.status]
+
+
+def main() -> None:
+    """Run `python -m workers.trial ORDER_FILE`."""
+    sys.exit(run_child(sys.argv[1]))
+
+
+def _carry_out(order: Order, should_stop: Callable[[], bool]) -> None:
+    pulse = _pulse(order, should_stop)
+    pulse.report(Progress(phase="starting"))
+    found = environment.prepare(order.num_threads, uses_gpu=order.device_share > 0)
+    check_identities(order)
+    dataset = load_dataset(order.trial.dataset, order.data_dir)
+    check_data(order, dataset)
+    loss = make_loss(order.trial.loss)
+    attempt = Attempt(order, Store.open(order.store), found, dataset, loss, pulse)
+    if order.statistic is None:
+        train_and_commit(attempt)
+    else:
+        measure_and_commit(attempt, order.statistic, str(order.statistic_id))
+
+
+def _pulse(order: Order, should_stop: Callable[[], bool]) -> Pulse:
+    path = Path(order.scratch) / PROGRESS_FILE
+    return Pulse(
+        should_stop=should_stop,
+        report=lambda progress: _write_json(path, progress),
+        clock=time.monotonic,
+        chunk_seconds=order.chunk_seconds,
+        checkpoint_seconds=order.checkpoint_seconds,
+    )
+
+
+def _write_json(path: Path, value: Frozen) -> None:
+    """Replace a file at once, so that a reader sees a whole one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(value.model_dump(mode="json")))
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Take one statistic of a trained trial's kept model and commit it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import keras
+
+from workers import kept_model
+from workers.attempt import Attempt
+from workers.checkpoint import remove_checkpoints
+from workers.contract.catalog import resolve
+from workers.contract.errors import user_error
+from workers.contract.orders import Progress
+from workers.contract.quantities import STATISTIC_QUANTITIES
+from workers.contract.records import OUTCOME_SENTENCES, Measurement, Outcome, measurement_table
+from workers.contract.specs import PluginSpec
+from workers.contract.statistics import StatisticSpec
+from workers.contract.store import Store
+from workers.failure import ModelLost, WeightsConflict
+from workers.partials import SavedPartials
+from workers.statistics.context import MeasurementContext
+from workers.weights import digest_of_weights
+
+Measure = Callable[[MeasurementContext, object], list[Measurement]]
+
+_OUTCOMES_WITHOUT_MINIMUM: tuple[Outcome, ...] = ("diverged", "nonfinite")
+
+
+@dataclass(frozen=True)
+class CommittedTrial:
+    """What a measurement must know of the trained trial.
+
+    Attributes:
+        outcome: How training ended.
+        weights_sha256: Digest of the weights that are this trial's.
+        attempt_ids: Attempts that committed these very weights, the first one first.
+    """
+
+    outcome: Outcome
+    weights_sha256: str
+    attempt_ids: tuple[str, ...]
+
+
+def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id: str) -> None:
+    """Measure the kept model; of a trial without a minimum, commit why it was skipped.
+
+    Raises:
+        Drained: A stop was asked for; the partial sums have been saved.
+        ModelLost: The trial is trained and its model is gone.
+        WeightsConflict: The model found is not the one of the record.
+        StoreError: The store cannot be read or written.
+    """
+    order, store = attempt.order, attempt.store
+    trial = find_trial(store, order.trial_id)
+    if trial.outcome in _OUTCOMES_WITHOUT_MINIMUM:
+        rows = skipped(statistic, trial.outcome)
+    else:
+        rows = _measure(attempt, statistic, trial)
+    attempt.pulse.report(Progress(phase="committing"))
+    content = measurement_table(order.trial_id, statistic, statistic_id, rows)
+    store.commit("measurements", (order.trial_id, statistic_id), order.attempt_id, content)
+    remove_checkpoints(store, attempt.checkpoint_folder)
+
+
+def find_trial(store: Store, trial_id: str) -> CommittedTrial:
+    """Find the trial's record: the first committed counts; later ones may have kept its weights too.
+
+    Raises:
+        ModelLost: There is no record.
+    """
+    rows = [
+        commit.file.table.to_pylist()[0]
+        for commit in store.commits("trials")
+        if commit.key == (trial_id,)
+    ]
+    if not rows:
+        raise ModelLost(f"trial {trial_id} is not in the store {store.uri}; train it first")
+    digest = rows[0]["weights_sha256"]
+    attempts = tuple(row["attempt_id"] for row in rows if row["weights_sha256"] == digest)
+    return CommittedTrial(rows[0]["outcome"], digest, attempts)
+
+
+def skipped(statistic: StatisticSpec, outcome: Outcome) -> list[Measurement]:
+    """Give a row without a value for each quantity and split the statistic would have measured."""
+    quantities = STATISTIC_QUANTITIES.get(statistic.name, (statistic.name,))
+    return [
+        Measurement(
+            quantity=quantity,
+            value=None,
+            stderr=None,
+            num_samples=0,
+            method="skipped",
+            bn_mode=getattr(statistic, "bn_mode", "frozen"),
+            split=split,
+            objective="data",
+            skipped_reason=f"{outcome}: {OUTCOME_SENTENCES[outcome]}",
+        )
+        for split in getattr(statistic, "splits", ["train"])
+        for quantity in quantities
+    ]
+
+
+def _measure(
+    attempt: Attempt, statistic: StatisticSpec, trial: CommittedTrial
+) -> list[Measurement]:
+    conditions = {
+        "environment_id": attempt.environment.environment_id,
+        "weights_sha256": trial.weights_sha256,
+    }
+    context = MeasurementContext(
+        model=load_kept_model(attempt, trial),
+        dataset=attempt.dataset,
+        loss=attempt.loss,
+        trial=attempt.order.trial,
+        partials=SavedPartials(attempt.store, attempt.order, attempt.pulse, conditions),
+    )
+    measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))
+    settings = statistic.settings if isinstance(statistic, PluginSpec) else statistic
+    rows = measure(context, settings)
+    if not all(isinstance(row, Measurement) for row in rows):
+        raise user_error(
+            f"the statistic {statistic.name!r} returned something other than Measurements",
+            where="measure",
+            mend="return a list of workers.contract.records.Measurement",
+        )
+    return rows
+
+
+def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:
+    """Load the kept network and check its weights.
+
+    Raises:
+        ModelLost: No attempt's model file is there.
+        WeightsConflict: Its weights are not those of the record.
+    """
+    store, order = attempt.store, attempt.order
+    paths = [store.model_path(order.trial_id, attempt_id) for attempt_id in trial.attempt_ids]
+    contents = (store.read_bytes(path) for path in paths)
+    content = next((found for found in contents if found is not None), None)
+    if content is None:
+        raise ModelLost(f"no kept model at {' or '.join(paths)} in the store {store.uri}")
+    model = kept_model.from_bytes(content, order.trial)
+    found = digest_of_weights(model)
+    if found != trial.weights_sha256:
+        raise WeightsConflict(
+            f"the kept model of trial {order.trial_id} has weights {found}, "
+            f"its record says {trial.weights_sha256}"
+        )
+    return model
