@@ -13,7 +13,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e9e9ee; --paper: #17171a; --soft: #a9a9b4;
   --line: #3a3a42; --shade: #222227; --good: #4fc79f; --bad: #ff9a5c; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.25rem 1rem 4rem; max-width: 64rem; color: var(--ink);
+body { margin: 0 auto; padding: 1.25rem 1rem 4rem; max-width: 70rem; color: var(--ink);
   background: var(--paper); font: 1rem/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0.5rem 0; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 0.6rem; border-bottom: 1px solid var(--line); }

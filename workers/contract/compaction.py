@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from workers.contract.commits import KEY_COLUMNS, Commit, decode_commits
+from workers.contract.commits import KEY_COLUMNS, Commit
 from workers.contract.compaction_lock import hold_lock
 from workers.contract.errors import StoreError
-from workers.contract.parquet_file import Part, encode
+from workers.contract.parquet_file import DamagedFile, Part, decode, encode
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
 from workers.contract.table_digest import values_sha256
@@ -98,39 +98,41 @@ def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:
     if len(replaceable) < 2:
         return ViewCompaction(view, None, len(kept), (), left)
     path = f"{view}/compacted-{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.parquet"
-    store.write_bytes(path, _merged(view, kept, now))
-    _verify(store, view, path, kept)
+    parts, rows = _merged(view, kept)
+    moment = now.astimezone(UTC).isoformat(timespec="microseconds")
+    content = encode(view, rows, committed_at=moment, attempt_id="", parts=parts)
+    store.write_bytes(path, content)
+    _verify(store, view, path, parts, rows)
     for old in replaceable:
         store.remove(old)
     return ViewCompaction(view, path, len(kept), tuple(replaceable), left)
 
 
 def _is_replaced(commits: Collection[Commit], kept: Mapping[tuple[str, ...], Commit]) -> bool:
-    return all(
-        commit.key in kept
-        and values_sha256(commit.file.table) == values_sha256(kept[commit.key].file.table)
-        for commit in commits
-    )
+    return all(commit.key in kept and _is_equal(commit, kept[commit.key]) for commit in commits)
 
 
-def _merged(view: str, kept: Mapping[tuple[str, ...], Commit], now: datetime) -> bytes:
+def _is_equal(commit: Commit, other: Commit) -> bool:
+    """Compare values, NaN being equal to itself."""
+    if commit.path == other.path:
+        return True
+    return values_sha256(commit.file.table) == values_sha256(other.file.table)
+
+
+def _merged(view: str, kept: Mapping[tuple[str, ...], Commit]) -> tuple[tuple[Part, ...], pa.Table]:
     commits = [kept[key] for key in sorted(kept)]
-    parts = [
+    parts = tuple(
         Part(c.key, c.file.committed_at, c.file.attempt_id, c.file.table.num_rows) for c in commits
-    ]
-    rows = pa.concat_tables([VIEWS[view].empty_table(), *(c.file.table for c in commits)])
-    moment = now.astimezone(UTC).isoformat(timespec="microseconds")
-    return encode(view, rows, committed_at=moment, attempt_id="", parts=parts)
+    )
+    tables = (commit.file.table for commit in commits)
+    return parts, pa.concat_tables([VIEWS[view].empty_table(), *tables])
 
 
-def _verify(store: Store, view: str, path: str, kept: Mapping[tuple[str, ...], Commit]) -> None:
-    found = decode_commits(view, path, store.read_bytes(path))
-    if not isinstance(found, list) or {c.key: _digest(c) for c in found} != {
-        key: _digest(commit) for key, commit in kept.items()
-    }:
+def _verify(store: Store, view: str, path: str, parts: tuple[Part, ...], rows: pa.Table) -> None:
+    """Read the merged file back from the store and compare every value and label."""
+    try:
+        found = decode(view, store.read_bytes(path) or b"")
+    except DamagedFile:
+        found = None
+    if found is None or found.parts != parts or values_sha256(found.table) != values_sha256(rows):
         raise StoreError(f"{path} in the store {store.uri} is not as written; nothing was removed")
-
-
-def _digest(commit: Commit) -> str:
-    head = f"{commit.file.committed_at} {commit.file.attempt_id}"
-    return values_sha256(commit.file.table, head=head)
