@@ -34,7 +34,7 @@ class Attempt:
         self._devices = devices
         self._id = new_attempt_id(datetime.now(UTC))
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._scratch = Path(tempfile.mkdtemp(prefix="minima-attempt-"))
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"minima-{os.getpid()}-"))
         self._progress = Progress(phase="starting")
         self._has_hung = False
 

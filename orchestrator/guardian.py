@@ -59,14 +59,20 @@ def watch(scratch: Path, driver: int) -> None:
 
 
 def _marked(scratch: str) -> Iterator[int]:
-    """Give the processes that carry the mark: by environment, or by command line without /proc."""
-    wanted = f"{MARK}={scratch}".encode()
+    """Give the processes that carry the mark, or stand in the scratch folder.
+
+    Ray's processes stand where the driver stood; some write their title over their environment.
+    Without /proc those count whose command line names the folder.
+    """
     if not Path("/proc/self/environ").exists():
         yield from _naming(scratch)
         return
+    wanted = f"{MARK}={scratch}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+            stands = str((folder / "cwd").readlink())
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            if stands.startswith(scratch) or wanted in environment:
                 yield int(folder.name)
 
 

@@ -102,6 +102,7 @@ class Run:
     def assert_no_orphans(self) -> None:
         """Every process the driver had started is gone within half a minute."""
         self.driver.wait(30)
+        self.output.close()
         _, alive = psutil.wait_procs(list(self.started), timeout=30)
         assert [process.cmdline() for process in alive if _is_running(process)] == []
 
