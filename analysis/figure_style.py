@@ -11,7 +11,7 @@ from statistics import median
 
 import matplotlib as mpl
 from matplotlib.axis import Axis, YAxis
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.load import Cell
 
@@ -80,8 +80,10 @@ def set_log(axis: Axis) -> None:
     axis.axes.set(**{f"{name}scale": "log"})
     first, last = sorted(axis.get_view_interval())
     decades = math.log10(last / first) if first > 0 else 1.0
-    subs = (1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 2.5 else (1,)
-    axis.set_major_locator(LogLocator(subs=subs))
+    if decades < 0.8:
+        axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.cell_states import DIVERGED
 from analysis.figure_style import GREY, WIDTH_INCHES, CellStyle, cell_styles, set_log
@@ -37,6 +38,7 @@ def learning_curves(data: SweepData) -> Figure:
             axes.set_xlabel("epochs")
         for milestone in _milestones(data):
             axes.axvline(milestone, color=GREY, linewidth=0.7, linestyle=":")
+    panels[2].xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = panels[2].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure

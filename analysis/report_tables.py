@@ -27,10 +27,9 @@ def run_facts(data: SweepData, store_uri: str) -> list[str]:
     ]
     if not trials.empty:
         first, last = trials["started_at"].min(), trials["finished_at"].max()
-        hours = trials["wall_seconds"].sum() / 3600
         facts += [
-            f"Trained between {_minute(first)} and {_minute(last)} UTC, {hours:,.1f} hours of "
-            f"training in all, on {', '.join(sorted(trials['device'].unique()))}.",
+            f"Trained between {_minute(first)} and {_minute(last)} UTC, "
+            f"{_duration(trials['wall_seconds'].sum())} of training in all, on {', '.join(sorted(trials['device'].unique()))}.",
             f"Environments: {', '.join(sorted(trials['environment_id'].unique()))}.",
         ]
     return facts
@@ -155,7 +154,11 @@ def _estimate(value: float | None, stderr: float | None) -> str:
 def _text(value: object) -> str:
     if pd.isna(value):  # type: ignore[call-overload]  # a scalar of any type
         return NOTHING
-    return plain(value) if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
 def _minute(moment: object) -> str:

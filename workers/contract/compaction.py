@@ -44,12 +44,20 @@ class ViewCompaction:
     removed: tuple[str, ...]
     left: tuple[str, ...]
 
+    def __str__(self) -> str:
+        merged = f"{len(self.removed)} files merged into {self.path}"
+        left = f", {len(self.left)} left beside" if self.left else ""
+        return f"{self.view}: {merged if self.path else 'nothing to merge'}{left}"
+
 
 @dataclass(frozen=True)
 class CompactionResult:
     """What happened to every view of facts."""
 
     views: tuple[ViewCompaction, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(str(view) for view in self.views)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ __all__ = ["DERIVED_VIEWS", "KEY_COLUMNS", "Commit", "Store", "new_attempt_id"]
 
 _READERS = 8
 
+_SHOWN_DAMAGES = 3
+
 _LISTINGS = 10
 """How often a folder is listed anew because a listed file was merged into another meanwhile."""
 
@@ -96,13 +98,14 @@ class Store:
                 decoded = list(pool.map(lambda path: self._decode(view, path), paths))
             if None not in decoded:
                 break
-        found: list[Commit] = []
-        for path, commits in zip(paths, decoded, strict=True):
-            if isinstance(commits, DamagedFile):
-                message = f"ignored a damaged file of the store, {path}: {commits}"
-                warnings.warn(message, stacklevel=2)
-            else:
-                found += commits or []
+        damages = [
+            f"{path}: {commits}"
+            for path, commits in zip(paths, decoded, strict=True)
+            if isinstance(commits, DamagedFile)
+        ]
+        if damages:
+            warnings.warn(_damage_sentence(damages), stacklevel=2)
+        found = [commit for commits in decoded if isinstance(commits, list) for commit in commits]
         return sorted(found, key=rank)
 
     def _decode(self, view: str, path: str) -> list[Commit] | DamagedFile | None:
@@ -231,3 +234,13 @@ class Store:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _damage_sentence(damages: list[str]) -> str:
+    if len(damages) == 1:
+        return f"ignored a damaged file of the store, {damages[0]}"
+    shown = "; ".join(damages[:_SHOWN_DAMAGES])
+    more = len(damages) - _SHOWN_DAMAGES
+    return f"ignored {len(damages)} damaged files of the store: {shown}" + (
+        f"; and {more} more" if more > 0 else ""
+    )

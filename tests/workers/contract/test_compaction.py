@@ -192,6 +192,8 @@ def test_damaged_files_and_conflicting_records_are_left_in_place(local_store, tr
         result = compact(local_store, now=NOW)
     trials = next(view for view in result.views if view.view == "trials")
     assert trials.left == ("trials/t1.a2.parquet",)
+    assert str(trials) == f"trials: 2 files merged into {trials.path}, 1 left beside"
+    assert "spectra: nothing to merge" in str(result).splitlines()
     assert trials.removed == ("trials/t1.a1.parquet", "trials/t2.a1.parquet")
     assert set(local_store.names("trials")) == {
         "trials/t1.a2.parquet",

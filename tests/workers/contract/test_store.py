@@ -79,8 +79,21 @@ def test_damaged_files_are_warned_of_and_the_rest_is_read(store, trial_rows):
     store.write_bytes(path, content[: len(content) // 2])
     store.write_bytes("trials/t3.a1.parquet", b"")
     store.write_bytes("trials/notes.txt", b"not a record")
-    with pytest.warns(UserWarning, match=r"ignored a damaged file of the store, trials/t[13]"):
+    message = r"ignored 2 damaged files of the store: trials/t1\..*; trials/t3\..*: it is cut off"
+    with pytest.warns(UserWarning, match=message):
         assert store.read("trials").column("trial_id").to_pylist() == ["t2"]
+
+
+def test_many_damaged_files_make_one_warning(local_store, trial_rows):
+    """The first three are named, the rest counted."""
+    for number in range(5):
+        local_store.write_bytes(f"trials/t{number}.a1.parquet", b"damaged")
+    with pytest.warns(UserWarning, match=r"ignored 5 damaged .*trials/t2.*; and 2 more") as seen:
+        local_store.read("trials")
+    assert len(seen) == 1
+    local_store.write_bytes("epochs/t1.a1.parquet", b"damaged")
+    with pytest.warns(UserWarning, match=r"ignored a damaged file of the store, epochs/t1"):
+        local_store.commits("epochs")
 
 
 def test_a_file_merged_away_while_being_read_is_looked_for_again(
