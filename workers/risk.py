@@ -40,6 +40,11 @@ def mean_over_examples(total: Vector | np.float64, num_examples: int) -> Vector:
     return np.asarray(total / num_examples)
 
 
+def mean_of_batch(losses: tf.Tensor) -> tf.Tensor:
+    """Average the losses [B] of a batch: the data part of what a step of SGD descends."""
+    return tf.reduce_mean(losses)
+
+
 @final
 class Risk:
     """L(θ) of a network in inference mode, at the weights the network holds.

@@ -17,6 +17,7 @@ from workers.augmentation import pad_crop_flip
 from workers.contract.specs import TrialSpec
 from workers.losses.loss import Loss
 from workers.resident import ResidentSplit
+from workers.risk import mean_of_batch
 from workers.seeding import augmentation_seed
 from workers.weights import decayed_kernels
 
@@ -95,7 +96,7 @@ class CompiledSGD:
         with tf.GradientTape() as tape:
             outputs = tf.cast(self._model(inputs, training=True), tf.float32)
             losses = self._loss.per_example(outputs, targets)
-            objective = tf.reduce_mean(losses)
+            objective = mean_of_batch(losses)
         gradients = tape.gradient(
             objective, self._params, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )

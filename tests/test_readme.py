@@ -1,0 +1,100 @@
+"""The README says what is: commands, options, views, glossary, links, and the outputs marked as tested."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator import cli
+from orchestrator.sweep import built_in_sweeps
+from workers.contract.catalog import CATALOG
+from workers.contract.quantities import GLOSSARY
+from workers.contract.schema import CELL_QUANTITIES, VIEWS
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+TESTED = re.findall(r"<!-- tested -->\n```console\n\$ minima ([^\n]*)\n(.*?)```", TEXT, re.DOTALL)
+
+
+def table_below(heading: str) -> list[list[str]]:
+    """Give the cells of the first table below a line that holds the text."""
+    lines = TEXT[TEXT.index(heading) :].splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("| ---"))
+    rows = []
+    for line in lines[first + 1 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().strip("`") for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def test_every_view_is_listed_with_its_columns():
+    """In the order of the schema; `cells` has two columns for each quantity."""
+    listed = {name: columns.split(", ") for name, columns in table_below("## The store")}
+    assert list(listed) == list(VIEWS)
+    for view, columns in listed.items():
+        wanted = [name for name in VIEWS[view].names if not name.startswith(CELL_QUANTITIES)]
+        assert [column for column in columns if "<" not in column] == wanted
+
+
+def test_the_glossary_is_the_codes():
+    """Name, symbol, unit and meaning of every quantity."""
+    wanted = [[q.name, q.symbol, q.unit, q.meaning] for q in GLOSSARY.values()]
+    assert table_below("### Quantities") == wanted
+
+
+def test_every_command_and_option_is_told():
+    """What `--help` lists stands in the README."""
+    for command in cli.app.registered_commands:
+        assert f"`minima {command.callback.__name__}" in TEXT
+    for option in ("store", "address", "set", "data-dir", "checkpoint-seconds", "fail-fast", "json",
+                   "watch", "format", "out", "sample", "show"):  # fmt: skip
+        assert f"--{option}" in TEXT
+
+
+def test_every_built_in_name_is_told():
+    """Sweeps, and where the built-in losses, models and data sets are found."""
+    for name in built_in_sweeps():
+        assert name in TEXT
+    for kind in ("loss", "statistic", "dataset", "model"):
+        for name in CATALOG[kind]:
+            assert name in TEXT, name
+
+
+def test_links_into_the_project_exist():
+    """Relative links and the paths named in code spans."""
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", TEXT)
+    spans = re.findall(r"`((?:deploy|analysis|workers|tests|orchestrator)/[\w./]+)`", TEXT)
+    for path in links + spans:
+        assert (ROOT / path).exists(), path
+
+
+def test_every_output_is_tested_or_recorded():
+    """No console block without a mark above it that says which."""
+    blocks = re.findall(r"(?:<!-- ([^>]*) -->\n)?```console\n(.*?)```", TEXT, re.DOTALL)
+    for mark, block in blocks:
+        has_output = any(line and not line.startswith("$ ") for line in block.splitlines())
+        assert (
+            not has_output or mark == "tested" or re.match(r"recorded \d{4}-\d\d-\d\d on ", mark)
+        ), block
+
+
+@pytest.mark.parametrize(("arguments", "output"), TESTED, ids=[item[0][:50] for item in TESTED])
+def test_outputs_marked_as_tested(arguments, output, tmp_path, monkeypatch, capfd):
+    """Run as written, they print what stands there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-sweep.yaml").write_text(built_in_sweeps()["quickstart"])
+    monkeypatch.setattr(sys, "argv", ["minima", *shlex.split(arguments)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    out, err = capfd.readouterr()
+    assert (out + err).rstrip() == output.rstrip()
+
+
+def test_something_is_tested():
+    """The pattern above finds the blocks."""
+    assert len(TESTED) >= 2
