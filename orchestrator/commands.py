@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from orchestrator.console import Output
 from orchestrator.fit import fit_faults, this_machine
-from orchestrator.prepare import Options, Prepared, misfit_cure, prepare
+from orchestrator.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.status import open_failures, status_document, status_of, sweep_status
 from orchestrator.tables import duration, failure_table, status_table
 from workers.contract.errors import user_error
@@ -25,6 +25,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
     if prepared.open_work:
         from orchestrator.run import run as run_missing  # brings Ray
 
+        if options.address is None:
+            refuse_misfit(prepared, [this_machine()])
         _announce(prepared, output)
         result = run_missing(prepared, options, output.notes)
         exit_code = result.exit_code
