@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from orchestrator.task import SlotTask
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
+from workers.contract.records import TrialRecord
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
 
@@ -70,5 +72,29 @@ def make_task(
             "entry": "fake_trial",
         }
         return SlotTask.model_validate(settings | changes)
+
+    return make
+
+
+@pytest.fixture
+def trial_record() -> Callable[[PlannedTrial], TrialRecord]:
+    """Make the record of a planned trial, as its training would."""
+
+    def make(planned: PlannedTrial, attempt_id: str = "a1", **changes: object) -> TrialRecord:
+        trial = planned.trial
+        time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        fields: dict[str, object] = {
+            "trial_id": planned.trial_id, "attempt_id": attempt_id, "model": trial.model.name,
+            "depth": None, "dataset": trial.dataset.name, "data_digest": trial.data_digest,
+            "num_train": 100, "num_params": 10, "loss": trial.loss,
+            "batch_size": trial.batch_size, "learning_rate": trial.learning_rate,
+            "final_learning_rate": trial.final_learning_rate, "seed": trial.seed,
+            "momentum": 0.0, "weight_decay": 0.0, "epochs": 1, "outcome": "budget_spent",
+            "converged_at_epoch": None, "train_loss": 0.5, "train_accuracy": 0.9,
+            "validation_loss": 0.6, "validation_accuracy": 0.8, "weights_sha256": "w",
+            "wall_seconds": 10.0, "device": "cpu", "device_share": 0.0, "host": "h",
+            "environment_id": "e", "started_at": time, "finished_at": time, "spec": "{}",
+        }  # fmt: skip
+        return TrialRecord.model_validate(fields | changes)
 
     return make
