@@ -12,9 +12,16 @@ import pytest
 from orchestrator.task import SlotTask
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
-from workers.contract.records import TrialRecord
+from workers.contract.records import (
+    EpochRecord,
+    Measurement,
+    TrialRecord,
+    measurement_table,
+    table,
+)
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.store import Store
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -98,3 +105,36 @@ def trial_record() -> Callable[[PlannedTrial], TrialRecord]:
         return TrialRecord.model_validate(fields | changes)
 
     return make
+
+
+@pytest.fixture
+def finish_trial(
+    trial_record: Callable[..., TrialRecord],
+) -> Callable[..., None]:
+    """Commit the record, epoch, model and statistics of a trial, as its attempts would."""
+
+    def finish(
+        store: Store,
+        planned: PlannedTrial,
+        statistics: list[PlannedStatistic],
+        value: float = 1.0,
+        **changes: object,
+    ) -> None:
+        record = trial_record(planned, **changes)
+        name, attempt_id = planned.trial_id, record.attempt_id
+        epoch = EpochRecord(
+            trial_id=name, epoch=0, learning_rate=0.1, train_loss=0.5, train_accuracy=0.9,
+            validation_loss=0.6, validation_accuracy=0.8, seconds=1.0,
+        )  # fmt: skip
+        store.write_bytes(Store.model_path(name, attempt_id), b"model")
+        store.commit("epochs", (name,), attempt_id, table("epochs", [epoch]))
+        store.commit("trials", (name,), attempt_id, table("trials", [record]))
+        row = Measurement(
+            quantity="mean_loss", value=value, stderr=0.0, num_samples=1, method="m",
+            bn_mode="frozen", split="train", objective="data",
+        )  # fmt: skip
+        for item in statistics:
+            rows = measurement_table(name, item.statistic, item.statistic_id, [row])
+            store.commit("measurements", (name, item.statistic_id), attempt_id, rows)
+
+    return finish

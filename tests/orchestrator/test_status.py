@@ -17,7 +17,7 @@ from orchestrator.status import (
 )
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.plan_document import PlanDocument
-from workers.contract.records import FailureRecord, Measurement, measurement_table, table
+from workers.contract.records import FailureRecord, table
 from workers.contract.store import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -72,22 +72,11 @@ def fail(store):
 
 
 @pytest.fixture
-def finish(store, plan, trial_record):
-    """Commit a trial, its model and the first of the plan's statistics, or all of them."""
+def finish(store, plan, finish_trial):
+    """Commit a trial and the first of the plan's statistics, or all of them."""
 
     def write(planned, num_statistics=2):
-        record = trial_record(planned)
-        key = (planned.trial_id,)
-        store.commit("trials", key, record.attempt_id, table("trials", [record]))
-        store.write_bytes(Store.model_path(planned.trial_id, record.attempt_id), b"model")
-        row = Measurement(
-            quantity="mean_loss", value=1.0, stderr=0.0, num_samples=1, method="m",
-            bn_mode="frozen", split="train", objective="data",
-        )  # fmt: skip
-        for item in plan.statistics[:num_statistics]:
-            name = item.statistic_id
-            rows = measurement_table(planned.trial_id, item.statistic, name, [row])
-            store.commit("measurements", (planned.trial_id, name), record.attempt_id, rows)
+        finish_trial(store, planned, plan.statistics[:num_statistics])
 
     return write
 
