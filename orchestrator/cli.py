@@ -15,6 +15,7 @@ from orchestrator import commands, store_commands
 from orchestrator.console import Output
 from orchestrator.own_packages import check_own_packages
 from orchestrator.prepare import Options
+from orchestrator.run_control import interruptible
 from orchestrator.store_commands import Format
 from workers.contract.errors import StoreError, UserError
 
@@ -62,7 +63,8 @@ def main() -> None:
     warnings.showwarning = _say_warning
     try:
         check_own_packages(Path(__file__).resolve().parent.parent)
-        code = app(standalone_mode=False)
+        with interruptible():
+            code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except UserError as error:
         _leave(str(error), EXIT_BAD_INPUT)

@@ -12,7 +12,7 @@ from orchestrator.console import Output
 from orchestrator.fit import fit_faults, this_machine
 from orchestrator.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.status import open_failures, status_document, status_of, sweep_status
-from orchestrator.tables import duration, failure_table, status_table
+from orchestrator.tables import failure_table, status_table, time_left
 from workers.contract.errors import user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
@@ -75,7 +75,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     for fault in faults:
         output.show(f"does not fit: {fault}")
     if not faults:
-        output.show(f"{slots} trials at once; about {duration(seconds)} left, by {source}")
+        output.show(f"{slots} trials at once; {time_left(seconds)}, by {source}")
     output.document(
         status_document(state)
         | {

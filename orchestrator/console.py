@@ -6,6 +6,7 @@ With `--json` one JSON document is all that standard output gets.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import dataclass, field
 
@@ -37,4 +38,14 @@ class Output:
     def document(self, value: JsonValue) -> None:
         """Print the JSON document; nothing without `--json`."""
         if self.is_json:
-            sys.stdout.write(json.dumps(value, indent=2) + "\n")
+            sys.stdout.write(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+            sys.stdout.flush()
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Put null in place of numbers that are not finite: JSON has no others."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

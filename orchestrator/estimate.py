@@ -83,9 +83,11 @@ def stated_speed(resources: ResourcesSpec) -> float:
 
 
 def total_seconds(work: Sequence[float], slots: int) -> float:
-    """Estimate the wall time of pieces of work on slots, longest first."""
+    """Estimate the wall time of pieces of work on slots, longest first; NaN when one is unknown."""
     if not work or not slots:
         return 0.0 if not work else math.inf
+    if any(math.isnan(seconds) for seconds in work):
+        return math.nan
     ends = [0.0] * min(slots, len(work))
     for seconds in sorted(work, reverse=True):
         ends[ends.index(min(ends))] += seconds

@@ -28,6 +28,14 @@ _NOT_COMPARED = {
     "spec",
 }
 
+_ORDER: dict[str, tuple[str, ...]] = {
+    "trials": (),
+    "epochs": ("epoch",),
+    "measurements": ("statistic_id", "quantity", "layer", "split", "objective", "index"),
+    "spectra": ("statistic_id", "kind", "draw", "node"),
+}
+"""What is compared, and the columns that bring the rows of both stores into one order."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -84,7 +92,7 @@ def verify(prepared: Prepared, chosen: list[Missing], options: Options) -> list[
 def compare(first: Store, second: Store, trial_id: str) -> list[Difference]:
     """Compare all records of one trial in two stores, times and host aside."""
     found = []
-    for view in ("trials", "epochs", "measurements"):
+    for view in _ORDER:
         left, right = _rows(first, view, trial_id), _rows(second, view, trial_id)
         if len(left) != len(right):
             found.append(Difference(trial_id, view, "number of rows", len(left), len(right)))
@@ -100,12 +108,7 @@ def compare(first: Store, second: Store, trial_id: str) -> list[Difference]:
 def _rows(store: Store, view: str, trial_id: str) -> list[dict[str, object]]:
     table: pa.Table = store.read(view)
     rows = [row for row in table.to_pylist() if row["trial_id"] == trial_id]
-    keys = (
-        ("epoch",)
-        if view == "epochs"
-        else ("statistic_id", "quantity", "layer", "split", "objective", "index")
-    )
-    return sorted(rows, key=lambda row: [str(row.get(key)) for key in keys])
+    return sorted(rows, key=lambda row: [str(row[column]) for column in _ORDER[view]])
 
 
 def _is_same(first: object, second: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
@@ -33,6 +33,13 @@ class Missing:
         return self.is_trained and not self.statistics
 
     @property
+    def work(self) -> list[tuple[str, str | None]]:
+        """What is missing, as the `failures` view names it: trial, and statistic or None to train."""
+        names: list[str | None] = [] if self.is_trained else [None]
+        names += [item.statistic_id for item in self.statistics]
+        return [(self.planned.trial_id, name) for name in names]
+
+    @property
     def state(self) -> State:
         """The trial's state in one word."""
         if self.is_done:
@@ -51,6 +58,7 @@ class StoreState:
     with_model: frozenset[str] = frozenset()
     measured: frozenset[tuple[str, str]] = frozenset()
     failed: frozenset[tuple[str, str | None]] = frozenset()
+    num_failures: int = 0
 
 
 def read_state(store: Store) -> StoreState:
@@ -65,6 +73,7 @@ def read_state(store: Store) -> StoreState:
         with_model=frozenset(models),
         measured=frozenset(zip(*measurements.to_pydict().values(), strict=True)),
         failed=frozenset(zip(*failures.to_pydict().values(), strict=True)),
+        num_failures=failures.num_rows,
     )
 
 
@@ -81,7 +90,5 @@ def _compare(
     outcome = state.outcomes.get(name)
     has_model = name in state.with_model or outcome in WITHOUT_MODEL
     is_trained = outcome is not None and (has_model or not left)
-    work: list[str | None] = [item.statistic_id for item in left]
-    work += [] if is_trained else [None]
-    has_failed = any((name, item) in state.failed for item in work)
-    return Missing(planned, is_trained, left, has_failed)
+    missing = Missing(planned, is_trained, left, has_failed=False)
+    return replace(missing, has_failed=not state.failed.isdisjoint(missing.work))

@@ -29,7 +29,7 @@ def make_plan(sweep: SweepSpec, facts: DatasetFacts, now: datetime) -> PlanDocum
     spec = sweep.model_dump(mode="json")
     return PlanDocument(
         sweep=sweep.name,
-        revision=f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{digest(spec | _data_identity(facts))[:8]}",
+        revision=f"{now.astimezone(UTC):%Y%m%dT%H%M%S%f}-{digest(spec | _data_identity(facts))[:8]}",
         planned_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         spec=spec,
         seeds=sweep.seed_list,
@@ -38,15 +38,21 @@ def make_plan(sweep: SweepSpec, facts: DatasetFacts, now: datetime) -> PlanDocum
     )
 
 
+def as_in_store(store: Store, plan: PlanDocument) -> PlanDocument:
+    """Give the newest revision in the store where it asks for the same, else the plan as it is."""
+    newest = newest_plan(store, plan.sweep)
+    return newest if newest is not None and _content(newest) == _content(plan) else plan
+
+
 def publish_plan(store: Store, plan: PlanDocument) -> PlanDocument:
     """Write the plan and its `sweep_trials` rows, unless the newest revision asks for the same.
 
     Returns:
         The plan as it lies in the store: the newest revision where nothing changed.
     """
-    newest = newest_plan(store, plan.sweep)
-    if newest is not None and _content(newest) == _content(plan):
-        return newest
+    known = as_in_store(store, plan)
+    if known is not plan:
+        return known
     rows = [
         {
             "sweep": plan.sweep,

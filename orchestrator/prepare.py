@@ -10,7 +10,7 @@ from orchestrator.checks import CheckedSweep, check_sweep
 from orchestrator.estimate import Estimator, make_estimator, total_seconds
 from orchestrator.fit import Node, fit_faults
 from orchestrator.missing import Missing, StoreState, missing_of, read_state
-from orchestrator.plan import make_plan
+from orchestrator.plan import as_in_store, make_plan
 from orchestrator.sweep import read_sweep
 from orchestrator.tables import duration
 from workers.contract.errors import Fault, UserError
@@ -77,7 +77,7 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
 
 
 def _compare(checked: CheckedSweep, store: Store) -> Prepared:
-    plan = make_plan(checked.spec, checked.facts, datetime.now(UTC))
+    plan = as_in_store(store, make_plan(checked.spec, checked.facts, datetime.now(UTC)))
     state = read_state(store)
     estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
     return Prepared(checked.spec, plan, store, state, missing_of(plan, state), estimator)

@@ -14,7 +14,7 @@ from orchestrator.estimate import total_seconds
 from orchestrator.missing import Missing, missing_of, read_state
 from orchestrator.prepare import Prepared
 from orchestrator.status import live_heartbeats, status_of
-from orchestrator.tables import duration, running_table, status_table
+from orchestrator.tables import running_table, status_table, time_left
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat
 
@@ -34,7 +34,7 @@ class ProgressView:
     ) -> None:
         self._store, self._plan = prepared.store, prepared.plan
         self._estimator, self._num_slots = prepared.estimator, num_slots
-        self._known_failures = prepared.state.failed
+        self._known_failures = prepared.state.num_failures
         self._console, self._is_stopping = console, is_stopping
         self.num_failed = 0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
@@ -63,13 +63,13 @@ class ProgressView:
             running = live_heartbeats(self._store, open_trials, datetime.now(UTC))
         except StoreError:
             return
-        self.num_failed = len(state.failed - self._known_failures)
+        self.num_failed = state.num_failures - self._known_failures
         self._show(missing, running)
 
     def _show(self, missing: list[Missing], running: list[Heartbeat]) -> None:
         status = status_of(self._plan, missing, running)
-        left = duration(self._seconds_left(missing, running))
-        note = "draining: trials save and leave" if self._is_stopping() else f"about {left} left"
+        left = time_left(self._seconds_left(missing, running))
+        note = "draining: trials save and leave" if self._is_stopping() else left
         if self._live:
             caption = Table.grid()
             caption.add_row(note)

@@ -14,6 +14,7 @@ from types import FrameType
 
 from pydantic import JsonValue
 
+from orchestrator.scratch import is_alive
 from workers.contract.errors import StoreError
 from workers.contract.store import Store
 
@@ -71,6 +72,20 @@ class RunControl:
         return self._store.read_bytes(Store.stop_path(self._sweep, self.run_id)) is not None
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, tidily, where no run is listening yet or any more."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
 def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:
     """Write the marker that the slots of one run look for."""
     asked_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -90,7 +105,6 @@ def _forget_dead_runs(store: Store, sweep: str) -> None:
         path = Store.run_path(sweep, run_id)
         owner = store.read_json(path)
         if isinstance(owner, dict) and owner.get("host") == socket.gethostname():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(int(str(owner["pid"])), 0)
-                continue
-            store.remove(path)
+            pid = owner.get("pid")
+            if isinstance(pid, int) and not is_alive(pid):
+                store.remove(path)

@@ -25,29 +25,13 @@ def scratch_folder() -> Iterator[Path]:
     empty = folder / "empty"
     empty.mkdir()
     former = Path.cwd()
+    _make_python_path_absolute()
     os.chdir(empty)
     try:
         yield folder
     finally:
         os.chdir(former)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_abandoned() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        found = re.fullmatch(rf"{_PREFIX}(\d+)-\w+", folder.name)
-        if found and folder.stat().st_uid == os.getuid() and not _is_alive(int(found[1])):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextlib.contextmanager
@@ -63,3 +47,35 @@ def quiet_stdout() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process of this machine runs, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove_abandoned() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        found = re.fullmatch(rf"{_PREFIX}(\d{{1,9}})-\w+", folder.name)
+        if found and not is_alive(int(found[1])) and _is_ours(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.getuid()
+    except FileNotFoundError:  # another command was quicker
+        return False
+
+
+def _make_python_path_absolute() -> None:
+    """Let processes that stand elsewhere import what this one can."""
+    if former := os.environ.get("PYTHONPATH"):
+        places = (str(Path(part).absolute()) for part in former.split(os.pathsep))
+        os.environ["PYTHONPATH"] = os.pathsep.join(places)

@@ -112,13 +112,13 @@ def status_document(state: SweepStatus) -> dict[str, JsonValue]:
 def open_failures(
     store: Store, plan: PlanDocument, state: SweepStatus
 ) -> list[dict[str, JsonValue]]:
-    """Group the failures of trials that are still not done by signature."""
+    """Group the failures of work that is still missing by signature."""
     if state.num_done == state.num_trials:
         return []
-    left = {i.planned.trial_id for i in missing_of(plan, read_state(store)) if not i.is_done}
+    left = {work for item in missing_of(plan, read_state(store)) for work in item.work}
     groups: dict[tuple[str, str], dict[str, JsonValue]] = {}
     for row in store.read("failures").to_pylist():
-        if row["trial_id"] in left:
+        if (row["trial_id"], row["statistic_id"]) in left:
             key = (row["failure_class"], row["signature"])
             group = groups.setdefault(
                 key, {"failure_class": key[0], "signature": key[1], "count": 0}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.console import Output
 from orchestrator.plan import newest_plan
@@ -35,7 +36,10 @@ class Format(StrEnum):
 
 
 def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bool) -> int:
-    """Show the state of one sweep, or of all, from the store alone."""
+    """Show the state of one sweep, or of all, from the store alone; watching ends with the last trial.
+
+    With `--json` watching is waiting: the one document is that of the end.
+    """
     store = Store.open(store_uri)
     while True:
         states = [sweep_status(store, plan, datetime.now(UTC)) for plan in plans_in(store, sweep)]
@@ -45,8 +49,8 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
                 output.show(running_table(state.running))
         if not states:
             output.note(f"no sweep was run in {store.uri} yet")
-        output.document([status_document(state) for state in states])
         if not is_watching or all(state.num_done == state.num_trials for state in states):
+            output.document([status_document(state) for state in states])
             return 0
         time.sleep(_WATCH_SECONDS)
 
@@ -101,9 +105,8 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
 
 def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
     """Write the report of a sweep; with several in the store, a folder each."""
-    from analysis.report import write_report
-
     from analysis.aggregate import aggregate as aggregate_sweep
+    from analysis.report import write_report
 
     store = Store.open(store_uri)
     plans = plans_in(store, sweep)
@@ -142,7 +145,7 @@ def doctor(store_uri: str, output: Output) -> int:
     for heading in ("check", "found", "mend"):
         table.add_column(heading)
     for check in checks:
-        table.add_row(check.name, check.found, check.cure)
+        table.add_row(*(Text(part) for part in (check.name, check.found, check.cure)))
     output.show(table)
     output.document([asdict(check) for check in checks])
     return 0 if all(check.is_good for check in checks) else 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.status import SweepStatus
 from workers.contract.orders import Heartbeat
@@ -21,6 +22,11 @@ def duration(seconds: float) -> str:
             value = seconds / divisor
             return f"{value:.1f} {unit}" if unit == "h" and value < 10 else f"{value:.0f} {unit}"
     return f"{seconds / 86400:.0f} days"
+
+
+def time_left(seconds: float) -> str:
+    """Say how long the rest will take; of what was never recorded nothing may be known."""
+    return f"about {duration(seconds)} left" if math.isfinite(seconds) else "time left unknown"
 
 
 def status_table(status: SweepStatus) -> Table:
@@ -69,5 +75,5 @@ def failure_table(groups: Sequence[dict[str, JsonValue]]) -> Table:
         table.add_column(heading, overflow="fold")
     for group in groups:
         names = ("failure_class", "signature", "count", "message", "log_path")
-        table.add_row(*(str(group[name])[:300] for name in names))
+        table.add_row(*(Text(str(group[name])[:300]) for name in names))  # a message is no markup
     return table

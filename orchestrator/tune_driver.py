@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import ray
 from ray import tune
@@ -27,6 +30,7 @@ from workers.contract.sweep_spec import ResourcesSpec
 
 _MAX_LOST_ACTORS = 3
 _OBJECT_STORE_BYTES = 200 * 2**20
+_KNOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -153,16 +157,25 @@ def _name(trial: object) -> str:
 def _connect(address: str | None, scratch: Path) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    own = {
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "_temp_dir": str(scratch / "ray"),
+    }
     if address is not None:
-        ray.init(address=address, **quiet)
-        return
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _temp_dir=str(scratch / "ray"),
-        **quiet,
-    )
+        _knock(address)
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address or "local", **quiet, **({} if address else own))
+    finally:
+        signal.signal(signal.SIGTERM, former)  # Ray's would leave with the signal's number
+
+
+def _knock(address: str) -> None:
+    """Find out within seconds that nobody is there; Ray itself takes minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:  # else "auto", or what Ray alone understands
+        socket.create_connection((parts.hostname, parts.port), _KNOCK_SECONDS).close()
 
 
 def _nodes() -> list[Node]:

@@ -18,7 +18,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -131,14 +130,26 @@ def _redirect(log: str) -> None:
 
 
 def _start_process(entry: str, request: Request) -> int:
-    with Path(request.log).open("ab") as stream:
-        return subprocess.Popen(  # noqa: S603  # our own module, on our own interpreter
-            [sys.executable, "-P", "-m", entry, request.order],
-            env={**os.environ, **request.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-        ).pid
+    """Start a child without forking; a process id is all that is kept, so no `Popen` must wait for it."""
+    command = [sys.executable, "-P", "-m", "workers.fork_server", entry, request.order]
+    log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        sys.executable,
+        [*command, str(os.getpid())],
+        {**os.environ, **request.environment},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, request.log, log_flags, 0o666),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+
+
+def _run_spawned(entry: str, order: str, parent: int) -> int:
+    end_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    code: int = importlib.import_module(entry).run_child(order)
+    return code
 
 
 class _Events:
@@ -170,4 +181,7 @@ def _tell(answers: int, message: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    if len(sys.argv) == 2:
+        serve(sys.argv[1])
+    else:
+        sys.exit(_run_spawned(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,16 @@ import pytest
 from orchestrator.task import SlotTask
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
+from workers.contract.records import (
+    EpochRecord,
+    Measurement,
+    TrialRecord,
+    measurement_table,
+    table,
+)
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.store import Store
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -72,3 +81,60 @@ def make_task(
         return SlotTask.model_validate(settings | changes)
 
     return make
+
+
+@pytest.fixture
+def trial_record() -> Callable[[PlannedTrial], TrialRecord]:
+    """Make the record of a planned trial, as its training would."""
+
+    def make(planned: PlannedTrial, attempt_id: str = "a1", **changes: object) -> TrialRecord:
+        trial = planned.trial
+        time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        fields: dict[str, object] = {
+            "trial_id": planned.trial_id, "attempt_id": attempt_id, "model": trial.model.name,
+            "depth": None, "dataset": trial.dataset.name, "data_digest": trial.data_digest,
+            "num_train": 100, "num_params": 10, "loss": trial.loss,
+            "batch_size": trial.batch_size, "learning_rate": trial.learning_rate,
+            "final_learning_rate": trial.final_learning_rate, "seed": trial.seed,
+            "momentum": 0.0, "weight_decay": 0.0, "epochs": 1, "outcome": "budget_spent",
+            "converged_at_epoch": None, "train_loss": 0.5, "train_accuracy": 0.9,
+            "validation_loss": 0.6, "validation_accuracy": 0.8, "weights_sha256": "w",
+            "wall_seconds": 10.0, "device": "cpu", "device_share": 0.0, "host": "h",
+            "environment_id": "e", "started_at": time, "finished_at": time, "spec": "{}",
+        }  # fmt: skip
+        return TrialRecord.model_validate(fields | changes)
+
+    return make
+
+
+@pytest.fixture
+def finish_trial(
+    trial_record: Callable[..., TrialRecord],
+) -> Callable[..., None]:
+    """Commit the record, epoch, model and statistics of a trial, as its attempts would."""
+
+    def finish(
+        store: Store,
+        planned: PlannedTrial,
+        statistics: list[PlannedStatistic],
+        value: float = 1.0,
+        **changes: object,
+    ) -> None:
+        record = trial_record(planned, **changes)
+        name, attempt_id = planned.trial_id, record.attempt_id
+        epoch = EpochRecord(
+            trial_id=name, epoch=0, learning_rate=0.1, train_loss=0.5, train_accuracy=0.9,
+            validation_loss=0.6, validation_accuracy=0.8, seconds=1.0,
+        )  # fmt: skip
+        store.write_bytes(Store.model_path(name, attempt_id), b"model")
+        store.commit("epochs", (name,), attempt_id, table("epochs", [epoch]))
+        store.commit("trials", (name,), attempt_id, table("trials", [record]))
+        row = Measurement(
+            quantity="mean_loss", value=value, stderr=0.0, num_samples=1, method="m",
+            bn_mode="frozen", split="train", objective="data",
+        )  # fmt: skip
+        for item in statistics:
+            rows = measurement_table(name, item.statistic, item.statistic_id, [row])
+            store.commit("measurements", (name, item.statistic_id), attempt_id, rows)
+
+    return finish

@@ -76,7 +76,7 @@ BAD = [
     (["verify", "toy.yaml", "--sample", "1"], "no trial of toy is done"),
     (["query", "SELEC 1"], "SELEC"),
     (["query", "SELECT nothing FROM trials"], "nothing"),
-    (["query", "SELECT * FROM read_text('/etc/passwd')"], "read_text"),
+    (["query", "SELECT * FROM read_text('/etc/passwd')"], "/etc/passwd"),
     (["query", "COPY (SELECT 1) TO 'x.csv'"], "COPY"),
     (["status", "nothing"], "no sweep 'nothing'"),
     (["report", "--out", "r"], "no sweep was run"),

@@ -209,7 +209,7 @@ class Store:
         """Say what is wrong with a local store's place, without touching it."""
         if self.root.local is None:
             return []
-        there = next(path for path in (self.root.local, *self.root.local.parents) if path.exists())
+        there = _nearest(self.root.local)
         if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
             return []
         kind = "cannot be written" if there.is_dir() else "is not a folder"
@@ -217,19 +217,26 @@ class Store:
         return [Fault(f"the store cannot be at {self.uri}: {there} {kind}", "--store", mend)]
 
     def check_writable(self) -> None:
-        """Write and remove a probe.
+        """Write and remove a probe; of a local store that is not there yet, in the nearest folder above.
 
         Raises:
             UserError: The store cannot be written.
         """
-        probe = f"control/probe-{secrets.token_hex(4)}"
+        probe = f"minima-probe-{secrets.token_hex(4)}"
+        local = self.root.local
+        root = self.root if local is None else filesystem.open_root(str(_nearest(local)))
         try:
-            filesystem.publish(self.root, probe, b"probe")
-            filesystem.remove(self.root, probe)
+            filesystem.publish(root, probe, b"probe")
+            filesystem.remove(root, probe)
         except Exception as error:
             raise user_error(
                 str(error), where="--store", mend="choose a place that can be written"
             ) from error
+
+
+def _nearest(place: Path) -> Path:
+    """Give the place itself, or the nearest folder above it that is there."""
+    return next(path for path in (place, *place.parents) if path.exists())
 
 
 def _now() -> str:

@@ -154,14 +154,20 @@ def test_documents_are_read_back_or_none(store):
 def test_a_writable_store_passes_and_is_left_clean(store):
     """The probe is removed."""
     store.check_writable()
-    assert store.names("control") == []
+    assert store.names("", recursive=True) == []
+
+
+def test_a_store_that_is_not_there_is_not_made_by_the_check(tmp_path):
+    """The probe goes into the nearest folder that is there."""
+    Store.open(str(tmp_path / "new" / "store")).check_writable()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_cannot_be_written_is_bad_input(tmp_path, trial_rows):
     """The check tells it before anything starts; a commit fails and publishes nothing."""
     (tmp_path / "file").write_text("")
     store = Store.open(str(tmp_path / "file" / "store"))
-    with pytest.raises(UserError, match="cannot write control/probe-") as caught:
+    with pytest.raises(UserError, match="cannot write minima-probe-") as caught:
         store.check_writable()
     assert caught.value.faults[0].mend == "choose a place that can be written"
     with pytest.raises(StoreError, match=r"cannot write trials/t1\.a1\.parquet"):
@@ -171,7 +177,7 @@ def test_a_store_that_cannot_be_written_is_bad_input(tmp_path, trial_rows):
 def test_a_missing_bucket_is_bad_input(s3_store, monkeypatch):
     """Object storage that does not exist is told by the check."""
     absent = s3_store.uri.replace("/some/", "-absent/some/")
-    with pytest.raises(UserError, match="cannot write control/probe-"):
+    with pytest.raises(UserError, match="cannot write minima-probe-"):
         Store.open(absent).check_writable()
 
 

@@ -1,0 +1,162 @@
+"""Results on standard output, everything for humans on standard error; with --json one document alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator import cli, store_commands
+from orchestrator.console import Output
+from orchestrator.plan import publish_plan
+from orchestrator.prepare import Options, prepare
+from workers.contract.orders import Heartbeat, Progress
+from workers.contract.store import Store
+
+SWEEP = """
+name: toy
+model: {name: mlp}
+dataset: {name: digits}
+loss: kld
+grid: {batch_size: [32], learning_rate: [0.1, 0.2]}
+seeds: 2
+training: {epochs: 1}
+measure: [losses]
+"""
+
+
+@pytest.fixture
+def minima(tmp_path, monkeypatch, capfd):
+    """Run the command in this process and in tmp_path: exit code, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "toy.yaml").write_text(SWEEP)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["minima", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfd.readouterr()
+        return left.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def done(minima, finish_trial):
+    """A store in which every trial of the toy sweep is done."""
+    prepared = prepare("toy.yaml", Options("minima-store"))
+    publish_plan(prepared.store, prepared.plan)
+    for planned in prepared.plan.trials:
+        finish_trial(prepared.store, planned, prepared.plan.statistics)
+    return prepared.store
+
+
+TRIAL = ["trial", "toy.yaml", "--batch-size", "32", "--learning-rate", "0.2", "--seed", "1"]
+COMMANDS = [
+    ["run", "toy.yaml"], ["plan", "toy.yaml"], TRIAL, ["status"], ["status", "toy"],
+    ["status", "toy.yaml", "--watch"], ["stop", "toy"], ["aggregate"], ["aggregate", "toy"],
+    ["query", "SELECT * FROM cells"], ["compact"], ["sweeps"],
+    ["sweeps", "--show", "quickstart"],
+]  # fmt: skip
+
+
+REPORT = pytest.param(["report", "--out", "out"], marks=pytest.mark.slow)  # it draws figures
+
+
+@pytest.mark.parametrize("arguments", [*COMMANDS, REPORT], ids=" ".join)
+def test_json_is_one_document_and_nothing_else(minima, done, arguments):
+    """On a store in which all is done; NaN is no JSON."""
+    code, out, err = minima(*arguments, "--json")
+    assert code == 0, err
+    json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_the_doctor_speaks_json(minima):
+    """A list of checks; slow, as TensorFlow is started once."""
+    code, out, err = minima("doctor", "--json")
+    checks = json.loads(out)
+    assert code == (0 if all(not check["cure"] for check in checks) else 1), err
+    assert {"name", "found", "cure"} == set(checks[0])
+
+
+@pytest.mark.parametrize(
+    "arguments", [*COMMANDS[:7], ["verify", "toy.yaml", "--sample", "1"]], ids=" ".join
+)
+def test_a_fault_leaves_standard_output_empty(minima, arguments):
+    """With --json, too."""
+    code, out, err = minima(*arguments, "--store", "ftp://a/b", "--json")
+    assert (code, out) == (2, "")
+    assert "no store of kind 'ftp'" in err
+
+
+def test_a_run_with_nothing_left_names_the_revision_that_is_in_the_store(minima, done):
+    """A plan that is in the store keeps its revision, however often it is asked for."""
+    for command in ("run", "plan"):
+        document = json.loads(minima(command, "toy.yaml", "--json")[1])
+        assert done.names("sweeps/toy") == [f"sweeps/toy/{document['revision']}.json"]
+
+
+def test_for_a_person_there_are_tables(minima, done):
+    """And no JSON."""
+    code, out, _ = minima("run", "toy.yaml")
+    assert code == 0
+    assert "toy: 4 of 4 trials done" in out
+    assert not out.lstrip().startswith(("{", "["))
+
+
+def test_a_loss_that_is_not_finite_is_null(minima, done):
+    """Also within a heartbeat."""
+    trial_id = prepare("toy.yaml", Options("minima-store", overrides=("seeds=3",))).open_work[0]
+    now = datetime.now(UTC).isoformat()
+    beat = Heartbeat(
+        trial_id=trial_id.planned.trial_id, attempt_id="a", statistic=None, sweep="toy",
+        run_id="r", state="running", host="h", pid=1, devices="-1", device_share=0.0,
+        started_at=now, beat_at=now, progress=Progress(phase="training", train_loss=math.nan),
+    )  # fmt: skip
+    done.write_json(Store.heartbeat_path(beat.trial_id, "a"), beat.model_dump(mode="json"))
+    plan = prepare("toy.yaml", Options("minima-store", overrides=("seeds=3",))).plan
+    publish_plan(done, plan)
+    _, out, _ = minima("status", "toy", "--json")
+    document = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert document[0]["running"][0]["progress"]["train_loss"] is None
+
+
+def test_watching_ends_with_the_last_trial(minima, done, finish_trial, monkeypatch):
+    """With --json the one document is that of the end."""
+    prepared = prepare("toy.yaml", Options("minima-store", overrides=("seeds=3",)))
+    publish_plan(done, prepared.plan)
+    waits = []
+
+    def finish_the_rest(seconds: float) -> None:
+        waits.append(seconds)
+        for item in prepared.open_work:
+            finish_trial(done, item.planned, item.statistics)
+
+    monkeypatch.setattr(store_commands.time, "sleep", finish_the_rest)
+    code, out, _ = minima("status", "toy", "--watch", "--json")
+    assert (code, len(waits)) == (0, 1)
+    assert json.loads(out)[0]["num_done"] == 6
+
+
+def test_output_for_a_program(capfd):
+    """Numbers that are not finite are null at any depth; what is for people is left out."""
+    output = Output(is_json=True)
+    output.show("for people")
+    output.document({"a": [1.5, math.inf, {"b": math.nan}], "c": "NaN", "d": True})
+    out = json.loads(capfd.readouterr().out)
+    assert out == {"a": [1.5, None, {"b": None}], "c": "NaN", "d": True}
+
+
+def test_output_for_a_person(capfd):
+    """Results as they are, notes on standard error and without markup."""
+    output = Output()
+    output.show("a [red]result")
+    output.note("a [red]note")
+    output.document({"for": "programs"})
+    assert capfd.readouterr() == ("a [red]result\n", "a [red]note\n")

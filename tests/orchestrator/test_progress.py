@@ -1,0 +1,155 @@
+"""A running sweep is shown from its store: a line a change, or tables on a terminal."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from orchestrator import progress
+from orchestrator.prepare import Options, prepare
+from orchestrator.progress import ProgressView
+from workers.contract.errors import StoreError
+from workers.contract.orders import Heartbeat, Progress
+from workers.contract.records import FailureRecord, table
+from workers.contract.store import Store
+
+SWEEP = """
+name: toy
+model: {name: mlp}
+dataset: {name: digits}
+loss: kld
+grid: {batch_size: [32], learning_rate: [0.1]}
+seeds: 3
+training: {epochs: 100}
+measure: [losses]
+"""
+
+
+class Watched:
+    """A view on the toy sweep, its store, a clock, and what was shown."""
+
+    def __init__(self, monkeypatch, *, is_terminal: bool = False) -> None:
+        self.prepared = prepare("toy.yaml", Options("store"))
+        self.stream = io.StringIO()
+        self.now, self.is_stopping = 1000.0, False
+        monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: self.now))
+        console = Console(file=self.stream, force_terminal=is_terminal, width=100)
+        self.view = ProgressView(self.prepared, 2, console, is_stopping=lambda: self.is_stopping)
+
+    def look(self, seconds_later: float = 6.0) -> list[str]:
+        """Let time pass and update; everything shown so far."""
+        self.now += seconds_later
+        with self.view:
+            self.view.update()
+        return self.stream.getvalue().splitlines()
+
+    def beat(self, number: int, done: int = 0, total: int = 0) -> None:
+        now = datetime.now(UTC).isoformat()
+        name = self.prepared.plan.trials[number].trial_id
+        heartbeat = Heartbeat(
+            trial_id=name, attempt_id="a", statistic=None, sweep="toy", run_id="r",
+            state="running", host="node7", pid=1, devices="-1", device_share=0.0, started_at=now,
+            beat_at=now, progress=Progress(phase="training", done=done, total=total),
+        )  # fmt: skip
+        path = Store.heartbeat_path(name, "a")
+        self.prepared.store.write_json(path, heartbeat.model_dump(mode="json"))
+
+    def fail(self, number: int, attempt_id: str) -> None:
+        name = self.prepared.plan.trials[number].trial_id
+        row = FailureRecord(
+            trial_id=name, statistic_id=None, attempt_id=attempt_id, failure_class="bug",
+            signature="s", message="m", log_path="l", host="h", failed_at=datetime.now(UTC),
+        )  # fmt: skip
+        rows = table("failures", [row])
+        self.prepared.store.commit("failures", (name, attempt_id), attempt_id, rows)
+
+
+@pytest.fixture
+def make_watched(tmp_path, monkeypatch):
+    """Make a view, wherever the store stands by then."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.yaml").write_text(SWEEP)
+    return lambda **options: Watched(monkeypatch, **options)
+
+
+def test_a_line_a_change(make_watched, finish_trial):
+    """Nothing is said twice."""
+    watched = make_watched()
+    lines = watched.look()
+    assert len(lines) == 1
+    assert lines[0].startswith("0 of 3 trials done, 0 running, about ")
+    assert lines[0].endswith(" left")
+    assert watched.look() == lines
+    watched.beat(0)
+    finish_trial(watched.prepared.store, watched.prepared.plan.trials[1], [])
+    finish_trial(
+        watched.prepared.store, watched.prepared.plan.trials[2], watched.prepared.plan.statistics
+    )
+    assert watched.look()[1].startswith("1 of 3 trials done, 1 running")
+
+
+def test_the_store_is_not_read_at_every_call(make_watched):
+    """A moment ago is soon enough."""
+    watched = make_watched()
+    watched.look()
+    watched.beat(0)
+    assert len(watched.look(seconds_later=1.0)) == 1
+    assert len(watched.look(seconds_later=6.0)) == 2
+
+
+def test_a_store_that_is_away_shows_nothing_new(make_watched, monkeypatch):
+    """And ends nothing."""
+    watched = make_watched()
+    watched.look()
+
+    def fail(*_: object) -> None:
+        raise StoreError("away")
+
+    monkeypatch.setattr(Store, "read", fail)
+    assert len(watched.look()) == 1
+
+
+def test_a_drain_is_said(make_watched):
+    """In place of the time left."""
+    watched = make_watched()
+    watched.is_stopping = True
+    assert watched.look() == ["0 of 3 trials done, 0 running, draining: trials save and leave"]
+
+
+def test_what_is_half_trained_takes_half_as_long(make_watched):
+    """By the steps that its heartbeat tells."""
+    watched = make_watched()
+    estimator = watched.prepared.estimator
+    missing = watched.prepared.missing[:1]
+    whole = estimator.seconds(missing[0])
+    beat = Heartbeat.model_construct(
+        trial_id=missing[0].planned.trial_id,
+        statistic=None,
+        progress=Progress(phase="training", done=1, total=2),
+    )
+    assert watched.view._seconds_left(missing, []) == pytest.approx(whole)
+    assert watched.view._seconds_left(missing, [beat]) == pytest.approx(whole / 2)
+
+
+def test_failures_since_the_start_are_counted(make_watched):
+    """Not those of earlier runs, but also another one of what had failed before."""
+    make_watched().fail(0, "before")
+    watched = make_watched()
+    watched.look()
+    assert watched.view.num_failed == 0
+    watched.fail(0, "now")
+    watched.look()
+    assert watched.view.num_failed == 1
+
+
+def test_tables_on_a_terminal(make_watched):
+    """Cells by state, what runs, and the time left."""
+    watched = make_watched(is_terminal=True)
+    watched.beat(0, done=1, total=4)
+    shown = "\n".join(watched.look())
+    for part in ("toy: 0 of 3 trials done", "running now", "node7", "25 %", " left"):
+        assert part in shown

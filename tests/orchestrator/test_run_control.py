@@ -1,0 +1,137 @@
+"""A run is asked to drain by signal or by a marker that names it alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.run_control import RunControl, ask_to_stop, interruptible, live_runs
+from workers.contract.errors import StoreError
+from workers.contract.store import Store
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def dead_pid():
+    """Give the number of a process that has just ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_signal_writes_the_marker_and_sets_the_flag(store, number):
+    """With its name as the reason, so that slots on other machines are told."""
+    control = RunControl(store, "toy")
+    with control.listening():
+        assert not control.is_stopping
+        signal.raise_signal(number)
+        assert control.is_stopping
+        assert control.signal_name == number.name
+        assert store.read_json(Store.stop_path("toy", control.run_id))["reason"] == number.name
+
+
+def test_a_second_signal_ends_at_once(store):
+    """For who will not wait; the registration goes all the same."""
+    with RunControl(store, "toy").listening():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert live_runs(store, "toy") == []
+
+
+def test_handlers_are_put_back(store):
+    """However the block ends."""
+    former = [signal.getsignal(number) for number in SIGNALS]
+    with RunControl(store, "toy").listening():
+        assert [signal.getsignal(number) for number in SIGNALS] != former
+    assert [signal.getsignal(number) for number in SIGNALS] == former
+    with pytest.raises(ValueError, match="of the block"), RunControl(store, "toy").listening():
+        raise ValueError("of the block")
+    assert [signal.getsignal(number) for number in SIGNALS] == former
+
+
+def test_a_run_is_registered_while_it_listens(store):
+    """With host and process, under its sweep's name alone."""
+    control = RunControl(store, "toy")
+    with control.listening():
+        assert live_runs(store, "toy") == [control.run_id]
+        assert live_runs(store, "to") == []
+        owner = store.read_json(Store.run_path("toy", control.run_id))
+        assert (owner["host"], owner["pid"]) == (socket.gethostname(), os.getpid())
+    assert live_runs(store, "toy") == []
+
+
+def test_a_marker_stops_one_run_only(store):
+    """A run that was stopped leaves its marker; a later or another run goes on."""
+    first, second = RunControl(store, "toy"), RunControl(store, "toy")
+    ask_to_stop(store, "toy", first.run_id, "minima stop")
+    assert first.is_stopping
+    assert not second.is_stopping
+    assert not RunControl(store, "toy").is_stopping
+    assert not RunControl(store, "other").is_stopping
+
+
+def test_a_dead_run_of_this_host_is_forgotten(store, dead_pid):
+    """What another host or a living process registered stays, and what nobody can judge."""
+    here, running = socket.gethostname(), os.getppid()
+    owners = {
+        "dead": {"host": here, "pid": dead_pid},
+        "alive": {"host": here, "pid": running},
+        "elsewhere": {"host": "another", "pid": dead_pid},
+        "strange": {"host": here},
+    }
+    for run_id, owner in owners.items():
+        store.write_json(Store.run_path("toy", run_id), owner)
+    store.write_json(Store.run_path("other", "dead"), owners["dead"])
+    control = RunControl(store, "toy")
+    with control.listening():
+        found = set(live_runs(store, "toy"))
+    assert found == {"alive", "elsewhere", "strange", control.run_id}
+    assert live_runs(store, "other") == ["dead"]
+
+
+def test_the_run_of_another_user_is_not_forgotten(store, monkeypatch):
+    """A process that may not be signalled lives."""
+    store.write_json(Store.run_path("toy", "theirs"), {"host": socket.gethostname(), "pid": 7})
+
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    with RunControl(store, "toy").listening():
+        assert "theirs" in live_runs(store, "toy")
+
+
+def test_a_store_that_is_away_stops_nobody(store, monkeypatch):
+    """A signal still does, without its marker."""
+    control = RunControl(store, "toy")
+
+    def fail(*_: object) -> None:
+        raise StoreError("away")
+
+    with control.listening():
+        monkeypatch.setattr(Store, "read_bytes", fail)
+        monkeypatch.setattr(Store, "write_json", fail)
+        assert not control.is_stopping
+        signal.raise_signal(signal.SIGUSR1)
+        assert control.is_stopping
+
+
+def test_sigterm_interrupts_where_no_run_listens():
+    """As Ctrl-C does, so that everything is put away; then as before."""
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == former
