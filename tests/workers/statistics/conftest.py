@@ -39,8 +39,11 @@ class MemoryPartials:
 
 
 def build_network(dtype: str, activation: str, num_outputs: int) -> keras.Model:
-    """Convolutions with and without bias, stride, batch norm and activation of their own; a shortcut;
-    batch norms behind other layers; dense layers. Image 6 × 6 × 2."""
+    """Build one with every kind of layer, for images 6 × 6 × 2.
+
+    Convolutions with and without bias, stride, batch norm and activation of their own; a shortcut;
+    batch norms behind other layers; dense layers.
+    """
     layers = keras.layers
     with_dtype = {"dtype": dtype}
     inputs = keras.Input((6, 6, 2), dtype=dtype)
@@ -177,7 +180,9 @@ def dense_reference(case: Case, split: str = "train") -> Reference:
     trained = case.twin.trainable_variables
     sizes = [int(np.prod(each.shape)) for each in trained]
     return Reference(
-        gradients=np.stack([flatten(gradient(inputs[i : i + 1], targets[i : i + 1])) for i in singles]),
+        gradients=np.stack(
+            [flatten(gradient(inputs[i : i + 1], targets[i : i + 1])) for i in singles]
+        ),
         hessian=hessian(inputs, targets).numpy(),
         params=flatten(variables),
         layers=list(np.repeat([each.path.split("/")[0] for each in trained], sizes)),
