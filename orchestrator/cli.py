@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_INTERNAL = 2, 3, 4
+_INTERRUPTED = "interrupted; the same command resumes"
+_TYPER_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
 
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a built-in name.")]
@@ -65,6 +67,8 @@ def main() -> None:
         check_own_packages(Path(__file__).resolve().parent.parent)
         with interruptible():
             code = app(standalone_mode=False)
+        if code == _TYPER_INTERRUPTED:
+            _leave(_INTERRUPTED, EXIT_INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
     except UserError as error:
         _leave(str(error), EXIT_BAD_INPUT)
@@ -73,7 +77,7 @@ def main() -> None:
     except typer.TyperException as error:
         _leave(f"{error.format_message()}\n  mend:  see `minima --help`", EXIT_BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
-        _leave("interrupted; the same command resumes", EXIT_INTERRUPTED)
+        _leave(_INTERRUPTED, EXIT_INTERRUPTED)
     except Exception:  # noqa: BLE001  # the last resort: a fault of ours, told as such
         traceback.print_exc()
         _leave("internal error: please report the lines above", EXIT_INTERNAL)

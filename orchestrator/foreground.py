@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
 
@@ -72,20 +73,21 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     publish_plan(prepared.store, prepared.plan)
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(replace(prepared, missing=[chosen]), options, control.run_id)[0]
-    with control.listening():
-        return _run(task)
+    with control.listening(), contextlib.closing(Slot()) as slot:
+        return _run(task, slot)
 
 
 def verify(prepared: Prepared, chosen: list[Missing], options: Options) -> list[Difference]:
     """Train and measure done trials again in a store of their own and compare every value."""
     found: list[Difference] = []
-    for item in chosen:
-        with scratch_folder() as scratch:
-            again = Store.open(str(scratch / "store"))
-            fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
-            task = make_tasks(replace(prepared, store=again, missing=[fresh]), options, "verify")[0]
-            _run(task)
-            found += compare(prepared.store, again, item.planned.trial_id)
+    with contextlib.closing(Slot()) as slot:
+        for item in chosen:
+            with scratch_folder() as scratch:
+                again = Store.open(str(scratch / "store"))
+                fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
+                apart = replace(prepared, store=again, missing=[fresh])
+                _run(make_tasks(apart, options, "verify")[0], slot)
+                found += compare(prepared.store, again, item.planned.trial_id)
     return found
 
 
@@ -115,13 +117,6 @@ def _is_same(first: object, second: object) -> bool:
     return first == second or (first != first and second != second)  # noqa: PLR0124  # NaN
 
 
-def _run(task: SlotTask) -> SlotResult:
-    slot = Slot()
-    try:
-        return slot.run(task, _visible_devices(task))
-    finally:
-        slot.close()
-
-
-def _visible_devices(task: SlotTask) -> str:
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") if task.device_share else "-1"
+def _run(task: SlotTask, slot: Slot) -> SlotResult:
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "0") if task.device_share else "-1"
+    return slot.run(task, devices)

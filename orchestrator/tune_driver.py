@@ -167,8 +167,10 @@ def _connect(address: str | None, scratch: Path) -> None:
     former = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address or "local", **quiet, **({} if address else own))
+    except SystemExit as left:  # how Ray's handler of SIGTERM leaves
+        raise KeyboardInterrupt from left
     finally:
-        signal.signal(signal.SIGTERM, former)  # Ray's would leave with the signal's number
+        signal.signal(signal.SIGTERM, former)
 
 
 def _knock(address: str) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from orchestrator import cli
+from orchestrator import cli, commands
+from workers.contract.errors import StoreError
 
 SWEEP = """
 name: toy
@@ -186,3 +188,39 @@ def test_the_command_starts_without_tensorflow_or_ray():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupted_command_leaves_3(minima, monkeypatch, number):
+    """Wherever it is, and the handler of whoever called it is put back."""
+    former = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(commands, "plan", lambda *_: signal.raise_signal(number))
+    assert minima("plan", "toy.yaml") == (3, "", "interrupted; the same command resumes\n")
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
+def test_a_fault_of_ours_leaves_4(minima, monkeypatch):
+    """With the lines to report."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(commands, "plan", fail)
+    code, out, err = minima("plan", "toy.yaml")
+    assert (code, out) == (4, "")
+    assert "ZeroDivisionError: ours" in err
+    assert err.endswith("internal error: please report the lines above\n")
+
+
+def test_a_store_that_fails_meanwhile_leaves_2(minima, monkeypatch):
+    """With its cure."""
+
+    def fail(*_: object) -> None:
+        raise StoreError("cannot write trials/x: no space")
+
+    monkeypatch.setattr(commands, "plan", fail)
+    code, out, err = minima("plan", "toy.yaml")
+    assert (code, out) == (2, "")
+    assert err == (
+        "cannot write trials/x: no space\n  mend:  check the store's place, rights and space\n"
+    )
