@@ -24,10 +24,12 @@ class ForkServerLost(Exception):
 class ForkServer:
     """One fork server, started when first needed, and at most one child of it at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, entry: str) -> None:
+        """Prepare a server whose children run `entry`'s `run_child`; nothing is started yet."""
+        self.entry = entry
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the server
+        self._errors: IO[bytes] | None = None
 
     def start_attempt(self, order: Path, log: Path, environment: Mapping[str, str]) -> int:
         """Start a child for an order and give its process id.
@@ -57,7 +59,7 @@ class ForkServer:
         process, self._process, self._rest = self._process, None, b""
         if process is None:
             return
-        for stream in (process.stdin, process.stdout):
+        for stream in (process.stdin, process.stdout, self._errors):
             if stream is not None:
                 stream.close()
         try:
@@ -70,9 +72,11 @@ class ForkServer:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the server
         # -P: the folder we happen to stand in must not shadow our packages
-        self._process = subprocess.Popen(  # our own module, on our own interpreter
-            [sys.executable, "-P", "-m", "workers.fork_server"],
+        command = [sys.executable, "-P", "-m", "workers.fork_server", self.entry]
+        self._process = subprocess.Popen(  # noqa: S603  # our own module, on our own interpreter
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -116,7 +120,9 @@ class ForkServer:
         return process.stdin, process.stdout
 
     def _lost(self) -> ForkServerLost:
+        tail = ""
+        if self._process is not None and self._errors is not None:
+            self._errors.seek(0)
+            tail = self._errors.read().decode(errors="replace")[-2000:]
         self.close()
-        self._errors.seek(0)
-        tail = self._errors.read().decode(errors="replace")[-2000:]
         return ForkServerLost(f"the fork server is gone: {tail.strip() or 'it said nothing'}")

@@ -6,6 +6,8 @@ import random
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
+
 from orchestrator.console import Output
 from orchestrator.fit import fit_faults, this_machine
 from orchestrator.prepare import Options, Prepared, misfit_cure, prepare
@@ -38,7 +40,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
     """Aggregate, print Table 1, the state and the failures."""
     from analysis.aggregate import aggregate as aggregate_sweep
-    from analysis.table1 import render_text, table1
+    from analysis.table1 import table1
+    from analysis.table1_text import render_text
 
     aggregate_sweep(store, plan.sweep)
     output.show(render_text(table1(store, plan.sweep)))
@@ -47,7 +50,9 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
     failures = open_failures(store, plan, state)
     if failures:
         output.show(failure_table(failures))
-    output.document(status_document(state) | {"failures": failures, "exit_code": exit_code})
+    output.document(
+        status_document(state) | {"failures": list[JsonValue](failures), "exit_code": exit_code}
+    )
     if exit_code == 3:
         output.note("not finished: the same command resumes")
     return exit_code

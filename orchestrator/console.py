@@ -22,12 +22,17 @@ class Output:
 
     def show(self, renderable: RenderableType) -> None:
         """Print a result for a person; nothing with `--json`."""
-        if not self.is_json:
-            Console(highlight=False, soft_wrap=isinstance(renderable, str)).print(renderable)
+        if self.is_json:
+            return
+        if isinstance(renderable, str):
+            sys.stdout.write(renderable + "\n")
+            sys.stdout.flush()
+        else:
+            Console().print(renderable)
 
     def note(self, text: str) -> None:
         """Tell a person something that is not a result."""
-        self.notes.print(text, highlight=False, soft_wrap=True)
+        self.notes.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def document(self, value: JsonValue) -> None:
         """Print the JSON document; nothing without `--json`."""

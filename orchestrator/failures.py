@@ -26,6 +26,8 @@ POLICIES: dict[str, Policy] = {
     "killed": Policy(4, 1),
     "hang": Policy(2, 1),
     "storage": Policy(5, 5),
+    "device": Policy(3, 10),
+    "numerics": Policy(1, 0),  # the same numbers fail the same way
     "fork_server_lost": Policy(4, 1),
 }
 """Classes of failure. A class not named here is treated as a bug."""

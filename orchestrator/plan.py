@@ -1,4 +1,4 @@
-"""From a sweep to a plan: every trial and statistic with its identity, or every fault at once."""
+"""From a sweep to a plan: every trial and statistic with its identity."""
 
 from __future__ import annotations
 
@@ -6,35 +6,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pyarrow as pa
-from workers.datasets.loading import DatasetFacts, dataset_facts
 
-from workers.contract.catalog import CATALOG, Kind, is_plugin, plugin_digest, unknown_name_fault
-from workers.contract.errors import Fault, UserError
+from workers.contract.catalog import plugin_digest
 from workers.contract.identity import digest, statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.schema import VIEWS
-from workers.contract.specs import PluginSpec, ResNetSpec, TrialSpec
+from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
+from workers.datasets.loading import DatasetFacts
 
 
-def make_plan(sweep: SweepSpec, data_dir: str | None, now: datetime) -> PlanDocument:
-    """Resolve a sweep against its data.
-
-    Raises:
-        UserError: Every fault: unknown names, missing plugins, data that cannot be read, and what
-            does not go together (a batch larger than the data, a loss that needs labels).
-    """
-    faults = list(_name_faults(sweep))
-    facts = None
-    try:
-        facts = dataset_facts(sweep.dataset, data_dir)
-    except UserError as error:
-        faults += error.faults
-    if facts is not None:
-        faults += _data_faults(sweep, facts)
-    if faults or facts is None:
-        raise UserError(faults)
+def make_plan(sweep: SweepSpec, facts: DatasetFacts, now: datetime) -> PlanDocument:
+    """Give every trial and statistic of a checked sweep its identity."""
     trials = [
         PlannedTrial(trial_id=trial_id(trial), trial=trial) for trial in _trials(sweep, facts)
     ]
@@ -117,49 +101,3 @@ def _trials(sweep: SweepSpec, facts: DatasetFacts) -> Iterator[TrialSpec]:
                 seed=seed,
                 plugin_digests=plugins,
             )
-
-
-def _name_faults(sweep: SweepSpec) -> Iterator[Fault]:
-    if sweep.loss not in CATALOG["loss"] and not is_plugin(sweep.loss):
-        yield unknown_name_fault("loss", sweep.loss, "loss")
-    named: list[tuple[Kind, str]] = [("loss", sweep.loss)]
-    items = [("model", sweep.model), ("dataset", sweep.dataset)]
-    named += [(kind, item.name) for kind, item in items if isinstance(item, PluginSpec)]  # type: ignore[misc]  # both are kinds
-    named += [("statistic", item.name) for item in sweep.measure if isinstance(item, PluginSpec)]
-    for kind, name in named:
-        try:
-            plugin_digest(name, kind)
-        except UserError as error:
-            yield from error.faults
-
-
-def _data_faults(sweep: SweepSpec, facts: DatasetFacts) -> Iterator[Fault]:
-    for size in sorted({size for size, _ in sweep.cells if size > facts.num_train}):
-        yield Fault(
-            f"a batch of {size} is larger than the {facts.num_train} training examples",
-            "grid.batch_size" if sweep.grid else "pairs",
-            f"at most {facts.num_train}",
-        )
-    is_image = len(facts.input_shape) == 3
-    if isinstance(sweep.model, ResNetSpec) and not is_image:
-        yield Fault(
-            f"a resnet needs images, and {sweep.dataset.name} has inputs of shape {facts.input_shape}",
-            "model.name",
-            "use model {name: mlp}, or a data set of images",
-        )
-    if (
-        sweep.loss in CATALOG["loss"]
-        and sweep.loss != "squared_error"
-        and not facts.is_classification
-    ):
-        yield Fault(
-            f"the loss {sweep.loss} needs class labels, and {sweep.dataset.name} has real targets",
-            "loss",
-            "use squared_error",
-        )
-    if sweep.training.augmentation != "none" and not is_image:
-        yield Fault(
-            f"{sweep.training.augmentation} needs images, and inputs have shape {facts.input_shape}",
-            "training.augmentation",
-            "use none",
-        )

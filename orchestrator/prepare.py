@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from orchestrator.checks import CheckedSweep, check_sweep
 from orchestrator.estimate import Estimator, make_estimator, total_seconds
 from orchestrator.fit import Node, fit_faults
 from orchestrator.missing import Missing, StoreState, missing_of, read_state
 from orchestrator.plan import make_plan
-from orchestrator.sweep import load_sweep
+from orchestrator.sweep import read_sweep
 from orchestrator.tables import duration
-from workers.contract.errors import UserError
+from workers.contract.errors import Fault, UserError
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
-from workers.datasets.loading import dataset_facts
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,33 @@ class Prepared:
 
 
 def prepare(sweep_name: str, options: Options) -> Prepared:
-    """Read, validate and plan a sweep and compare it with its store; writes nothing.
+    """Read, check and plan a sweep and compare it with its store; writes nothing.
 
     Raises:
-        UserError: All faults of the sweep and its data.
+        UserError: All faults of the sweep, its data and the store's place.
     """
-    sweep = load_sweep(sweep_name, list(options.overrides))
-    plan = make_plan(sweep, options.data_dir, datetime.now(UTC))
-    store = Store.open(options.store)
+    faults: list[Fault] = []
+    checked = store = None
+    try:
+        document, where = read_sweep(sweep_name, list(options.overrides))
+        checked = check_sweep(document, where, options.data_dir)
+    except UserError as error:
+        faults += error.faults
+    try:
+        store = Store.open(options.store)
+        faults += store.place_faults()
+    except UserError as error:
+        faults += error.faults
+    if faults or checked is None or store is None:
+        raise UserError(faults)
+    return _compare(checked, store)
+
+
+def _compare(checked: CheckedSweep, store: Store) -> Prepared:
+    plan = make_plan(checked.spec, checked.facts, datetime.now(UTC))
     state = read_state(store)
-    facts = dataset_facts(sweep.dataset, options.data_dir)
-    estimator = make_estimator(plan, state, facts, sweep.resources)
-    return Prepared(sweep, plan, store, state, missing_of(plan, state), estimator)
+    estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
+    return Prepared(checked.spec, plan, store, state, missing_of(plan, state), estimator)
 
 
 def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:

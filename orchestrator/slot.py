@@ -18,13 +18,15 @@ class Slot:
     """Runs tasks one after another, each attempt in a fresh child of its own fork server."""
 
     def __init__(self) -> None:
-        self._server = ForkServer()
+        self._server: ForkServer | None = None
         self._num_attempts = 0
         self._num_failures = 0
 
     def close(self) -> None:
         """End the fork server and any child."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     def run(self, task: SlotTask, visible_devices: str) -> SlotResult:
         """Do the missing work of one trial; a statistic that fails leaves the others alone.
@@ -54,7 +56,7 @@ class Slot:
             if is_stop_asked(store, work.task):
                 return "drained"
             self._num_attempts += 1
-            attempt = Attempt(store, work, self._server, visible_devices)
+            attempt = Attempt(store, work, self._server_for(work.task), visible_devices)
             failure, status = attempt.run()
             if failure is None:
                 return status
@@ -64,6 +66,12 @@ class Slot:
             if not should_retry(failures):
                 return "failed"
             _wait(wait_before_retry(failures), lambda: is_stop_asked(store, work.task))
+
+    def _server_for(self, task: SlotTask) -> ForkServer:
+        if self._server is None or self._server.entry != task.entry:
+            self.close()
+            self._server = ForkServer(task.entry)
+        return self._server
 
 
 def _work_of(task: SlotTask) -> list[Work]:

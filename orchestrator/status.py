@@ -109,7 +109,9 @@ def status_document(state: SweepStatus) -> dict[str, JsonValue]:
     }
 
 
-def open_failures(store: Store, plan: PlanDocument, state: SweepStatus) -> list[JsonValue]:
+def open_failures(
+    store: Store, plan: PlanDocument, state: SweepStatus
+) -> list[dict[str, JsonValue]]:
     """Group the failures of trials that are still not done by signature."""
     if state.num_done == state.num_trials:
         return []

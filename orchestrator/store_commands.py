@@ -16,7 +16,7 @@ from orchestrator.console import Output
 from orchestrator.plan import newest_plan
 from orchestrator.run_control import ask_to_stop, live_runs
 from orchestrator.status import status_document, sweep_status
-from orchestrator.sweep import built_in_sweeps, load_sweep
+from orchestrator.sweep import built_in_sweeps, read_sweep
 from orchestrator.tables import running_table, status_table
 from workers.contract.errors import did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
@@ -68,7 +68,8 @@ def stop(sweep: str, store_uri: str, output: Output) -> int:
 def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     """Aggregate one sweep, or all."""
     from analysis.aggregate import aggregate as aggregate_sweep
-    from analysis.table1 import render_text, table1
+    from analysis.table1 import table1
+    from analysis.table1_text import render_text
 
     store = Store.open(store_uri)
     plans = plans_in(store, sweep)
@@ -83,19 +84,26 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
 
 def query(sql: str, store_uri: str, format_: Format) -> None:
     """Answer SQL over the views."""
-    from analysis import query as queries
+    from analysis import query_formats
+    from analysis.query import query as answer
 
-    rows = queries.query(Store.open(store_uri), sql)
-    content = queries.format_rows(rows, format_.value)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    rows = answer(Store.open(store_uri), sql)
+    if format_ is Format.PARQUET:
+        sys.stdout.buffer.write(query_formats.as_parquet(rows))
+        return
+    write = {
+        Format.TABLE: query_formats.as_text,
+        Format.CSV: query_formats.as_csv,
+        Format.JSON: query_formats.as_json,
+    }[format_]
+    sys.stdout.write(write(rows).rstrip("\n") + "\n")
 
 
 def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
     """Write the report of a sweep; with several in the store, a folder each."""
-    from analysis.aggregate import aggregate as aggregate_sweep
     from analysis.report import write_report
+
+    from analysis.aggregate import aggregate as aggregate_sweep
 
     store = Store.open(store_uri)
     plans = plans_in(store, sweep)
@@ -180,4 +188,10 @@ def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
 
 def sweep_name(sweep: str) -> str:
     """Give the name of a sweep told by file, built-in name, or name in the store."""
-    return load_sweep(sweep, []).name if Path(sweep).is_file() else sweep
+    if not Path(sweep).is_file():
+        return sweep
+    document, where = read_sweep(sweep, [])
+    name = document.get("name")
+    if not isinstance(name, str):
+        raise user_error("the sweep has no name", where=where, mend="give it one: name: my-sweep")
+    return name

@@ -1,16 +1,12 @@
-"""From a sweep file (YAML) or a built-in name to a validated sweep, all faults at once."""
+"""From a sweep file (YAML) or a built-in name, and overrides, to a document."""
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
 
-from pydantic import ValidationError
-from workers.contract.validation import faults_of
-
 from orchestrator.yaml_file import parse_yaml
 from workers.contract.errors import Fault, UserError, did_you_mean, user_error
-from workers.contract.sweep_spec import SweepSpec
 
 _LARGEST_SWEEP_BYTES = 1_000_000
 
@@ -25,11 +21,14 @@ def built_in_sweeps() -> dict[str, str]:
     }
 
 
-def load_sweep(sweep: str, overrides: list[str]) -> SweepSpec:
+def read_sweep(sweep: str, overrides: list[str]) -> tuple[dict[str, object], str]:
     """Read a sweep by file or built-in name and apply `key.path=value` overrides.
 
+    Returns:
+        The document as written, not yet checked, and where it came from.
+
     Raises:
-        UserError: Every fault found, each with file, key and cure.
+        UserError: There is no such file, it is no YAML mapping, or an override is malformed.
     """
     text, where = _find(sweep)
     document = parse_yaml(text, where)
@@ -38,15 +37,12 @@ def load_sweep(sweep: str, overrides: list[str]) -> SweepSpec:
         raise user_error(
             f"not a sweep: the file {kind}",
             where=where,
-            mend="`minima sweeps --show quickstart` shows one",
+            mend="`minima sweeps --show quickstart` prints one to start from",
         )
     faults = [fault for override in overrides for fault in _apply(document, override)]
     if faults:
         raise UserError(faults)
-    try:
-        return SweepSpec.model_validate(document)
-    except ValidationError as error:
-        raise UserError(faults_of(error, where)) from error
+    return document, where
 
 
 def _find(sweep: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ class SlotTask(Frozen):
         is_trained: It needs no training.
         statistics: What is not measured yet.
         hang_seconds: An attempt without progress for this long is ended.
+        entry: The module whose `run_child` does an attempt.
     """
 
     sweep: str
@@ -35,6 +36,7 @@ class SlotTask(Frozen):
     device_share: float
     checkpoint_seconds: Positive = 60.0
     hang_seconds: Positive = 1800.0
+    entry: str = "workers.trial"
 
 
 class SlotResult(Frozen):

@@ -29,12 +29,16 @@ def rule_holds(values: Sequence[float], epoch: int, rule: ConvergenceSpec) -> bo
     """Say whether the rule of `ConvergenceSpec` holds at an epoch counted from 0.
 
     best(≤ epoch - patience) - best(last patience epochs) < relative_change · best(≤ epoch - patience);
-    no improvement at all satisfies it too, as at a loss of exactly 0.
+    no improvement at all satisfies it too, as at a loss of exactly 0. A value that is not finite is
+    no value: before the first finite one the rule does not hold.
     """
     split = epoch + 1 - rule.patience_epochs
     if split < 1:
         return False
-    before, recent = min(values[:split]), min(values[split : epoch + 1])
+    comparable = [value if math.isfinite(value) else math.inf for value in values[: epoch + 1]]
+    before, recent = min(comparable[:split]), min(comparable[split:])
+    if not math.isfinite(before):
+        return False
     return recent >= before or before - recent < rule.relative_change * abs(before)
 
 
@@ -58,6 +62,9 @@ def ending(
 ) -> Ending | None:
     """Judge after an epoch whether training has ended; None when it goes on.
 
+    A validation loss that is not finite ends nothing: after a few steps batch norm's moving averages
+    are still so far from the activations that a very deep network in inference mode overflows.
+
     Args:
         records: The epochs so far, at least one.
         rule: When training has converged; it ends training only with `stop`.
@@ -66,7 +73,7 @@ def ending(
         weights_are_finite: Whether every weight is a finite number now.
     """
     last = records[-1]
-    if not (weights_are_finite and _all_finite(last.train_loss, last.validation_loss)):
+    if not (weights_are_finite and math.isfinite(last.train_loss)):
         return Ending("nonfinite", None)
     if last.train_loss > DIVERGED_ABOVE * initial_loss:
         return Ending("diverged", None)
@@ -74,7 +81,3 @@ def ending(
     if len(records) < num_epochs and not (rule.stop and converged is not None):
         return None
     return Ending("budget_spent" if converged is None else "converged", converged)
-
-
-def _all_finite(*values: float) -> bool:
-    return all(math.isfinite(value) for value in values)

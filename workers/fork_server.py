@@ -47,27 +47,30 @@ def can_fork() -> bool:
     return sys.platform.startswith("linux")
 
 
-def serve() -> None:
-    """Answer requests from standard input until it closes."""
+def serve(entry: str) -> None:
+    """Answer requests from standard input until it closes.
+
+    Args:
+        entry: The module whose `run_child(order path) -> exit code` a child runs.
+    """
     started = time.monotonic()
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is not an answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the driver's to handle
-    end_with_parent()
     if can_fork():
-        importlib.import_module("workers.trial")
+        importlib.import_module(entry)
     _tell(answers, {"ready": round(time.monotonic() - started, 3)})
-    _answer_requests(answers)
+    _answer_requests(entry, answers)
 
 
-def _answer_requests(answers: int) -> None:
+def _answer_requests(entry: str, answers: int) -> None:
     child: int | None = None
     events = _Events()
     while (request := events.next(is_polling=child is not None)) != _CLOSED:
         if "signal" in request and child is not None:
             os.kill(child, int(str(request["signal"])))
         elif "order" in request:
-            child = start_child(Request(**request))  # type: ignore[arg-type]  # the slot's own words
+            child = start_child(entry, Request(**request))  # type: ignore[arg-type]  # the slot's own words
             _tell(answers, {"pid": child})
         exit_code = None if child is None else _exit_code(child)
         if exit_code is not None:
@@ -77,43 +80,41 @@ def _answer_requests(answers: int) -> None:
         os.kill(child, signal.SIGKILL)
 
 
-def start_child(request: Request) -> int:
+def start_child(entry: str, request: Request) -> int:
     """Start the child of one attempt and give its process id."""
     if not can_fork():
-        return _start_process(request)
+        return _start_process(entry, request)
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _run_forked(request, parent)
+        _run_forked(entry, request, parent)
     return pid
 
 
-def end_with_parent(parent: int | None = None) -> None:
+def end_with_parent(parent: int) -> None:
     """Have this process killed when its parent dies, also when that happened already."""
-    expected = os.getppid() if parent is None else parent
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != expected:
+        if os.getppid() != parent:
             os._exit(1)
     else:
-        threading.Thread(target=_watch_parent, args=(expected,), daemon=True).start()
+        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
 
 
-def _watch_parent(expected: int) -> None:
-    while os.getppid() == expected:
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
-def _run_forked(request: Request, parent: int) -> NoReturn:
+def _run_forked(entry: str, request: Request, parent: int) -> NoReturn:
     code = 1
     try:
         end_with_parent(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.environ.update(request.environment)
         _redirect(request.log)
-        trial = importlib.import_module("workers.trial")
-        code = trial.run_child(request.order)
+        code = importlib.import_module(entry).run_child(request.order)
     except BaseException:  # noqa: BLE001  # whatever it is, it ends in the log and not in the server
         traceback.print_exc()
     finally:
@@ -129,10 +130,10 @@ def _redirect(log: str) -> None:
         os.dup2(stream.fileno(), 2)
 
 
-def _start_process(request: Request) -> int:
+def _start_process(entry: str, request: Request) -> int:
     with Path(request.log).open("ab") as stream:
         return subprocess.Popen(  # noqa: S603  # our own module, on our own interpreter
-            [sys.executable, "-P", "-m", "workers.trial", request.order],
+            [sys.executable, "-P", "-m", entry, request.order],
             env={**os.environ, **request.environment},
             stdin=subprocess.DEVNULL,
             stdout=stream,
@@ -169,4 +170,4 @@ def _tell(answers: int, message: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1])

@@ -90,6 +90,7 @@ class Trainer:
         self._pace = Pace(pulse.chunk_seconds)
         self._state = TrainingState()
         self._resumed_at: int | None = None
+        self._saved_step: int | None = None
         self._counted_until = self._saved_at = pulse.clock()
 
     def run(self) -> Trained:
@@ -113,7 +114,7 @@ class Trainer:
         if saved is None:
             return
         self._state = from_arrays(saved.arrays, self._variables)
-        self._resumed_at = self._state.step
+        self._resumed_at = self._saved_step = self._state.step
         _log.info("resumed at step %d", self._state.step)
 
     def _ending(self) -> Ending | None:
@@ -173,10 +174,16 @@ class Trainer:
         faults.reach("training_chunk")
         must_stop = self._pulse.should_stop()
         if must_stop or now - self._saved_at >= self._pulse.checkpoint_seconds:
-            self._checkpoints.save(state.step, to_arrays(state, self._variables))
-            self._saved_at = self._pulse.clock()
+            self._save()
         if must_stop:
             raise Drained(f"stopped at step {state.step} of {self._total_steps}")
+
+    def _save(self) -> None:
+        """Save unless nothing was trained since, as during an evaluation."""
+        if self._state.step != self._saved_step:
+            self._checkpoints.save(self._state.step, to_arrays(self._state, self._variables))
+            self._saved_step = self._state.step
+        self._saved_at = self._pulse.clock()
 
     def _close_epoch(self) -> None:
         evaluated = self._evaluation.run(self._pulse.clock, self._between_chunks)

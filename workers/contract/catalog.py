@@ -35,12 +35,12 @@ CATALOG: dict[Kind, dict[str, str]] = {
     },
 }
 
-_PLUGIN = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+_PLUGIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_plugin(name: str) -> bool:
     """Say whether the name is a user's own "package.module:function"."""
-    return _PLUGIN.match(name) is not None
+    return _PLUGIN.fullmatch(name) is not None
 
 
 def unknown_name_fault(kind: Kind, name: str, where: str) -> Fault:
@@ -61,9 +61,9 @@ def resolve(kind: Kind, name: str, where: str = "") -> object:
     module_name, attribute = path.split(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a user's module may raise anything while it loads
         raise user_error(
-            f"the {kind} {name!r} cannot be imported: {error}",
+            f"the {kind} {name!r} cannot be imported: {type(error).__name__}: {error}",
             where=where or kind,
             mend="install the package where every worker can import it, or mend the name",
         ) from error
@@ -72,19 +72,21 @@ def resolve(kind: Kind, name: str, where: str = "") -> object:
 def plugin_digest(name: str, where: str) -> str | None:
     """Digest the source of a plugin's module, without running it; None for built-in names.
 
+    The packages above the module are imported, as Python needs them to find it.
+
     Raises:
-        UserError: The module cannot be found.
+        UserError: The module cannot be found, or has no file.
     """
     if not is_plugin(name):
         return None
     module_name = name.split(":", maxsplit=1)[0]
     try:
         found = importlib.util.find_spec(module_name)
-    except ImportError:
+    except (ImportError, ValueError):  # ValueError: a module that was not imported from a file
         found = None
-    if found is None or found.origin is None:
+    if found is None or found.origin is None or not found.has_location:
         raise user_error(
-            f"no module named {module_name!r}",
+            f"no module with a file named {module_name!r}",
             where=where,
             mend=f"install the package that holds {name!r} in this environment",
         )

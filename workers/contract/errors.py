@@ -32,6 +32,9 @@ class UserError(Exception):
         self.faults = tuple(faults)
         super().__init__("\n\n".join(str(fault) for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[tuple[Fault, ...]]]:
+        return UserError, (self.faults,)  # else a copy would be made of the message
+
 
 class StoreError(Exception):
     """The store could not be read or written; the message names the path and the cause."""

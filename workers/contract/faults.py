@@ -1,7 +1,9 @@
 """Deliberate death at a named place, for tests of recovery; does nothing unless asked for.
 
-The environment variable `MINIMA_FAULT`, `<place>:<n>`, makes the process kill itself (SIGKILL) when it
-reaches that place for the nth time. Places:
+The environment variable `MINIMA_FAULT` is `<place>:<n>` or `<place>:<n>:<token>`. A process that
+reaches the place for the nth time kills itself (SIGKILL). With a token, the path of a file, only the
+first process to get there is caught, over all processes: it makes the file with its process id in
+it and waits there for ever, so that a test can kill it, its parents, or everything. Places:
 
 - `training_chunk`: after a chunk of training steps;
 - `checkpoint_write`, `model_write`, `epoch_write`, `trial_write`, `measurement_write`: in the middle of
@@ -15,31 +17,62 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
 
 VARIABLE = "MINIMA_FAULT"
 
 _times_reached: Counter[str] = Counter()
 
 
+class _Wanted(NamedTuple):
+    place: str
+    number: int
+    token: Path | None
+
+
 def reach(place: str) -> None:
     """Pass a place; the end of the process if it is the one asked for.
 
     Raises:
-        ValueError: The variable is not `<place>:<n>`.
+        ValueError: The variable is of neither form.
     """
-    wanted = os.environ.get(VARIABLE)
-    if wanted is None:
+    text = os.environ.get(VARIABLE)
+    if text is None:
         return
-    name, _, number = wanted.partition(":")
-    if not number.isdecimal():
-        raise ValueError(f"{VARIABLE} must be <place>:<n>, not {wanted!r}")
-    if name == place:
-        _times_reached[place] += 1
-        if _times_reached[place] == int(number):
-            os.kill(os.getpid(), signal.SIGKILL)
+    wanted = _parse(text)
+    if wanted.place != place:
+        return
+    _times_reached[place] += 1
+    if _times_reached[place] < wanted.number:
+        return
+    if wanted.token is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif _takes(wanted.token):
+        while True:
+            time.sleep(3600)
 
 
 def reach_write(path: str) -> None:
     """Pass the middle of writing a file of the store: `<kind>_write` of its folder's kind."""
     reach(f"{path.split('/', maxsplit=1)[0].removesuffix('s')}_write")
+
+
+def _parse(text: str) -> _Wanted:
+    place, _, rest = text.partition(":")
+    number, _, token = rest.partition(":")
+    if not number.isdecimal():
+        raise ValueError(f"{VARIABLE} must be <place>:<n> or <place>:<n>:<token>, not {text!r}")
+    return _Wanted(place, int(number), Path(token) if token else None)
+
+
+def _takes(token: Path) -> bool:
+    """Make the token's file; False when another process has made it."""
+    try:
+        with token.open("x") as stream:
+            stream.write(str(os.getpid()))
+    except FileExistsError:
+        return False
+    return True

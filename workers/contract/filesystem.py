@@ -6,17 +6,21 @@ to disk and renamed; on object storage one put carries the complete bytes.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
 from workers.contract import faults
 from workers.contract.errors import StoreError, user_error
+
+_SECRET = re.compile(r"key|secret|token|password|credential|signature", re.IGNORECASE)
 
 _MEND = "give a local path, or s3://bucket/prefix or gs://bucket/prefix"
 
@@ -42,6 +46,8 @@ def open_root(uri: str) -> Root:
     Raises:
         UserError: The URI is malformed, of an unknown scheme, or carries credentials.
     """
+    if not uri.strip():
+        raise user_error("the store's URI is empty", where="--store", mend=_MEND)
     if "://" not in uri:
         folder = Path(uri).expanduser().absolute()
         subtree = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
@@ -60,7 +66,8 @@ def _refuse_bad_uri(uri: str) -> None:
     parts = urlsplit(uri)
     if parts.scheme not in {"s3", "gs"}:
         raise user_error(f"no store of kind {parts.scheme!r}", where="--store", mend=_MEND)
-    if parts.username or parts.password:
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if parts.username or parts.password or any(_SECRET.search(name) for name in names):
         raise user_error(
             "the store's URI holds credentials, which would be written into records",
             where="--store",
@@ -87,7 +94,7 @@ def publish(root: Root, path: str, content: bytes) -> None:
 
 def _publish_locally(folder: Path, path: str, content: bytes) -> None:
     target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
         with temporary.open("xb") as stream:
@@ -103,11 +110,21 @@ def _publish_locally(folder: Path, path: str, content: bytes) -> None:
     sync_folder(target.parent)
 
 
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
+    """Make renames in a folder durable, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:  # some network file systems sync files only
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
     finally:
         os.close(descriptor)
 

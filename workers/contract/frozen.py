@@ -9,7 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 
 class Frozen(BaseModel):
-    """Immutable, strict (no silent conversion), and closed to unknown keys."""
+    """Immutable, strict (no silent conversion), and closed to unknown keys.
+
+    A validator of a subclass raises `ValueError("what is wrong; how to mend it")`.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
@@ -25,8 +28,8 @@ class Frozen(BaseModel):
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
+        raise ValueError(f"{value} is not finite; give a finite number")
+    return value + 0.0  # so that -0.0 is 0.0, in identities too
 
 
 Finite = Annotated[float, AfterValidator(_finite)]

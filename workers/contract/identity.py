@@ -20,20 +20,13 @@ STATISTIC_NUMERICS_VERSION = {"losses": 1, "traces": 1}
 _DIGEST_CHARACTERS = 20
 
 
-def exact_floats(value: JsonValue) -> JsonValue:
-    """Replace every float of a JSON value by its exact hexadecimal text."""
-    if isinstance(value, float):
-        return value.hex()
-    if isinstance(value, dict):
-        return {key: exact_floats(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [exact_floats(item) for item in value]
-    return value
-
-
 def digest(value: JsonValue) -> str:
-    """Hash a JSON value: keys sorted, floats exact, the first 80 bits of SHA-256 in hexadecimal."""
-    text = json.dumps(exact_floats(value), sort_keys=True, separators=(",", ":"))
+    """Hash a JSON value: keys sorted, the first 80 bits of SHA-256 in hexadecimal.
+
+    Floats count by their exact value: JSON text holds the shortest decimal that reads back as the
+    same float, and always differs from that of a whole number or of text.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 

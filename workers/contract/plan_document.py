@@ -1,45 +1,50 @@
-"""A resolved plan as it lies in the store: every trial and statistic of one revision of a sweep."""
+"""A sweep's resolved plan as the store keeps it: which trials and statistics were asked for."""
 
 from __future__ import annotations
 
-from pydantic import JsonValue
+from typing import Annotated
 
-from workers.contract.frozen import Frozen
+from pydantic import Field, JsonValue
+
+from workers.contract.frozen import Frozen, Seed
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import StatisticSpec
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""What may stand as part of a file's name in the store."""
+
 
 class PlannedTrial(Frozen):
-    """One trial of the plan."""
+    """A trial of the plan with its identity."""
 
     trial_id: str
     trial: TrialSpec
 
 
 class PlannedStatistic(Frozen):
-    """One statistic to be taken of every trial of the plan."""
+    """A statistic of the plan with its identity, in the order listed under `measure`."""
 
     statistic_id: str
     statistic: StatisticSpec
 
 
 class PlanDocument(Frozen):
-    """What a sweep file came to, with every identity.
+    """One revision of a sweep's plan, a JSON document at `Store.plan_path(sweep, revision)`.
 
     Attributes:
         sweep: The sweep's name.
-        revision: Sorts by time; a sweep file that changes what is asked for makes a new one.
+        revision: Names sort by the time they were made, so the last one is current.
         planned_at: ISO 8601, UTC.
-        spec: The sweep as validated, as JSON.
+        spec: The resolved sweep, as written in YAML with every default filled in.
+        trials: Every cell's trials, one a seed.
+        statistics: What every trial is measured for.
         seeds: The seeds of every cell.
-        trials: In the order of the grid.
-        statistics: In the order of `measure`.
     """
 
-    sweep: str
-    revision: str
+    sweep: FileName
+    revision: FileName
     planned_at: str
     spec: dict[str, JsonValue]
-    seeds: list[int]
     trials: list[PlannedTrial]
     statistics: list[PlannedStatistic]
+    seeds: list[Seed]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Literal
 
 import pyarrow as pa
+from pydantic import AwareDatetime
 
 from workers.contract.frozen import Frozen
 from workers.contract.quantities import GLOSSARY
@@ -74,8 +74,8 @@ class TrialRecord(Record):
     device_share: float
     host: str
     environment_id: str
-    started_at: datetime
-    finished_at: datetime
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
     spec: str
 
 
@@ -113,7 +113,7 @@ class FailureRecord(Record):
     message: str
     log_path: str
     host: str
-    failed_at: datetime
+    failed_at: AwareDatetime
 
 
 def table(view: str, rows: Sequence[Record]) -> pa.Table:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 
+from workers.contract.catalog import is_plugin
 from workers.contract.frozen import (
     Count,
     Finite,
@@ -31,6 +32,13 @@ class PluginSpec(Frozen):
     name: str
     settings: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @field_validator("name")
+    @classmethod
+    def _is_importable(cls, name: str) -> str:
+        if not is_plugin(name):
+            raise ValueError(f"{name!r} is not a name of your own; write package.module:function")
+        return name
+
 
 class ResNetSpec(Frozen):
     """CIFAR ResNet of depth 6n+2.
@@ -47,7 +55,9 @@ class ResNetSpec(Frozen):
     @classmethod
     def _is_six_n_plus_two(cls, depth: int) -> int:
         if (depth - 2) % 6:
-            raise ValueError("a CIFAR ResNet has depth 6n+2: 8, 14, 20, 32, 44, 56, 110")
+            raise ValueError(
+                f"depth {depth} is not 6n+2; a CIFAR ResNet has 8, 14, 20, 32, 44, 56, 110, …"
+            )
         return depth
 
 
@@ -145,9 +155,12 @@ class TrainingSpec(Frozen):
     @model_validator(mode="after")
     def _milestones_rise(self) -> TrainingSpec:
         if sorted(set(self.milestones)) != self.milestones:
-            raise ValueError("milestones must rise, each epoch once")
+            raise ValueError(f"milestones {self.milestones} do not rise; give each epoch once")
         if self.milestones and self.milestones[-1] >= self.epochs:
-            raise ValueError(f"milestone {self.milestones[-1]} is not before epoch {self.epochs}")
+            raise ValueError(
+                f"milestone {self.milestones[-1]} is not before the end, epoch {self.epochs}; "
+                "lower it, remove it, or train longer"
+            )
         return self
 
     def learning_rate_at(self, epoch: int, initial: float) -> float:

@@ -1,17 +1,17 @@
 """The store: the only truth, and the only owner of file names.
 
 A view's rows live as Parquet in a folder of its name. A commit publishes a unique name; readers
-keep the first per id, so two writers may repeat an attempt and never corrupt one.
+keep the first per id, so two writers may repeat an attempt and never corrupt one. Of `epochs` they
+keep the rows of the attempt whose trial was kept; the epochs of a trial not yet committed are unseen.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,33 +19,26 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from workers.contract import filesystem
-from workers.contract.errors import user_error
-from workers.contract.parquet_file import CommittedFile, DamagedFile, decode, encode
+from workers.contract.commits import (
+    DERIVED_VIEWS,
+    KEY_COLUMNS,
+    Commit,
+    check_key,
+    decode_commits,
+    first_of_each,
+    of_kept_attempts,
+    rank,
+)
+from workers.contract.errors import Fault, user_error
+from workers.contract.parquet_file import DamagedFile, encode
 from workers.contract.schema import VIEWS
 
-KEY_COLUMNS: dict[str, tuple[str, ...]] = {
-    "sweep_trials": ("sweep", "revision"),
-    "trials": ("trial_id",),
-    "epochs": ("trial_id",),
-    "measurements": ("trial_id", "statistic_id"),
-    "spectra": ("trial_id", "statistic_id"),
-    "failures": ("trial_id", "attempt_id"),
-}
-"""What identifies one commit of a view of facts."""
-
-DERIVED_VIEWS = ("cell_measurements", "cells", "predictions")
-"""Written by the aggregation job, one file a sweep, made anew each time."""
+__all__ = ["DERIVED_VIEWS", "KEY_COLUMNS", "Commit", "Store", "new_attempt_id"]
 
 _READERS = 8
 
-
-@dataclass(frozen=True)
-class Commit:
-    """One file of a view of facts: its path, the id it is for, and what it holds."""
-
-    path: str
-    key: tuple[str, ...]
-    file: CommittedFile
+_LISTINGS = 10
+"""How often a folder is listed anew because a listed file was merged into another meanwhile."""
 
 
 def new_attempt_id(now: datetime) -> str:
@@ -80,7 +73,9 @@ class Store:
 
         Raises:
             StoreError: The store cannot be written; nothing is published then.
+            ValueError: The rows are not of that id, or it cannot be a file's name (our own bug).
         """
+        check_key(view, key, rows)
         parts = key if attempt_id in key else (*key, attempt_id)
         path = f"{view}/{'.'.join(parts)}.parquet"
         content = encode(view, rows, committed_at=_now(), attempt_id=attempt_id)
@@ -88,13 +83,30 @@ class Store:
         return path
 
     def commits(self, view: str) -> list[Commit]:
-        """Read every sound commit of a view, the first of each id first; damaged files are warned of."""
-        paths = filesystem.names(self.root, view)
-        with ThreadPoolExecutor(_READERS) as pool:
-            found = [
-                commit for part in pool.map(lambda p: self._read(view, p), paths) for commit in part
+        """Read every sound commit of a view, the first of each id first; damaged files are warned of.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        for _ in range(_LISTINGS):
+            paths = [
+                path for path in filesystem.names(self.root, view) if path.endswith(".parquet")
             ]
-        return sorted(found, key=_order)
+            with ThreadPoolExecutor(_READERS) as pool:
+                decoded = list(pool.map(lambda path: self._decode(view, path), paths))
+            if None not in decoded:
+                break
+        found: list[Commit] = []
+        for path, commits in zip(paths, decoded, strict=True):
+            if isinstance(commits, DamagedFile):
+                message = f"ignored a damaged file of the store, {path}: {commits}"
+                warnings.warn(message, stacklevel=2)
+            else:
+                found += commits or []
+        return sorted(found, key=rank)
+
+    def _decode(self, view: str, path: str) -> list[Commit] | DamagedFile | None:
+        return decode_commits(view, path, filesystem.read(self.root, path))
 
     def read(self, view: str) -> pa.Table:
         """Read a view: of every id the rows committed first; of a derived view all rows."""
@@ -105,28 +117,16 @@ class Store:
         return pa.concat_tables([VIEWS[view].empty_table(), *tables]).combine_chunks()
 
     def winners(self, view: str) -> dict[tuple[str, ...], Commit]:
-        """Give the first commit of each id."""
-        chosen: dict[tuple[str, ...], Commit] = {}
-        for commit in self.commits(view):
-            chosen.setdefault(commit.key, commit)
-        return chosen
+        """Give the first commit of each id; of epochs that of the attempt whose trial was kept."""
+        commits = self.commits(view)
+        if view == "epochs":
+            commits = of_kept_attempts(commits, self.winners("trials"))
+        return first_of_each(commits)
 
     def replace_derived(self, view: str, sweep: str, rows: pa.Table) -> None:
         """Write the derived rows of one sweep in place of the former ones."""
         content = encode(view, rows, committed_at=_now(), attempt_id="")
         filesystem.publish(self.root, f"{view}/{sweep}.parquet", content)
-
-    def _read(self, view: str, path: str) -> list[Commit]:
-        if not path.endswith(".parquet"):
-            return []
-        content = filesystem.read(self.root, path)
-        if content is None:  # compacted away between listing and reading
-            return []
-        try:
-            return list(_split(view, path, decode(view, content)))
-        except DamagedFile as damage:
-            warnings.warn(f"ignored a damaged file of the store, {path}: {damage}", stacklevel=2)
-            return []
 
     # Documents --------------------------------------------------------------------------------
 
@@ -202,6 +202,17 @@ class Store:
 
     # Health -----------------------------------------------------------------------------------
 
+    def place_faults(self) -> list[Fault]:
+        """Say what is wrong with a local store's place, without touching it."""
+        if self.root.local is None:
+            return []
+        there = next(path for path in (self.root.local, *self.root.local.parents) if path.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return []
+        kind = "cannot be written" if there.is_dir() else "is not a folder"
+        mend = "choose a place that can be written"
+        return [Fault(f"the store cannot be at {self.uri}: {there} {kind}", "--store", mend)]
+
     def check_writable(self) -> None:
         """Write and remove a probe.
 
@@ -220,29 +231,3 @@ class Store:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def _order(commit: Commit) -> tuple[bool, str, str, str]:
-    return (
-        not commit.file.is_compacted,
-        commit.file.committed_at,
-        commit.file.attempt_id,
-        commit.path,
-    )
-
-
-def _split(view: str, path: str, file: CommittedFile) -> Iterator[Commit]:
-    if view in DERIVED_VIEWS:
-        yield Commit(path, (path,), file)
-        return
-    columns = KEY_COLUMNS[view]
-    if not file.is_compacted:
-        stem = path.rsplit("/", 1)[-1].removesuffix(".parquet")
-        yield Commit(path, tuple(stem.split(".")[: len(columns)]), file)
-        return
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for row, values in enumerate(file.table.select(list(columns)).to_pylist()):
-        groups.setdefault(tuple(values.values()), []).append(row)
-    for key, rows in groups.items():
-        part = replace(file, table=file.table.take(rows))
-        yield Commit(path, key, part)

@@ -50,7 +50,9 @@ class ResourcesSpec(Frozen):
         nearest = share.limit_denominator(64)
         is_number = not isinstance(value, bool) and share >= 0 and abs(nearest - share) < 1e-3
         if not is_number or (nearest.denominator != 1 and nearest.numerator != 1):
-            raise ValueError("gpus must be 0, a whole number, or a share 1/n such as 1/2")
+            raise ValueError(
+                f"gpus is {value}; give 0, a whole number, or a share 1/n of one device such as 1/2"
+            )
         return float(nearest)
 
 
@@ -89,7 +91,12 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _grid_or_pairs(self) -> SweepSpec:
         if (self.grid is None) == (self.pairs is None):
-            raise ValueError("give either grid or pairs, one of the two")
+            raise ValueError(
+                "grid and pairs are both given; keep one"
+                if self.grid is not None
+                else "there is neither grid nor pairs; give one, such as "
+                "grid: {batch_size: [100], learning_rate: [0.1]}"
+            )
         return self
 
     @property
@@ -111,4 +118,4 @@ def refuse_repeats(
     """Raise when a list names one thing twice."""
     repeated = sorted({str(value) for value in values if values.count(value) > 1})  # type: ignore[arg-type]  # a list of one type each
     if repeated:
-        raise ValueError(f"{name} holds {', '.join(repeated)} twice; each once")
+        raise ValueError(f"{name} holds {', '.join(repeated)} twice; give each once")

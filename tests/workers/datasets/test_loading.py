@@ -141,5 +141,8 @@ def test_a_mistake_inside_a_plugin_keeps_its_traceback(plugin):
 
 def test_a_plugin_that_is_not_installed_is_a_fault():
     """The cure is to install it."""
-    with pytest.raises(UserError, match="cannot be imported: No module named 'no_such_package'"):
+    with pytest.raises(
+        UserError,
+        match="cannot be imported: ModuleNotFoundError: No module named 'no_such_package'",
+    ):
         load_dataset(PluginSpec(name="no_such_package:load"), None)

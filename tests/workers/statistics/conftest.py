@@ -177,7 +177,9 @@ def dense_reference(case: Case, split: str = "train") -> Reference:
     trained = case.twin.trainable_variables
     sizes = [int(np.prod(each.shape)) for each in trained]
     return Reference(
-        gradients=np.stack([flatten(gradient(inputs[i : i + 1], targets[i : i + 1])) for i in singles]),
+        gradients=np.stack(
+            [flatten(gradient(inputs[i : i + 1], targets[i : i + 1])) for i in singles]
+        ),
         hessian=hessian(inputs, targets).numpy(),
         params=flatten(variables),
         layers=list(np.repeat([each.path.split("/")[0] for each in trained], sizes)),

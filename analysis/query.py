@@ -1,0 +1,119 @@
+"""Read-only SQL over the store's views, in a database that can reach nothing else.
+
+DuckDB runs in memory with the views as Arrow tables, without access to files, network, extensions
+or Python variables, its configuration locked, and takes one statement that reads.
+"""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+import pyarrow as pa
+
+from workers.contract.errors import UserError, did_you_mean, user_error
+from workers.contract.schema import VIEWS
+from workers.contract.store import Store
+
+_SANDBOX = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_unsigned_extensions": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",
+}
+
+_WHERE = "the SQL given"
+
+_MEND = "give one statement that reads: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW or EXPLAIN"
+
+_EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^()]*\)\s*)?", re.IGNORECASE)
+
+_BY_COMPUTED_NAME = {"query", "query_table"}
+"""Table functions that may name a view by a computed text; with them every view is loaded."""
+
+
+def query(store: Store, sql: str) -> pa.Table:
+    """Run one reading statement over the views of the store.
+
+    Of the views only those whose name occurs in the SQL are read from the store. Times are UTC.
+
+    Raises:
+        UserError: The SQL is not one reading statement, or DuckDB refuses it.
+        StoreError: The store cannot be read.
+    """
+    _check_reads_only(sql)
+    with duckdb.connect(":memory:", config=dict(_SANDBOX)) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for view, table in _mentioned_views(store, sql).items():
+            connection.register(view, table)
+        connection.execute("set lock_configuration = true")
+        try:
+            found: pa.Table = connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise _explained(error, sql) from error
+    return _with_distinct_names(found)
+
+
+def _mentioned_views(store: Store, sql: str) -> dict[str, pa.Table]:
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    is_computed = not words.isdisjoint(_BY_COMPUTED_NAME)
+    return {
+        view: store.read(view) if is_computed or view in words else schema.empty_table()
+        for view, schema in VIEWS.items()
+    }
+
+
+def _check_reads_only(sql: str) -> None:
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise _explained(error, sql) from error
+    if len(statements) != 1:
+        raise user_error(f"{len(statements)} statements in one query", where=_WHERE, mend=_MEND)
+    kind = statements[0].type
+    if kind == duckdb.StatementType.EXPLAIN and (head := _EXPLAIN.match(sql)):
+        _check_reads_only(sql[head.end() :])
+    elif kind != duckdb.StatementType.SELECT:
+        raise user_error(f"a query may not {kind.name}", where=_WHERE, mend=_MEND)
+
+
+def _explained(error: duckdb.Error, sql: str) -> UserError:
+    message = str(error).strip()
+    first = message.splitlines()[0]
+    if isinstance(error, duckdb.PermissionException):
+        mend = f"a query sees the views alone: {', '.join(sorted(VIEWS))}"
+    elif table := re.search(r'Table with name "?([^"\s]+)"? does not exist', first):
+        mend = did_you_mean(table.group(1), VIEWS)
+    elif column := re.search(r'column(?: named)? "([^"]+)"', first):
+        mend = did_you_mean(column.group(1), _columns_in_reach(sql))
+    elif isinstance(error, duckdb.ParserException):
+        mend = _MEND
+    else:
+        mend = f"see the message of DuckDB; views: {', '.join(sorted(VIEWS))}"
+    return user_error(_located(message), where=_WHERE, mend=mend)
+
+
+def _columns_in_reach(sql: str) -> set[str]:
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    views = [view for view in VIEWS if view in words] or list(VIEWS)
+    return {name for view in views for name in VIEWS[view].names}
+
+
+def _located(message: str) -> str:
+    """Keep the first line of DuckDB's message and the line it points at."""
+    lines = message.splitlines()
+    pointed = next((line for line in lines if line.startswith("LINE ")), None)
+    return lines[0] if pointed is None else f"{lines[0]} ({pointed})"
+
+
+def _with_distinct_names(table: pa.Table) -> pa.Table:
+    seen: dict[str, int] = {}
+    names = []
+    for name in table.schema.names:
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        names.append(f"{name}_{count}" if count else name)
+    return table.rename_columns(names)

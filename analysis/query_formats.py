@@ -1,0 +1,100 @@
+"""The result of a query as a table in plain text, CSV, JSON or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import JsonValue
+
+from analysis.number_text import NOTHING
+from analysis.text_table import TextTable, render
+
+
+def as_text(table: pa.Table) -> str:
+    """Lay the rows out for reading; nulls as a dash, floats with up to six digits."""
+    columns = tuple(table.schema.names)
+    rows = tuple(tuple(_shown(row[name]) for name in columns) for row in table.to_pylist())
+    count = f"{table.num_rows} row{'' if table.num_rows == 1 else 's'}"
+    return render(TextTable("", columns, rows, (count,), num_left=len(columns))).lstrip("\n") + "\n"
+
+
+def as_csv(table: pa.Table) -> str:
+    """Write CSV with a heading; nulls empty, lists as JSON, times ISO 8601."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table.schema.names)
+    for row in table.to_pylist():
+        writer.writerow([_csv_value(value) for value in row.values()])
+    return stream.getvalue()
+
+
+def as_json(table: pa.Table) -> str:
+    """Write a JSON list of one object a row; null also for numbers that are not finite."""
+    rows = [{name: _json_value(value) for name, value in row.items()} for row in table.to_pylist()]
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """Write a whole Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+FORMATS: dict[str, Callable[[pa.Table], str | bytes]] = {
+    "table": as_text,
+    "csv": as_csv,
+    "json": as_json,
+    "parquet": as_parquet,
+}
+"""By the names of the option `--format`."""
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str):
+        return value.replace("\n", "⏎")
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return json.dumps(_json_value(value), ensure_ascii=False)
+
+
+def _csv_value(value: object) -> object:
+    plain = _json_value(value)
+    if isinstance(value, float):  # NaN and infinity have a text in CSV
+        return repr(value)
+    if isinstance(plain, list | dict):
+        return json.dumps(plain, ensure_ascii=False)
+    return plain
+
+
+def _json_value(value: object) -> JsonValue:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _json_value(item) for key, item in value.items()}
+    return _json_scalar(value)
+
+
+def _json_scalar(value: object) -> JsonValue:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Decimal):  # DuckDB's sums of whole numbers are decimals
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)

@@ -1,0 +1,41 @@
+"""A table of texts: what the command line prints and the report shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Cells as they are to be read.
+
+    Attributes:
+        title: One line.
+        columns: Headings.
+        rows: As many texts each as there are columns.
+        notes: Sentences below the table.
+        num_left: So many first columns are aligned to the left, the others to the right.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    num_left: int = 0
+
+
+def render(table: TextTable) -> str:
+    """Lay a table out in plain text, two spaces between columns."""
+    lines = [table.columns, *table.rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
+    laid = [_line(line, widths, table.num_left) for line in lines]
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([table.title, laid[0], rule, *laid[1:], *table.notes])
+
+
+def _line(texts: tuple[str, ...], widths: list[int], num_left: int) -> str:
+    placed = [
+        text.ljust(width) if place < num_left else text.rjust(width)
+        for place, (text, width) in enumerate(zip(texts, widths, strict=True))
+    ]
+    return "  ".join(placed).rstrip()

@@ -1,0 +1,128 @@
+"""Every fault of a sweep at once: of its keys, its names, its data, and what does not go together.
+
+Each part is checked as far as it can be when other parts are at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from workers.contract.catalog import CATALOG, Kind, is_plugin, plugin_digest, unknown_name_fault
+from workers.contract.errors import Fault, UserError
+from workers.contract.specs import DatasetSpec
+from workers.contract.sweep_spec import SweepSpec
+from workers.contract.validation import faults_of
+from workers.datasets.loading import DatasetFacts, dataset_facts
+
+Document = dict[str, object]
+
+
+@dataclass(frozen=True)
+class CheckedSweep:
+    """A sweep without a fault, and the facts of its data."""
+
+    spec: SweepSpec
+    facts: DatasetFacts
+
+
+def check_sweep(document: Document, where: str, data_dir: str | None) -> CheckedSweep:
+    """Validate a sweep read from YAML against specs, names and data.
+
+    Raises:
+        UserError: Every fault found.
+    """
+    faults: list[Fault] = []
+    spec = facts = None
+    try:
+        spec = SweepSpec.model_validate(document)
+    except ValidationError as error:
+        faults += faults_of(error, where)
+    faults += _name_faults(document, where)
+    try:
+        facts = _facts(document, data_dir)
+    except UserError as error:
+        faults += error.faults
+    if facts is not None:
+        faults += _data_faults(document, facts, where)
+    if faults or spec is None or facts is None:
+        raise UserError(faults)
+    return CheckedSweep(spec, facts)
+
+
+def _facts(document: Document, data_dir: str | None) -> DatasetFacts | None:
+    """Load the facts of the data; None when the data set's own keys are at fault."""
+    try:
+        spec = TypeAdapter(DatasetSpec).validate_python(document.get("dataset"))
+    except ValidationError:
+        return None
+    return dataset_facts(spec, data_dir)
+
+
+def _name_faults(document: Document, where: str) -> Iterator[Fault]:
+    loss = document.get("loss")
+    if isinstance(loss, str) and loss not in CATALOG["loss"] and not is_plugin(loss):
+        yield unknown_name_fault("loss", loss, f"{where}, loss")
+    for key, name in _plugins(document):
+        try:
+            plugin_digest(name, f"{where}, {key}")
+        except UserError as error:
+            yield from error.faults
+
+
+def _plugins(document: Document) -> Iterator[tuple[str, str]]:
+    named: list[tuple[str, object]] = [("loss", document.get("loss"))]
+    keys: tuple[Kind, ...] = ("model", "dataset")
+    for key in keys:
+        part = document.get(key)
+        named.append((f"{key}.name", part.get("name") if isinstance(part, dict) else None))
+    measure = document.get("measure")
+    for index, item in enumerate(measure if isinstance(measure, list) else []):
+        named.append((f"measure[{index}]", item.get("name") if isinstance(item, dict) else item))
+    yield from ((key, name) for key, name in named if isinstance(name, str) and is_plugin(name))
+
+
+def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
+    for key, size in _batch_sizes(document):
+        if size > facts.num_train:
+            yield Fault(
+                f"a batch of {size} is larger than the {facts.num_train} training examples",
+                f"{where}, {key}",
+                f"at most {facts.num_train}",
+            )
+    model, training = document.get("model"), document.get("training")
+    shape = facts.input_shape
+    if isinstance(model, dict) and model.get("name") == "resnet" and len(shape) != 3:
+        yield Fault(
+            f"a resnet needs images, and the inputs have shape {shape}",
+            f"{where}, model.name",
+            "use {name: mlp}, or a data set of images",
+        )
+    needs_labels = set(CATALOG["loss"]) - {"squared_error"}
+    loss = document.get("loss")
+    if loss in needs_labels and not facts.is_classification:
+        yield Fault(
+            f"{loss} needs class labels, and the data have real targets",
+            f"{where}, loss",
+            "use squared_error",
+        )
+    augmentation = training.get("augmentation", "none") if isinstance(training, dict) else "none"
+    if augmentation == "pad_crop_flip" and len(shape) != 3:
+        yield Fault(
+            f"{augmentation} needs images, and the inputs have shape {shape}",
+            f"{where}, training.augmentation",
+            "use none",
+        )
+
+
+def _batch_sizes(document: Document) -> Iterator[tuple[str, int]]:
+    grid, pairs = document.get("grid"), document.get("pairs")
+    sizes = grid.get("batch_size") if isinstance(grid, dict) else None
+    for index, size in enumerate(sizes if isinstance(sizes, list) else []):
+        if isinstance(size, int):
+            yield f"grid.batch_size[{index}]", size
+    for index, pair in enumerate(pairs if isinstance(pairs, list) else []):
+        if isinstance(pair, list) and pair and isinstance(pair[0], int):
+            yield f"pairs[{index}]", pair[0]

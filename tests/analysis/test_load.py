@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from analysis.load import Cell, list_revisions, list_sweeps, load_plan, load_sweep, view_frame
+from workers.contract.errors import StoreError, UserError
+from workers.contract.identity import trial_id
+from workers.contract.schema import VIEWS
+
+
+@pytest.mark.parametrize("view", sorted(VIEWS))
+def test_an_empty_store_gives_empty_frames_with_columns(store, view):
+    """Every view loads although no folder exists."""
+    frame = view_frame(store, view)
+    assert list(frame.columns) == VIEWS[view].names
+    assert frame.empty
+
+
+def test_the_newest_revision_is_the_current_plan(store, synthetic_sweep):
+    """Revisions sort by their name, which begins with the time."""
+    synthetic_sweep(revision="20260101T000000-zz", seeds=[0]).plan()
+    synthetic_sweep(revision="20260201T000000-aa", seeds=[0, 1]).plan()
+    assert list_revisions(store, "toy") == ["20260101T000000-zz", "20260201T000000-aa"]
+    assert load_plan(store, "toy").seeds == [0, 1]
+    assert load_plan(store, "toy", "20260101T000000-zz").seeds == [0]
+
+
+def test_sweeps_are_listed_by_name(store, synthetic_sweep):
+    """Every folder with a plan is a sweep."""
+    assert list_sweeps(store) == []
+    synthetic_sweep(name="two").plan()
+    synthetic_sweep(name="one").plan()
+    assert list_sweeps(store) == ["one", "two"]
+
+
+def test_an_unknown_sweep_is_bad_input(store, synthetic_sweep):
+    """The message names the nearest sweep, or says that the store has none."""
+    with pytest.raises(UserError, match="no sweep 'paper-kld' in the store") as caught:
+        load_plan(store, "paper-kld")
+    assert caught.value.faults[0].mend == "run a sweep into this store first"
+    synthetic_sweep(name="paper-kld").plan()
+    with pytest.raises(UserError, match="did you mean 'paper-kld'"):
+        load_plan(store, "paper-kdl")
+    with pytest.raises(UserError, match="no revision 'r9' of 'paper-kld'"):
+        load_plan(store, "paper-kld", "r9")
+
+
+def test_a_document_that_is_not_a_plan_is_told(store):
+    """A damaged plan names its path."""
+    store.write_json("sweeps/toy/r1.json", {"sweep": "toy"})
+    with pytest.raises(StoreError, match=r"sweeps/toy/r1\.json in the store .* is not a plan"):
+        load_plan(store, "toy")
+
+
+def test_records_are_selected_by_the_plan(store, synthetic_sweep):
+    """Trials of other sweeps, and statistics not listed, do not belong to a sweep."""
+    sweep = synthetic_sweep().fill()
+    other = synthetic_sweep(name="other", pairs=[(100, 0.1), (500, 0.5)], seeds=[0, 7])
+    other.statistics = other.statistics[:1]
+    other.plan()
+    for trial in other.trials():
+        if trial_id(trial) not in {trial_id(t) for t in sweep.trials()}:
+            other.train(trial)
+            other.measure(trial)
+    data = load_sweep(store, "other")
+    assert set(data.trials["seed"]) == {0, 7}
+    assert len(data.trials) == 4
+    assert set(data.measurements["statistic"]) == {"losses"}
+    assert len(load_sweep(store, "toy").trials) == 6
+
+
+def test_cells_come_sorted_with_their_ratio(store, synthetic_sweep):
+    """A cell is loss, batch size and learning rate; BS/LR follows."""
+    synthetic_sweep(pairs=[(200, 0.2), (100, 0.1)]).plan()
+    cells = load_sweep(store, "toy").cells
+    assert cells == [Cell("kld", 100, 0.1), Cell("kld", 200, 0.2)]
+    assert [cell.batch_size_over_learning_rate for cell in cells] == [1000.0, 1000.0]

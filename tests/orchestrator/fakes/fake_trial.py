@@ -1,0 +1,45 @@
+"""A trial that takes no time: it does what the order's learning rate tells it to do.
+
+Behaviour by seed: 0 commits, 1 fails as a bug, 2 is killed, 3 waits for SIGTERM and drains, 4 hangs,
+5 is killed the first time only, 6 writes its environment into the store.
+"""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def run_child(order_path: str) -> int:
+    """Do one attempt."""
+    order = json.loads(Path(order_path).read_text())
+    scratch = Path(order["scratch"])
+    store = Path(order["store"])
+    (store / "seen").mkdir(parents=True, exist_ok=True)
+    name = order["statistic"]["name"] if order["statistic"] else "train"
+    seen = store / "seen" / f"{order['trial_id']}.{name}.{order['attempt_id']}"
+    seen.write_text(json.dumps({"pid": os.getpid(), "devices": os.environ["CUDA_VISIBLE_DEVICES"]}))
+    seed = order["trial"]["seed"]
+    print("the log of an attempt")
+    if seed == 1:
+        return _answer(
+            scratch, 1, status="failed", failure_class="bug", signature="ValueError", message="no"
+        )
+    if seed == 2 or (seed == 5 and len(list((store / "seen").iterdir())) == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seed == 3:
+        asked = []
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+        (scratch / "progress.json").write_text('{"phase": "training", "done": 3, "total": 9}')
+        while not asked:
+            time.sleep(0.02)
+        return _answer(scratch, 3, status="drained")
+    if seed == 4:
+        time.sleep(600)
+    return _answer(scratch, 0, status="committed")
+
+
+def _answer(scratch: Path, code: int, **answer: str) -> int:
+    (scratch / "answer.json").write_text(json.dumps(answer))
+    return code

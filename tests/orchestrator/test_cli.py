@@ -1,0 +1,188 @@
+"""The command line: bad input is told and leaves 2, and writes and starts nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator import cli
+
+SWEEP = """
+name: toy
+model: {name: mlp}
+dataset: {name: digits}
+loss: kld
+grid: {batch_size: [32], learning_rate: [0.1]}
+seeds: 2
+training: {epochs: 1}
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to stand in, with a sound sweep."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "toy.yaml").write_text(SWEEP)
+    return tmp_path
+
+
+@pytest.fixture
+def minima(place, monkeypatch, capfd):
+    """Run the command in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["minima", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfd.readouterr()
+        return left.value.code, out, err
+
+    return call
+
+
+BAD = [
+    (["run", "nothing.yaml"], "no sweep file 'nothing.yaml'"),
+    (["run", "toy.yaml", "--set", "colour=1"], "unknown key 'colour'"),
+    (
+        ["run", "toy.yaml", "--set", "training.epochs=two"],
+        "epochs is 'two', not a whole number ≥ 1",
+    ),
+    (["run", "toy.yaml", "--set", "seeds=0"], "seeds is 0"),
+    (["run", "toy.yaml", "--set", "seeds=[2, 2]"], "seeds holds 2 twice"),
+    (["run", "toy.yaml", "--set", "grid.learning_rate=[.nan]"], "learning_rate[0] is NaN"),
+    (["run", "toy.yaml", "--set", "grid.batch_size=[-5]"], "batch_size[0] is -5"),
+    (["run", "toy.yaml", "--set", "grid.batch_size=[100000]"], "a batch of 100000 is larger"),
+    (["run", "toy.yaml", "--set", "model.name=resnet65"], "no model named 'resnet65'"),
+    (["run", "toy.yaml", "--set", "dataset={name: cifar10}", "--data-dir", "."], "CIFAR-10"),
+    (["run", "toy.yaml", "--store", "toy.yaml/x"], "toy.yaml is not a folder"),
+    (["run", "toy.yaml", "--store", "ftp://a/b"], "no store of kind 'ftp'"),
+    (["run", "toy.yaml", "--set", "resources.gpus=999"], "no node has them"),
+    (["run", "toy.yaml", "--set", "resources.cpus=9999"], "no node has them"),
+    (["run", "paper-kld", "--set", "dataset={name: digits}"], "about "),
+    (
+        ["trial", "toy.yaml", "--batch-size", "32", "--learning-rate", "0.3", "--seed", "0"],
+        "no trial with batch size 32, learning rate 0.3, seed 0",
+    ),
+    (
+        ["trial", "toy.yaml", "--batch-size", "x", "--learning-rate", "0.3", "--seed", "0"],
+        "Invalid value for '--batch-size'",
+    ),
+    (["verify", "toy.yaml", "--sample", "1"], "no trial of toy is done"),
+    (["query", "SELEC 1"], "SELEC"),
+    (["query", "SELECT nothing FROM trials"], "nothing"),
+    (["query", "SELECT * FROM read_text('/etc/passwd')"], "read_text"),
+    (["query", "COPY (SELECT 1) TO 'x.csv'"], "COPY"),
+    (["status", "nothing"], "no sweep 'nothing'"),
+    (["report", "--out", "r"], "no sweep was run"),
+    (["sweeps", "--show", "quickstrat"], "did you mean 'quickstart'?"),
+    (["plam"], "plam"),
+    (["run"], "SWEEP"),
+    (["run", "toy.yaml", "--no-such-option"], "--no-such-option"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), BAD, ids=[" ".join(a)[:60] for a, _ in BAD])
+def test_bad_input_leaves_2_and_nothing_behind(minima, place, arguments, told):
+    """What is wrong is told on standard error with its cure, without a stack trace."""
+    if os.cpu_count() and "paper-kld" in arguments and Path("/proc/driver/nvidia/gpus").is_dir():
+        pytest.skip("this machine has a GPU")
+    code, out, err = minima(*arguments)
+    assert code == 2, err
+    assert told in err
+    assert "mend:" in err
+    assert "Traceback" not in out + err
+    assert sorted(path.name for path in place.iterdir()) == ["toy.yaml"]
+
+
+def test_all_faults_are_told_at_once(minima):
+    """Of the keys, the data and the store."""
+    code, _, err = minima(
+        "run", "toy.yaml", "--set", "colour=1", "--set", "grid.batch_size=[99999]",
+        "--set", "loss=kdl", "--store", "toy.yaml/x",
+    )  # fmt: skip
+    assert code == 2
+    assert err.count("mend:") == 4
+
+
+def test_the_papers_sweep_is_refused_without_a_gpu_with_the_days_it_would_take(minima):
+    """And with the options that would run it all the same."""
+    if Path("/proc/driver/nvidia/gpus").is_dir():
+        pytest.skip("this machine has a GPU")
+    code, _, err = minima(
+        "run", "paper-kld", "--set", "dataset={name: digits}", "--set", "seeds=500"
+    )
+    assert code == 2
+    assert "--set resources.gpus=0" in err
+    assert any(unit in err for unit in (" days", " h"))
+
+
+def test_plan_writes_nothing_and_says_what_fits(minima, place):
+    """JSON alone on standard output."""
+    code, out, _ = minima("plan", "toy.yaml", "--json", "--set", "resources.gpus=7")
+    document = json.loads(out)
+    assert code == 0
+    assert document["fits"] is False
+    assert document["seconds_left"] is None
+    assert [trial["state"] for trial in document["trials"]] == ["to_train", "to_train"]
+    assert sorted(path.name for path in place.iterdir()) == ["toy.yaml"]
+
+
+def test_status_of_an_empty_store(minima):
+    """Nothing to tell is no fault."""
+    assert minima("status", "--json")[:2] == (0, "[]\n")
+
+
+def test_stop_without_a_run(minima):
+    """Nothing to stop is no fault."""
+    code, out, _ = minima("stop", "toy.yaml")
+    assert (code, out) == (0, "no run of toy is registered\n")
+
+
+def test_sweeps_lists_and_shows(minima):
+    """What --show prints can be run as a file."""
+    _, listed, _ = minima("sweeps")
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        "paper-figures", "paper-gradlog", "paper-kld", "quickstart",
+    ]  # fmt: skip
+    _, shown, _ = minima("sweeps", "--show", "quickstart")
+    Path("copy.yaml").write_text(shown)
+    assert minima("plan", "copy.yaml")[0] == 0
+
+
+def test_a_query_of_an_empty_store_has_the_columns(minima):
+    """Views exist before anything was run."""
+    code, out, _ = minima("query", "SELECT * FROM cells", "--format", "csv")
+    assert code == 0
+    assert out.startswith("sweep,loss,batch_size,learning_rate,batch_size_over_learning_rate")
+
+
+def test_a_foreign_package_of_our_name_is_refused(place):
+    """By path, with the cure, before it is used."""
+    (place / "analysis").mkdir()
+    (place / "analysis/__init__.py").write_text("raise RuntimeError('the wrong one')")
+    home = Path(cli.__file__).resolve().parent.parent
+    code = (
+        f"import sys; sys.path.insert(0, {str(home)!r}); import orchestrator.cli as c;"
+        f"sys.path.insert(0, {str(place)!r}); sys.argv = ['minima', 'sweeps']; c.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"the package 'analysis' is found at {place}/analysis/__init__.py" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_starts_without_tensorflow_or_ray():
+    """Looking at a store or a plan imports neither."""
+    code = (
+        "import sys; from orchestrator import cli; sys.argv = ['minima', 'plan', 'quickstart'];\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "assert not {'tensorflow', 'ray', 'keras'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

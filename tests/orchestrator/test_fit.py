@@ -1,0 +1,39 @@
+"""Which trials fit which nodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.fit import Node, fit_faults
+from workers.contract.sweep_spec import ResourcesSpec
+
+
+@pytest.mark.parametrize(
+    ("node", "demand", "slots"),
+    [
+        (Node("a", 8, 4), ResourcesSpec(gpus=1, cpus=2), 4),
+        (Node("a", 8, 4), ResourcesSpec(gpus=2, cpus=1), 2),
+        (Node("a", 8, 4), ResourcesSpec(gpus=0.5, cpus=1), 8),
+        (Node("a", 4, 4), ResourcesSpec(gpus=0.5, cpus=1), 4),
+        (Node("a", 8, 4), ResourcesSpec(gpus="1/3", cpus=1), 8),
+        (Node("a", 8, 1), ResourcesSpec(gpus="1/3", cpus=1), 3),
+        (Node("a", 2, 0), ResourcesSpec(gpus=0, cpus=1), 2),
+        (Node("a", 2, 0), ResourcesSpec(gpus=1, cpus=1), 0),
+        (Node("a", 1, 4), ResourcesSpec(gpus=1, cpus=2), 0),
+    ],
+)
+def test_slots_of_a_node(node, demand, slots):
+    """The scarcer of CPUs and GPUs decides; shares do not span devices."""
+    assert node.slots_for(demand) == slots
+
+
+def test_a_trial_that_fits_nowhere_is_refused_with_the_nodes():
+    """One node that fits is enough."""
+    small, large = Node("small", 2, 0), Node("large", 8, 2)
+    demand = ResourcesSpec(gpus=2, cpus=4)
+    assert fit_faults(demand, [small, large], "x") == []
+    fault = fit_faults(demand, [small], "the cure")[0]
+    assert fault.what == (
+        "a trial wants 4 CPUs and 2 GPUs, and no node has them (small: 2 CPUs, 0 GPUs)"
+    )
+    assert (fault.where, fault.mend) == ("resources", "the cure")

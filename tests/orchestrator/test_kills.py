@@ -1,0 +1,202 @@
+"""Whatever is killed, wherever it is: the same command finishes, and every value is as undisturbed."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orchestrator.foreground import compare
+from workers.contract.store import Store
+
+pytestmark = pytest.mark.slow
+
+SWEEP = """
+name: toy
+model: {name: resnet, depth: 8}
+dataset: {name: digits, num_train: 400}
+loss: kld
+grid: {batch_size: [32], learning_rate: [0.1]}
+seeds: 2
+training: {epochs: 6, momentum: 0.5, weight_decay: 1.0e-3}
+measure: [losses, {name: traces, replicate_examples: 100}]
+"""
+PLACES = ("training_chunk:4", "checkpoint_write:2", "epochs_committed:1", "measurement_batch:2")
+"""In training, inside a checkpoint write, inside a commit, inside a measurement."""
+COMMITS = ("model_write:1", "epoch_write:1", "trial_write:1", "measurement_write:1")
+"""Inside the write of each committed file."""
+LONGEST_SECONDS = 300
+
+
+class Run:
+    """A driver in a process of its own, and everything it has started."""
+
+    def __init__(self, folder: Path, *, fault: str | None = None) -> None:
+        self.store = folder / "store"
+        self.token = folder / f"token-{time.monotonic_ns()}"
+        environment = {key: value for key, value in os.environ.items() if key != "MINIMA_FAULT"}
+        if fault:
+            environment["MINIMA_FAULT"] = f"{fault}:{self.token}"
+        self.output = (folder / "output").open("ab")
+        sweep = folder / "toy.yaml"
+        sweep.write_text(SWEEP)
+        options = ("--store", str(self.store), "--checkpoint-seconds", "0.1")
+        self.driver = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.cli", "run", str(sweep), *options],
+            env=environment,
+            stdout=self.output,
+            stderr=self.output,
+            start_new_session=True,
+        )
+        self.started: set[psutil.Process] = set()
+
+    def wait_for_token(self) -> psutil.Process:
+        """Wait until a child stands at the place of the fault; give the child."""
+        self.wait(lambda: self.token.exists() and self.token.read_text() != "")
+        return psutil.Process(int(self.token.read_text()))
+
+    def wait(self, condition) -> None:
+        """Wait for a condition while noting every process below the driver."""
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "waited too long"
+            assert self.driver.poll() is None, "the driver left"
+            self.note_processes()
+            time.sleep(0.05)
+
+    def note_processes(self) -> None:
+        try:
+            self.started |= set(psutil.Process(self.driver.pid).children(recursive=True))
+        except psutil.NoSuchProcess:
+            return
+
+    def finish(self) -> int:
+        """Wait for the driver's own end; its exit code."""
+        code = self.driver.wait(LONGEST_SECONDS)
+        self.output.close()
+        return code
+
+    def kill(self, victim: str, child: psutil.Process | None = None) -> None:
+        """Kill one process of the chain driver → slot → fork server → child, or all of them."""
+        self.note_processes()
+        if victim == "driver":
+            self.driver.kill()
+        elif victim == "everything":
+            for process in [psutil.Process(self.driver.pid), *self.started]:
+                _kill(process)
+        elif victim == "child":
+            child.kill()
+        elif victim == "fork server":
+            child.parent().kill()
+        else:
+            child.parent().parent().kill()
+
+    def assert_no_orphans(self) -> None:
+        """Every process the driver had started is gone within half a minute."""
+        self.driver.wait(30)
+        _, alive = psutil.wait_procs(list(self.started), timeout=30)
+        assert [process.cmdline() for process in alive if _is_running(process)] == []
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The store of a run that nobody killed."""
+    run = Run(tmp_path_factory.mktemp("undisturbed"))
+    assert run.finish() == 0, (run.store.parent / "output").read_text()
+    return Store.open(str(run.store))
+
+
+def assert_equal_bits(undisturbed: Store, folder: Path) -> None:
+    """Every committed value, times and host aside, equals the undisturbed run's."""
+    disturbed = Store.open(str(folder / "store"))
+    trial_ids = undisturbed.read("trials")["trial_id"].to_pylist()
+    assert len(trial_ids) == 2
+    assert [compare(undisturbed, disturbed, trial_id) for trial_id in trial_ids] == [[], []]
+    assert disturbed.names("checkpoints", recursive=True) == []
+
+
+@pytest.mark.parametrize("victim", ["driver", "everything"])
+def test_a_dead_driver_costs_nothing_but_time(tmp_path, undisturbed, victim):
+    """Killed at each place in turn, then run again: no orphan, and the same bits."""
+    for place in PLACES:
+        run = Run(tmp_path, fault=place)
+        run.wait_for_token()
+        run.kill(victim)
+        run.assert_no_orphans()
+    assert Run(tmp_path).finish() == 0
+    assert_equal_bits(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize("place", PLACES + COMMITS)
+def test_a_dead_child_is_replaced_at_once(tmp_path, undisturbed, place):
+    """The slot tries again within the same run."""
+    run = Run(tmp_path, fault=place)
+    child = run.wait_for_token()
+    run.kill("child", child)
+    assert run.finish() == 0
+    run.assert_no_orphans()
+    assert_equal_bits(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("victim", "place"), [("slot", PLACES[0]), ("slot", PLACES[3]), ("fork server", PLACES[1])]
+)
+def test_a_dead_slot_is_replaced(tmp_path, undisturbed, victim, place):
+    """Ray starts another slot, the slot another fork server, within the same run."""
+    run = Run(tmp_path, fault=place)
+    child = run.wait_for_token()
+    run.kill(victim, child)
+    assert run.finish() == 0
+    run.assert_no_orphans()
+    assert_equal_bits(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_a_random_time(tmp_path, undisturbed, seed):
+    """Everything killed some seconds after the first attempt began, then run again."""
+    run = Run(tmp_path)
+    run.wait(lambda: any((run.store / "attempts").glob("*.json")))
+    time.sleep(random.Random(seed).uniform(0, 12))  # noqa: S311  # a time, not a secret
+    run.kill("everything")
+    run.assert_no_orphans()
+    assert Run(tmp_path).finish() == 0
+    assert_equal_bits(undisturbed, tmp_path)
+
+
+def test_a_signal_drains_and_the_same_command_resumes(tmp_path, undisturbed):
+    """SIGTERM: trials save and leave, exit code 3; what was trained is not trained twice."""
+    run = Run(tmp_path)
+    run.wait(lambda: any((run.store / "checkpoints").rglob("*.npz")))
+    run.driver.send_signal(signal.SIGTERM)
+    assert run.finish() == 3
+    run.assert_no_orphans()
+    saved = [p.name for p in (run.store / "checkpoints").rglob("step-*.npz")]
+    assert saved
+    assert Run(tmp_path).finish() == 0
+    logs = "".join(path.read_text() for path in (run.store / "logs").iterdir())
+    resumed = [int(step) for step in re.findall(r"resumed at step (\d+)", logs)]
+    newest = max(int(re.match(r"step-(\d+)", name)[1]) for name in saved)
+    assert newest in resumed
+    assert_equal_bits(undisturbed, tmp_path)

@@ -1,0 +1,67 @@
+"""Deliberate death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from workers.contract import faults
+from workers.contract.store import Store
+
+REACH = """
+import sys
+from workers.contract import faults
+for place in sys.argv[1:]:
+    faults.reach(place)
+    print(place, flush=True)
+"""
+WRITE = """
+import sys
+from workers.contract.store import Store
+Store.open(sys.argv[1]).write_bytes("checkpoints/work/step", bytes(100_000))
+"""
+
+
+def run(code, *arguments, fault):
+    environment = {**os.environ, faults.VARIABLE: fault}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, check=False
+    )
+
+
+def test_the_process_kills_itself_at_the_nth_time():
+    """Other places and earlier times are passed."""
+    ended = run(REACH, "a", "b", "a", "b", "a", fault="a:2")
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stdout.split() == [b"a", b"b"]
+
+
+def test_nothing_happens_unless_asked_for(monkeypatch):
+    """Without the variable, or at another place."""
+    monkeypatch.delenv(faults.VARIABLE, raising=False)
+    faults.reach("a")
+    monkeypatch.setenv(faults.VARIABLE, "b:1")
+    faults.reach("a")
+
+
+def test_a_malformed_request_is_told(monkeypatch):
+    """Rather than passed over, which would make a test of recovery test nothing."""
+    monkeypatch.setenv(faults.VARIABLE, "a")
+    with pytest.raises(
+        ValueError, match="MINIMA_FAULT must be <place>:<n> or <place>:<n>:<token>, not 'a'"
+    ):
+        faults.reach("a")
+
+
+def test_death_in_the_middle_of_a_write_leaves_no_file(tmp_path):
+    """Only half a temporary file, which no reader sees."""
+    ended = run(WRITE, str(tmp_path), fault="checkpoint_write:1")
+    assert ended.returncode == -signal.SIGKILL
+    assert Store.open(str(tmp_path)).names("checkpoints/work") == []
+    (left,) = (tmp_path / "checkpoints" / "work").iterdir()
+    assert left.name.startswith(".step.")
+    assert left.stat().st_size == 50_000

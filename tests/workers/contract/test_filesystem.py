@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from workers.contract import filesystem
+from workers.contract.errors import StoreError, UserError
+
+
+def test_a_published_file_is_read_back_and_listed(store):
+    """Local folder and object storage behave alike: publish, replace, list, remove."""
+    root = store.root
+    filesystem.publish(root, "folder/name.txt", b"first")
+    filesystem.publish(root, "folder/name.txt", b"second")
+    filesystem.publish(root, "folder/below/other.txt", b"")
+    assert filesystem.read(root, "folder/name.txt") == b"second"
+    assert filesystem.read(root, "folder/below/other.txt") == b""
+    assert filesystem.names(root, "folder") == ["folder/name.txt"]
+    assert filesystem.names(root, "folder", recursive=True) == [
+        "folder/below/other.txt",
+        "folder/name.txt",
+    ]
+    filesystem.remove(root, "folder/name.txt")
+    assert filesystem.names(root, "folder") == []
+
+
+def test_what_is_not_there_is_no_fault(store):
+    """A missing file reads as None, a missing folder lists as empty, removing twice is allowed."""
+    assert filesystem.read(store.root, "no/file") is None
+    assert filesystem.names(store.root, "no") == []
+    filesystem.remove(store.root, "no/file")
+
+
+def test_several_megabytes_go_through_whole(store):
+    """A file larger than one part of a multipart upload keeps its bytes."""
+    content = os.urandom(1 << 20) * 12
+    filesystem.publish(store.root, "models/big", content)
+    assert filesystem.read(store.root, "models/big") == content
+
+
+def test_an_interrupted_write_leaves_no_file(local_store, monkeypatch):
+    """A kill between writing and renaming leaves nothing that readers list."""
+
+    def fail(self, target):
+        raise OSError(errno.EIO, "disk is gone")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(StoreError, match=r"cannot write trials/a in the store .*disk is gone"):
+        filesystem.publish(local_store.root, "trials/a", b"content")
+    assert list((local_store.root.local / "trials").iterdir()) == []
+
+
+def test_temporary_files_are_not_listed(local_store):
+    """What a killed writer left behind has a dot name and is never read."""
+    filesystem.publish(local_store.root, "trials/a", b"content")
+    (local_store.root.local / "trials" / ".b.1234").write_bytes(b"half")
+    assert filesystem.names(local_store.root, "trials") == ["trials/a"]
+
+
+def test_every_new_folder_is_made_durable(local_store, monkeypatch):
+    """The folders above a new file are synced too, else a power cut could lose the way to it."""
+    synced = []
+    monkeypatch.setattr(filesystem, "sync_folder", synced.append)
+    filesystem.publish(local_store.root, "a/b/file", b"")
+    root = local_store.root.local
+    assert synced == [root.parent, root, root / "a", root / "a" / "b"]
+
+
+def test_a_file_system_that_cannot_sync_folders_is_accepted(tmp_path, monkeypatch):
+    """EINVAL from fsync of a folder means "not supported"; any other fault is told."""
+
+    def fsync(error_number):
+        def fail(descriptor):
+            raise OSError(error_number, "fsync")
+
+        return fail
+
+    monkeypatch.setattr(os, "fsync", fsync(errno.EINVAL))
+    filesystem.sync_folder(tmp_path)
+    monkeypatch.setattr(os, "fsync", fsync(errno.EIO))
+    with pytest.raises(OSError, match="fsync"):
+        filesystem.sync_folder(tmp_path)
+
+
+def test_a_folder_read_as_a_file_is_a_fault(local_store):
+    """Reading a folder says which path and store."""
+    filesystem.publish(local_store.root, "folder/file", b"")
+    with pytest.raises(StoreError, match="cannot read folder in the store"):
+        filesystem.read(local_store.root, "folder")
+
+
+def test_listing_below_a_file_is_a_fault_or_empty(tmp_path):
+    """A root below a file lists as empty and refuses to be written."""
+    (tmp_path / "file").write_text("")
+    root = filesystem.open_root(str(tmp_path / "file" / "store"))
+    with pytest.raises(StoreError, match="cannot write a in the store"):
+        filesystem.publish(root, "a", b"")
+
+
+@pytest.mark.parametrize(
+    ("uri", "what"),
+    [
+        ("", "the store's URI is empty"),
+        ("  ", "the store's URI is empty"),
+        ("ftp://host/path", "no store of kind 'ftp'"),
+        ("file:///tmp/x", "no store of kind 'file'"),
+        ("s3://user:word@bucket/prefix", "holds credentials"),
+        ("s3://user@bucket/prefix", "holds credentials"),
+        ("s3://bucket/prefix?secret_key=abc&region=x", "holds credentials"),
+        ("s3://bucket/prefix?ACCESS_KEY=", "holds credentials"),
+        ("s3:///prefix", "not a store's URI"),
+        ("s3://bucket/pre fix", "not a store's URI"),
+        ("s3://bucket/prefix?colour=red", "cannot be opened"),
+    ],
+)
+def test_a_bad_uri_is_refused(uri, what):
+    """Every malformed URI is told with its cure, and a secret is never repeated in the message."""
+    with pytest.raises(UserError, match=what) as caught:
+        filesystem.open_root(uri)
+    assert caught.value.faults[0].where == "--store"
+    assert "word" not in str(caught.value)
+    assert "abc" not in str(caught.value)
+
+
+def test_opening_touches_nothing(tmp_path):
+    """A store that does not exist is opened without being made."""
+    root = filesystem.open_root(str(tmp_path / "none"))
+    assert root.local == tmp_path / "none"
+    assert not root.local.exists()
+
+
+def test_a_local_uri_is_made_absolute(tmp_path, monkeypatch):
+    """Every process gets the same place, whatever its working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert filesystem.open_root("./store").uri == str(tmp_path / "store")

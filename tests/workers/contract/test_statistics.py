@@ -1,0 +1,44 @@
+"""What to measure: a bare name is the statistic with its defaults."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from workers.contract.statistics import LossesSpec, PluginSpec, StatisticSpec, TracesSpec
+
+_STATISTIC = TypeAdapter(StatisticSpec)
+
+
+@pytest.mark.parametrize(
+    ("document", "spec"),
+    [
+        ("losses", LossesSpec()),
+        ({"name": "traces", "columns": 3}, TracesSpec(columns=3)),
+        ({"name": "traces", "columns": "exact"}, TracesSpec(columns="exact")),
+        ("my_package.sharpness:measure", PluginSpec(name="my_package.sharpness:measure")),
+        (
+            {"name": "a:b", "settings": {"radius": [0.1, None]}},
+            PluginSpec(name="a:b", settings={"radius": [0.1, None]}),
+        ),
+    ],
+)
+def test_documents_and_their_specs(document, spec):
+    """And back again."""
+    assert _STATISTIC.validate_python(document) == spec
+    assert _STATISTIC.validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": "traces", "columns": 0},
+        {"name": "traces", "columns": True},
+        {"name": "traces", "replicate_examples": 1},
+        {"name": "traces", "splits": []},
+        {"name": "losses", "bn_mode": "batch"},
+        {"name": "losses", "columns": 1},
+    ],
+)
+def test_settings_out_of_range_are_refused(document):
+    """Two replicates at least, one split at least, and no setting of another statistic."""
+    with pytest.raises(ValidationError):
+        _STATISTIC.validate_python(document)

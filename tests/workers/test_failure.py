@@ -1,0 +1,51 @@
+"""Classes and signatures of failures."""
+
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from workers.batches import steps_per_epoch
+from workers.contract.errors import StoreError, UserError, user_error
+from workers.failure import ModelLost, WeightsConflict, classify, signature
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (user_error("what", where="where", mend="mend"), "user_error"),
+        (ModelLost(), "model_lost"),
+        (WeightsConflict(), "conflict"),
+        (MemoryError(), "out_of_memory"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out_of_memory"),
+        (StoreError(), "storage"),
+        (OSError(errno.ENOSPC, "No space left on device"), "storage"),
+        (OSError(errno.ENOENT, "No such file"), "bug"),
+        (tf.errors.InternalError(None, None, "CUDA_ERROR_LAUNCH_FAILED"), "device"),
+        (FloatingPointError(), "numerics"),
+        (np.linalg.LinAlgError(), "numerics"),
+        (KeyError("a"), "bug"),
+    ],
+)
+def test_each_failure_has_a_class(error, name):
+    """What is not known is a bug."""
+    assert classify(error) == name
+
+
+def test_the_signature_names_the_innermost_function_of_ours(make_trial):
+    """Equal causes have equal signatures, whatever the values."""
+    found = []
+    for size in (64, 128):
+        try:
+            steps_per_epoch(make_trial(batch_size=size), 50)
+        except UserError as error:
+            found.append(signature(error))
+    assert found == ["UserError in batches.py:steps_per_epoch"] * 2
+
+
+def test_a_failure_outside_our_code_is_named_by_its_type():
+    """No file of ours is in the traceback."""
+    assert signature(KeyError("a")) == "KeyError"

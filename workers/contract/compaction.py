@@ -1,0 +1,136 @@
+"""Compaction: the small files of a view of facts merged into one, at no moment losing a record.
+
+The merged file is published and read back before anything is removed, and only files it replaces
+value for value are removed. Readers take each id once, what is compacted first, so a reader in
+between, or after a kill at any point, sees the same records. Damaged files, records that lost
+against an earlier one with other values, and epochs without their trial stay where they are.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from workers.contract.commits import KEY_COLUMNS, Commit, decode_commits
+from workers.contract.compaction_lock import hold_lock
+from workers.contract.errors import StoreError
+from workers.contract.parquet_file import Part, encode
+from workers.contract.schema import VIEWS
+from workers.contract.store import Store
+from workers.contract.table_digest import values_sha256
+
+
+@dataclass(frozen=True)
+class ViewCompaction:
+    """What happened to one view.
+
+    Attributes:
+        view: Its name.
+        path: The merged file; None when there was nothing to merge.
+        num_ids: Ids that the view holds.
+        removed: Files now replaced by the merged one.
+        left: Sound files left beside it: lost against an earlier record, or not yet to be shown.
+    """
+
+    view: str
+    path: str | None
+    num_ids: int
+    removed: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CompactionResult:
+    """What happened to every view of facts."""
+
+    views: tuple[ViewCompaction, ...]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One trial id trained to different weights; `weights_sha256` by attempt, the kept one first."""
+
+    trial_id: str
+    weights_sha256: dict[str, str]
+
+
+def compact(store: Store, *, now: datetime | None = None) -> CompactionResult:
+    """Merge the committed files of every view of facts, `trials` before `epochs`.
+
+    Raises:
+        UserError: Another compaction of this store is at work.
+        StoreError: The store could not be read or written; no record is lost.
+    """
+    moment = now or datetime.now(UTC)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    with hold_lock(store, owner, moment):
+        return CompactionResult(tuple(_compact_view(store, view, moment) for view in KEY_COLUMNS))
+
+
+def conflicts(store: Store) -> list[Conflict]:
+    """Find the trial ids that were trained to different weights."""
+    digests: dict[str, dict[str, str]] = {}
+    for commit in store.commits("trials"):
+        found = digests.setdefault(commit.key[0], {})
+        found.setdefault(
+            commit.file.attempt_id, commit.file.table.column("weights_sha256")[0].as_py()
+        )
+    return [
+        Conflict(trial_id, by_attempt)
+        for trial_id, by_attempt in sorted(digests.items())
+        if len(set(by_attempt.values())) > 1
+    ]
+
+
+def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:
+    by_path: dict[str, list[Commit]] = {}
+    for commit in store.commits(view):
+        by_path.setdefault(commit.path, []).append(commit)
+    kept = store.winners(view)
+    replaceable = sorted(path for path in by_path if _is_replaced(by_path[path], kept))
+    left = tuple(sorted(set(by_path) - set(replaceable)))
+    if len(replaceable) < 2:
+        return ViewCompaction(view, None, len(kept), (), left)
+    path = f"{view}/compacted-{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.parquet"
+    store.write_bytes(path, _merged(view, kept, now))
+    _verify(store, view, path, kept)
+    for old in replaceable:
+        store.remove(old)
+    return ViewCompaction(view, path, len(kept), tuple(replaceable), left)
+
+
+def _is_replaced(commits: Collection[Commit], kept: Mapping[tuple[str, ...], Commit]) -> bool:
+    return all(
+        commit.key in kept
+        and values_sha256(commit.file.table) == values_sha256(kept[commit.key].file.table)
+        for commit in commits
+    )
+
+
+def _merged(view: str, kept: Mapping[tuple[str, ...], Commit], now: datetime) -> bytes:
+    commits = [kept[key] for key in sorted(kept)]
+    parts = [
+        Part(c.key, c.file.committed_at, c.file.attempt_id, c.file.table.num_rows) for c in commits
+    ]
+    rows = pa.concat_tables([VIEWS[view].empty_table(), *(c.file.table for c in commits)])
+    moment = now.astimezone(UTC).isoformat(timespec="microseconds")
+    return encode(view, rows, committed_at=moment, attempt_id="", parts=parts)
+
+
+def _verify(store: Store, view: str, path: str, kept: Mapping[tuple[str, ...], Commit]) -> None:
+    found = decode_commits(view, path, store.read_bytes(path))
+    if not isinstance(found, list) or {c.key: _digest(c) for c in found} != {
+        key: _digest(commit) for key, commit in kept.items()
+    }:
+        raise StoreError(f"{path} in the store {store.uri} is not as written; nothing was removed")
+
+
+def _digest(commit: Commit) -> str:
+    head = f"{commit.file.committed_at} {commit.file.attempt_id}"
+    return values_sha256(commit.file.table, head=head)

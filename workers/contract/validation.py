@@ -1,0 +1,136 @@
+"""From pydantic's errors to faults a user can act on: what was seen, where, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from workers.contract.annotations import Place, expected, follow, written
+from workers.contract.catalog import CATALOG, unknown_name_fault
+from workers.contract.errors import Fault, did_you_mean
+from workers.contract.frozen import Frozen
+
+_LONGEST_VALUE = 60
+_ANY_VALUE = "text, a finite number, true or false, null, or a list or mapping of these"
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """One error of pydantic with the place it is about."""
+
+    error: ErrorDetails
+    place: Place
+
+
+def faults_of(error: ValidationError, source: str) -> list[Fault]:
+    """Turn the errors of validating a spec into faults, one for each place.
+
+    A value that fits none of several types is one fault, not one for each type. Our own validators
+    raise `ValueError("what is wrong; how to mend it")`.
+
+    Args:
+        error: From validating a subclass of `Frozen`.
+        source: The file, option or store the document came from.
+    """
+    root = _spec_titled(error.title)
+    findings = [_finding(root, detail) for detail in error.errors(include_url=False)]
+    kept = {finding.place.keys: finding for finding in _deepest(findings)}
+    return [_fault(finding, source) for finding in kept.values()]
+
+
+def _spec_titled(title: str) -> type[BaseModel] | None:
+    """Find the validated spec by its name, which is all that pydantic keeps of it."""
+    known: list[type[Frozen]] = [Frozen]
+    for spec in known:
+        known.extend(spec.__subclasses__())
+    return next((spec for spec in known if spec.__name__ == title), None)
+
+
+def _finding(root: type[BaseModel] | None, error: ErrorDetails) -> _Finding:
+    location = error["loc"]
+    if error["type"] == "missing" and location and isinstance(location[-1], int):
+        location = location[:-1]  # it is the list that is too short
+    return _Finding(error, follow(root, location))
+
+
+def _deepest(findings: Sequence[_Finding]) -> list[_Finding]:
+    """Of a value that may be of several types, keep what the type it came nearest to says."""
+    depth: dict[object, int] = {}
+    for finding in findings:
+        choice, length = finding.place.choice, len(finding.place.keys)
+        depth[choice] = max(depth.get(choice, 0), length)
+    return [
+        finding
+        for finding in findings
+        if finding.place.choice is None or len(finding.place.keys) == depth[finding.place.choice]
+    ]
+
+
+def _fault(finding: _Finding, source: str) -> Fault:
+    kind, place = finding.error["type"], finding.place
+    if kind == "invalid_key" or place.keys[-1:] == ("[key]",):
+        return _key_of_another_type(place, source)
+    if kind == "extra_forbidden":
+        return _unknown_key(place, source)
+    if kind == "missing" and isinstance(place.keys[-1], str):
+        return _missing_key(place, source)
+    if kind == "union_tag_invalid":
+        return _unknown_name(finding, source)
+    if kind == "value_error":
+        what, _, mend = finding.error["msg"].removeprefix("Value error, ").partition("; ")
+        return Fault(what, _where(source, place.path()), mend or "mend the value")
+    wanted = expected(place.annotation) or _ANY_VALUE
+    what = f"{_label(place)} is {seen(finding.error['input'])}, not {wanted}"
+    return Fault(what, _where(source, place.path()), f"give {wanted}")
+
+
+def _key_of_another_type(place: Place, source: str) -> Fault:
+    *parents, key = place.keys if place.keys[-1] != "[key]" else place.keys[:-1]
+    return Fault(f"the key {key!r} is not text", _where(source, written(parents)), f"write '{key}'")
+
+
+def _unknown_key(place: Place, source: str) -> Fault:
+    key = str(place.keys[-1])
+    mend = did_you_mean(key, place.owner.model_fields) if place.owner else "remove it"
+    return Fault(f"unknown key {key!r}", _where(source, place.path()), mend)
+
+
+def _missing_key(place: Place, source: str) -> Fault:
+    key = str(place.keys[-1])
+    wanted = expected(place.annotation)
+    mend = f"add {key}{f': {wanted}' if wanted else ''}"
+    return Fault(f"the key {key!r} is missing", _where(source, place.path()), mend)
+
+
+def _unknown_name(finding: _Finding, source: str) -> Fault:
+    value, path = finding.error["input"], finding.place.path()
+    tags = {tag.strip("' ") for tag in finding.error["ctx"]["expected_tags"].split(",")}
+    kind = next(kind for kind, names in CATALOG.items() if tags & names.keys())
+    if isinstance(value, dict) and value.get("name") is not None:
+        return unknown_name_fault(kind, str(value["name"]), _where(source, f"{path}.name"))
+    known = f"Known: {', '.join(sorted(CATALOG[kind]))}."
+    if isinstance(value, dict):
+        return Fault(f"the {kind} has no name", _where(source, path), f"add name: … {known}")
+    what = f"{_label(finding.place)} is {seen(value)}, not a mapping with a name"
+    return Fault(what, _where(source, path), f"write {{name: …}}. {known}")
+
+
+def _where(source: str, path: str) -> str:
+    return f"{source}, {path}" if path else source
+
+
+def _label(place: Place) -> str:
+    return place.path().rpartition(".")[2] or "the document"
+
+
+def seen(value: object) -> str:
+    """Show a value as it would stand in YAML; long ones by their kind."""
+    if isinstance(value, dict | list | tuple):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind} of {len(value)}" if value else f"an empty {kind}"
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
