@@ -25,9 +25,13 @@ from workers.partials import SavedPartials
 from workers.statistics.context import MeasurementContext
 from workers.weights import digest_of_weights
 
+<<<<<<< HEAD
 _log = logging.getLogger(__name__)
 
 Measure = Callable[[MeasurementContext, object], list[Measurement]]
+=======
+Measure = Callable[[MeasurementContext, object], object]
+>>>>>>> mend
 
 _OUTCOMES_WITHOUT_MINIMUM: tuple[Outcome, ...] = ("diverged", "nonfinite")
 
@@ -124,14 +128,28 @@ def _measure(
     )
     measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))
     settings = statistic.settings if isinstance(statistic, PluginSpec) else statistic
-    rows = measure(context, settings)
-    if not all(isinstance(row, Measurement) for row in rows):
-        raise user_error(
-            f"the statistic {statistic.name!r} returned something other than Measurements",
-            where="measure",
-            mend="return a list of workers.contract.records.Measurement",
-        )
-    return rows
+    return _checked(measure(context, settings), statistic.name)
+
+
+def _checked(rows: object, name: str) -> list[Measurement]:
+    """Give what a statistic returned when it is a list of measurements.
+
+    Raises:
+        UserError: It is something else, or empty.
+    """
+    if not isinstance(rows, list):
+        fault = type(rows).__name__
+    elif not rows:
+        fault = "no measurements"
+    elif not all(isinstance(row, Measurement) for row in rows):
+        fault = "something other than Measurements"
+    else:
+        return rows
+    raise user_error(
+        f"the statistic {name!r} returned {fault}",
+        where="measure",
+        mend="return a non-empty list of workers.contract.records.Measurement",
+    )
 
 
 def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:
