@@ -25,13 +25,9 @@ from workers.partials import SavedPartials
 from workers.statistics.context import MeasurementContext
 from workers.weights import digest_of_weights
 
-<<<<<<< HEAD
 _log = logging.getLogger(__name__)
 
-Measure = Callable[[MeasurementContext, object], list[Measurement]]
-=======
 Measure = Callable[[MeasurementContext, object], object]
->>>>>>> mend
 
 _OUTCOMES_WITHOUT_MINIMUM: tuple[Outcome, ...] = ("diverged", "nonfinite")
 
