@@ -21,7 +21,7 @@ from workers.statistics.context import MeasurementContext
 from workers.statistics.passes import Passes
 
 NUM_IMAGES = 200
-NUM_PROBES = 40
+NUM_PROBES = 64
 
 
 @pytest.fixture
