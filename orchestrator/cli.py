@@ -226,7 +226,7 @@ def _options(
     store: str, address: str | None, data_dir: str | None, overrides: list[str] | None
 ) -> Options:
     folder = None if data_dir is None else str(local_folder(data_dir, "--data-dir"))
-    return Options(store, address, folder, tuple(overrides or ()))
+    return Options(store, address or None, folder, tuple(overrides or ()))
 
 
 def _leave(text: str, code: int) -> NoReturn:

@@ -44,13 +44,13 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
     Raises:
         UserError: No node can ever hold a trial, the store cannot be written, no cluster answers.
     """
-    prepared.store.check_writable()
     with scratch_folder() as scratch:
         prepare_environment(options.address, scratch)
         from orchestrator import tune_driver  # Ray costs seconds; nothing before needs it
 
         with tune_driver.cluster(options.address, scratch) as nodes:
             refuse_misfit(prepared, nodes)
+            prepared.store.check_writable()
             control = RunControl(prepared.store, prepared.plan.sweep)
             publish_plan(prepared.store, prepared.plan)
             with control.listening():

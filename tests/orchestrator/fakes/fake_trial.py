@@ -1,7 +1,7 @@
 """A trial that takes no time: it does what the order's learning rate tells it to do.
 
 Behaviour by seed: 0 commits, 1 fails as a bug, 2 is killed, 3 waits for SIGTERM and drains, 4 hangs,
-5 is killed the first time only, 10 and above wait until as many trials as their batch size
+5 is killed the first time only, 7 has lost its model until it is trained, 10 and above wait until as many trials as their batch size
 have begun, and half a second more. Each notes when it ran on which devices in the store's folder `seen`.
 """
 
@@ -28,6 +28,8 @@ def run_child(order_path: str) -> int:
         return _answer(
             scratch, 1, status="failed", failure_class="bug", signature="ValueError", message="no"
         )
+    if seed == 7 and name != "train" and not list(seen.parent.glob("*.train.*")):
+        return _answer(scratch, 1, status="failed", failure_class="model_lost", message="gone")
     if seed == 2 or (seed == 5 and len(list((store / "seen").iterdir())) == 1):
         os.kill(os.getpid(), signal.SIGKILL)
     if seed == 3:

@@ -7,31 +7,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from workers.contract.records import EpochRecord, TrialRecord, table
+from workers.contract.records import EpochRecord, table
 from workers.contract.store import Store
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.fixture
-def trial_rows():
-    """Make the one-row `trials` table of an attempt."""
-
-    def make(trial_id="t1", attempt_id="a1", weights_sha256="w", **changes) -> pa.Table:
-        fields = {
-            "trial_id": trial_id, "attempt_id": attempt_id, "model": "resnet", "depth": 8,
-            "dataset": "digits", "data_digest": "d", "num_train": 1437, "num_params": 10,
-            "loss": "kld", "batch_size": 100, "learning_rate": 0.1, "final_learning_rate": 0.001,
-            "seed": 0, "momentum": 0.0, "weight_decay": 0.0, "epochs": 2, "outcome": "converged",
-            "converged_at_epoch": None, "train_loss": 0.25, "train_accuracy": 0.5,
-            "validation_loss": float("nan"), "validation_accuracy": None,
-            "weights_sha256": weights_sha256, "wall_seconds": 1.5, "device": "CPU",
-            "device_share": 0.0, "host": "h", "environment_id": "e", "started_at": _TIME,
-            "finished_at": _TIME, "spec": "{}",
-        }  # fmt: skip
-        return table("trials", [TrialRecord(**(fields | changes))])
-
-    return make
 
 
 @pytest.fixture
