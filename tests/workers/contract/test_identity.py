@@ -293,13 +293,13 @@ def test_a_statistic_by_name_is_that_with_its_defaults_written_out():
 def test_a_statistic_of_ones_own_changes_with_its_source_and_settings(tmp_path, monkeypatch):
     """Its file is hashed, not run."""
     module = tmp_path / "my_statistics_of_sharpness.py"
-    module.write_text("raise RuntimeError('must not be run')\n")
+    module.write_text("raise RuntimeError('must not be run')\ndef measure(): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     name = "my_statistics_of_sharpness:measure"
     before = identify_statistic(name)
     assert identify_statistic({"name": name, "settings": {"radius": 0.1}}) != before
     assert identify_statistic({"name": name, "settings": {}}) == before
-    module.write_text("raise RuntimeError('another source')\n")
+    module.write_text("raise RuntimeError('another source')\ndef measure(): ...\n")
     assert identify_statistic(name) != before
 
 
