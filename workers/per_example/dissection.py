@@ -127,6 +127,6 @@ def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> 
         rule = rules.get(layer.name)
         if isinstance(rule, NormalisedConvolutionRule):
             layer.set_weights(rule.folded_weights())
-        else:
+        elif layer.weights:
             layer.set_weights(originals[layer.name].get_weights())
     return plain

@@ -1,0 +1,150 @@
+"""Networks taken apart: what they compute, what is folded, and what is refused."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from workers.contract.errors import UserError
+from workers.per_example.convolution import ConvolutionRule, NormalisedConvolutionRule
+from workers.per_example.dissection import dissect, refuse_without_rules
+from workers.per_example.graph import is_piecewise_linear
+
+layers = keras.layers
+
+
+def randomised(model):
+    generator = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(generator.uniform(0.5, 1.5, weight.shape))
+    return model
+
+
+def outputs_agree(model):
+    images = np.random.default_rng(1).normal(size=(3, *model.input_shape[1:])).astype(np.float32)
+    found = dissect(model).network(images, training=False)[0]
+    return np.allclose(found, model(images, training=False), rtol=1e-4)
+
+
+def test_a_batch_norm_is_taken_in_by_the_convolution_it_alone_reads():
+    """One rule stands for both, with all their parameters, and the outputs stay the same."""
+    inputs = keras.Input((5, 5, 2))
+    x = layers.Conv2D(3, 3, name="conv")(inputs)
+    x = layers.BatchNormalization(name="norm")(x)
+    model = randomised(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
+    [rule] = dissect(model).rules
+    assert isinstance(rule, NormalisedConvolutionRule)
+    assert [each.layer for each in rule.parameters] == ["conv", "conv", "norm", "norm"]
+    assert outputs_agree(model)
+
+
+def test_a_convolution_that_others_read_too_keeps_to_itself():
+    """A shortcut from before the batch norm: also through a shared layer's second call."""
+    inputs = keras.Input((5, 5, 2))
+    relu = layers.ReLU()
+    before = layers.Conv2D(3, 3, name="conv")(relu(inputs))
+    x = layers.BatchNormalization(name="norm")(before)
+    x = layers.Add()([x, relu(before)])
+    model = randomised(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
+    kinds = {type(rule) for rule in dissect(model).rules}
+    assert NormalisedConvolutionRule not in kinds
+    assert ConvolutionRule in kinds
+    assert outputs_agree(model)
+
+
+def test_a_convolution_that_is_the_output_keeps_to_itself():
+    """The network's own output counts as a reader, and so does an activation within the layer."""
+    inputs = keras.Input((5, 5, 2))
+    x = layers.Conv2D(3, 3, activation="relu")(inputs)
+    x = layers.Conv2D(3, 1)(layers.BatchNormalization()(x))
+    model = randomised(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
+    assert NormalisedConvolutionRule not in {type(rule) for rule in dissect(model).rules}
+    assert outputs_agree(model)
+
+
+def test_activations_within_layers_are_set_apart():
+    """What a rule is shown comes before the activation; the outputs stay the same."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, activation="tanh", name="hidden")(inputs)
+    model = randomised(keras.Model(inputs, layers.Dense(2)(x)))
+    values = np.float32([[10, 10, 10, 10]])
+    _, _, (hidden, _) = dissect(model).network(values)
+    assert (np.abs(hidden) > 1).all()
+    assert outputs_agree(model)
+
+
+def test_faults_are_told_all_at_once_with_their_cures():
+    """No rule, groups, channels first, inputs of rank 3, an axis, and a layer used twice."""
+    inputs = keras.Input((4, 4, 2))
+    x = layers.Conv2D(4, 1, groups=2, name="grouped")(inputs)
+    x = layers.BatchNormalization(axis=1, name="rows")(x)
+    x = layers.Conv2D(2, 1, data_format="channels_first", name="first")(x)
+    x = layers.DepthwiseConv2D(1, name="depthwise")(x)
+    shared = layers.Dense(4, name="shared")
+    x = shared(shared(layers.Reshape((-1, 4))(x)))
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
+    with pytest.raises(UserError) as caught:
+        refuse_without_rules(model)
+    told = {fault.where: (fault.what, fault.mend) for fault in caught.value.faults}
+    cure = "or leave `traces` out of `measure`"
+    known = "Conv2D, Dense, BatchNormalization"
+    expected = [
+        ("grouped", "the Conv2D layer 'grouped' has 2 groups", "use groups=1"),
+        ("rows", "the BatchNormalization layer 'rows' normalises over axis 1", "use axis=-1"),
+        (
+            "first",
+            "the Conv2D layer 'first' has data_format='channels_first'",
+            "use 'channels_last'",
+        ),
+        (
+            "depthwise",
+            "the DepthwiseConv2D layer 'depthwise' has no rule for per-example gradients",
+            f"use {known}",
+        ),
+    ]
+    for name, what, mend in expected:
+        assert told[f"model, layer '{name}'"] == (what, f"{mend}, {cure}")
+    of_shared = [fault for fault in caught.value.faults if "'shared'" in fault.where]
+    assert [(fault.what, fault.mend) for fault in of_shared] == [
+        ("the Dense layer 'shared' reads inputs of rank 3", f"flatten its inputs, {cure}"),
+        (
+            "the Dense layer 'shared' is used 2 times; an example's gradient is then the sum of its uses",
+            f"use a layer of its own each time, {cure}",
+        ),
+    ]
+    with pytest.raises(UserError):
+        dissect(model)
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear", "leaky_relu", "relu6"])
+def test_piecewise_linear_networks_are_known(activation):
+    """Activations within a layer, or as a layer; pooling, sums and padding."""
+    inputs = keras.Input((4, 4, 2))
+    x = layers.Conv2D(2, 3, padding="same", activation=activation)(inputs)
+    x = layers.Add()([layers.Activation(activation)(x), layers.ZeroPadding2D()(layers.MaxPooling2D()(x))])
+    assert is_piecewise_linear(keras.Model(inputs, layers.Flatten()(x)))
+
+
+@pytest.mark.parametrize(
+    "smooth",
+    [
+        layers.Activation("tanh"),
+        layers.Conv2D(2, 1, activation="gelu"),
+        layers.Softmax(),
+        layers.ELU(),
+        keras.ops.square,
+    ],
+    ids=str,
+)
+def test_other_networks_are_not(smooth):
+    """Smooth activations, wherever they are, and operations that are not on the list."""
+    inputs = keras.Input((4, 4, 2))
+    assert not is_piecewise_linear(keras.Model(inputs, smooth(inputs)))
+
+
+def test_squares_by_products_of_layers_are_not():
+    """A product of two branches is quadratic in what came before."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(3)(inputs)
+    assert not is_piecewise_linear(keras.Model(inputs, layers.Multiply()([x, x])))
