@@ -76,6 +76,12 @@ def _check_reads_only(sql: str) -> None:
     kind = statements[0].type
     if kind == duckdb.StatementType.EXPLAIN and (head := _EXPLAIN.match(sql)):
         _check_reads_only(sql[head.end() :])
+    elif kind.name == "MULTI" and re.search(r"\bpivot", sql, re.IGNORECASE):
+        raise user_error(
+            "PIVOT without an IN list is not supported",
+            where=_WHERE,
+            mend="list the values: PIVOT … ON column IN (value, …) USING …",
+        )
     elif kind != duckdb.StatementType.SELECT:
         raise user_error(f"a query may not {kind.name}", where=_WHERE, mend=_MEND)
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -16,12 +16,15 @@ from pydantic import JsonValue
 
 from analysis.number_text import NOTHING
 from analysis.text_table import TextTable, render
+from workers.contract.errors import user_error
+
+_WHERE, _MEND = "the SQL given", "cast it to text: CAST(… AS VARCHAR)"
 
 
 def as_text(table: pa.Table) -> str:
     """Lay the rows out for reading; nulls as a dash, floats with up to six digits."""
     columns = tuple(table.schema.names)
-    rows = tuple(tuple(_shown(row[name]) for name in columns) for row in table.to_pylist())
+    rows = tuple(tuple(_shown(value) for value in row) for row in _rows(table))
     count = f"{table.num_rows} row{'' if table.num_rows == 1 else 's'}"
     return render(TextTable("", columns, rows, (count,), num_left=len(columns))).lstrip("\n") + "\n"
 
@@ -31,21 +34,27 @@ def as_csv(table: pa.Table) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(table.schema.names)
-    for row in table.to_pylist():
-        writer.writerow([_csv_value(value) for value in row.values()])
+    for row in _rows(table):
+        writer.writerow([_csv_value(value) for value in row])
     return stream.getvalue()
 
 
 def as_json(table: pa.Table) -> str:
     """Write a JSON list of one object a row; null also for numbers that are not finite."""
-    rows = [{name: _json_value(value) for name, value in row.items()} for row in table.to_pylist()]
+    names = table.schema.names
+    rows = [dict(zip(names, map(_json_value, row), strict=True)) for row in _rows(table)]
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_parquet(table: pa.Table) -> bytes:
     """Write a whole Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    try:
+        pq.write_table(table, sink, compression="zstd")
+    except pa.ArrowException as error:
+        raise user_error(
+            f"the result cannot be written as Parquet: {error}", where=_WHERE, mend=_MEND
+        ) from error
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
@@ -57,6 +66,28 @@ FORMATS: dict[str, Callable[[pa.Table], str | bytes]] = {
     "parquet": as_parquet,
 }
 """By the names of the option `--format`."""
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[object, ...]]:
+    """Give the rows as values of Python.
+
+    Raises:
+        UserError: Python has no such value: its years are 1 to 9999.
+    """
+    columns = [_values(table, index) for index in range(table.num_columns)]
+    return zip(*columns, strict=True)
+
+
+def _values(table: pa.Table, index: int) -> list[object]:
+    try:
+        values: list[object] = table.column(index).to_pylist()
+    except (ArithmeticError, ValueError, pa.ArrowException) as error:
+        raise user_error(
+            f"the column {table.schema.names[index]!r} holds a value that cannot be shown: {error}",
+            where=_WHERE,
+            mend=_MEND,
+        ) from error
+    return values
 
 
 def _shown(value: object) -> str:

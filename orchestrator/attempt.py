@@ -40,8 +40,9 @@ class Attempt:
 
     def run(self) -> tuple[Failure | None, Status]:
         """Run the child; a failure, or how the work stands."""
-        log = self._log_file()
+        log = self._scratch / "log"
         try:
+            log = self._log_file()
             exit_code = self._run_child(log)
             answer = self._answer()
             failure = failure_of(exit_code, answer, was_hung=self._has_hung)
@@ -49,6 +50,8 @@ class Attempt:
             return failure, "drained" if is_drained else "done"
         except ForkServerLost as error:
             return Failure("fork_server_lost", "fork server", str(error)), "failed"
+        except OSError as error:
+            return Failure("storage", type(error).__name__, str(error)), "failed"
         finally:
             self._beat("ended")
             self._keep_log(log)

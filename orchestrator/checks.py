@@ -6,15 +6,16 @@ Each part is checked as far as it can be when other parts are at fault.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
 from workers.contract.catalog import CATALOG, Kind, is_plugin, plugin_digest, unknown_name_fault
 from workers.contract.errors import Fault, UserError
-from workers.contract.specs import DatasetSpec
+from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec
 from workers.contract.sweep_spec import SweepSpec
 from workers.contract.validation import faults_of
+from workers.datasets.dataset import too_few_examples
 from workers.datasets.loading import DatasetFacts, dataset_facts
 
 Document = dict[str, object]
@@ -42,7 +43,8 @@ def check_sweep(document: Document, where: str, data_dir: str | None) -> Checked
         faults += faults_of(error, where)
     faults += _name_faults(document, where)
     try:
-        facts = _facts(document, data_dir)
+        facts, found = _facts(document, data_dir, where)
+        faults += found
     except UserError as error:
         faults += error.faults
     if facts is not None:
@@ -52,13 +54,24 @@ def check_sweep(document: Document, where: str, data_dir: str | None) -> Checked
     return CheckedSweep(spec, facts)
 
 
-def _facts(document: Document, data_dir: str | None) -> DatasetFacts | None:
-    """Load the facts of the data; None when the data set's own keys are at fault."""
+def _facts(
+    document: Document, data_dir: str | None, where: str
+) -> tuple[DatasetFacts | None, list[Fault]]:
+    """Load the facts of the data; None when the data set's own keys are at fault.
+
+    When `num_train` is larger than the data, that fault with the facts of the whole data.
+    """
     try:
-        spec = TypeAdapter(DatasetSpec).validate_python(document.get("dataset"))
+        spec = TypeAdapter[DatasetSpec](DatasetSpec).validate_python(document.get("dataset"))
     except ValidationError:
-        return None
-    return dataset_facts(spec, data_dir)
+        return None, []
+    if not isinstance(spec, Cifar10Spec | DigitsSpec) or spec.num_train is None:
+        return dataset_facts(spec, data_dir), []
+    whole = dataset_facts(spec.model_copy(update={"num_train": None}), data_dir)
+    if spec.num_train > whole.num_train:
+        (fault,) = too_few_examples(spec.num_train, whole.num_train).faults
+        return whole, [replace(fault, where=f"{where}, {fault.where}")]
+    return dataset_facts(spec, data_dir), []
 
 
 def _name_faults(document: Document, where: str) -> Iterator[Fault]:

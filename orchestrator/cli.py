@@ -18,6 +18,7 @@ from orchestrator.prepare import Options
 from orchestrator.run_control import interruptible
 from orchestrator.store_commands import Format
 from workers.contract.errors import StoreError, UserError
+from workers.contract.local_folder import local_folder
 
 app = typer.Typer(
     add_completion=False,
@@ -224,8 +225,8 @@ def sweeps(
 def _options(
     store: str, address: str | None, data_dir: str | None, overrides: list[str] | None
 ) -> Options:
-    folder = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
-    return Options(store, address, folder, tuple(overrides or ()))
+    folder = None if data_dir is None else str(local_folder(data_dir, "--data-dir"))
+    return Options(store, address or None, folder, tuple(overrides or ()))
 
 
 def _leave(text: str, code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,7 +11,8 @@ from pydantic import JsonValue
 
 from orchestrator.console import Output
 from orchestrator.fit import fit_faults, this_machine
-from orchestrator.prepare import Options, Prepared, misfit_cure, prepare
+from orchestrator.plan import newest_plan
+from orchestrator.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.status import open_failures, status_document, status_of, sweep_status
 from orchestrator.tables import failure_table, status_table, time_left
 from workers.contract.errors import user_error
@@ -25,6 +27,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
     if prepared.open_work:
         from orchestrator.run import run as run_missing  # brings Ray
 
+        if options.address is None:
+            refuse_misfit(prepared, [this_machine()])
         _announce(prepared, output)
         result = run_missing(prepared, options, output.notes)
         exit_code = result.exit_code
@@ -34,7 +38,7 @@ def run(sweep: str, options: Options, output: Output) -> int:
         from orchestrator.plan import publish_plan
 
         publish_plan(prepared.store, prepared.plan)
-    return conclude(prepared.store, prepared.plan, output, exit_code)
+    return conclude(prepared.store, _published(prepared), output, exit_code)
 
 
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
@@ -79,7 +83,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
         | {
             "fits": not faults,
             "slots": slots,
-            "seconds_left": None if faults else seconds,
+            "seconds_left": seconds if not faults and math.isfinite(seconds) else None,
             "trials": [
                 {"trial_id": item.planned.trial_id, "state": item.state}
                 for item in prepared.missing
@@ -101,7 +105,7 @@ def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Ou
     else:
         result = run_here(prepared, chosen, options)
         exit_code = {"done": 0, "failed": 1, "drained": 3}[result.status]
-    return conclude(prepared.store, prepared.plan, output, exit_code)
+    return conclude(prepared.store, _published(prepared), output, exit_code)
 
 
 def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
@@ -129,6 +133,11 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
         }
     )
     return 1 if differences else 0
+
+
+def _published(prepared: Prepared) -> PlanDocument:
+    """Give the plan under the revision it has in the store, where an equal one was there before."""
+    return newest_plan(prepared.store, prepared.plan.sweep) or prepared.plan
 
 
 def _announce(prepared: Prepared, output: Output) -> None:

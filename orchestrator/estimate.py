@@ -14,9 +14,9 @@ from workers.contract.statistics import StatisticSpec, TracesSpec
 from workers.contract.sweep_spec import ResourcesSpec
 from workers.datasets.loading import DatasetFacts
 
-MULTIPLY_ADDS_PER_CPU_SECOND = 1.2e10
-"""Training speed of one thread, forward and backward: ResNet-20 and -56 at batch 100 on a 2-core
-x86-64 server gave 1.0-1.4e10."""
+MULTIPLY_ADDS_PER_CPU_SECOND = 2.0e10
+"""Training speed of one thread, forward and backward: ResNet-20 on one thread and ResNet-56 on two, at
+batch 50 and 100 on a 2-core x86-64 server, gave 1.7-2.0e10."""
 MULTIPLY_ADDS_PER_GPU_SECOND = 1.0e12
 """Assumed for one GPU; replaced by recorded trials as soon as there are some."""
 START_SECONDS = 4.0

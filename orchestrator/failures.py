@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.missing import FailedAttempt
 from workers.contract.orders import EXIT_DRAINED, Answer
 
 
@@ -20,7 +22,7 @@ class Policy:
 POLICIES: dict[str, Policy] = {
     "user_error": Policy(1, 0),  # the same input fails the same way
     "bug": Policy(2, 1),  # once more, in case it was the machine after all
-    "model_lost": Policy(1, 0),  # the next run trains again
+    "model_lost": Policy(2, 0),  # the slot trains again in between
     "conflict": Policy(1, 0),  # retrained weights differ: a person must look
     "out_of_memory": Policy(2, 10),
     "killed": Policy(4, 1),
@@ -59,6 +61,17 @@ def wait_before_retry(failures: Sequence[Failure]) -> float:
     last = failures[-1].failure_class
     same_class = sum(1 for failure in failures if failure.failure_class == last)
     return float(policy_of(last).wait_seconds * 2 ** (same_class - 1))
+
+
+def num_given_up(failures: Iterable[FailedAttempt]) -> int:
+    """Count the pieces of work whose failures reached the cap of a class."""
+    counts = Counter((item.trial_id, item.statistic_id, item.failure_class) for item in failures)
+    reached = {
+        (trial, statistic)
+        for (trial, statistic, kind), count in counts.items()
+        if count >= policy_of(kind).max_attempts
+    }
+    return len(reached)
 
 
 def failure_of(exit_code: int, answer: Answer | None, *, was_hung: bool) -> Failure | None:

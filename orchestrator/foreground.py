@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -80,24 +81,42 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
 def verify(prepared: Prepared, chosen: list[Missing], options: Options) -> list[Difference]:
     """Train and measure done trials again in a store of their own and compare every value."""
     found: list[Difference] = []
+    asked = {item.statistic_id for item in prepared.plan.statistics}
     with contextlib.closing(Slot()) as slot:
         for item in chosen:
             with scratch_folder() as scratch:
                 again = Store.open(str(scratch / "store"))
                 fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
                 apart = replace(prepared, store=again, missing=[fresh])
-                _run(make_tasks(apart, options, "verify")[0], slot)
-                found += compare(prepared.store, again, item.planned.trial_id)
+                status = _run(make_tasks(apart, options, "verify")[0], slot).status
+                if status != "done":
+                    trial_id = item.planned.trial_id
+                    found.append(Difference(trial_id, "trials", "status", "done", status))
+                    continue
+                found += compare(prepared.store, again, item.planned.trial_id, asked)
     return found
 
 
-def compare(first: Store, second: Store, trial_id: str) -> list[Difference]:
-    """Compare all records of one trial in two stores, times and host aside."""
+def compare(
+    first: Store, second: Store, trial_id: str, statistic_ids: Collection[str] | None = None
+) -> list[Difference]:
+    """Compare the records of one trial in two stores, times and host aside.
+
+    Args:
+        first: The store that holds the trial.
+        second: The store that holds it again.
+        trial_id: Which one.
+        statistic_ids: Statistics to compare, all when None; others may have asked more of the trial.
+    """
     found = []
     for view in _ORDER:
-        left, right = _rows(first, view, trial_id), _rows(second, view, trial_id)
+        left, right = (
+            [row for row in _rows(store, view, trial_id) if _is_asked(row, statistic_ids)]
+            for store in (first, second)
+        )
         if len(left) != len(right):
             found.append(Difference(trial_id, view, "number of rows", len(left), len(right)))
+            continue  # rows would not pair
         for row, other in zip(left, right, strict=False):
             found += [
                 Difference(trial_id, view, column, value, other[column])
@@ -111,6 +130,10 @@ def _rows(store: Store, view: str, trial_id: str) -> list[dict[str, object]]:
     table: pa.Table = store.read(view)
     rows = [row for row in table.to_pylist() if row["trial_id"] == trial_id]
     return sorted(rows, key=lambda row: [str(row[column]) for column in _ORDER[view]])
+
+
+def _is_asked(row: dict[str, object], statistic_ids: Collection[str] | None) -> bool:
+    return statistic_ids is None or row.get("statistic_id") in {None, *statistic_ids}
 
 
 def _is_same(first: object, second: object) -> bool:

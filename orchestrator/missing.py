@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.store import Store
@@ -49,6 +49,15 @@ class Missing:
         return "to_measure" if self.is_trained else "to_train"
 
 
+class FailedAttempt(NamedTuple):
+    """What of a failure's row decides whether the work was given up."""
+
+    trial_id: str
+    statistic_id: str | None
+    attempt_id: str
+    failure_class: str
+
+
 @dataclass(frozen=True)
 class StoreState:
     """What the store holds, by identity."""
@@ -58,22 +67,25 @@ class StoreState:
     with_model: frozenset[str] = frozenset()
     measured: frozenset[tuple[str, str]] = frozenset()
     failed: frozenset[tuple[str, str | None]] = frozenset()
-    num_failures: int = 0
+    failures: tuple[FailedAttempt, ...] = ()
 
 
 def read_state(store: Store) -> StoreState:
     """Read what is done from the store."""
     trials = store.read("trials").select(["trial_id", "outcome", "wall_seconds"]).to_pylist()
     measurements = store.read("measurements").select(["trial_id", "statistic_id"])
-    failures = store.read("failures").select(["trial_id", "statistic_id"])
+    names = list(FailedAttempt._fields)
+    failures = tuple(
+        FailedAttempt(**row) for row in store.read("failures").select(names).to_pylist()
+    )
     models = (name.rsplit("/", 1)[-1].split(".")[0] for name in store.names("models"))
     return StoreState(
         outcomes={row["trial_id"]: row["outcome"] for row in trials},
         wall_seconds={row["trial_id"]: row["wall_seconds"] for row in trials},
         with_model=frozenset(models),
         measured=frozenset(zip(*measurements.to_pydict().values(), strict=True)),
-        failed=frozenset(zip(*failures.to_pydict().values(), strict=True)),
-        num_failures=failures.num_rows,
+        failed=frozenset((failure.trial_id, failure.statistic_id) for failure in failures),
+        failures=failures,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from workers.contract.catalog import plugin_digest
 from workers.contract.identity import digest, statistic_id, trial_id
@@ -75,7 +77,7 @@ def newest_plan(store: Store, sweep: str) -> PlanDocument | None:
     names = store.names(f"sweeps/{sweep}")
     for name in reversed(names):
         document = store.read_json(name)
-        if document is not None:
+        with suppress(ValidationError):  # not whole, or of another version: the one before counts
             return PlanDocument.model_validate(document)
     return None
 

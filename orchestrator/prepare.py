@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestrator.checks import CheckedSweep, check_sweep
@@ -15,8 +15,10 @@ from orchestrator.sweep import read_sweep
 from orchestrator.tables import duration
 from workers.contract.errors import Fault, UserError
 from workers.contract.plan_document import PlanDocument
+from workers.contract.specs import Cifar10Spec, DigitsSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
+from workers.datasets.loading import dataset_facts
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,18 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
         faults += error.faults
     if faults or checked is None or store is None:
         raise UserError(faults)
-    return _compare(checked, store)
+    return _compare(_without_needless_cut(checked, options.data_dir), store)
+
+
+def _without_needless_cut(checked: CheckedSweep, data_dir: str | None) -> CheckedSweep:
+    """Leave out a `num_train` that is the whole training set: it decides nothing."""
+    dataset = checked.spec.dataset
+    if not isinstance(dataset, Cifar10Spec | DigitsSpec) or dataset.num_train is None:
+        return checked
+    whole = dataset.model_copy(update={"num_train": None})
+    if dataset_facts(whole, data_dir).num_train != dataset.num_train:
+        return checked
+    return replace(checked, spec=checked.spec.model_copy(update={"dataset": whole}))
 
 
 def _compare(checked: CheckedSweep, store: Store) -> Prepared:

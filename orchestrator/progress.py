@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from orchestrator.estimate import total_seconds
+from orchestrator.failures import num_given_up
 from orchestrator.missing import Missing, missing_of, read_state
 from orchestrator.prepare import Prepared
 from orchestrator.status import live_heartbeats, status_of
@@ -34,7 +35,7 @@ class ProgressView:
     ) -> None:
         self._store, self._plan = prepared.store, prepared.plan
         self._estimator, self._num_slots = prepared.estimator, num_slots
-        self._known_failures = prepared.state.num_failures
+        self._known_failures = frozenset(prepared.state.failures)
         self._console, self._is_stopping = console, is_stopping
         self.num_failed = 0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
@@ -63,7 +64,9 @@ class ProgressView:
             running = live_heartbeats(self._store, open_trials, datetime.now(UTC))
         except StoreError:
             return
-        self.num_failed = state.num_failures - self._known_failures
+        trials = {planned.trial_id for planned in self._plan.trials}
+        fresh = [item for item in state.failures if item not in self._known_failures]
+        self.num_failed = num_given_up([item for item in fresh if item.trial_id in trials])
         self._show(missing, running)
 
     def _show(self, missing: list[Missing], running: list[Heartbeat]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from orchestrator.fit import Node, this_machine
+from orchestrator.fit import Node
 from orchestrator.plan import publish_plan
 from orchestrator.prepare import Options, Prepared, refuse_misfit
 from orchestrator.progress import ProgressView
@@ -44,15 +44,13 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
     Raises:
         UserError: No node can ever hold a trial, the store cannot be written, no cluster answers.
     """
-    if options.address is None:
-        refuse_misfit(prepared, [this_machine()])
-    prepared.store.check_writable()
     with scratch_folder() as scratch:
         prepare_environment(options.address, scratch)
         from orchestrator import tune_driver  # Ray costs seconds; nothing before needs it
 
         with tune_driver.cluster(options.address, scratch) as nodes:
             refuse_misfit(prepared, nodes)
+            prepared.store.check_writable()
             control = RunControl(prepared.store, prepared.plan.sweep)
             publish_plan(prepared.store, prepared.plan)
             with control.listening():

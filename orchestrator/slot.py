@@ -52,6 +52,7 @@ class Slot:
     def _do(self, work: Work, visible_devices: str) -> Status:
         store = Store.open(work.task.store)
         failures: list[Failure] = []
+        has_retrained = False
         while True:
             if is_stop_asked(store, work.task):
                 return "drained"
@@ -63,6 +64,11 @@ class Slot:
             failures.append(failure)
             self._num_failures += 1
             attempt.record(failure)
+            if failure.failure_class == "model_lost" and not has_retrained:
+                has_retrained = True  # the kept model is gone or damaged: make it again
+                if (status := self._do(Work(work.task, None), visible_devices)) != "done":
+                    return status
+                continue
             if not should_retry(failures):
                 return "failed"
             _wait(wait_before_retry(failures), lambda: is_stop_asked(store, work.task))

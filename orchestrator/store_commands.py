@@ -17,7 +17,7 @@ from orchestrator.console import Output
 from orchestrator.plan import newest_plan
 from orchestrator.run_control import ask_to_stop, live_runs
 from orchestrator.status import status_document, sweep_status
-from orchestrator.sweep import built_in_sweeps, read_sweep
+from orchestrator.sweep import built_in_sweeps, is_sweep_file, read_sweep
 from orchestrator.tables import running_table, status_table
 from workers.contract.errors import did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
@@ -191,7 +191,7 @@ def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
 
 def sweep_name(sweep: str) -> str:
     """Give the name of a sweep told by file, built-in name, or name in the store."""
-    if not Path(sweep).is_file():
+    if not is_sweep_file(Path(sweep)):
         return sweep
     document, where = read_sweep(sweep, [])
     name = document.get("name")

@@ -48,7 +48,7 @@ def read_sweep(sweep: str, overrides: list[str]) -> tuple[dict[str, object], str
 def _find(sweep: str) -> tuple[str, str]:
     built_in = built_in_sweeps()
     path = Path(sweep)
-    if path.is_file():
+    if is_sweep_file(path):
         return _read(path), sweep
     if sweep in built_in:
         return built_in[sweep], f"built-in sweep {sweep}"
@@ -57,6 +57,22 @@ def _find(sweep: str) -> tuple[str, str]:
         where="SWEEP",
         mend=did_you_mean(sweep, built_in),
     )
+
+
+def is_sweep_file(path: Path) -> bool:
+    """Say whether the argument SWEEP is a file.
+
+    Raises:
+        UserError: The system cannot tell.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:  # too long, or below a folder that may not be entered
+        raise user_error(
+            f"cannot look for the sweep: {error.strerror}",
+            where="SWEEP",
+            mend="give the path of a YAML file, or a name of `minima sweeps`",
+        ) from error
 
 
 def _read(path: Path) -> str:

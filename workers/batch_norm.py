@@ -5,7 +5,7 @@ every layer's batch moments are pooled over the batches, mean = Σ wⱼ mⱼ and
 variance = Σ wⱼ (vⱼ + (mⱼ - mean)²), with wⱼ the batch's share of the examples ("precise batch norm",
 Wu and Johnson 2021, 2105.07576, section 3.1). The first normalised layer's are exact. A deeper
 layer's are those of inputs that the layers before normalised with the statistics of batches of
-about 500 examples, not of the population; making these exact would take a pass for each layer.
+about 250 examples, not of the population; making these exact would take a pass for each layer.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from workers.estimators import Moments
 from workers.resident import ResidentSplit
 from workers.statistics.passes import Array, Passes, State, batch_edges
 
-_BATCH_SIZE = 500
-"""Examples whose moments are taken together. A choice: five times the usual training batch."""
+_BATCH_SIZE = 250
+"""Examples whose moments are taken together: a choice, more than the usual training batch."""
 
 _STATE_KEY = "batch_norm"
 

@@ -6,8 +6,7 @@ The mean over examples is taken here: batches count by their size, sums are floa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import keras
 import numpy as np
@@ -16,23 +15,9 @@ import tensorflow as tf
 
 from workers.losses.loss import Loss
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 Vector = npt.NDArray[np.float64]
 Batch = tuple[tf.Tensor, tf.Tensor]
 """Inputs x [B, …] and targets y [B, C]."""
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Keep GPUs from rounding float32 products to TensorFloat-32 while measuring."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def mean_over_examples(total: Vector | np.float64, num_examples: int) -> Vector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -24,7 +25,9 @@ from workers.partials import SavedPartials
 from workers.statistics.context import MeasurementContext
 from workers.weights import digest_of_weights
 
-Measure = Callable[[MeasurementContext, object], list[Measurement]]
+_log = logging.getLogger(__name__)
+
+Measure = Callable[[MeasurementContext, object], object]
 
 _OUTCOMES_WITHOUT_MINIMUM: tuple[Outcome, ...] = ("diverged", "nonfinite")
 
@@ -37,11 +40,13 @@ class CommittedTrial:
         outcome: How training ended.
         weights_sha256: Digest of the weights that are this trial's.
         attempt_ids: Attempts that committed these very weights, the first one first.
+        has_conflict: Another attempt committed other weights.
     """
 
     outcome: Outcome
     weights_sha256: str
     attempt_ids: tuple[str, ...]
+    has_conflict: bool
 
 
 def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id: str) -> None:
@@ -80,7 +85,7 @@ def find_trial(store: Store, trial_id: str) -> CommittedTrial:
         raise ModelLost(f"trial {trial_id} is not in the store {store.uri}; train it first")
     digest = rows[0]["weights_sha256"]
     attempts = tuple(row["attempt_id"] for row in rows if row["weights_sha256"] == digest)
-    return CommittedTrial(rows[0]["outcome"], digest, attempts)
+    return CommittedTrial(rows[0]["outcome"], digest, attempts, len(attempts) < len(rows))
 
 
 def skipped(statistic: StatisticSpec, outcome: Outcome) -> list[Measurement]:
@@ -119,34 +124,63 @@ def _measure(
     )
     measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))
     settings = statistic.settings if isinstance(statistic, PluginSpec) else statistic
-    rows = measure(context, settings)
-    if not all(isinstance(row, Measurement) for row in rows):
-        raise user_error(
-            f"the statistic {statistic.name!r} returned something other than Measurements",
-            where="measure",
-            mend="return a list of workers.contract.records.Measurement",
-        )
-    return rows
+    return _checked(measure(context, settings), statistic.name)
+
+
+def _checked(rows: object, name: str) -> list[Measurement]:
+    """Give what a statistic returned when it is a list of measurements.
+
+    Raises:
+        UserError: It is something else, or empty.
+    """
+    if not isinstance(rows, list):
+        fault = type(rows).__name__
+    elif not rows:
+        fault = "no measurements"
+    elif not all(isinstance(row, Measurement) for row in rows):
+        fault = "something other than Measurements"
+    else:
+        return rows
+    raise user_error(
+        f"the statistic {name!r} returned {fault}",
+        where="measure",
+        mend="return a non-empty list of workers.contract.records.Measurement",
+    )
 
 
 def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:
-    """Load the kept network and check its weights.
+    """Load the kept network of any attempt that came to the trial's weights.
 
     Raises:
-        ModelLost: No attempt's model file is there.
-        WeightsConflict: Its weights are not those of the record.
+        ModelLost: None is there that is whole and holds these weights.
+        WeightsConflict: None is there, and training again came to other weights.
     """
     store, order = attempt.store, attempt.order
     paths = [store.model_path(order.trial_id, attempt_id) for attempt_id in trial.attempt_ids]
-    contents = (store.read_bytes(path) for path in paths)
-    content = next((found for found in contents if found is not None), None)
-    if content is None:
-        raise ModelLost(f"no kept model at {' or '.join(paths)} in the store {store.uri}")
-    model = kept_model.from_bytes(content, order.trial)
-    found = digest_of_weights(model)
-    if found != trial.weights_sha256:
+    for path in paths:
+        model = _read_model(attempt, path, trial.weights_sha256)
+        if model is not None:
+            return model
+    if trial.has_conflict:
         raise WeightsConflict(
-            f"the kept model of trial {order.trial_id} has weights {found}, "
-            f"its record says {trial.weights_sha256}"
+            f"trial {order.trial_id} was trained again and came to other weights than its record "
+            f"{trial.weights_sha256}, whose model is gone"
         )
+    raise ModelLost(f"no sound kept model at {' or '.join(paths)} in the store {store.uri}")
+
+
+def _read_model(attempt: Attempt, path: str, weights_sha256: str) -> keras.Model | None:
+    """Load one kept model; None when it is gone, damaged, or holds other weights."""
+    content = attempt.store.read_bytes(path)
+    if content is None:
+        return None
+    try:
+        model = kept_model.from_bytes(content, attempt.order.trial)
+    except Exception as error:  # noqa: BLE001  # Keras and HDF5 raise whatever damage leads to
+        _log.warning("passed over a damaged model: %s: %s", path, error)
+        return None
+    found = digest_of_weights(model)
+    if found != weights_sha256:
+        _log.warning("passed over a model of other weights: %s holds %s", path, found)
+        return None
     return model

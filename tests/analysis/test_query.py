@@ -236,3 +236,20 @@ def test_columns_of_one_name_are_told_apart(store):
     assert query(store, "select 1 as a, 2 as a").schema.names == ["a", "a_1"]
     with pytest.raises(duckdb.Error):
         duckdb.sql("select * from no_such_table")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["pivot trials on seed using count(*)", "from (PIVOT trials ON seed USING count(*))"],
+)
+def test_a_pivot_over_values_not_listed_is_refused_by_name(store, sql):
+    """DuckDB makes several statements of it."""
+    with pytest.raises(UserError) as caught:
+        query(store, sql)
+    assert str(caught.value) == (
+        "PIVOT without an IN list is not supported\n"
+        "  where: the SQL given\n"
+        "  mend:  list the values: PIVOT … ON column IN (value, …) USING …"
+    )
+    listed = query(store, "pivot (select 1 as a, 2 as b) on a in (1) using sum(b)")
+    assert listed.to_pylist() == [{"1": 2}]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.query_formats import FORMATS, as_csv, as_json, as_parquet, as_text
+from workers.contract.errors import UserError
 
 _TABLE = pa.table(
     {
@@ -98,3 +99,35 @@ def test_every_kind_of_value_that_sql_gives_is_written():
     ]
     assert as_csv(table).splitlines()[1] == '1.5,12,2026-01-02,1.5,"{""a"": [1.0]}",True,b\'x\''
     assert "true" in as_text(table)
+
+
+@pytest.mark.parametrize("name", ["table", "csv", "json"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([106_751_991], pa.date32()),
+        pa.array([[106_751_991]], pa.list_(pa.date32())),
+        pa.array([2**63 - 1], pa.timestamp("us")),
+        pa.array([2**63 - 1], pa.timestamp("us", tz="UTC")),
+        pa.array([-800_000], pa.date32()),
+    ],
+)
+def test_a_time_beyond_pythons_is_a_fault(name, column):
+    """The year 294247 and those before Christ can be read as text."""
+    with pytest.raises(UserError) as caught:
+        FORMATS[name](pa.table({"seed": [1], "when": column}))
+    assert str(caught.value) == (
+        "the column 'when' holds a value that cannot be shown: date value out of range\n"
+        "  where: the SQL given\n"
+        "  mend:  cast it to text: CAST(… AS VARCHAR)"
+    )
+
+
+def test_a_type_that_parquet_does_not_have_is_a_fault():
+    """An interval of months."""
+    span = pa.array([pa.MonthDayNano([1, 0, 0])])
+    with pytest.raises(UserError) as caught:
+        as_parquet(pa.table({"span": span}))
+    (fault,) = caught.value.faults
+    assert fault.what.startswith("the result cannot be written as Parquet: Unhandled type")
+    assert fault.mend == "cast it to text: CAST(… AS VARCHAR)"

@@ -135,3 +135,26 @@ def test_the_paper_grid_is_the_papers():
     assert (sweep["seeds"], sweep["model"]["depth"]) == (5, 56)
     training = sweep["training"]
     assert (training["epochs"], training["milestones"], training["decay"]) == (125, [60, 100], 0.1)
+
+
+def test_too_large_a_num_train_hides_no_other_fault_of_the_data():
+    """The rest is judged by the whole data."""
+    found = faults({"dataset.num_train": 2000, "grid.batch_size": [1500, 1000]})
+    assert found == [
+        (
+            "num_train is 2,000, but the data set has 1,437 training examples",
+            "toy.yaml, dataset.num_train",
+        ),
+        (
+            "a batch of 1500 is larger than the 1437 training examples",
+            "toy.yaml, grid.batch_size[0]",
+        ),
+    ]
+
+
+def test_a_num_train_that_fits_is_what_batches_are_judged_by():
+    """Not the whole data."""
+    found = faults({"dataset.num_train": 100, "grid.batch_size": [101]})
+    assert found == [
+        ("a batch of 101 is larger than the 100 training examples", "toy.yaml, grid.batch_size[0]")
+    ]

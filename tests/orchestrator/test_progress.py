@@ -136,12 +136,15 @@ def test_what_is_half_trained_takes_half_as_long(make_watched):
 
 
 def test_failures_since_the_start_are_counted(make_watched):
-    """Not those of earlier runs, but also another one of what had failed before."""
+    """Work given up since then: not what failed in earlier runs, nor what will be tried again."""
     make_watched().fail(0, "before")
     watched = make_watched()
     watched.look()
     assert watched.view.num_failed == 0
     watched.fail(0, "now")
+    watched.look()
+    assert watched.view.num_failed == 0
+    watched.fail(0, "again")
     watched.look()
     assert watched.view.num_failed == 1
 

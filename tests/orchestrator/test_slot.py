@@ -70,6 +70,13 @@ def test_a_bug_is_recorded_and_tried_twice(slot, make_task, tmp_path):
     assert (tmp_path / "store" / rows[0]["log_path"]).read_text() == "the log of an attempt\n"
 
 
+def test_a_lost_model_is_made_again(slot, make_task, statistics, tmp_path):
+    """The slot trains, then takes the statistic; the trial counts as done."""
+    result = slot.run(make_task(7, is_trained=True, statistics=statistics[:1]), "-1")
+    assert (result.status, result.num_failures) == ("done", 1)
+    assert seen(tmp_path / "store") == ["losses", "losses", "train"]
+
+
 def test_training_that_fails_is_not_measured(slot, make_task, statistics, tmp_path):
     """Without a trained model no statistic is tried."""
     assert slot.run(make_task(1, statistics=statistics), "-1").status == "failed"

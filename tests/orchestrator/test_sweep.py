@@ -45,6 +45,14 @@ def test_an_unknown_name_offers_the_nearest():
     assert "did you mean 'quickstart'?" in fault.mend
 
 
+def test_a_path_that_no_file_can_have_is_a_fault():
+    """With the words of the system."""
+    fault = fault_of("a" * 300)
+    assert fault.what == "cannot look for the sweep: File name too long"
+    assert fault.where == "SWEEP"
+    assert fault.mend == "give the path of a YAML file, or a name of `minima sweeps`"
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from workers.contract import identity
 from workers.contract.orders import Order
+from workers.contract.records import TrialRecord, table
 from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset, Split, digest_of, one_hot
@@ -147,5 +150,26 @@ def make_order(tmp_path, make_trial, store):
             "scratch": str(scratch),
         }
         return Order(**fields | (order_options or {}))
+
+    return make
+
+
+@pytest.fixture
+def trial_rows():
+    """Make the one-row `trials` table of an attempt."""
+
+    def make(trial_id="t1", attempt_id="a1", weights_sha256="w", **changes) -> pa.Table:
+        fields = {
+            "trial_id": trial_id, "attempt_id": attempt_id, "model": "resnet", "depth": 8,
+            "dataset": "digits", "data_digest": "d", "num_train": 1437, "num_params": 10,
+            "loss": "kld", "batch_size": 100, "learning_rate": 0.1, "final_learning_rate": 0.001,
+            "seed": 0, "momentum": 0.0, "weight_decay": 0.0, "epochs": 2, "outcome": "converged",
+            "converged_at_epoch": None, "train_loss": 0.25, "train_accuracy": 0.5,
+            "validation_loss": float("nan"), "validation_accuracy": None,
+            "weights_sha256": weights_sha256, "wall_seconds": 1.5, "device": "CPU",
+            "device_share": 0.0, "host": "h", "environment_id": "e", "started_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            "finished_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "spec": "{}",
+        }  # fmt: skip
+        return table("trials", [TrialRecord(**(fields | changes))])
 
     return make

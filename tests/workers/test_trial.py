@@ -230,14 +230,26 @@ def test_a_lost_model_is_told_and_a_retrained_one_is_used(make_order, store, plu
     store.remove(store.model_path(order.trial_id, "first"))
     answer = entry.run_order(order, never)
     assert (answer.status, answer.failure_class) == ("failed", "model_lost")
-    assert f"no kept model at models/{order.trial_id}.first.keras" in answer.message
+    assert f"no sound kept model at models/{order.trial_id}.first.keras" in answer.message
     entry.run_order(make_order(attempt_id="retrained"), never)
     assert entry.run_order(order, never).status == "committed"
     assert trials(store)[0]["attempt_id"] == "first"
 
 
+@pytest.mark.parametrize("damage", [b"", b"not a model", "cut"])
+def test_a_damaged_model_counts_as_lost(make_order, store, plugin, damage):
+    """Empty, foreign or cut short: passed over, so that training again mends it."""
+    entry.run_order(make_order(), never)
+    order = make_order(attempt_id="measuring", statistic=plugin())
+    path = store.model_path(order.trial_id, "first")
+    store.write_bytes(path, store.read_bytes(path)[:3000] if damage == "cut" else damage)
+    assert entry.run_order(order, never).failure_class == "model_lost"
+    entry.run_order(make_order(attempt_id="retrained"), never)
+    assert entry.run_order(order, never).status == "committed"
+
+
 def test_a_model_with_other_weights_is_not_measured(make_order, store, plugin):
-    """A file put in the kept model's place."""
+    """A file put in the kept model's place is passed over."""
     entry.run_order(make_order(), never)
     entry.run_order(make_order(seed=4, attempt_id="other"), never)
     order = make_order(attempt_id="measuring", statistic=plugin())
@@ -245,8 +257,19 @@ def test_a_model_with_other_weights_is_not_measured(make_order, store, plugin):
     content = store.read_bytes(store.model_path(other.trial_id, "other"))
     store.write_bytes(store.model_path(order.trial_id, "first"), content)
     answer = entry.run_order(order, never)
+    assert answer.failure_class == "model_lost"
+
+
+def test_training_again_to_other_weights_is_a_conflict(make_order, store, plugin, trial_rows):
+    """The first record stays the trial's; without its model nothing can be measured."""
+    order = make_order(attempt_id="measuring", statistic=plugin())
+    entry.run_order(make_order(), never)
+    store.remove(store.model_path(order.trial_id, "first"))
+    other = trial_rows(order.trial_id, "other", weights_sha256="other")
+    store.commit("trials", (order.trial_id,), "other", other)
+    answer = entry.run_order(order, never)
     assert answer.failure_class == "conflict"
-    assert "its record says" in answer.message
+    assert "trained again and came to other weights" in answer.message
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,7 @@ def _words(member: _Member) -> str | None:
         return " or ".join(repr(value) for value in get_args(kind))
     if get_origin(kind) is list:
         each = expected(get_args(kind)[0])
-        least = _limit(member.limits, "min_length")
-        return f"a list{f' of at least {least}' if least else ''}{f', each {each}' if each else ''}"
+        return f"a list{_length(member.limits)}{f', each {each}' if each else ''}"
     if get_origin(kind) is tuple:
         entries = [expected(item) or "a value" for item in get_args(kind)]
         return f"a list of {len(entries)}, {' and '.join(entries)}"
@@ -109,6 +108,13 @@ def _words(member: _Member) -> str | None:
     if is_spec(kind):
         return f"a mapping with the keys {', '.join(kind.model_fields)}"
     return f"{_WORDS[kind]}{_bounds(member.limits)}" if kind in _WORDS else None
+
+
+def _length(limits: tuple[object, ...]) -> str:
+    least, most = _limit(limits, "min_length"), _limit(limits, "max_length")
+    if most:
+        return f" of {least or 0} to {most}"
+    return f" of at least {least}" if least else ""
 
 
 def _bounds(limits: tuple[object, ...]) -> str:

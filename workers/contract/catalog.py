@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from workers.contract.errors import Fault, UserError, did_you_mean, user_error
+from workers.contract.plugin_source import gives_name
 
 Kind = Literal["model", "dataset", "loss", "statistic"]
 
@@ -75,11 +76,11 @@ def plugin_digest(name: str, where: str) -> str | None:
     The packages above the module are imported, as Python needs them to find it.
 
     Raises:
-        UserError: The module cannot be found, or has no file.
+        UserError: The module cannot be found, has no file, or its source does not give the name.
     """
     if not is_plugin(name):
         return None
-    module_name = name.split(":", maxsplit=1)[0]
+    module_name, attribute = name.split(":")
     try:
         found = importlib.util.find_spec(module_name)
     except (ImportError, ValueError):  # ValueError: a module that was not imported from a file
@@ -90,4 +91,24 @@ def plugin_digest(name: str, where: str) -> str | None:
             where=where,
             mend=f"install the package that holds {name!r} in this environment",
         )
-    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:20]
+    content = Path(found.origin).read_bytes()
+    if found.origin.endswith(".py"):
+        _check_gives_name(content, attribute, found.origin, where)
+    return hashlib.sha256(content).hexdigest()[:20]
+
+
+def _check_gives_name(content: bytes, attribute: str, path: str, where: str) -> None:
+    try:
+        is_given = gives_name(content, attribute)
+    except (SyntaxError, ValueError) as error:
+        raise user_error(
+            f"{path} is not Python: {type(error).__name__}: {error}",
+            where=where,
+            mend="mend the file",
+        ) from error
+    if not is_given:
+        raise user_error(
+            f"{path} defines no {attribute!r}",
+            where=where,
+            mend="mend the name after the colon, or define it at the top level of the module",
+        )

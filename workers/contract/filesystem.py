@@ -19,8 +19,11 @@ from pyarrow import fs
 
 from workers.contract import faults
 from workers.contract.errors import StoreError, user_error
+from workers.contract.local_folder import local_folder
 
 _SECRET = re.compile(r"key|secret|token|password|credential|signature", re.IGNORECASE)
+
+_RETRY_OPTION, _RETRY_SECONDS = "retry_limit_seconds", 15
 
 _MEND = "give a local path, or s3://bucket/prefix or gs://bucket/prefix"
 
@@ -44,22 +47,31 @@ def open_root(uri: str) -> Root:
     """Open a root without touching it.
 
     Raises:
-        UserError: The URI is malformed, of an unknown scheme, or carries credentials.
+        UserError: The URI is malformed, of an unknown scheme, or carries credentials; or no local
+            folder can have the path.
     """
     if not uri.strip():
         raise user_error("the store's URI is empty", where="--store", mend=_MEND)
     if "://" not in uri:
-        folder = Path(uri).expanduser().absolute()
+        folder = local_folder(uri, "--store")
         subtree = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
         return Root(str(folder), subtree, folder)
     _refuse_bad_uri(uri)
     try:
-        found, path = fs.FileSystem.from_uri(uri)
+        found, path = fs.FileSystem.from_uri(_with_time_limit(uri))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise user_error(
             f"the store {uri} cannot be opened: {error}", where="--store", mend=_MEND
         ) from error
     return Root(uri, fs.SubTreeFileSystem(path, found), None)
+
+
+def _with_time_limit(uri: str) -> str:
+    """Let Google's client give up; by itself it looks for credentials for a quarter of an hour."""
+    parts = urlsplit(uri)
+    if parts.scheme != "gs" or _RETRY_OPTION in dict(parse_qsl(parts.query)):
+        return uri
+    return f"{uri}{'&' if parts.query else '?'}{_RETRY_OPTION}={_RETRY_SECONDS}"
 
 
 def _refuse_bad_uri(uri: str) -> None:

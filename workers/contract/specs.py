@@ -96,10 +96,10 @@ class SyntheticSpec(Frozen):
 
     name: Literal["synthetic"] = "synthetic"
     task: Literal["linear", "softmax"]
-    num_train: Count = 1000
-    num_test: Count = 200
-    num_features: Count = 10
-    num_classes: Annotated[int, Field(ge=2)] = 3
+    num_train: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
+    num_test: Annotated[int, Field(ge=1, le=10_000_000)] = 200
+    num_features: Annotated[int, Field(ge=1, le=100_000)] = 10
+    num_classes: Annotated[int, Field(ge=2, le=10_000)] = 3
     feature_decay: Annotated[Finite, Field(gt=0, le=1)] = 1.0
     label_noise: NonNegative = 1.0
     data_seed: Seed = 0

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from workers.contract.frozen import Count, Frozen, Seed
+from workers.contract.frozen import Count, Frozen, Seed, refuse_repeats
 from workers.contract.specs import PLUGIN, PluginSpec, name_tag
 
 Split = Literal["train", "test"]
 BatchNormMode = Literal["frozen", "moving_average"]
 
 
+def _differing(splits: list[Split]) -> list[Split]:
+    refuse_repeats("splits", splits)
+    return splits
+
+
+Splits = Annotated[list[Split], AfterValidator(_differing)]
+
+
 class LossesSpec(Frozen):
     """Mean loss and accuracy of the kept model over whole splits."""
 
     name: Literal["losses"] = "losses"
-    splits: list[Split] = Field(default=["train", "test"], min_length=1)
+    splits: Splits = Field(default=["train", "test"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
 
 
@@ -31,7 +39,7 @@ class TracesSpec(Frozen):
 
     name: Literal["traces"] = "traces"
     columns: Literal["exact"] | Count = 1
-    splits: list[Split] = Field(default=["train"], min_length=1)
+    splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
     replicate_examples: Annotated[int, Field(ge=2)] = 2000
     probe_seed: Seed = 0

@@ -236,7 +236,14 @@ class Store:
 
 def _nearest(place: Path) -> Path:
     """Give the place itself, or the nearest folder above it that is there."""
-    return next(path for path in (place, *place.parents) if path.exists())
+    return next(path for path in (place, *place.parents) if _is_there(path))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # below a folder that may not be entered
+        return False
 
 
 def _now() -> str:

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from workers.contract.frozen import Count, Frozen, Positive, Seed
+from workers.contract.frozen import Count, Frozen, Positive, Seed, refuse_repeats
 from workers.contract.specs import DatasetSpec, ModelSpec, TrainingSpec
 from workers.contract.statistics import LossesSpec, StatisticSpec, TracesSpec
 
 LOSS_NAMES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")
+MOST_SEEDS = 10_000
 
 Pair = Annotated[
     tuple[Count, Positive], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
@@ -48,7 +49,9 @@ class ResourcesSpec(Frozen):
         except (TypeError, ValueError, OverflowError, ZeroDivisionError):
             share = Fraction(-1)
         nearest = share.limit_denominator(64)
-        is_number = not isinstance(value, bool) and share >= 0 and abs(nearest - share) < 1e-3
+        is_number = (
+            not isinstance(value, bool) and 0 <= share <= 1000 and abs(nearest - share) < 1e-3
+        )
         if not is_number or (nearest.denominator != 1 and nearest.numerator != 1):
             raise ValueError(
                 f"gpus is {value}; give 0, a whole number, or a share 1/n of one device such as 1/2"
@@ -65,7 +68,10 @@ class SweepSpec(Frozen):
     loss: str
     grid: GridSpec | None = None
     pairs: list[Pair] | None = Field(default=None, min_length=1)
-    seeds: Count | Annotated[list[Seed], Field(min_length=1)]
+    seeds: (
+        Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+        | Annotated[list[Seed], Field(min_length=1, max_length=MOST_SEEDS)]
+    )
     training: TrainingSpec
     measure: list[StatisticSpec] = Field(default=[LossesSpec(), TracesSpec()], min_length=1)
     resources: ResourcesSpec = ResourcesSpec()
@@ -110,12 +116,3 @@ class SweepSpec(Frozen):
     def seed_list(self) -> list[int]:
         """The seeds, n meaning 0 … n-1."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
-
-
-def refuse_repeats(
-    name: str, values: list[object] | list[int] | list[float] | list[Pair] | list[str]
-) -> None:
-    """Raise when a list names one thing twice."""
-    repeated = sorted({str(value) for value in values if values.count(value) > 1})  # type: ignore[arg-type]  # a list of one type each
-    if repeated:
-        raise ValueError(f"{name} holds {', '.join(repeated)} twice; give each once")

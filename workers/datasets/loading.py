@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue, ValidationError
 
 from workers.contract.catalog import resolve
-from workers.contract.errors import user_error
+from workers.contract.errors import UserError, user_error
 from workers.contract.frozen import Count, Frozen
 from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec, PluginSpec
 from workers.datasets import cache, cifar10, digits
@@ -46,14 +46,20 @@ def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
     A plugin "package.module:function" is called with (settings, data_dir).
 
     Raises:
-        UserError: The name is unknown, the data are missing or damaged or too few, or a plugin
-            does not return a `Dataset`.
+        UserError: The name is unknown, the data are missing or damaged or too few or do not fit
+            in memory, or a plugin raises anything or does not return a `Dataset`.
     """
     load = resolve("dataset", spec.name, where="dataset.name")
     if not callable(load):
         raise _bad_plugin(spec.name, f"is {type(load).__name__}, not a function")
     argument = spec.settings if isinstance(spec, PluginSpec) else spec
-    dataset = load(argument, data_dir)
+    told = Exception if isinstance(spec, PluginSpec) else MemoryError
+    try:
+        dataset = load(argument, data_dir)
+    except UserError:
+        raise
+    except told as error:
+        raise _cannot_load(spec.name, error) from error
     if not isinstance(dataset, Dataset):
         raise _bad_plugin(spec.name, f"returned {type(dataset).__name__}, not a Dataset")
     return dataset
@@ -112,7 +118,17 @@ def _facts(dataset: Dataset) -> DatasetFacts:
     )
 
 
-def _bad_plugin(name: str, fault: str) -> Exception:
+def _cannot_load(name: str, error: Exception) -> UserError:
+    return user_error(
+        f"the data set {name!r} cannot be loaded: {type(error).__name__}: {error}",
+        where="dataset.name",
+        mend="give a smaller data set"
+        if isinstance(error, MemoryError)
+        else "mend the function, which is called with (settings, data_dir)",
+    )
+
+
+def _bad_plugin(name: str, fault: str) -> UserError:
     return user_error(
         f"the data set {name!r} {fault}",
         where="dataset.name",

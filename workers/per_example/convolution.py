@@ -1,8 +1,7 @@
 """Convolutions, alone or with the frozen batch norm behind them folded in.
 
 With δ_t the cotangent at place t of the output and P_t the patch under it, an example's gradient is
-G = Σ_t P_t δ_tᵀ, [kernel pixels · inputs, outputs]: one matrix product for each example, made for all
-cotangents at once, squared, summed and dropped.
+G = Σ_t P_t δ_tᵀ, [kernel pixels · inputs, outputs]; see `products` for how its norm is had.
 
 A frozen batch norm y = γ ρ (z - m) + β, ρ = (v + ε)^(-1/2), of a convolution z = W*x + b is the
 convolution with kernel sW and bias s(b - m) + β, s = γρ. From its gradient G and d = Σ_t δ_t:
@@ -20,16 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers.per_example.patches import axes_of, extract_patches
+from workers.per_example.products import choose_products
 from workers.per_example.rule import Gradient, Parameter, parameter
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """What both rules need of one batch: G [B, K, outputs, kernel pixels · inputs], d [B, K, outputs]."""
-
-    G: tf.Tensor
-    d: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -51,11 +42,10 @@ class ConvolutionRule:
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of W and b from x [B, H, W, C] and K × δ [B, H', W', outputs]."""
-        sums = _sums(self.layer, inputs, cotangents)
-        per_output = tf.reduce_sum(tf.square(sums.G), axis=3)
-        total = _in_kernel_shape(tf.reduce_sum(sums.G[:, 0], axis=0), self.layer)
-        kernel = Gradient(tf.reduce_sum(per_output, axis=2), total)
-        return [kernel, _of_vector(sums.d)] if self.layer.use_bias else [kernel]
+        products = choose_products(self.layer, inputs, cotangents)
+        norms = products.squared_norms(tf.ones([self.layer.filters], inputs.dtype))
+        kernel = Gradient(norms, products.total())
+        return [kernel, _of_vector(_sums(cotangents))] if self.layer.use_bias else [kernel]
 
 
 @dataclass(frozen=True)
@@ -87,18 +77,17 @@ class NormalisedConvolutionRule:
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of W, b, γ, β from x and K × the cotangent of the batch norm's output."""
-        sums = _sums(self.layer, inputs, cotangents)
         scale, deviation, shift = (tf.constant(each, inputs.dtype) for each in self._constants)
-        per_output = tf.reduce_sum(tf.square(sums.G), axis=3)
-        total = _in_kernel_shape(tf.reduce_sum(sums.G[:, 0], axis=0), self.layer) * scale
-        found = [Gradient(tf.reduce_sum(per_output * tf.square(scale), axis=2), total)]
+        products = choose_products(self.layer, inputs, cotangents)
+        found = [Gradient(products.squared_norms(scale), products.total() * scale)]
+        d = _sums(cotangents)
         if self.layer.use_bias:
-            found.append(_of_vector(sums.d * scale))
+            found.append(_of_vector(d * scale))
         if self.norm.gamma is not None:
-            inner = tf.reduce_sum(sums.G * _in_rows(self.layer), axis=3)
-            found.append(_of_vector((inner + shift * sums.d) * deviation))
+            inner = products.inner_products(self.layer.kernel.value)
+            found.append(_of_vector((inner + shift * d) * deviation))
         if self.norm.beta is not None:
-            found.append(_of_vector(sums.d))
+            found.append(_of_vector(d))
         return found
 
     @cached_property
@@ -111,32 +100,15 @@ class NormalisedConvolutionRule:
         return gamma * inverse_deviation, inverse_deviation, bias - _float64(norm.moving_mean)
 
 
-def _sums(layer: keras.layers.Conv2D, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> _Sums:
-    patches = extract_patches(inputs, *axes_of(layer))
-    num_places, num_values = patches.shape[1:]
-    stacked = tf.concat(cotangents, axis=-1)
-    stacked = tf.reshape(stacked, [-1, num_places, stacked.shape[-1]])
-    shape = [-1, len(cotangents), layer.filters]
-    products = tf.matmul(stacked, patches, transpose_a=True)
-    return _Sums(
-        G=tf.reshape(products, [*shape, num_values]),
-        d=tf.reshape(tf.reduce_sum(stacked, axis=1), shape),
-    )
+def _sums(cotangents: list[tf.Tensor]) -> tf.Tensor:
+    """Give d = Σ_t δ_t [B, K, outputs]."""
+    return tf.stack([tf.reduce_sum(each, axis=[1, 2]) for each in cotangents], axis=1)
 
 
 def _of_vector(per_example: tf.Tensor) -> Gradient:
     """Make the gradient of a vector parameter from its values [B, K, outputs]."""
     squared_norms = tf.reduce_sum(tf.square(per_example), axis=2)
     return Gradient(squared_norms, tf.reduce_sum(per_example[:, 0], axis=0))
-
-
-def _in_kernel_shape(rows: tf.Tensor, layer: keras.layers.Conv2D) -> tf.Tensor:
-    return tf.reshape(tf.transpose(rows), layer.kernel.shape)
-
-
-def _in_rows(layer: keras.layers.Conv2D) -> tf.Tensor:
-    """Give W as the rows of G are: [outputs, kernel pixels · inputs]."""
-    return tf.transpose(tf.reshape(layer.kernel.value, [-1, layer.filters]))
 
 
 def _float64(variable: keras.Variable) -> npt.NDArray[np.float64]:

@@ -16,7 +16,6 @@ from workers.contract.records import Measurement, Objective
 from workers.contract.statistics import LossesSpec
 from workers.losses.loss import Loss
 from workers.resident import ResidentSplit, make_resident
-from workers.risk import full_precision
 from workers.statistics.context import MeasurementContext
 from workers.statistics.passes import Passes, State, batch_edges
 from workers.weights import decayed_kernels
@@ -33,11 +32,6 @@ def measure(context: MeasurementContext, settings: LossesSpec) -> list[Measureme
         UserError: The model is not a graph of layers, or its batch norm cannot be frozen.
         Drained: A stop was asked for; the partial sums have been saved.
     """
-    with full_precision():
-        return _measure(context, settings)
-
-
-def _measure(context: MeasurementContext, settings: LossesSpec) -> list[Measurement]:
     dataset = context.dataset
     splits = {name: make_resident(getattr(dataset, name), dataset) for name in settings.splits}
     train = splits.get("train") or make_resident(dataset.train, dataset)

@@ -17,7 +17,7 @@ from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
 from workers.per_example.graph import is_piecewise_linear
 from workers.resident import ResidentSplit, make_resident
-from workers.risk import Risk, full_precision, mean_over_examples
+from workers.risk import Risk, mean_over_examples
 from workers.statistics.context import MeasurementContext
 from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
@@ -50,8 +50,7 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
             columns asked for where products are needed.
         Drained: A stop was asked for; the partial sums have been saved.
     """
-    with full_precision():
-        return _Measuring.prepare(context, settings).run()
+    return _Measuring.prepare(context, settings).run()
 
 
 @dataclass(frozen=True)

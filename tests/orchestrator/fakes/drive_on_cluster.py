@@ -22,7 +22,7 @@ def task(seed: int) -> SlotTask:
             "data_digest": "0",
             "loss": "kld",
             "training": {"epochs": 1},
-            "batch_size": 32,
+            "batch_size": int(NUM_GPUS / SHARE) if SHARE else 2,  # that many must run at once
             "learning_rate": 0.1,
             "seed": seed,
         }

@@ -1,8 +1,8 @@
 """A trial that takes no time: it does what the order's learning rate tells it to do.
 
 Behaviour by seed: 0 commits, 1 fails as a bug, 2 is killed, 3 waits for SIGTERM and drains, 4 hangs,
-5 is killed the first time only, 10 and above take half a second. Each notes when it ran on which
-devices in the store's folder `seen`.
+5 is killed the first time only, 7 has lost its model until it is trained, 10 and above wait until as many trials as their batch size
+have begun, and half a second more. Each notes when it ran on which devices in the store's folder `seen`.
 """
 
 import json
@@ -28,6 +28,8 @@ def run_child(order_path: str) -> int:
         return _answer(
             scratch, 1, status="failed", failure_class="bug", signature="ValueError", message="no"
         )
+    if seed == 7 and name != "train" and not list(seen.parent.glob("*.train.*")):
+        return _answer(scratch, 1, status="failed", failure_class="model_lost", message="gone")
     if seed == 2 or (seed == 5 and len(list((store / "seen").iterdir())) == 1):
         os.kill(os.getpid(), signal.SIGKILL)
     if seed == 3:
@@ -40,6 +42,11 @@ def run_child(order_path: str) -> int:
     if seed == 4:
         time.sleep(600)
     if seed >= 10:
+        deadline = time.monotonic() + 90
+        while len(list(seen.parent.iterdir())) < order["trial"]["batch_size"]:
+            if time.monotonic() > deadline:
+                return _answer(scratch, 1, status="failed", failure_class="bug", message="alone")
+            time.sleep(0.05)
         time.sleep(0.5)
         seen.write_text(json.dumps(note | {"ended": time.time()}))
     return _answer(scratch, 0, status="committed")

@@ -98,11 +98,11 @@ def test_a_module_that_cannot_be_imported_is_told_with_its_cause(text, cause, mo
 
 def test_the_digest_of_a_plugin_is_of_its_source(module):
     """Twenty characters that change with the file; built-in names have none."""
-    name = module("own_package.nets", "raise RuntimeError('must not be run')")
+    name = module("own_package.nets", "build = 1\nraise RuntimeError('must not be run')")
     first = plugin_digest(f"{name}:build", where="model.name")
     assert first is not None
     assert len(first) == 20
-    module("own_package.nets", "raise RuntimeError('nor this')")
+    module("own_package.nets", "build = 2\nraise RuntimeError('nor this')")
     importlib.invalidate_caches()
     assert plugin_digest(f"{name}:build", where="model.name") != first
     assert plugin_digest("resnet", where="model.name") is None
@@ -120,3 +120,28 @@ def test_a_plugin_without_a_file_has_no_digest(name, monkeypatch):
         "  where: loss\n"
         f"  mend:  install the package that holds {name!r} in this environment"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "mend"),
+    [
+        (
+            "def built(): build = 3",
+            "defines no 'build'",
+            "mend the name after the colon, or define",
+        ),
+        ("", "defines no 'build'", "mend the name after the colon, or define"),
+        ("def build(:", "is not Python: SyntaxError: invalid syntax", "mend the file"),
+        ("build = '\0'", "is not Python: SyntaxError", "mend the file"),
+    ],
+)
+def test_a_plugin_whose_file_does_not_give_the_name_is_a_fault(text, fault, mend, module):
+    """Told while planning, from the source alone."""
+    name = module("own_nets_nameless", text)
+    importlib.invalidate_caches()
+    with pytest.raises(UserError) as caught:
+        plugin_digest(f"{name}:build", where="model.name")
+    (found,) = caught.value.faults
+    assert f"own_nets_nameless.py {fault}" in found.what
+    assert found.where == "model.name"
+    assert found.mend.startswith(mend)

@@ -136,3 +136,27 @@ def test_a_local_uri_is_made_absolute(tmp_path, monkeypatch):
     """Every process gets the same place, whatever its working directory."""
     monkeypatch.chdir(tmp_path)
     assert filesystem.open_root("./store").uri == str(tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("uri", "asked"),
+    [
+        ("gs://bucket/prefix", "gs://bucket/prefix?retry_limit_seconds=15"),
+        ("gs://bucket/p?scheme=http", "gs://bucket/p?scheme=http&retry_limit_seconds=15"),
+        ("gs://bucket/p?retry_limit_seconds=40", "gs://bucket/p?retry_limit_seconds=40"),
+        ("s3://bucket/prefix", "s3://bucket/prefix"),
+    ],
+)
+def test_google_storage_gives_up_after_a_while(uri, asked):
+    """Unless the URI says otherwise; it stays as it was written in every record."""
+    assert filesystem._with_time_limit(uri) == asked
+    if uri.startswith("gs://"):
+        assert filesystem.open_root(uri).uri == uri
+
+
+def test_google_storage_out_of_reach_is_a_fault_of_the_store():
+    """Nothing answers at the endpoint, or there are no credentials: no endless wait."""
+    uri = "gs://anonymous@bucket/p?endpoint_override=localhost:9&scheme=http&retry_limit_seconds=1"
+    root = filesystem.Root(uri, filesystem.fs.FileSystem.from_uri(uri)[0], None)
+    with pytest.raises(StoreError, match="cannot list trials in the store gs://"):
+        filesystem.names(root, "trials")

@@ -34,6 +34,7 @@ def test_documents_and_their_specs(document, spec):
         {"name": "traces", "columns": True},
         {"name": "traces", "replicate_examples": 1},
         {"name": "traces", "splits": []},
+        {"name": "traces", "columns": 10**400},
         {"name": "losses", "bn_mode": "batch"},
         {"name": "losses", "columns": 1},
     ],
@@ -42,3 +43,10 @@ def test_settings_out_of_range_are_refused(document):
     """Two replicates at least, one split at least, and no setting of another statistic."""
     with pytest.raises(ValidationError):
         _STATISTIC.validate_python(document)
+
+
+@pytest.mark.parametrize("name", ["losses", "traces"])
+def test_a_split_named_twice_is_refused(name):
+    """It would be measured twice."""
+    with pytest.raises(ValidationError, match="splits holds train twice; give each once"):
+        _STATISTIC.validate_python({"name": name, "splits": ["train", "test", "train"]})

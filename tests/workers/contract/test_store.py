@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -193,3 +195,20 @@ def test_only_a_local_store_has_local_paths(local_store, s3_store):
     """Code that needs a folder asks, and gets None on object storage."""
     assert local_store.local_path("models/m") == local_store.root.local / "models" / "m"
     assert s3_store.local_path("models/m") is None
+
+
+def test_a_place_below_a_folder_that_may_not_be_entered_is_a_fault(tmp_path, monkeypatch):
+    """The system refuses even to say what is there."""
+    exists = Path.exists
+
+    def refuse(path: Path) -> bool:
+        if tmp_path in path.parents:
+            raise PermissionError
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    (fault,) = Store.open(str(tmp_path / "closed" / "store")).place_faults()
+    place = tmp_path / "closed" / "store"
+    assert fault.what == f"the store cannot be at {place}: {tmp_path} cannot be written"
+    assert (fault.where, fault.mend) == ("--store", "choose a place that can be written")

@@ -11,7 +11,10 @@ from workers.contract.specs import ModelSpec
 from workers.contract.sweep_spec import SweepSpec
 from workers.contract.validation import faults_of, seen
 
-SEEDS = "a whole number ≥ 1 or a list of at least 1, each a whole number ≥ 0 and < 2147483648"
+SEEDS = (
+    "a whole number ≥ 1 and ≤ 10000"
+    " or a list of 1 to 10000, each a whole number ≥ 0 and < 2147483648"
+)
 
 
 def sound() -> dict:
@@ -111,7 +114,7 @@ def test_missing_keys_are_answered_with_what_they_take():
         (
             "the key 'epochs' is missing",
             "toy.yaml, training.epochs",
-            "add epochs: a whole number ≥ 1",
+            "add epochs: a whole number ≥ 1 and ≤ 1000000000",
         ),
     ]
 
@@ -133,9 +136,9 @@ def test_entries_of_lists_are_named_by_position():
     grid = {"batch_size": [10, 0], "learning_rate": ["x", 0.1, None]}
     assert faults(grid=grid) == [
         (
-            "batch_size[1] is 0, not a whole number ≥ 1",
+            "batch_size[1] is 0, not a whole number ≥ 1 and ≤ 1000000000",
             "toy.yaml, grid.batch_size[1]",
-            "give a whole number ≥ 1",
+            "give a whole number ≥ 1 and ≤ 1000000000",
         ),
         (
             "learning_rate[0] is 'x', not a number > 0",
@@ -152,7 +155,7 @@ def test_entries_of_lists_are_named_by_position():
 
 def test_an_empty_list_where_one_entry_is_needed():
     """The least length is part of what is expected."""
-    wanted = "a list of at least 1, each a whole number ≥ 1"
+    wanted = "a list of at least 1, each a whole number ≥ 1 and ≤ 1000000000"
     assert faults(grid={"batch_size": [], "learning_rate": [0.1]}) == [
         (
             f"batch_size is an empty list, not {wanted}",
@@ -181,7 +184,7 @@ def test_a_value_near_to_one_of_several_types_is_judged_as_that_type():
 
 def test_pairs_of_another_length_are_named_whole():
     """Too short and too long alike."""
-    wanted = "a list of 2, a whole number ≥ 1 and a number > 0"
+    wanted = "a list of 2, a whole number ≥ 1 and ≤ 1000000000 and a number > 0"
     assert faults(grid=None, pairs=[[10], [10, 0.1, 3], [10, 0.1]]) == [
         (f"pairs[0] is a list of 1, not {wanted}", "toy.yaml, pairs[0]", f"give {wanted}"),
         (f"pairs[1] is a list of 3, not {wanted}", "toy.yaml, pairs[1]", f"give {wanted}"),
@@ -198,9 +201,9 @@ def test_choices_are_listed():
             "give 'shuffle' or 'replacement'",
         ),
         (
-            "columns is 'exac', not 'exact' or a whole number ≥ 1",
+            "columns is 'exac', not 'exact' or a whole number ≥ 1 and ≤ 1000000000",
             "toy.yaml, measure[0].columns",
-            "give 'exact' or a whole number ≥ 1",
+            "give 'exact' or a whole number ≥ 1 and ≤ 1000000000",
         ),
         (
             "splits[0] is 'tran', not 'train' or 'test'",
@@ -360,3 +363,28 @@ def test_values_of_mappings_are_named_by_their_key():
         Nested.model_validate({"inner": {"a": "x"}})
     (fault,) = faults_of(caught.value, "x")
     assert fault.where == "x, inner.a"
+
+
+@pytest.mark.parametrize("seeds", [10_001, 10**400, list(range(10_001))])
+def test_a_sweep_has_at_most_ten_thousand_seeds(seeds):
+    """As a number and as a list."""
+    ((what, where, mend),) = faults(seeds=seeds)
+    assert what.startswith("seeds is ")
+    assert what.endswith(f", not {SEEDS}")
+    assert (where, mend) == ("toy.yaml, seeds", f"give {SEEDS}")
+
+
+@pytest.mark.parametrize("epochs", [10**9 + 1, 2**63, 10**400])
+def test_a_whole_number_too_large_for_a_record_is_a_fault(epochs):
+    """Not an overflow later on."""
+    ((what, where, _),) = faults(training={"epochs": epochs})
+    assert what.startswith("epochs is 1" if epochs != 2**63 else "epochs is 9223372036854775808")
+    assert what.endswith(", not a whole number ≥ 1 and ≤ 1000000000")
+    assert where == "toy.yaml, training.epochs"
+
+
+@pytest.mark.parametrize("gpus", ["1e400", 10**300, 1001])
+def test_a_share_of_more_gpus_than_there_are_anywhere_is_a_fault(gpus):
+    """Neither is it an overflow."""
+    ((what, where, _),) = faults(resources={"gpus": gpus})
+    assert (what, where) == (f"gpus is {gpus}", "toy.yaml, resources.gpus")

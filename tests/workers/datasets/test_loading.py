@@ -10,7 +10,7 @@ import pytest
 
 from workers.contract.errors import UserError
 from workers.contract.specs import Cifar10Spec, DigitsSpec, PluginSpec, SyntheticSpec
-from workers.datasets import cifar10
+from workers.datasets import cifar10, synthetic
 from workers.datasets.loading import dataset_facts, load_dataset
 
 ROOT = Path(__file__).parents[3]
@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
 PLUGIN = '''
 """Two spirals."""
 import numpy as np
+from workers.contract.errors import user_error
 from workers.datasets.dataset import Dataset, Split, digest_of, one_hot
 
 
@@ -37,6 +38,14 @@ def wrong(settings, data_dir):
 
 def broken(settings, data_dir):
     raise RuntimeError("a mistake in the plugin")
+
+
+def without():
+    pass
+
+
+def told(settings, data_dir):
+    raise user_error("no spirals", where="here", mend="draw some")
 
 
 number = 3
@@ -133,10 +142,46 @@ def test_a_plugin_of_another_kind_is_a_fault(attribute, fault, plugin):
     )
 
 
-def test_a_mistake_inside_a_plugin_keeps_its_traceback(plugin):
-    """It is a fault of code, which its author finds by the line."""
-    with pytest.raises(RuntimeError, match="a mistake in the plugin"):
-        load_dataset(PluginSpec(name=f"{plugin}:broken"), None)
+@pytest.mark.parametrize(
+    ("attribute", "cause"),
+    [
+        ("broken", "RuntimeError: a mistake in the plugin"),
+        ("load", "KeyError: 'count'"),
+        ("without", "TypeError: without() takes 0 positional arguments but 2 were given"),
+    ],
+)
+def test_a_mistake_inside_a_plugin_is_told_with_its_cause(attribute, cause, plugin):
+    """Whatever it raises, or when it does not take the two arguments."""
+    with pytest.raises(UserError) as caught:
+        load_dataset(PluginSpec(name=f"{plugin}:{attribute}"), None)
+    assert str(caught.value) == (
+        f"the data set '{plugin}:{attribute}' cannot be loaded: {cause}\n"
+        "  where: dataset.name\n"
+        "  mend:  mend the function, which is called with (settings, data_dir)"
+    )
+
+
+def test_a_plugin_may_tell_a_fault_itself(plugin):
+    """Its own UserError passes as it is."""
+    with pytest.raises(UserError) as caught:
+        load_dataset(PluginSpec(name=f"{plugin}:told"), None)
+    assert str(caught.value) == "no spirals\n  where: here\n  mend:  draw some"
+
+
+def test_data_larger_than_memory_are_a_fault(monkeypatch):
+    """Of a built-in data set too, with NumPy's words."""
+
+    def fail(spec, data_dir):
+        raise MemoryError("Unable to allocate 7 TiB")
+
+    monkeypatch.setattr(synthetic, "load", fail)
+    with pytest.raises(UserError) as caught:
+        load_dataset(SyntheticSpec(task="linear"), None)
+    assert str(caught.value) == (
+        "the data set 'synthetic' cannot be loaded: MemoryError: Unable to allocate 7 TiB\n"
+        "  where: dataset.name\n"
+        "  mend:  give a smaller data set"
+    )
 
 
 def test_a_plugin_that_is_not_installed_is_a_fault():

@@ -1,0 +1,35 @@
+"""What tests of several packages share: object storage on loopback."""
+
+from __future__ import annotations
+
+import pytest
+
+from workers.contract.store import Store
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint():
+    """Serve object storage on loopback for the session."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()
+    server.stop()
+
+
+@pytest.fixture
+def s3_store(s3_endpoint, monkeypatch, request) -> Store:
+    """Open an empty store in a bucket of its own; credentials come from the environment."""
+    host, port = s3_endpoint
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    import boto3
+
+    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+    client.create_bucket(Bucket=bucket)
+    client.close()
+    place = f"scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
+    return Store.open(f"s3://{bucket}/some/prefix?{place}")

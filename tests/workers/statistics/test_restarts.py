@@ -1,0 +1,84 @@
+"""Stopped anywhere and gone on, a measurement has the same bits; the network is left as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from workers.contract.errors import Drained
+from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.statistics import losses, traces
+from workers.weights import digest_of_weights
+
+CASES = [
+    (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=10)),
+    (traces.measure, TracesSpec(columns="exact", bn_mode="moving_average")),
+    (losses.measure, LossesSpec()),
+]
+
+
+def values(rows):
+    return [
+        (row.quantity, row.layer, row.split, row.objective, row.value, row.stderr) for row in rows
+    ]
+
+
+@pytest.mark.parametrize(("measure", "settings"), CASES, ids=["traces", "exact traces", "losses"])
+def test_stops_leave_no_trace(tools, measure, settings, monkeypatch):
+    """Stopped after each single batch in turn."""
+    for module in (
+        "workers.statistics.trace_passes.NORMS_BATCH_SIZE",
+        "workers.batch_norm._BATCH_SIZE",
+    ):
+        monkeypatch.setattr(module, 7)
+    undisturbed = values(measure(tools.make_case("kld").context, settings))
+    case = tools.make_case("kld")
+    num_stops = 0
+    while True:
+        case.partials = tools.partials(stop_after=1, saved=case.partials.saved)
+        try:
+            found = measure(case.context, settings)
+        except Drained:
+            num_stops += 1
+            assert num_stops < 100
+            continue
+        break
+    assert num_stops >= 1
+    assert values(found) == undisturbed
+
+
+@pytest.mark.parametrize(("measure", "settings"), CASES, ids=["traces", "exact traces", "losses"])
+def test_the_network_is_left_as_it_was(tools, measure, settings):
+    """Weights and moving statistics hash as before."""
+    case = tools.make_case("kld")
+    before = digest_of_weights(case.model)
+    measure(case.context, settings)
+    assert digest_of_weights(case.model) == before
+
+
+def test_batches_do_not_matter(tools, monkeypatch):
+    """Ragged batches weigh as their examples do, to the rounding of float32 sums."""
+    found = {}
+    for size in (5, 24):
+        monkeypatch.setattr("workers.statistics.trace_passes.NORMS_BATCH_SIZE", size)
+        rows = traces.measure(tools.make_case("kld").context, TracesSpec(bn_mode="moving_average"))
+        found[size] = {(r.quantity, r.layer, r.objective): r.value for r in rows}
+    assert found[5] == pytest.approx(found[24], rel=1e-5)
+
+
+def test_duplicating_the_data_changes_nothing(tools):
+    """Tr σ², tr H and both norms are means over examples."""
+    case = tools.make_case("kld")
+    split = case.dataset.train
+    twice = dataclasses.replace(
+        split,
+        inputs=split.inputs.repeat(2, axis=0),
+        targets=split.targets.repeat(2, axis=0),
+    )
+    settings = TracesSpec(columns="exact", bn_mode="moving_average")
+    once = traces.measure(case.context, settings)
+    doubled = tools.make_case("kld")
+    doubled.dataset = dataclasses.replace(doubled.dataset, train=twice)
+    again = traces.measure(doubled.context, settings)
+    assert [row.value for row in again] == pytest.approx([row.value for row in once], rel=1e-5)
