@@ -86,6 +86,29 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
+@contextlib.contextmanager
+def interrupted_afterwards() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block is over, for code that would not get over them.
+
+    A second signal interrupts at once.
+    """
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
 def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:
     """Write the marker that the slots of one run look for."""
     asked_at = datetime.now(UTC).isoformat(timespec="seconds")

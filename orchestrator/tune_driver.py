@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +18,11 @@ from urllib.parse import urlsplit
 
 import ray
 from ray import tune
+from ray._private import utils as ray_utils
 
 from orchestrator.fit import Node
 from orchestrator.guardian import guarded
+from orchestrator.run_control import interrupted_afterwards
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
@@ -73,14 +74,6 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
     with guarded(scratch), quiet_stdout():
         try:
             _connect(address, scratch)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-            raise user_error(
-                f"no Ray cluster answers: {str(error).splitlines()[0]}",
-                where=f"--address {address}" if address else "this machine",
-                mend="start one with `ray start --head`, mend the address, or check RAY_AUTH_MODE "
-                "and the token; without an address a local cluster is started",
-            ) from error
-        try:
             yield _nodes()
         finally:
             ray.shutdown()
@@ -155,6 +148,18 @@ def _name(trial: object) -> str:
 
 
 def _connect(address: str | None, scratch: Path) -> None:
+    try:
+        _start_or_join(address, scratch)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+        raise user_error(
+            f"no Ray cluster answers: {str(error).splitlines()[0]}",
+            where=f"--address {address}" if address else "this machine",
+            mend="start one with `ray start --head`, mend the address, or check RAY_AUTH_MODE "
+            "and the token; without an address a local cluster is started",
+        ) from error
+
+
+def _start_or_join(address: str | None, scratch: Path) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     own = {
@@ -164,13 +169,19 @@ def _connect(address: str | None, scratch: Path) -> None:
     }
     if address is not None:
         _knock(address)
-    former = signal.getsignal(signal.SIGTERM)
-    try:
+    with interrupted_afterwards(), _no_handlers_of_ray():
         ray.init(address=address or "local", **quiet, **({} if address else own))
-    except SystemExit as left:  # how Ray's handler of SIGTERM leaves
-        raise KeyboardInterrupt from left
+
+
+@contextlib.contextmanager
+def _no_handlers_of_ray() -> Iterator[None]:
+    """Keep SIGTERM ours: Ray's handlers leave with codes of their own, or get lost while it starts."""
+    former = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda _handler: None
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        ray_utils.set_sigterm_handler = former
 
 
 def _knock(address: str) -> None:

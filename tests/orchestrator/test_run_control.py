@@ -10,7 +10,13 @@ import sys
 
 import pytest
 
-from orchestrator.run_control import RunControl, ask_to_stop, interruptible, live_runs
+from orchestrator.run_control import (
+    RunControl,
+    ask_to_stop,
+    interrupted_afterwards,
+    interruptible,
+    live_runs,
+)
 from workers.contract.errors import StoreError
 from workers.contract.store import Store
 
@@ -135,3 +141,37 @@ def test_sigterm_interrupts_where_no_run_listens():
     with pytest.raises(KeyboardInterrupt), interruptible():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == former
+
+
+@pytest.mark.parametrize("number", SIGNALS[:2], ids=lambda number: number.name)
+def test_an_interruption_is_held_back(number):
+    """Until the block is over; then as before."""
+    former = signal.getsignal(number)
+    reached = []
+
+    def block() -> None:
+        with interrupted_afterwards():
+            signal.raise_signal(number)
+            reached.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert reached == [1]
+    assert signal.getsignal(number) == former
+    with interrupted_afterwards():
+        pass
+
+
+def test_a_second_signal_is_not_held_back():
+    """For who will not wait."""
+    reached = []
+
+    def block() -> None:
+        with interrupted_afterwards():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+            reached.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert reached == []

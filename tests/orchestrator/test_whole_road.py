@@ -56,6 +56,7 @@ class Minima:
         self.environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
         self.environment["PYTHONPATH"] = os.pathsep.join([str(HOME), "plugins"])
         self.environment.pop("MINIMA_FAULT", None)
+        self.environment["COLUMNS"] = "200"  # so that no message is folded
         (folder / "toy.yaml").write_text(SWEEP)
 
     def start(self, *arguments: str, code: str | None = None) -> subprocess.Popen[str]:
@@ -72,9 +73,7 @@ class Minima:
 
     def __call__(self, *arguments: str, code: str | None = None) -> tuple[int, str, str]:
         """Run the command: exit code, standard output, standard error."""
-        process = self.start(*arguments, code=code)
-        out, err = process.communicate(timeout=LONGEST_SECONDS)
-        return process.returncode, out, err
+        return finish(self.start(*arguments, code=code))
 
     def attempts(self) -> set[str]:
         """Name all attempts that ever started."""
@@ -85,6 +84,16 @@ class Minima:
         found = [self.store.read_json(name) for name in names]
         seeds = {row["trial_id"]: row["seed"] for row in self.store.read("trials").to_pylist()}
         return sorted((seeds[beat["trial_id"]], beat["statistic"] or "train") for beat in found)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a command's end; one that takes too long is killed."""
+    try:
+        out, err = process.communicate(timeout=LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+    return process.returncode, out, err
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +205,8 @@ def test_a_stopped_run_leaves_3_and_a_later_one_finishes(tmp_path):
         time.sleep(0.05)
     code, out, _ = minima("stop", "toy", "--json")
     assert (code, len(json.loads(out)["runs"])) == (0, 1)
-    out, err = running.communicate(timeout=LONGEST_SECONDS)
-    assert running.returncode == 3, err
+    code, _, err = finish(running)
+    assert code == 3, err
     assert "not finished: the same command resumes" in err
     assert len(minima.store.read("measurements")["trial_id"].unique()) < 2
     code, out, err = minima("run", "toy.yaml", *one_slot)
@@ -216,8 +225,8 @@ def test_a_run_ended_while_ray_starts_leaves_3_and_nothing_behind(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
-    _, err = running.communicate(timeout=LONGEST_SECONDS)
-    assert running.returncode == 3, err
+    code, _, err = finish(running)
+    assert code == 3, err
     assert err.endswith("interrupted; the same command resumes\n")
     assert [path.name for path in tmp_path.iterdir()] == ["toy.yaml"]
     assert list(Path(tempfile.gettempdir()).glob(mine)) == []
