@@ -93,7 +93,9 @@ def test_the_mean_is_unbiased_and_its_stated_variance_is_that_of_the_draws(num_r
     stated = np.square(np.array(found)[:, 1])
     assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(4000)
     # the ratio's own relative error: √(2/4000) for the variance, and as much again for its mean
-    assert stated.mean() / np.square(errors).mean() == pytest.approx(1, abs=4 * 2 * np.sqrt(2 / 4000))
+    assert stated.mean() / np.square(errors).mean() == pytest.approx(
+        1, abs=4 * 2 * np.sqrt(2 / 4000)
+    )
 
 
 def test_merged_moments_are_those_of_the_values_together():

@@ -122,7 +122,9 @@ def test_piecewise_linear_networks_are_known(activation):
     """Activations within a layer, or as a layer; pooling, sums and padding."""
     inputs = keras.Input((4, 4, 2))
     x = layers.Conv2D(2, 3, padding="same", activation=activation)(inputs)
-    x = layers.Add()([layers.Activation(activation)(x), layers.ZeroPadding2D()(layers.MaxPooling2D()(x))])
+    x = layers.Add()(
+        [layers.Activation(activation)(x), layers.ZeroPadding2D()(layers.MaxPooling2D()(x))]
+    )
     assert is_piecewise_linear(keras.Model(inputs, layers.Flatten()(x)))
 
 

@@ -39,8 +39,11 @@ class MemoryPartials:
 
 
 def build_network(dtype: str, activation: str, num_outputs: int) -> keras.Model:
-    """Convolutions with and without bias, stride, batch norm and activation of their own; a shortcut;
-    batch norms behind other layers; dense layers. Image 6 × 6 × 2."""
+    """Build a network with every kind of layer, for images of 6 × 6 × 2.
+
+    Convolutions with and without bias, stride, batch norm, or an activation of their own; a shortcut;
+    batch norms behind other layers; dense layers.
+    """
     layers = keras.layers
     with_dtype = {"dtype": dtype}
     inputs = keras.Input((6, 6, 2), dtype=dtype)
