@@ -39,9 +39,9 @@ class MemoryPartials:
 
 
 def build_network(dtype: str, activation: str, num_outputs: int) -> keras.Model:
-    """Build one with every kind of layer, for images 6 × 6 × 2.
+    """Build a network with every kind of layer, for images of 6 × 6 × 2.
 
-    Convolutions with and without bias, stride, batch norm and activation of their own; a shortcut;
+    Convolutions with and without bias, stride, batch norm, or an activation of their own; a shortcut;
     batch norms behind other layers; dense layers.
     """
     layers = keras.layers

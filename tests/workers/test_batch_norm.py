@@ -1,0 +1,131 @@
+"""Population statistics of batch norm, and what is refused."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from workers import batch_norm
+from workers.contract.errors import UserError
+from workers.datasets.dataset import Dataset, Split
+from workers.resident import make_resident
+from workers.statistics.passes import Passes
+
+layers = keras.layers
+
+
+class NoPartials:
+    def restore(self, key):
+        return None
+
+    def advance(self, key, partial, done, total):
+        pass
+
+
+@pytest.fixture
+def train():
+    """60 images of 4 × 4 × 2, far from zero."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 2)).astype(np.uint8)
+    split = Split(pixels, np.zeros((60, 3), np.float32))
+    offset, scale = np.float32([0]), np.float32([0.1])
+    return make_resident(split, Dataset(split, split, offset, scale, True, ""))  # noqa: FBT003 - as given
+
+
+def network(depth=1):
+    inputs = keras.Input((4, 4, 2))
+    x = inputs
+    for _ in range(depth):
+        x = layers.BatchNormalization()(layers.Conv2D(2, 3, padding="same")(x))
+        x = layers.ReLU()(x)
+    return keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+
+
+def norms(model):
+    return [each for each in model.layers if isinstance(each, layers.BatchNormalization)]
+
+
+def freeze(model, train, monkeypatch, batch_size):
+    monkeypatch.setattr(batch_norm, "_BATCH_SIZE", batch_size)
+    copy = batch_norm.copy_network(model)
+    batch_norm.freeze(copy, "frozen", train, Passes(NoPartials(), 60))
+    return copy
+
+
+def test_the_first_layers_statistics_are_exact_whatever_the_batches(train, monkeypatch):
+    """Means and uncorrected variances over all places of all examples, from 7 batches."""
+    model = network()
+    copy = freeze(model, train, monkeypatch, batch_size=9)
+    conv = keras.Model(model.input, model.layers[1].output)
+    values = conv(train.batch(np.arange(60))[0]).numpy().astype(np.float64).reshape(-1, 2)
+    [norm] = norms(copy)
+    np.testing.assert_allclose(norm.moving_mean, values.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, values.var(0), rtol=1e-5)
+
+
+def test_deeper_statistics_are_exact_in_one_batch_and_near_in_several(train, monkeypatch):
+    """Applied in inference mode, one batch's statistics give the outputs of training mode."""
+    model = network(depth=3)
+    inputs, _ = train.batch(np.arange(60))
+    whole = freeze(model, train, monkeypatch, batch_size=60)
+    np.testing.assert_allclose(
+        whole(inputs, training=False), model(inputs, training=True), rtol=1e-4, atol=1e-4
+    )
+    cut = freeze(model, train, monkeypatch, batch_size=20)
+    for one, other in zip(norms(whole), norms(cut), strict=True):
+        deviation = np.sqrt(one.moving_variance)
+        assert (np.abs(one.moving_mean - other.moving_mean) < 0.1 * deviation).all()
+
+
+def test_the_given_model_keeps_its_weights_and_moving_statistics(train, monkeypatch):
+    """Only the copy changes."""
+    model = network(depth=2)
+    before = [np.array(weight) for weight in model.get_weights()]
+    freeze(model, train, monkeypatch, batch_size=20)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_moving_averages_take_no_pass(train):
+    """The copy's statistics stay those that Keras kept."""
+    model = network()
+    norms(model)[0].moving_mean.assign([3.0, 4.0])
+    copy = batch_norm.copy_network(model)
+    batch_norm.freeze(copy, "moving_average", train, Passes(NoPartials(), 60))
+    np.testing.assert_array_equal(norms(copy)[0].moving_mean, [3.0, 4.0])
+    assert batch_norm.num_pass_examples(model, "moving_average", 60) == 0
+    assert batch_norm.num_pass_examples(model, "frozen", 60) == 60
+
+
+def test_batch_statistics_that_cannot_be_frozen_are_refused():
+    """A call with training=True is told by the layer's name."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.BatchNormalization(name="always")(inputs, training=True))
+    with pytest.raises(UserError) as caught:
+        batch_norm.copy_network(model)
+    [fault] = caught.value.faults
+    assert fault.what == (
+        "the batch norm 'always' is called with training=True, so that an example's gradient "
+        "depends on the rest of its batch"
+    )
+    assert fault.where == "model, layer 'always'"
+    assert fault.mend == "call the layer without `training`"
+
+
+def test_sequential_models_are_graphs_and_others_are_refused():
+    """A subclass without a graph of layers is told how to build it."""
+
+    class Own(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    plain = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization()])
+    assert len(norms(batch_norm.copy_network(plain))) == 1
+    with pytest.raises(UserError) as caught:
+        batch_norm.copy_network(Own(name="mine"))
+    [fault] = caught.value.faults
+    assert fault.what == (
+        "the model 'mine' of class Own is not a graph of layers with one input and one output"
+    )
+    assert fault.where == "model.name"
+    assert fault.mend == "build it with the functional API: keras.Model(inputs, outputs)"
