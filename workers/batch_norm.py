@@ -10,6 +10,9 @@ about 250 examples, not of the population; making these exact would take a pass 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import final
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -48,13 +51,13 @@ def copy_network(model: keras.Model) -> keras.Model:
     """Copy a network and its weights, so that measuring leaves the original as it is.
 
     Raises:
-        UserError: No graph of layers, or a batch norm that always normalises with batch statistics.
+        UserError: No graph of layers, or a batch norm that cannot be frozen.
     """
     faults: list[Fault] = []
 
-    def call(layer: keras.Layer, *args: object, **kwargs: object) -> object:
-        if isinstance(layer, keras.layers.BatchNormalization) and kwargs.get("training"):
-            faults.append(_train_mode_fault(layer))
+    def call(layer: keras.Layer, *args: keras.KerasTensor, **kwargs: object) -> object:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            faults.extend(_faults(layer, len(args[0].shape), is_fixed=bool(kwargs.get("training"))))
         return layer(*args, **kwargs)
 
     copy = keras.models.clone_model(as_functional(model), call_function=call)
@@ -62,6 +65,17 @@ def copy_network(model: keras.Model) -> keras.Model:
         raise UserError(faults)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _faults(
+    layer: keras.layers.BatchNormalization, rank: int, *, is_fixed: bool
+) -> Iterator[Fault]:
+    what, where = f"the batch norm {layer.name!r}", f"model, layer {layer.name!r}"
+    if is_fixed:
+        always = "is called with training=True, so that an example's outputs depend on its batch"
+        yield Fault(f"{what} {always}", where, "call the layer without `training`")
+    if layer.axis not in (-1, rank - 1):
+        yield Fault(f"{what} normalises over axis {layer.axis}", where, "use axis=-1")
 
 
 def num_pass_examples(model: keras.Model, bn_mode: BatchNormMode, num_train: int) -> int:
@@ -92,15 +106,6 @@ def freeze(
         layer.moving_variance.assign(variance)
 
 
-def _train_mode_fault(layer: keras.Layer) -> Fault:
-    return Fault(
-        f"the batch norm {layer.name!r} is called with training=True, so that an example's gradient "
-        "depends on the rest of its batch",
-        where=f"model, layer {layer.name!r}",
-        mend="call the layer without `training`",
-    )
-
-
 def _layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     found = model._flatten_layers(include_self=False)
     return [layer for layer in found if isinstance(layer, keras.layers.BatchNormalization)]
@@ -110,7 +115,7 @@ def _population_moments(
     model: keras.Model, train: ResidentSplit, passes: Passes
 ) -> tuple[list[Array], list[Array]]:
     """Give each layer's population mean and variance, in the order of the layers."""
-    batch_moments, sizes = _compile_batch_moments(model)
+    batch_moments, sizes = compile_batch_moments(model)
 
     def step(state: State, places: npt.NDArray[np.int64]) -> State:
         inputs, _ = train.batch(tf.constant(places))
@@ -129,14 +134,13 @@ def _population_moments(
     return np.split(pooled["mean"], cuts), np.split(pooled["variance"], cuts)
 
 
-def _compile_batch_moments(
+def compile_batch_moments(
     model: keras.Model,
 ) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
     """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
-    network = copy_network(model)
+    network = keras.models.clone_model(model, clone_function=_recording, recursive=True)
+    network.set_weights(model.get_weights())
     layers = _layers(network)
-    for layer in layers:
-        layer.momentum = 0.0  # the moving statistics become those of the last batch
     sizes = [int(layer.moving_mean.shape[0]) for layer in layers]
 
     def batch_moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -147,3 +151,34 @@ def _compile_batch_moments(
 
     signature = [tf.TensorSpec([None, *network.input_shape[1:]], network.inputs[0].dtype)]
     return tf.function(batch_moments, input_signature=signature, autograph=False), sizes
+
+
+def _recording(layer: keras.Layer) -> keras.Layer:
+    is_norm = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    kind = _RecordingNorm if is_norm else type(layer)
+    return kind.from_config(layer.get_config())
+
+
+@final
+class _RecordingNorm(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras ships no types
+    """Normalises over the batch; its moving statistics become the last batch's moments.
+
+    One fused operation, which takes 3/4 of the time of Keras' own four.
+    """
+
+    def call(self, inputs: tf.Tensor, **_: object) -> tf.Tensor:
+        """Normalise [B, …, channels] in float32."""
+        rows = tf.reshape(inputs, [1, -1, 1, inputs.shape[-1]])
+        outputs, mean, corrected_variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=rows,
+            scale=tf.ones_like(self.moving_mean) if self.gamma is None else self.gamma.value,
+            offset=tf.zeros_like(self.moving_mean) if self.beta is None else self.beta.value,
+            mean=tf.zeros([0]),
+            variance=tf.zeros([0]),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        num_rows = tf.cast(tf.shape(rows)[1], tf.float32)
+        self.moving_mean.assign(mean)
+        self.moving_variance.assign(corrected_variance * (num_rows - 1) / num_rows)
+        return tf.reshape(outputs, tf.shape(inputs))

@@ -24,7 +24,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from workers.batch_norm import copy_network, freeze
+from workers.batch_norm import compile_batch_moments, copy_network, freeze
 from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.datasets import cifar10
 from workers.datasets.dataset import Dataset, Split, one_hot
@@ -76,7 +76,7 @@ def main() -> None:
         {
             "gradient": gradient,
             "fused": lambda x, y: norms(x, y, signs),
-            "batch norm": _training_forward(model),
+            "batch norm": _batch_moments(copy_network(model)),
         },
         batches,
     )
@@ -136,9 +136,9 @@ def _fastest_gradient(
     return name, found[name][1]
 
 
-def _training_forward(model: keras.Model) -> Function:
-    network = copy_network(model)
-    return tf.function(lambda x, _: network(x, training=True), autograph=False)
+def _batch_moments(network: keras.Model) -> Function:
+    batch_moments, _ = compile_batch_moments(network)
+    return lambda inputs, _: batch_moments(inputs)
 
 
 def _time(function: Function, batch: tuple[tf.Tensor, tf.Tensor]) -> float:

@@ -97,19 +97,39 @@ def test_moving_averages_take_no_pass(train):
     assert batch_norm.num_pass_examples(model, "frozen", 60) == 60
 
 
-def test_batch_statistics_that_cannot_be_frozen_are_refused():
-    """A call with training=True is told by the layer's name."""
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, layers.BatchNormalization(name="always")(inputs, training=True))
+def test_batch_norms_that_cannot_be_frozen_are_refused():
+    """A call with training=True, and another axis than the last, by the layers' names."""
+    inputs = keras.Input((4, 4, 2))
+    x = layers.BatchNormalization(name="always")(inputs, training=True)
+    model = keras.Model(inputs, layers.BatchNormalization(axis=1, name="rows")(x))
     with pytest.raises(UserError) as caught:
         batch_norm.copy_network(model)
-    [fault] = caught.value.faults
-    assert fault.what == (
-        "the batch norm 'always' is called with training=True, so that an example's gradient "
-        "depends on the rest of its batch"
+    always, rows = caught.value.faults
+    assert always.what == (
+        "the batch norm 'always' is called with training=True, so that an example's outputs "
+        "depend on its batch"
     )
-    assert fault.where == "model, layer 'always'"
-    assert fault.mend == "call the layer without `training`"
+    assert always.where == "model, layer 'always'"
+    assert always.mend == "call the layer without `training`"
+    assert rows.what == "the batch norm 'rows' normalises over axis 1"
+    assert rows.where == "model, layer 'rows'"
+    assert rows.mend == "use axis=-1"
+
+
+def test_moments_of_nested_networks_and_plain_features_are_taken_too(monkeypatch):
+    """A batch norm within a network within a network, without γ and β, on inputs [B, features]."""
+    inner = keras.Sequential(
+        [keras.Input((3,)), layers.BatchNormalization(center=False, scale=False), layers.Dense(2)]
+    )
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, inner(inputs))
+    features = np.random.default_rng(0).normal(2, 3, (60, 3)).astype(np.float32)
+    split = Split(features, np.zeros((60, 2), np.float32))
+    train = make_resident(split, Dataset(split, split, np.float32([0]), np.float32([1]), False, ""))  # noqa: FBT003 - as given
+    copy = freeze(model, train, monkeypatch, batch_size=25)
+    [norm] = copy.get_layer(inner.name).layers[:1]
+    np.testing.assert_allclose(norm.moving_mean, features.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, features.var(0), rtol=1e-5)
 
 
 def test_sequential_models_are_graphs_and_others_are_refused():

@@ -45,6 +45,4 @@ def _faults(call: Call) -> list[tuple[str, str]]:
     rank = len(call.inputs[0].shape)
     if isinstance(layer, keras.layers.Dense) and rank != 2:
         found.append((f"{what} reads inputs of rank {rank}", "flatten its inputs"))
-    if isinstance(layer, keras.layers.BatchNormalization) and layer.axis not in (-1, rank - 1):
-        found.append((f"{what} normalises over axis {layer.axis}", "use axis=-1"))
     return found
