@@ -7,20 +7,11 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-import scipy.stats
 
-from workers.batch_norm import copy_network
 from workers.contract.errors import Drained, UserError
 from workers.contract.statistics import TracesSpec
 from workers.datasets.dataset import Dataset, Split
-from workers.per_example.compiled import CompiledNorms
-from workers.per_example.dissection import dissect
-from workers.resident import make_resident
-from workers.risk import Risk
 from workers.statistics import trace_passes, traces
-from workers.statistics.groups import Groups
-from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import NormsPass, ProductsPass
 from workers.weights import digest_of_weights
 
 LOSSES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")
@@ -34,16 +25,6 @@ FLOAT32 = 1e-5
 """Sums of some hundred products in float32, each off by 6e-8 of its size."""
 
 EXACT = TracesSpec(columns="exact", bn_mode="moving_average")
-
-
-class Forgetful:
-    """Saves nothing, so that a pass can be run again."""
-
-    def restore(self, key):
-        return None
-
-    def advance(self, key, partial, done, total):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -150,74 +131,10 @@ def test_softmax_regression_has_its_closed_forms(tools):
     assert tools.whole_model(rows, "gradient_noise_trace").value == pytest.approx(noise, rel=1e-6)
 
 
-def exact_trace(case):
-    """Give tr H of the whole model and each layer, by all columns."""
-    rows = measure_afresh(case, EXACT)
-    return np.array(
-        [row.value for row in rows if (row.quantity, row.objective) == ("hessian_trace", "data")]
-    )
-
-
 def measure_afresh(case, settings):
     """Measure without what an earlier measurement saved."""
     case.partials.saved.clear()
     return traces.measure(case.context, settings)
-
-
-def assert_errors_are_as_stated(estimates, truth):
-    """Check bias, variance and coverage of estimates over seeds, for every group.
-
-    Limits: four standard deviations of a mean and of a variance from n draws (√(2/n) of itself),
-    beside the rounding of float32; for the whole model three standard deviations of the binomial, whose
-    share within two errors is that of Student's t with Satterthwaite's degrees of freedom: few, as some
-    of these few examples hold most of the variance.
-    """
-    values = np.array([each.value for each in estimates])
-    stated = np.array([each.stderr for each in estimates])
-    errors, num_draws = values - truth, len(values)
-    rounding = 1e-6 * np.abs(truth)
-    assert (np.abs(errors.mean(0)) < 4 * errors.std(0) / np.sqrt(num_draws) + rounding).all()
-    is_random = stated.mean(0) > rounding  # the last layer's share is the same for every draw
-    ratios = (np.square(stated).mean(0) / np.square(errors).mean(0))[is_random]
-    assert len(ratios) >= len(truth) - 1
-    assert (np.abs(ratios - 1) < 4 * np.sqrt(2 / num_draws)).all()
-    num_covered = (np.abs(errors[:, 0]) < 2 * stated[:, 0]).sum()
-    variances = np.square(stated[:, 0])
-    share = 1 - 2 * scipy.stats.t.sf(2, df=2 * variances.mean() ** 2 / variances.var())
-    assert num_covered > share * num_draws - 3 * np.sqrt(num_draws * share * (1 - share))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("loss", "num_columns", "num_replicates"),
-    [("kld", 1, 60), ("kld", 2, 25), ("gradlog_l2", 1, 60)],
-)
-def test_the_stated_error_of_columns_is_the_error(loss, num_columns, num_replicates, tools):
-    """Over 300 seeds on 60 examples, with second columns for all of them or some."""
-    case = tools.make_case(loss, num_train=60)
-    network = copy_network(case.model)
-    dissection = dissect(network)
-    norms = CompiledNorms(dissection, case.context.loss, num_columns)
-    groups, train = Groups(dissection.parameters), make_resident(case.dataset.train, case.dataset)
-    passes = Passes(Forgetful(), 60)
-    found = []
-    for seed in range(300):
-        columns = NormsPass("train", norms, groups, train, seed)
-        found.append(columns.replicate(passes, columns.run(passes, num_replicates)))
-    assert_errors_are_as_stated(found, exact_trace(case))
-
-
-def test_two_columns_halve_the_variance(tools):
-    """As stated from 60 differences each, so within three times 1/√(2·60) and as much again."""
-    case = tools.make_case("kld", num_train=60)
-
-    def stated(**settings):
-        rows = measure_afresh(case, TracesSpec(bn_mode="moving_average", **settings))
-        return tools.whole_model(rows, "hessian_trace").stderr
-
-    one = stated(columns=1, replicate_examples=60)
-    two = stated(columns=2, replicate_examples=60)
-    assert two / one == pytest.approx(1 / np.sqrt(2), rel=3 * np.sqrt(2 / 120))
 
 
 def test_results_do_not_depend_on_the_batches(tools, monkeypatch):
@@ -277,28 +194,6 @@ def test_smooth_networks_take_hessian_vector_products(tools, monkeypatch):
             assert abs(error) < 4 * row.stderr + 1e-6 * expected
     noise = tools.whole_model(rows, "gradient_noise_trace")
     assert noise.value == pytest.approx(reference.value(noise.quantity, None), rel=FLOAT32)
-
-
-@pytest.mark.slow
-def test_the_stated_error_of_products_is_the_error(tools, monkeypatch):
-    """Over 300 seeds with two probes on each of 12 batches, against the trace by all columns.
-
-    Second derivatives and first ones are two independent routes to one number.
-    """
-    monkeypatch.setattr(trace_passes, "PRODUCTS_BATCH_SIZE", 2)
-    case = tools.make_case("kld")
-    network = copy_network(case.model)
-    groups, train = (
-        Groups(dissect(network).parameters),
-        make_resident(case.dataset.train, case.dataset),
-    )
-    risk = Risk(network, case.context.loss, [each.variable for each in groups.parameters])
-    passes = Passes(Forgetful(), 24)
-    found = [
-        ProductsPass("train", risk, groups, train, seed, num_probes=1).run(passes)
-        for seed in range(300)
-    ]
-    assert_errors_are_as_stated(found, exact_trace(case))
 
 
 def faults_of(case, settings=EXACT):
