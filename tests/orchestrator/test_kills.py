@@ -188,9 +188,9 @@ def test_killed_at_a_random_time(tmp_path, undisturbed, seed):
 
 def test_a_signal_drains_and_the_same_command_resumes(tmp_path, undisturbed):
     """SIGTERM: trials save and leave, exit code 3; what was trained is not trained twice."""
-    run = Run(tmp_path)
-    run.wait(lambda: any((run.store / "checkpoints").rglob("*.npz")))
-    run.driver.send_signal(signal.SIGTERM)
+    run = Run(tmp_path, fault=PLACES[0])
+    run.wait_for_token()
+    run.driver.send_signal(signal.SIGTERM)  # passed on to the child, which stands in training
     assert run.finish() == 3
     run.assert_no_orphans()
     saved = [p.name for p in (run.store / "checkpoints").rglob("step-*.npz")]

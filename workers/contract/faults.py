@@ -3,7 +3,8 @@
 The environment variable `MINIMA_FAULT` is `<place>:<n>` or `<place>:<n>:<token>`. A process that
 reaches the place for the nth time kills itself (SIGKILL). With a token, the path of a file, only the
 first process to get there is caught, over all processes: it makes the file with its process id in
-it and waits there for ever, so that a test can kill it, its parents, or everything. Places:
+it and waits there for a signal, so that a test can kill it, its parents, or everything; a signal that
+it handles lets it go on. Places:
 
 - `training_chunk`: after a chunk of training steps;
 - `checkpoint_write`, `model_write`, `epoch_write`, `trial_write`, `measurement_write`: in the middle of
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -51,8 +51,7 @@ def reach(place: str) -> None:
     if wanted.token is None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif _takes(wanted.token):
-        while True:
-            time.sleep(3600)
+        signal.pause()
 
 
 def reach_write(path: str) -> None:
