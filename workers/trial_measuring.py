@@ -16,7 +16,14 @@ from workers.contract.catalog import resolve
 from workers.contract.errors import user_error
 from workers.contract.orders import Progress
 from workers.contract.quantities import STATISTIC_QUANTITIES
-from workers.contract.records import OUTCOME_SENTENCES, Measurement, Outcome, measurement_table
+from workers.contract.records import (
+    OUTCOME_SENTENCES,
+    Measurement,
+    Outcome,
+    SpectrumNode,
+    measurement_table,
+    spectrum_table,
+)
 from workers.contract.specs import PluginSpec
 from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
@@ -61,12 +68,18 @@ def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id:
     order, store = attempt.order, attempt.store
     trial = find_trial(store, order.trial_id)
     if trial.outcome in _OUTCOMES_WITHOUT_MINIMUM:
-        rows = skipped(statistic, trial.outcome)
+        found: list[Measurement | SpectrumNode] = [*skipped(statistic, trial.outcome)]
     else:
-        rows = _measure(attempt, statistic, trial)
+        found = _measure(attempt, statistic, trial)
     attempt.pulse.report(Progress(phase="committing"))
+    key = (order.trial_id, statistic_id)
+    nodes = [row for row in found if isinstance(row, SpectrumNode)]
+    if nodes:
+        content = spectrum_table(order.trial_id, statistic_id, nodes)
+        store.commit("spectra", key, order.attempt_id, content)
+    rows = [row for row in found if isinstance(row, Measurement)]
     content = measurement_table(order.trial_id, statistic, statistic_id, rows)
-    store.commit("measurements", (order.trial_id, statistic_id), order.attempt_id, content)
+    store.commit("measurements", key, order.attempt_id, content)
     remove_checkpoints(store, attempt.checkpoint_folder)
 
 
@@ -110,7 +123,7 @@ def skipped(statistic: StatisticSpec, outcome: Outcome) -> list[Measurement]:
 
 def _measure(
     attempt: Attempt, statistic: StatisticSpec, trial: CommittedTrial
-) -> list[Measurement]:
+) -> list[Measurement | SpectrumNode]:
     conditions = {
         "environment_id": attempt.environment.environment_id,
         "weights_sha256": trial.weights_sha256,
@@ -127,18 +140,18 @@ def _measure(
     return _checked(measure(context, settings), statistic.name)
 
 
-def _checked(rows: object, name: str) -> list[Measurement]:
-    """Give what a statistic returned when it is a list of measurements.
+def _checked(rows: object, name: str) -> list[Measurement | SpectrumNode]:
+    """Give what a statistic returned when it is a list of measurements, with spectra or without.
 
     Raises:
         UserError: It is something else, or empty.
     """
     if not isinstance(rows, list):
         fault = type(rows).__name__
-    elif not rows:
-        fault = "no measurements"
-    elif not all(isinstance(row, Measurement) for row in rows):
+    elif not all(isinstance(row, Measurement | SpectrumNode) for row in rows):
         fault = "something other than Measurements"
+    elif not any(isinstance(row, Measurement) for row in rows):
+        fault = "no measurements"
     else:
         return rows
     raise user_error(

@@ -31,7 +31,11 @@ CATALOG: dict[Kind, dict[str, str]] = {
         "squared_error": "workers.losses.squared_error:SquaredError",
     },
     "statistic": {
+        "batch_noise": "workers.statistics.batch_noise:measure",
+        "hessian": "workers.statistics.hessian:measure",
         "losses": "workers.statistics.losses:measure",
+        "noise_curvature": "workers.statistics.noise_curvature:measure",
+        "spectrum": "workers.statistics.spectrum:measure",
         "traces": "workers.statistics.traces:measure",
     },
 }

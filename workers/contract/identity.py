@@ -14,7 +14,14 @@ from workers.contract.statistics import StatisticSpec
 TRAINING_NUMERICS_VERSION = 1
 """Raised by hand when a change of code changes trained weights."""
 
-STATISTIC_NUMERICS_VERSION = {"losses": 1, "traces": 1}
+STATISTIC_NUMERICS_VERSION = {
+    "losses": 1,
+    "traces": 1,
+    "hessian": 1,
+    "noise_curvature": 1,
+    "spectrum": 1,
+    "batch_noise": 1,
+}
 """Raised by hand, per statistic, when a change of code changes its values."""
 
 _DIGEST_CHARACTERS = 20

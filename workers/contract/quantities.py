@@ -66,6 +66,30 @@ _ALL = (
         "Mean squared gradient norm over the SGD iterates.",
     ),
     Quantity("parameter_norm_squared", "‖θ‖²", "parameter²", "Squared norm of the parameters."),
+    Quantity(
+        "gradient_curvature",
+        "∇LᵀH∇L",
+        "loss³/parameter⁴",
+        "Curvature of the mean loss along its own gradient, times the gradient's squared norm.",
+    ),
+    Quantity(
+        "simple_noise_scale",
+        "B_simple",
+        "examples",
+        "tr σ² / ‖∇L‖²: the batch size at which noise and gradient are of one size.",
+    ),
+    Quantity(
+        "noise_scale",
+        "B_noise",
+        "examples",
+        "tr(σ²H) / ∇LᵀH∇L: the same, seen by the loss.",
+    ),
+    Quantity(
+        "hessian_residual_norm",
+        "‖Hu - λu‖",
+        "loss/parameter²",
+        "How far an eigenvalue can be from an exact one, at most; index as of the eigenvalue.",
+    ),
 )
 
 GLOSSARY: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
@@ -78,5 +102,26 @@ STATISTIC_QUANTITIES: dict[str, tuple[str, ...]] = {
         "gradient_norm_squared",
         "parameter_norm_squared",
     ),
+    "hessian": (
+        "hessian_trace",
+        "hessian_frobenius_squared",
+        "hessian_top_eigenvalue",
+        "hessian_residual_norm",
+    ),
+    "noise_curvature": (
+        "hessian_noise_trace",
+        "gradient_noise_trace",
+        "gradient_norm_squared",
+        "gradient_curvature",
+        "simple_noise_scale",
+        "noise_scale",
+    ),
+    "spectrum": (
+        "hessian_trace",
+        "hessian_frobenius_squared",
+        "gradient_noise_trace",
+        "hessian_noise_trace",
+    ),
+    "batch_noise": ("gradient_noise_trace", "gradient_norm_squared", "hessian_trace"),
 }
 """What each built-in statistic measures of the whole model."""

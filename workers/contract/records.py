@@ -11,10 +11,9 @@ from pydantic import AwareDatetime
 from workers.contract.frozen import Frozen
 from workers.contract.quantities import GLOSSARY
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import StatisticSpec
+from workers.contract.statistics import Objective, SpectrumKind, StatisticSpec
 
 Outcome = Literal["converged", "budget_spent", "diverged", "nonfinite"]
-Objective = Literal["data", "total"]
 
 OUTCOME_SENTENCES: dict[Outcome, str] = {
     "converged": "The convergence rule held from the recorded epoch to the end.",
@@ -82,9 +81,11 @@ class TrialRecord(Record):
 class Measurement(Record):
     """One measured number with its error.
 
-    `stderr` is the estimator's error for this finite data set and these weights (0 when exact),
-    never the spread between examples. `layer` None is the whole model. `cost_gradients` and
-    `wall_seconds` are those of the whole statistic for this split.
+    `stderr` is the estimator's error for this finite data set and these weights (0 when exact, None
+    when too few probes were taken to tell), never the spread between examples. `num_samples` counts
+    the examples of a pass over them, and the independent probes of an estimate: its 95 % interval is
+    value ± t stderr with Student's t of num_samples - 1 degrees of freedom. `layer` None is the
+    whole model. `cost_gradients` and `wall_seconds` are those of the whole statistic for this split.
     """
 
     quantity: str
@@ -100,6 +101,15 @@ class Measurement(Record):
     cost_gradients: float | None = None
     wall_seconds: float | None = None
     skipped_reason: str | None = None
+
+
+class SpectrumNode(Record):
+    """A node λ and weight w of one draw's quadrature: Σ w f(λ) estimates tr f(H), or tr(σ² f(H))."""
+
+    kind: SpectrumKind
+    draw: int
+    node: float
+    weight: float
 
 
 class FailureRecord(Record):
@@ -129,6 +139,14 @@ def measurement_table(
     return pa.Table.from_pylist(
         [head | row.model_dump() | {"unit": _unit(row.quantity)} for row in rows],
         schema=VIEWS["measurements"],
+    )
+
+
+def spectrum_table(trial_id: str, statistic_id: str, nodes: Sequence[SpectrumNode]) -> pa.Table:
+    """Make the table of one statistic's spectra of one trial."""
+    head = {"trial_id": trial_id, "statistic_id": statistic_id}
+    return pa.Table.from_pylist(
+        [head | node.model_dump() for node in nodes], schema=VIEWS["spectra"]
     )
 
 

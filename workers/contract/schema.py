@@ -124,6 +124,10 @@ CELL_QUANTITIES = (
     "excess_loss",
     "expected_gradient_norm_squared",
     "parameter_norm_squared",
+    "gradient_curvature",
+    "simple_noise_scale",
+    "noise_scale",
+    "hessian_residual_norm",
 )
 """Whole-model quantities that `cells` shows as `<quantity>_mean` and `<quantity>_stderr`."""
 

@@ -30,18 +30,26 @@ class BatchNormRule:
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of γ and β from x [B, …, channels] and K × δ of the same shape."""
+        of_cotangents = [self.vectors(inputs, each) for each in cotangents]
+        return [_gradient(list(each)) for each in zip(*of_cotangents, strict=True)]
+
+    def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
+        """Give Σ_t δ_t x̂_t and Σ_t δ_t, each [B, channels]."""
         found = []
         if self.layer.gamma is not None:
             deviation = tf.math.rsqrt(self.layer.moving_variance.value + self.layer.epsilon)
             normalised = (inputs - self.layer.moving_mean.value) * deviation
-            found.append(_summed_over_places([each * normalised for each in cotangents]))
+            found.append(_sum_over_places(cotangent * normalised))
         if self.layer.beta is not None:
-            found.append(_summed_over_places(cotangents))
+            found.append(_sum_over_places(cotangent))
         return found
 
 
-def _summed_over_places(per_place: list[tf.Tensor]) -> Gradient:
-    axes = list(range(1, per_place[0].shape.rank - 1))
-    sums = tf.stack([tf.reduce_sum(each, axis=axes) for each in per_place], axis=1)
-    squared_norms = tf.reduce_sum(tf.square(sums), axis=2)
-    return Gradient(squared_norms, tf.reduce_sum(sums[:, 0], axis=0))
+def _sum_over_places(values: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(values, axis=list(range(1, values.shape.rank - 1)))
+
+
+def _gradient(of_cotangents: list[tf.Tensor]) -> Gradient:
+    """Make the gradient of a vector parameter from K × [B, channels]."""
+    squared_norms = [tf.reduce_sum(tf.square(each), axis=1) for each in of_cotangents]
+    return Gradient(tf.stack(squared_norms, axis=1), tf.reduce_sum(of_cotangents[0], axis=0))

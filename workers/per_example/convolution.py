@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers.per_example.products import choose_products
+from workers.per_example.products import choose_products, kernel_gradients
 from workers.per_example.rule import Gradient, Parameter, parameter
 
 
@@ -46,6 +46,11 @@ class ConvolutionRule:
         norms = products.squared_norms(tf.ones([self.layer.filters], inputs.dtype))
         kernel = Gradient(norms, products.total())
         return [kernel, _of_vector(_sums(cotangents))] if self.layer.use_bias else [kernel]
+
+    def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
+        """Give G [B, d, outputs] and d [B, outputs]."""
+        kernel = kernel_gradients(self.layer, inputs, cotangent)
+        return [kernel, _sums([cotangent])[:, 0]] if self.layer.use_bias else [kernel]
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,22 @@ class NormalisedConvolutionRule:
             found.append(_of_vector((inner + shift * d) * deviation))
         if self.norm.beta is not None:
             found.append(_of_vector(d))
+        return found
+
+    def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
+        """Give the gradients of W, b, γ, β, each [B, …], from the cotangent of the batch norm's output."""
+        scale, deviation, shift = (tf.constant(each, inputs.dtype) for each in self._constants)
+        products = kernel_gradients(self.layer, inputs, cotangent)
+        found = [products * scale]
+        d = _sums([cotangent])[:, 0]
+        if self.layer.use_bias:
+            found.append(d * scale)
+        if self.norm.gamma is not None:
+            kernel = tf.reshape(self.layer.kernel.value, products.shape[1:])
+            inner = tf.reduce_sum(products * kernel, axis=1)
+            found.append((inner + shift * d) * deviation)
+        if self.norm.beta is not None:
+            found.append(d)
         return found
 
     @cached_property

@@ -40,3 +40,8 @@ class DenseRule:
         kernel = Gradient(of_kernel, tf.matmul(inputs, first, transpose_a=True))
         bias = Gradient(of_bias, tf.reduce_sum(first, axis=0))
         return [kernel, bias] if self.layer.use_bias else [kernel]
+
+    def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
+        """Give x δᵀ [B, inputs, outputs] and δ [B, outputs]."""
+        kernel = inputs[:, :, None] * cotangent[:, None, :]
+        return [kernel, cotangent] if self.layer.use_bias else [kernel]

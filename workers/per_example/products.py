@@ -118,6 +118,14 @@ class Gram:
         return tf.stack(products, axis=1)
 
 
+def kernel_gradients(
+    layer: keras.layers.Conv2D, inputs: tf.Tensor, cotangent: tf.Tensor
+) -> tf.Tensor:
+    """Give G [B, d, outputs] of one cotangent δ [B, H', W', outputs], for whom needs the vectors."""
+    patches = extract_patches(inputs, *axes_of(layer))
+    return tf.matmul(patches, _at_places(cotangent), transpose_a=True)
+
+
 def _at_places(values: tf.Tensor) -> tf.Tensor:
     """Lay out [B, H, W, C] as [B, places, C]."""
     _, height, width, num_channels = values.shape

@@ -65,6 +65,15 @@ class Rule(Protocol):
         """
         ...
 
+    def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
+        """Give every example's gradient itself for each parameter, as [B, …] in the parameter's order.
+
+        Args:
+            inputs: Of the layer [B, …].
+            cotangent: Of its outputs, before the activation.
+        """
+        ...
+
 
 def parameter(
     layer: keras.Layer, variable: keras.Variable, *, has_decay: bool = False

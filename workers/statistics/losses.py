@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from workers import tally
 from workers.batch_norm import copy_network, freeze, num_pass_examples
-from workers.contract.records import Measurement, Objective
-from workers.contract.statistics import LossesSpec
+from workers.contract.records import Measurement
+from workers.contract.statistics import LossesSpec, Objective
 from workers.losses.loss import Loss
 from workers.resident import ResidentSplit, make_resident
 from workers.statistics.context import MeasurementContext

@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from workers.probes import StoppingRule
 from workers.statistics.context import Partials
 
 Array = npt.NDArray[np.float64]
@@ -17,7 +18,7 @@ State = dict[str, Array]
 Step = Callable[[State, npt.NDArray[np.int64]], State]
 """Adds the examples at these places [B] to a state."""
 
-_POSITION = "position"
+_POSITION, _TURN = "position", "turn"
 
 
 def batch_edges(num_examples: int, batch_size: int) -> npt.NDArray[np.int64]:
@@ -35,7 +36,7 @@ class Passes:
 
     Args:
         partials: Where states are saved.
-        num_examples: Of all passes together, for the progress.
+        num_examples: Of all passes together, for the progress; the most there can be.
     """
 
     def __init__(self, partials: Partials, num_examples: int) -> None:
@@ -43,22 +44,67 @@ class Passes:
         self._done_before = 0
 
     def run(
-        self, key: str, step: Step, start: Mapping[str, Array], edges: npt.NDArray[np.int64]
+        self,
+        key: str,
+        step: Step,
+        start: Mapping[str, Array],
+        edges: npt.NDArray[np.int64],
+        *,
+        turn: int = 0,
     ) -> State:
         """Add all batches, in order, to the state.
 
         The result has the same bits whether or not the pass was stopped and resumed in between.
 
+        Args:
+            key: Names the pass.
+            step: Adds a batch.
+            start: The state before the first batch.
+            edges: Where batches begin and end.
+            turn: Tells passes under one key apart; a state of another turn is not gone on from.
+
         Raises:
             Drained: A stop was asked for; the state has been saved.
         """
-        saved = self._partials.restore(key) or start
+        saved = self._partials.restore(key)
+        if saved is None or int(saved.get(_TURN, np.array(0))) != turn:
+            saved = start
         state: State = {name: np.asarray(array, np.float64) for name, array in saved.items()}
+        state.pop(_TURN, None)
         first = int(state.pop(_POSITION, 0))
         for position in range(first, len(edges) - 1):
             state = step(state, np.arange(edges[position], edges[position + 1]))
-            partial = state | {_POSITION: np.array(float(position + 1))}
-            done = self._done_before + int(edges[position + 1])
-            self._partials.advance(key, partial, done, self._total)
+            place = {_POSITION: np.array(float(position + 1)), _TURN: np.array(float(turn))}
+            self._advance(key, state | place, int(edges[position + 1]))
         self._done_before += int(edges[-1])
         return state
+
+    def probe(
+        self, key: str, measure: Callable[[int], Array], rule: StoppingRule, num_examples: int
+    ) -> Array:
+        """Take independent probes [U, G], one after the other, until there are enough.
+
+        Every probe is kept, so the result has the same bits whether or not it was stopped in between.
+
+        Args:
+            key: Names the probes.
+            measure: Gives the probe of a number [G], the whole model's value first; it may run passes.
+            rule: When there are enough.
+            num_examples: A probe's share of the progress, with that of the passes it runs.
+
+        Raises:
+            Drained: A stop was asked for; the probes have been saved.
+        """
+        saved = self._partials.restore(key)
+        values = None if saved is None else np.asarray(saved["values"], np.float64)
+        self._done_before += 0 if values is None else len(values) * num_examples
+        while values is None or not rule.is_met(values[:, 0]):
+            number, before = 0 if values is None else len(values), self._done_before
+            found = measure(number)[None]
+            values = found if values is None else np.concatenate([values, found])
+            self._done_before = before + num_examples
+            self._advance(key, {"values": values}, 0)
+        return values
+
+    def _advance(self, key: str, state: State, num_done: int) -> None:
+        self._partials.advance(key, state, self._done_before + num_done, self._total)

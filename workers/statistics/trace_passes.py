@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,25 +15,19 @@ from workers.estimators import (
     random_subset,
 )
 from workers.per_example.compiled import BatchNorms, CompiledNorms
+from workers.probes import Estimate
 from workers.resident import ResidentSplit
 from workers.risk import Risk, mean_over_examples
+from workers.statistics.curvature import PRODUCTS_BATCH_SIZE
 from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes, State, batch_edges
 
 Array = npt.NDArray[np.float64]
 
 NORMS_BATCH_SIZE = 100
-PRODUCTS_BATCH_SIZE = 100
 
 _FIRST, _SECOND = 0, 1
 """Streams of signs: the columns of every example, and the second ones of the replicates."""
-
-
-class Estimate(NamedTuple):
-    """Values and their standard errors, one for each group [G]."""
-
-    value: Array
-    stderr: Array
 
 
 @dataclass(frozen=True)

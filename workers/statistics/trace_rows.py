@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.records import Measurement, Objective
+from workers.contract.records import Measurement
+from workers.contract.statistics import Objective
+from workers.probes import Estimate
 from workers.statistics.groups import Groups
-from workers.statistics.trace_passes import Estimate, Norms
+from workers.statistics.trace_passes import Norms
 
 Array = npt.NDArray[np.float64]
 

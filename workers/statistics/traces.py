@@ -16,12 +16,13 @@ from workers.losses.loss import Loss
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
 from workers.per_example.graph import is_piecewise_linear
+from workers.probes import Estimate
 from workers.resident import ResidentSplit, make_resident
 from workers.risk import Risk, mean_over_examples
 from workers.statistics.context import MeasurementContext
 from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import Estimate, Norms, NormsPass, ProductsPass
+from workers.statistics.trace_passes import Norms, NormsPass, ProductsPass
 from workers.statistics.trace_rows import Circumstances, rows
 from workers.weights import are_finite
 

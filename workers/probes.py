@@ -1,0 +1,90 @@
+"""Independent probes of one estimate: mean and error, the interval, and when there are enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+from workers.contract.statistics import EstimateSpec
+
+Array = npt.NDArray[np.float64]
+
+CONFIDENCE = 0.95
+_GROWTH = 1.25
+"""Between two looks at the interval: few looks keep its coverage near what it says."""
+
+
+class Estimate(NamedTuple):
+    """Values and their standard errors, one for each group [G]."""
+
+    value: Array
+    stderr: Array
+
+
+def mean_of_probes(values: Array) -> Estimate:
+    """Average independent probes [U, G]; stderr = √(Σ (v - mean)² / (U - 1) / U).
+
+    Sums are exact before their one rounding (`math.fsum`), so the order of the probes is no matter.
+    """
+    num_probes = len(values)
+    mean = np.array([math.fsum(column) for column in values.T]) / num_probes
+    squares = np.array([math.fsum(column) for column in np.square(values - mean).T])
+    return Estimate(mean, np.sqrt(squares / (num_probes - 1) / num_probes))
+
+
+def half_width(stderr: float, num_probes: int) -> float:
+    """Give half the width of Student's 95 % interval of a mean of U probes."""
+    quantile = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, num_probes - 1))
+    return quantile * stderr
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """How many probes to take.
+
+    Attributes:
+        num_probes: At least.
+        until: Relative half-width of the interval to reach; None for `num_probes` and no more.
+        max_probes: At most.
+    """
+
+    num_probes: int
+    until: float | None
+    max_probes: int
+
+    @classmethod
+    def of(cls, settings: EstimateSpec) -> StoppingRule:
+        """Take the settings of an estimate."""
+        return cls(settings.num_probes, settings.until, settings.max_probes)
+
+    @property
+    def most(self) -> int:
+        """Probes taken at most."""
+        return self.num_probes if self.until is None else self.max_probes
+
+    def is_met(self, values: Array) -> bool:
+        """Say whether the probes so far [U], of the whole model, are enough.
+
+        The interval is looked at after num_probes, and then each time the number has grown by 1/4:
+        a look after every probe would stop at lucky moments and cover less than it says.
+        """
+        num_taken = len(values)
+        if num_taken >= self.most:
+            return True
+        if self.until is None or num_taken not in self._looks():
+            return False
+        found = mean_of_probes(values[:, None])
+        wanted = self.until * abs(float(found.value[0]))
+        return half_width(float(found.stderr[0]), num_taken) <= wanted
+
+    def _looks(self) -> set[int]:
+        looks, number = set(), self.num_probes
+        while number < self.most:
+            looks.add(number)
+            number = math.ceil(number * _GROWTH)
+        return looks
