@@ -58,6 +58,11 @@ class Groups:
         return self.sums(np.array([one @ other for one, other in pieces]))
 
     @cached_property
+    def sizes(self) -> list[int]:
+        """Count the values of each parameter tensor [W]."""
+        return [int(np.prod(each.variable.shape)) for each in self.parameters]
+
+    @cached_property
     def values(self) -> Array:
         """θ [P], flat."""
         return np.concatenate([each.values.ravel() for each in self.parameters])
@@ -77,5 +82,4 @@ class Groups:
 
     def split(self, vector: Array) -> list[Array]:
         """Cut a flat vector [P] into one flat piece for each parameter tensor."""
-        sizes = [each.values.size for each in self.parameters]
-        return np.split(vector, np.cumsum(sizes)[:-1])
+        return np.split(vector, np.cumsum(self.sizes)[:-1])

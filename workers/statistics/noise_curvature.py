@@ -27,6 +27,7 @@ from workers.statistics.noise_probes import (
     NUM_GRADIENTS,
     NUM_RESIDUALS,
     NoiseProbes,
+    compile_shares,
 )
 from workers.statistics.noise_rows import Circumstances, Found, rows
 from workers.statistics.passes import Passes
@@ -89,7 +90,8 @@ class _Measuring:
         risk = Risk(self.network, loss, variables)
         curvatures = self._gradient_curvatures(name, norms, risk, groups)
         vectors = CompiledVectors(self.dissection, loss)
-        probes = NoiseProbes(norms, vectors, risk, groups, split, self.settings.probe_seed)
+        shares, seed = compile_shares(groups), self.settings.probe_seed
+        probes = NoiseProbes(norms, vectors, risk, groups, split, shares, seed)
         rule = StoppingRule.of(self.settings)
         values = self.passes.probe(f"{name}_probes", probes.measure, rule, _EXAMPLES_A_PROBE)
         about = Circumstances(

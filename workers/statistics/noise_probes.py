@@ -14,6 +14,7 @@ its part is small: on a ResNet-20 trained on 5,000 images, -0.1 % ± 0.1 % of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,6 +44,26 @@ _COLUMN_STREAM, _NOISE_STREAM = 1, 2
 _SAMPLE_STREAM = 0x5A3B1E
 
 
+Shares = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+"""F [n, P], S [m, P], w [m] ↦ Σ_ij w_j (f_i · s_j)(f_i · s_j)_q for each parameter tensor q [W]."""
+
+
+def compile_shares(groups: Groups) -> Shares:
+    """Compile the sum over all pairs of vectors; pieces are multiplied in their own precision."""
+    sizes, dtype = groups.sizes, groups.parameters[0].variable.dtype
+
+    def shares(noise: tf.Tensor, columns: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        pairs = zip(tf.split(noise, sizes, axis=1), tf.split(columns, sizes, axis=1), strict=True)
+        products = tf.stack([tf.matmul(f, s, transpose_b=True) for f, s in pairs])
+        products = tf.cast(products, tf.float64)
+        return tf.einsum("qij,ij,j->q", products, tf.reduce_sum(products, axis=0), weights)
+
+    vectors = tf.TensorSpec([None, sum(sizes)], dtype)
+    signature = [vectors, vectors, tf.TensorSpec([None], tf.float64)]
+    compiled: Shares = tf.function(shares, input_signature=signature, autograph=False)
+    return compiled
+
+
 @dataclass(frozen=True)
 class NoiseProbes:
     """The probes of one split.
@@ -53,6 +74,7 @@ class NoiseProbes:
         risk: Of the network, its parameters in the order of the groups.
         groups: Sums over its parameters.
         split: The examples.
+        shares: Of its groups' parameters.
         probe_seed: Of all draws; a probe depends on it and on its own number alone.
     """
 
@@ -61,6 +83,7 @@ class NoiseProbes:
     risk: Risk
     groups: Groups
     split: ResidentSplit
+    shares: Shares
     probe_seed: int
 
     def measure(self, number: int) -> Array:
@@ -71,7 +94,7 @@ class NoiseProbes:
         noise = self._noise_factor(_draw(self._gradient_chances, NUM_GRADIENTS, generator))
         columns = self._columns(_draw(self._column_chances, NUM_COLUMNS, generator), number)
         places = _draw(self._residual_chances, NUM_RESIDUALS, generator)
-        of_parameters = self._gram(noise, *columns).numpy().astype(np.float64)
+        of_parameters = self.shares(noise, *columns).numpy().astype(np.float64)
         return self.groups.sums(of_parameters) + self._residual(noise, places, number)
 
     def _noise_factor(self, places: Places) -> tf.Tensor:
@@ -101,24 +124,6 @@ class NoiseProbes:
         batch = self.split.batch(tf.constant(places))
         product = self.risk.batch_residual_product(*batch, weights, v)
         return self.groups.inner_products(v, product)
-
-    @cached_property
-    def _gram(self) -> tf.types.experimental.PolymorphicFunction:
-        sizes = [each.values.size for each in self.groups.parameters]
-
-        def shares(noise: tf.Tensor, columns: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-            """Give Σ_ij w_j (f_i · s_j)(f_i · s_j)_w for each parameter tensor [W]."""
-            pairs = zip(
-                tf.split(noise, sizes, axis=1), tf.split(columns, sizes, axis=1), strict=True
-            )
-            products = tf.stack([tf.matmul(f, s, transpose_b=True) for f, s in pairs])
-            products = tf.cast(products, tf.float64)
-            return tf.einsum("wij,ij,j->w", products, tf.reduce_sum(products, axis=0), weights)
-
-        num_params = sum(sizes)
-        vectors = tf.TensorSpec([None, num_params], self.risk.dtype)
-        weights = tf.TensorSpec([None], tf.float64)
-        return tf.function(shares, input_signature=[vectors, vectors, weights], autograph=False)
 
     @property
     def _num_examples(self) -> int:

@@ -16,7 +16,7 @@ from workers.risk import Risk
 from workers.statistics import noise_curvature
 from workers.statistics.example_norms import measure_norms
 from workers.statistics.groups import Groups
-from workers.statistics.noise_probes import NoiseProbes
+from workers.statistics.noise_probes import NoiseProbes, compile_shares
 from workers.statistics.passes import Passes
 from workers.weights import digest_of_weights
 
@@ -36,7 +36,7 @@ def make_probes(case, tools, probe_seed=0):
     norms = measure_norms("train", CompiledNorms(dissection, loss, 1), train, passes, probe_seed)
     risk = Risk(network, loss, [each.variable for each in groups.parameters])
     vectors = CompiledVectors(dissection, loss)
-    return NoiseProbes(norms, vectors, risk, groups, train, probe_seed)
+    return NoiseProbes(norms, vectors, risk, groups, train, compile_shares(groups), probe_seed)
 
 
 @pytest.mark.slow
