@@ -32,21 +32,31 @@ def mean_of_batch(losses: tf.Tensor) -> tf.Tensor:
 
 @final
 class Risk:
-    """L(θ) of a network in inference mode, at the weights the network holds.
+    """L(θ) of a network, at the weights the network holds.
 
     Vectors [P] hold the parameters, flattened one after the other. Every function is compiled once;
     a vector is an argument, so that no product traces anew.
+
+    In inference mode the batches are pieces of a sum over examples. In training mode, where batch
+    norms take the statistics of the batch, give one batch at a time, for its own L_B; no moving
+    statistics are updated.
 
     Args:
         model: Its batch norms hold the statistics to use.
         loss: Unreduced.
         variables: θ, in this order; None for the model's trainable variables in its own.
+        in_training: The mode.
     """
 
     def __init__(
-        self, model: keras.Model, loss: Loss, variables: list[keras.Variable] | None = None
+        self,
+        model: keras.Model,
+        loss: Loss,
+        variables: list[keras.Variable] | None = None,
+        *,
+        in_training: bool = False,
     ) -> None:
-        self._model, self._loss = model, loss
+        self._model, self._loss, self._in_training = model, loss, in_training
         self._params = [variable.value for variable in variables or model.trainable_variables]
         self._shapes = [param.shape for param in self._params]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
@@ -98,7 +108,8 @@ class Risk:
 
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Σ_b ℓ_b, from the outputs on in float64."""
-        outputs = tf.cast(self._model(inputs, training=False), tf.float64)
+        with keras.StatelessScope():  # drops what a layer would assign to its variables
+            outputs = tf.cast(self._model(inputs, training=self._in_training), tf.float64)
         return tf.reduce_sum(self._loss.per_example(outputs, tf.cast(targets, tf.float64)))
 
     def _total_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
