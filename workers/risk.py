@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.losses.loss import Loss
+from workers.second_derivatives import right_second_derivatives
 
 Vector = npt.NDArray[np.float64]
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -108,7 +109,8 @@ class Risk:
 
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Σ_b ℓ_b, from the outputs on in float64."""
-        with keras.StatelessScope():  # drops what a layer would assign to its variables
+        # the scope drops what a layer would assign to its variables
+        with keras.StatelessScope(), right_second_derivatives():
             outputs = tf.cast(self._model(inputs, training=self._in_training), tf.float64)
         return tf.reduce_sum(self._loss.per_example(outputs, tf.cast(targets, tf.float64)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import random
 from itertools import combinations
 
@@ -17,7 +16,6 @@ from workers.contract.errors import Drained, UserError
 from workers.contract.statistics import BatchNoiseSpec, TracesSpec
 from workers.datasets.dataset import Dataset, Split
 from workers.probes import half_width
-from workers.resident import make_resident
 from workers.risk import Risk
 from workers.statistics import batch_noise, batch_probes, traces
 from workers.statistics.batch_probes import BatchProbes, Draw, ProbeShape
@@ -75,7 +73,7 @@ class Enumerated:
     """What every batch of every size has, by a forward pass written out by hand, in float64."""
 
     def __init__(self, context, *, has_norm):
-        self.has_norm = has_norm
+        self.has_norm, self.known = has_norm, {}
         self.params = np.concatenate(
             [each.value.numpy().ravel() for each in context.model.trainable_variables]
         )
@@ -110,12 +108,13 @@ class Enumerated:
             gradient = inner.gradient(loss, params)
         return gradient, outer.jacobian(gradient, params, experimental_use_pfor=False)
 
-    @functools.cache
     def all_derivatives(self, size):
         """Give the gradients and Hessians of all batches of a size."""
-        batches = [tf.constant(each) for each in batches_of(len(self.x), size)]
-        gradients, hessians = zip(*map(self.derivatives, batches), strict=True)
-        return np.array(gradients), np.array(hessians)
+        if size not in self.known:
+            batches = [tf.constant(each) for each in batches_of(len(self.x), size)]
+            gradients, hessians = zip(*map(self.derivatives, batches), strict=True)
+            self.known[size] = np.array(gradients), np.array(hessians)
+        return self.known[size]
 
     def value(self, quantity, layer, size, decay=0.0):
         """Give a quantity's expectation over all batches of a size."""
@@ -203,12 +202,12 @@ def test_without_batch_norm_noise_and_curvature_are_those_of_traces(tiny, tools)
         (row.quantity, row.layer, row.objective): row.value
         for row in traces.measure(context, TracesSpec(columns="exact"))
     }
-    rows = batch_noise.measure(context, BatchNoiseSpec(num_probes=1000, multiples=[1, 4]))
+    rows = batch_noise.measure(context, BatchNoiseSpec(num_probes=400, multiples=[1, 4]))
     for row in rows:
         error = abs(row.value - exact[row.quantity, row.layer, row.objective])
         assert error < 4 * row.stderr, row
     noises = [tools.whole_model([row], row.quantity) for row in rows if row.layer is None][2::4]
-    assert all(row.stderr < 0.05 * row.value for row in noises)
+    assert all(row.stderr < 0.1 * row.value for row in noises)
 
 
 SHAPE = ProbeShape(sizes=[2, 3], curved_size=2, num_examples=5, num_params=7)
@@ -248,15 +247,31 @@ def test_draws_are_uniform_independent_and_without_replacement():
     assert np.abs(signs.mean(0)).max() < 4.5 / np.sqrt(num_draws)
 
 
-def probes_of(context, *, sizes, curved_size, seed=0):
-    groups = groups_of(context.model)
-    variables = [each.variable for each in groups.parameters]
-    risk = Risk(context.model, context.loss, variables, in_training=True)
-    dataset = context.dataset
-    shape = ProbeShape(sizes, curved_size, len(dataset.train), risk.num_params)
-    decay = context.trial.training.weight_decay * groups.decayed_values
-    split = make_resident(dataset.train, dataset)
-    return BatchProbes(risk, split, groups, decay, shape, seed)
+class Table:
+    """Stands for a split and a risk: what batches are known to have, looked up."""
+
+    dtype = tf.float64
+
+    def __init__(self, reference, sizes):
+        self.known = {}
+        for size in sizes:
+            batches = map(tuple, batches_of(len(reference.x), size))
+            self.known |= dict(
+                zip(batches, zip(*reference.all_derivatives(size), strict=True), strict=True)
+            )
+
+    def batch(self, places):
+        return places, places
+
+    def gradient(self, batches):
+        return self.found(batches)[0]
+
+    def hessian_vector_product(self, batches, vector):
+        return self.found(batches)[1] @ vector
+
+    def found(self, batches):
+        [(_, places)] = batches
+        return self.known[tuple(sorted(places.numpy()))]
 
 
 @pytest.mark.slow
@@ -268,7 +283,9 @@ def test_stated_errors_are_the_errors(tiny):
     num_seeds = 300
     context = tiny(has_norm=True)
     reference = Enumerated(context, has_norm=True)
-    probes = probes_of(context, sizes=[2, 4], curved_size=2)
+    table, groups = Table(reference, (2, 4)), groups_of(context.model)
+    shape = ProbeShape([2, 4], curved_size=2, num_examples=5, num_params=NUM_PARAMS)
+    probes = BatchProbes(table, table, groups, np.zeros(NUM_PARAMS), shape, seed=0)
     names = probes.groups.names
     truth = {
         (quantity, size): np.array([reference.value(quantity, name, size) for name in names])
@@ -340,23 +357,24 @@ def test_products_through_batch_statistics_are_differences_of_gradients(tools):
 
 
 def test_weights_moving_statistics_and_random_generators_stay_as_they_are(tools):
-    """Of the model, NumPy, Python, TensorFlow and Keras, where a convolutional network is measured."""
-    case = tools.make_case("kld")
+    """A convolutional network's digest, and what Python, NumPy, Keras and TensorFlow draw next."""
 
-    def states():
-        seed_generator = keras.src.random.seed_generator.global_seed_generator()
-        tf_state = tf.random.get_global_generator().state.numpy()
+    def next_draws():
         return (
-            digest_of_weights(case.model),
-            str(np.random.get_state()),
-            random.getstate(),
-            tuple(tf_state),
-            tuple(np.asarray(seed_generator.state)),
+            random.random(),  # noqa: S311 - no secret
+            np.random.random(),
+            float(keras.random.uniform(())),
+            float(tf.random.uniform(())),
         )
 
-    before = states()
+    case = tools.make_case("kld")
+    before = digest_of_weights(case.model)
+    keras.utils.set_random_seed(1)
+    undisturbed = next_draws()
+    keras.utils.set_random_seed(1)
     rows = batch_noise.measure(case.context, BatchNoiseSpec(num_probes=32, multiples=[1, 2]))
-    assert states() == before
+    assert next_draws() == undisturbed
+    assert digest_of_weights(case.model) == before
     assert tools.whole_model(rows, "hessian_trace").method == "batch_products_10"
     assert all(np.isfinite(row.value) and row.stderr > 0 for row in rows if row.layer is None)
 
@@ -385,7 +403,7 @@ def test_a_stopped_measurement_goes_on_to_the_same_bits(stop_after, tiny, tools)
 
 def test_probes_go_on_until_the_noise_at_the_smallest_size_is_known(tiny, tools):
     """Whatever the order of the multiples; other values may be less sure."""
-    settings = BatchNoiseSpec(num_probes=32, until=0.1, max_probes=2000, multiples=[2, 1])
+    settings = BatchNoiseSpec(num_probes=32, until=0.2, max_probes=600, multiples=[2, 1])
     rows = batch_noise.measure(tiny(has_norm=True), settings)
     [noise] = [
         row
@@ -393,8 +411,8 @@ def test_probes_go_on_until_the_noise_at_the_smallest_size_is_known(tiny, tools)
         if (row.quantity, row.method, row.layer, row.objective)
         == ("gradient_noise_trace", "batch_pairs_2", None, "data")
     ]
-    assert 32 < noise.num_samples < 2000
-    assert half_width(noise.stderr, noise.num_samples) <= 0.1 * noise.value
+    assert 32 < noise.num_samples < 600
+    assert half_width(noise.stderr, noise.num_samples) <= 0.2 * noise.value
 
 
 def test_nothing_is_traced_anew(tiny):
@@ -456,7 +474,7 @@ def test_randomness_and_weights_that_are_not_finite_are_refused_by_name(tiny):
     x = layers.Dropout(0.0, name="idle")(inputs)
     x = layers.Dropout(0.5, name="drop")(layers.Dense(4, name="dense")(x))
     inner = keras.Sequential([keras.Input((4,)), layers.GaussianNoise(0.1, name="noise")])
-    model = keras.Model(inputs, layers.Dense(NUM_OUTPUTS)(inner(x)), name="random")
+    model = keras.Model(inputs, layers.Dense(NUM_OUTPUTS, name="last")(inner(x)), name="random")
     before = model.get_layer("drop").seed_generator.state.numpy().tolist()
     model.get_layer("dense").bias.assign([np.inf, 0, 0, 0])
     found = faults_of(tiny(model=model), BatchNoiseSpec(multiples=[1]))
