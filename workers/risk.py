@@ -68,6 +68,8 @@ class Risk:
         self._compiled_loss = _compile(self._total_loss, batch)
         self._compiled_gradient = _compile(self._total_gradient, batch)
         self._compiled_product = _compile(self._total_product, [*batch, vector])
+        weights = tf.TensorSpec([None], tf.float64)
+        self._compiled_residual = _compile(self._residual_product, [*batch, weights, vector])
 
     @property
     def dtype(self) -> tf.DType:
@@ -107,6 +109,17 @@ class Risk:
         product = self._compiled_product(inputs, targets, tf.constant(vector, self.dtype))
         return np.asarray(product.numpy(), np.float64)
 
+    def batch_residual_product(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: Vector, vector: Vector
+    ) -> Vector:
+        """Give Σ_b w_b R_b v [P], R = ∇²ℓ - JᵀAJ = Σ_k (∂ℓ/∂z_k) ∇²z_k.
+
+        It is what a Gauss-Newton matrix leaves out; the outputs' cotangents ∂ℓ/∂z stand still.
+        """
+        direction = tf.constant(vector, self.dtype)
+        product = self._compiled_residual(inputs, targets, tf.constant(weights), direction)
+        return np.asarray(product.numpy(), np.float64)
+
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Σ_b ℓ_b, from the outputs on in float64."""
         # the scope drops what a layer would assign to its variables
@@ -127,6 +140,27 @@ class Risk:
             gradient = self._total_gradient(inputs, targets)
             along = tf.tensordot(gradient, vector, axes=1)
         return _flat(self._derivatives(outer, along))
+
+    def _residual_product(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, vector: tf.Tensor
+    ) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as outer:
+            outer.watch(self._params)
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(self._params)
+                outputs = tf.cast(self._model(inputs, training=False), tf.float64)
+                cotangents = tf.stop_gradient(self._output_gradient(outputs, targets))
+                total = tf.reduce_sum(weights[:, None] * cotangents * outputs)
+            gradient = _flat(self._derivatives(inner, total))
+            along = tf.tensordot(gradient, vector, axes=1)
+        return _flat(self._derivatives(outer, along))
+
+    def _output_gradient(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Give ∂ℓ/∂z [B, C]."""
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            losses = self._loss.per_example(outputs, tf.cast(targets, outputs.dtype))
+        return tape.gradient(losses, outputs)
 
     def _derivatives(self, tape: tf.GradientTape, target: tf.Tensor) -> list[tf.Tensor]:
         zero = tf.UnconnectedGradients.ZERO

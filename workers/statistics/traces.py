@@ -24,7 +24,7 @@ from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
 from workers.statistics.trace_passes import Norms, NormsPass, ProductsPass
 from workers.statistics.trace_rows import Circumstances, rows
-from workers.weights import are_finite
+from workers.weights import refuse_non_finite
 
 
 def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measurement]:
@@ -111,12 +111,7 @@ class _Measuring:
     @classmethod
     def prepare(cls, context: MeasurementContext, settings: TracesSpec) -> _Measuring:
         """Refuse what cannot be measured, before any work."""
-        if not are_finite(context.model):
-            raise user_error(
-                f"the model {context.model.name!r} holds weights that are not finite numbers",
-                where="the kept model",
-                mend="measure a trial that did not diverge",
-            )
+        refuse_non_finite(context.model)
         network = copy_network(context.model)
         refuse_without_rules(network)
         route = _choose_route(network, context.loss, settings)

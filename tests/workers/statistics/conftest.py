@@ -144,10 +144,16 @@ class Reference:
     def value(self, quantity: str, layer: str | None, weight_decay: float = 0.0) -> float:
         chosen = np.array([layer in (None, each) for each in self.layers])
         mean = self.gradients.mean(axis=0)
+        noise = np.cov(self.gradients, rowvar=False, bias=True)
+        hessian = self.hessian + weight_decay * np.diag(self.is_kernel)
+        total_mean = mean + weight_decay * self.is_kernel * self.params
         values = {
+            "hessian_noise_trace": (noise * hessian).sum(axis=1),
+            "gradient_curvature": total_mean * (hessian @ total_mean),
+            "hessian_frobenius_squared": np.square(hessian).sum(axis=1),
             "gradient_noise_trace": np.square(self.gradients - mean).mean(axis=0),
-            "hessian_trace": np.diag(self.hessian) + weight_decay * self.is_kernel,
-            "gradient_norm_squared": np.square(mean + weight_decay * self.is_kernel * self.params),
+            "hessian_trace": np.diag(hessian),
+            "gradient_norm_squared": np.square(total_mean),
             "parameter_norm_squared": np.square(self.params),
         }
         return float(values[quantity][chosen].sum())
