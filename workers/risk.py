@@ -122,9 +122,7 @@ class Risk:
 
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Σ_b ℓ_b, from the outputs on in float64."""
-        # the scope drops what a layer would assign to its variables
-        with keras.StatelessScope(), right_second_derivatives():
-            outputs = tf.cast(self._model(inputs, training=self._in_training), tf.float64)
+        outputs = self._outputs(inputs)
         return tf.reduce_sum(self._loss.per_example(outputs, tf.cast(targets, tf.float64)))
 
     def _total_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -148,12 +146,17 @@ class Risk:
             outer.watch(self._params)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(self._params)
-                outputs = tf.cast(self._model(inputs, training=False), tf.float64)
+                outputs = self._outputs(inputs)
                 cotangents = tf.stop_gradient(self._output_gradient(outputs, targets))
                 total = tf.reduce_sum(weights[:, None] * cotangents * outputs)
             gradient = _flat(self._derivatives(inner, total))
             along = tf.tensordot(gradient, vector, axes=1)
         return _flat(self._derivatives(outer, along))
+
+    def _outputs(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Give z [B, C]; what a layer would assign to its variables is dropped with the scope."""
+        with keras.StatelessScope(), right_second_derivatives():
+            return tf.cast(self._model(inputs, training=self._in_training), tf.float64)
 
     def _output_gradient(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Give ∂ℓ/∂z [B, C]."""
