@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.losses.loss import Loss
+from workers.second_derivatives import right_second_derivatives
 
 Vector = npt.NDArray[np.float64]
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -32,21 +33,31 @@ def mean_of_batch(losses: tf.Tensor) -> tf.Tensor:
 
 @final
 class Risk:
-    """L(θ) of a network in inference mode, at the weights the network holds.
+    """L(θ) of a network, at the weights the network holds.
 
     Vectors [P] hold the parameters, flattened one after the other. Every function is compiled once;
     a vector is an argument, so that no product traces anew.
+
+    In inference mode the batches are pieces of a sum over examples. In training mode, where batch
+    norms take the statistics of the batch, give one batch at a time, for its own L_B; no moving
+    statistics are updated.
 
     Args:
         model: Its batch norms hold the statistics to use.
         loss: Unreduced.
         variables: θ, in this order; None for the model's trainable variables in its own.
+        in_training: The mode.
     """
 
     def __init__(
-        self, model: keras.Model, loss: Loss, variables: list[keras.Variable] | None = None
+        self,
+        model: keras.Model,
+        loss: Loss,
+        variables: list[keras.Variable] | None = None,
+        *,
+        in_training: bool = False,
     ) -> None:
-        self._model, self._loss = model, loss
+        self._model, self._loss, self._in_training = model, loss, in_training
         self._params = [variable.value for variable in variables or model.trainable_variables]
         self._shapes = [param.shape for param in self._params]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
@@ -111,7 +122,7 @@ class Risk:
 
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Σ_b ℓ_b, from the outputs on in float64."""
-        outputs = tf.cast(self._model(inputs, training=False), tf.float64)
+        outputs = self._outputs(inputs)
         return tf.reduce_sum(self._loss.per_example(outputs, tf.cast(targets, tf.float64)))
 
     def _total_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -135,12 +146,17 @@ class Risk:
             outer.watch(self._params)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(self._params)
-                outputs = tf.cast(self._model(inputs, training=False), tf.float64)
+                outputs = self._outputs(inputs)
                 cotangents = tf.stop_gradient(self._output_gradient(outputs, targets))
                 total = tf.reduce_sum(weights[:, None] * cotangents * outputs)
             gradient = _flat(self._derivatives(inner, total))
             along = tf.tensordot(gradient, vector, axes=1)
         return _flat(self._derivatives(outer, along))
+
+    def _outputs(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Give z [B, C]; what a layer would assign to its variables is dropped with the scope."""
+        with keras.StatelessScope(), right_second_derivatives():
+            return tf.cast(self._model(inputs, training=self._in_training), tf.float64)
 
     def _output_gradient(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Give ∂ℓ/∂z [B, C]."""

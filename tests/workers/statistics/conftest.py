@@ -220,3 +220,45 @@ class Tools:
 @pytest.fixture(scope="session")
 def tools() -> Tools:
     return Tools()
+
+
+def tiny_network(
+    *, has_norm: bool, dtype: str = "float64", activation: str = "tanh"
+) -> keras.Model:
+    """Build 3 → 2 → 4 units with 20 parameters, with batch norm or without; then the last has a bias."""
+    inputs = keras.Input((3,), dtype=dtype)
+    x = keras.layers.Dense(2, activation=activation, name="hidden", dtype=dtype)(inputs)
+    if has_norm:
+        x = keras.layers.BatchNormalization(name="norm", dtype=dtype)(x)
+    outputs = keras.layers.Dense(4, use_bias=not has_norm, name="outputs", dtype=dtype)(x)
+    model = keras.Model(inputs, outputs)
+    generator = np.random.default_rng(4)
+    for weight in model.weights:
+        weight.assign(generator.uniform(0.4, 1.4, weight.shape) * generator.choice([-1, 1]))
+    return model
+
+
+def tiny_dataset(num_examples: int) -> Dataset:
+    """Draw features and targets from a normal distribution."""
+    generator = np.random.default_rng(5)
+    features = generator.normal(size=(num_examples, 3)).astype(np.float32)
+    targets = generator.normal(size=(num_examples, 4)).astype(np.float32)
+    split = Split(features, targets)
+    offset, scale = np.zeros(3, np.float32), np.ones(3, np.float32)
+    return Dataset(split, split, offset, scale, is_classification=False, digest="none")
+
+
+@pytest.fixture
+def tiny(tools, make_trial):
+    """Make a context of a tiny network, squared errors and a batch size."""
+
+    def make(*, num_train=5, batch_size=2, model=None, partials=None, **options):
+        return MeasurementContext(
+            model=model or tiny_network(**options),
+            dataset=tiny_dataset(num_train),
+            loss=resolve("loss", "squared_error")(),
+            trial=make_trial(batch_size=batch_size, weight_decay=tools.weight_decay),
+            partials=partials or tools.partials(),
+        )
+
+    return make
