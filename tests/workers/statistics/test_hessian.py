@@ -159,15 +159,24 @@ def test_the_stated_error_is_the_error(case, smooth, num_eigenpairs):
 
 def test_probes_go_on_until_the_interval_is_narrow(case):
     """With `until`, tr H's interval is as narrow as asked, with more probes than the least."""
-    rows = measure(case.context, fast(num_eigenpairs=0, until=0.05))
+    rows = measure(case.context, fast(num_eigenpairs=10, objective="total", until=0.2))
     whole = select(rows, "hessian_trace")[0]
     assert 32 < whole.num_samples < 1024
-    assert 1.96 * whole.stderr < 0.05 * abs(whole.value)
+    assert 1.96 * whole.stderr < 0.2 * abs(whole.value)
 
 
-@pytest.mark.parametrize("stop_after", [1, 2])
+def small_network():
+    """Build a network that compiles fast: one hidden layer and batch norm."""
+    layers = keras.layers
+    inputs = keras.Input((6, 6, 2))
+    x = layers.Dense(4, activation="tanh")(layers.Flatten()(inputs))
+    return keras.Model(inputs, layers.Dense(3)(layers.BatchNormalization()(x)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop_after", [7, 41, 100])
 def test_stops_leave_no_trace(tools, monkeypatch, stop_after):
-    """Stopped after every batch, or every other one, of the batch norm, Lanczos and probes."""
+    """Stopped again and again in the pass of batch norm, in Lanczos and in probes, between and within products."""
     for module in (
         "workers.statistics.curvature.PRODUCTS_BATCH_SIZE",
         "workers.batch_norm._BATCH_SIZE",
@@ -176,10 +185,11 @@ def test_stops_leave_no_trace(tools, monkeypatch, stop_after):
     settings = HessianSpec(
         num_probes=32, num_eigenpairs=2, max_lanczos_steps=4, splits=["train", "test"]
     )
-    undisturbed = values(measure(tools.make_case("kld").context, settings))
-    case, num_stops = tools.make_case("kld"), 0
+    case = dataclasses.replace(tools.make_case("kld"), model=small_network())
+    undisturbed = values(measure(case.context, settings))
+    saved, num_stops = {}, 0
     while True:
-        case.partials = tools.partials(stop_after=stop_after, saved=case.partials.saved)
+        case.partials = tools.partials(stop_after=stop_after, saved=saved)
         try:
             found = measure(case.context, settings)
         except Drained:
@@ -187,18 +197,18 @@ def test_stops_leave_no_trace(tools, monkeypatch, stop_after):
             assert num_stops < 1000
             continue
         break
-    assert num_stops > 100 / stop_after
+    assert num_stops >= 200 // stop_after
     assert values(found) == undisturbed
 
 
-def test_the_network_and_the_generators_are_left_as_they_were(case):
-    """Weights, moving statistics, NumPy's and Keras' generators."""
-    keras.utils.set_random_seed(5)
-    expected = np.random.normal(), float(keras.random.normal(()))  # the global one is meant
+def test_the_network_is_left_as_it_was(case):
+    """Weights, moving statistics, and NumPy's global generator."""
+    np.random.seed(5)  # the global one is meant
+    expected = np.random.normal()
     before = digest_of_weights(case.model)
-    keras.utils.set_random_seed(5)
+    np.random.seed(5)
     measure(case.context, fast(bn_mode="frozen", num_eigenpairs=2, max_lanczos_steps=3))
-    assert (np.random.normal(), float(keras.random.normal(()))) == expected
+    assert np.random.normal() == expected
     assert digest_of_weights(case.model) == before
 
 
