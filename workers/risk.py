@@ -64,11 +64,12 @@ class Risk:
         inputs = tf.TensorSpec([None, *model.input_shape[1:]], model.inputs[0].dtype)
         targets = tf.TensorSpec([None, model.output_shape[-1]], tf.float32)
         vector = tf.TensorSpec([self.num_params], self.dtype)
+        weights = tf.TensorSpec([None], tf.float64)
         batch = [inputs, targets]
         self._compiled_loss = _compile(self._total_loss, batch)
         self._compiled_gradient = _compile(self._total_gradient, batch)
+        self._compiled_weighted = _compile(self._weighted_gradient, [*batch, weights])
         self._compiled_product = _compile(self._total_product, [*batch, vector])
-        weights = tf.TensorSpec([None], tf.float64)
         self._compiled_residual = _compile(self._residual_product, [*batch, weights, vector])
 
     @property
@@ -97,6 +98,11 @@ class Risk:
         """Give ∇L [P]."""
         return _mean((self._compiled_gradient(x, y), len(x)) for x, y in batches)
 
+    def weighted_gradient(self, inputs: tf.Tensor, targets: tf.Tensor, weights: Vector) -> Vector:
+        """Give Σ_b w_b ∇ℓ_b [P] of one batch with weights w [B]."""
+        total = self._compiled_weighted(inputs, targets, tf.constant(weights, tf.float64))
+        return np.asarray(total.numpy(), np.float64)
+
     def hessian_vector_product(self, batches: Iterable[Batch], vector: Vector) -> Vector:
         """Give Hv [P], H = ∇²L over all the batches."""
         direction = tf.constant(vector, self.dtype)
@@ -121,14 +127,25 @@ class Risk:
         return np.asarray(product.numpy(), np.float64)
 
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Σ_b ℓ_b, from the outputs on in float64."""
+        return tf.reduce_sum(self._losses(inputs, targets))
+
+    def _losses(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """ℓ_b [B], from the outputs on in float64."""
         outputs = self._outputs(inputs)
-        return tf.reduce_sum(self._loss.per_example(outputs, tf.cast(targets, tf.float64)))
+        return self._loss.per_example(outputs, tf.cast(targets, tf.float64))
 
     def _total_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._params)
             total = self._total_loss(inputs, targets)
+        return _flat(self._derivatives(tape, total))
+
+    def _weighted_gradient(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._params)
+            total = tf.tensordot(weights, self._losses(inputs, targets), axes=1)
         return _flat(self._derivatives(tape, total))
 
     def _total_product(self, inputs: tf.Tensor, targets: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:

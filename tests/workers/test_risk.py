@@ -109,3 +109,16 @@ def test_params_come_in_the_order_asked_for(smooth_net):
     plain = Risk(model, KullbackLeibler())
     pieces = plain.split_by_param(plain.gradient(batches))[::-1]
     np.testing.assert_allclose(risk.gradient(batches), np.concatenate(pieces), rtol=1e-12)
+
+
+def test_weights_of_examples(smooth_net):
+    """Σ w_b g_b is linear in the weights, and the gradient where all are 1/B."""
+    model, [(images, targets)] = smooth_net
+    risk = Risk(model, KullbackLeibler())
+    single = np.array([risk.gradient([(images[i : i + 1], targets[i : i + 1])]) for i in range(6)])
+    weights = np.random.default_rng(4).normal(size=6)
+    np.testing.assert_allclose(
+        risk.weighted_gradient(images, targets, weights), weights @ single, atol=1e-13
+    )
+    whole = risk.weighted_gradient(images, targets, np.full(6, 1 / 6))
+    np.testing.assert_allclose(whole, risk.gradient([(images, targets)]), atol=1e-13)

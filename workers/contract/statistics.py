@@ -97,9 +97,11 @@ class NoiseCurvatureSpec(EstimateSpec):
 
 
 class HessianSpec(EstimateSpec):
-    """Top eigenvalues of the Hessian by Lanczos, and tr H, tr H² by probes beside these directions.
+    """Top eigenvalues of the Hessian by Lanczos, and tr H, tr H² by probes beside its directions.
 
-    `num_eigenpairs` 0 takes the probes alone. `num_examples` measures a random subset of the split.
+    Lanczos steps are taken until the residual norms of `num_eigenpairs` values are at most
+    `eigenvalue_tolerance` times the largest value, or `max_lanczos_steps` are spent; 0 eigenpairs take
+    the probes alone. `num_examples` measures a random subset of the split.
     """
 
     name: Literal["hessian"] = "hessian"
@@ -110,6 +112,15 @@ class HessianSpec(EstimateSpec):
     num_examples: Annotated[int, Field(ge=1)] | None = None
     splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
+
+    @model_validator(mode="after")
+    def _has_steps(self) -> HessianSpec:
+        if self.max_lanczos_steps < self.num_eigenpairs:
+            raise ValueError(
+                f"max_lanczos_steps {self.max_lanczos_steps} is below num_eigenpairs "
+                f"{self.num_eigenpairs}; raise the one or lower the other"
+            )
+        return self
 
 
 class SpectrumSpec(Frozen):

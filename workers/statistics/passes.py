@@ -18,7 +18,7 @@ State = dict[str, Array]
 Step = Callable[[State, npt.NDArray[np.int64]], State]
 """Adds the examples at these places [B] to a state."""
 
-_POSITION, _TURN = "position", "turn"
+_POSITION, _STEPS, _TURN = "position", "steps", "turn"
 
 
 def batch_edges(num_examples: int, batch_size: int) -> npt.NDArray[np.int64]:
@@ -66,12 +66,7 @@ class Passes:
         Raises:
             Drained: A stop was asked for; the state has been saved.
         """
-        saved = self._partials.restore(key)
-        if saved is None or int(saved.get(_TURN, np.array(0))) != turn:
-            saved = start
-        state: State = {name: np.asarray(array, np.float64) for name, array in saved.items()}
-        state.pop(_TURN, None)
-        first = int(state.pop(_POSITION, 0))
+        first, state = self._restored(key, _POSITION, start, turn)
         for position in range(first, len(edges) - 1):
             state = step(state, np.arange(edges[position], edges[position + 1]))
             place = {_POSITION: np.array(float(position + 1)), _TURN: np.array(float(turn))}
@@ -105,6 +100,52 @@ class Passes:
             self._done_before = before + num_examples
             self._advance(key, {"values": values}, 0)
         return values
+
+    def iterate(
+        self,
+        key: str,
+        step: Callable[[State], State],
+        start: Mapping[str, Array],
+        is_done: Callable[[State], bool],
+        num_examples: int,
+        *,
+        turn: int = 0,
+    ) -> State:
+        """Take steps from a state until it is done; each may run passes of its own.
+
+        The result has the same bits whether or not it was stopped in between.
+
+        Args:
+            key: Names the iteration.
+            step: Gives the next state.
+            start: The state before the first step.
+            is_done: Whether a state is the last one.
+            num_examples: A step's share of the progress, with that of the passes it runs.
+            turn: Tells iterations under one key apart, as in `run`.
+
+        Raises:
+            Drained: A stop was asked for; the state has been saved.
+        """
+        num_steps, state = self._restored(key, _STEPS, start, turn)
+        self._done_before += num_steps * num_examples
+        while not is_done(state):
+            before = self._done_before
+            state, num_steps = step(state), num_steps + 1
+            self._done_before = before + num_examples
+            place = {_STEPS: np.array(float(num_steps)), _TURN: np.array(float(turn))}
+            self._advance(key, state | place, 0)
+        return state
+
+    def _restored(
+        self, key: str, place: str, start: Mapping[str, Array], turn: int
+    ) -> tuple[int, State]:
+        """Give how far the saved state of this turn is, and the state; else the start."""
+        saved = self._partials.restore(key)
+        if saved is None or int(saved.get(_TURN, np.array(0))) != turn:
+            saved = start
+        state: State = {name: np.asarray(array, np.float64) for name, array in saved.items()}
+        state.pop(_TURN, None)
+        return int(state.pop(place, 0)), state
 
     def _advance(self, key: str, state: State, num_done: int) -> None:
         self._partials.advance(key, state, self._done_before + num_done, self._total)

@@ -141,6 +141,9 @@ class Reference:
     layers: list[str]
     is_kernel: np.ndarray
 
+    def total_hessian(self, weight_decay: float = 0.0) -> np.ndarray:
+        return self.hessian + weight_decay * np.diag(self.is_kernel)
+
     def value(self, quantity: str, layer: str | None, weight_decay: float = 0.0) -> float:
         chosen = np.array([layer in (None, each) for each in self.layers])
         mean = self.gradients.mean(axis=0)
@@ -155,6 +158,7 @@ class Reference:
             "hessian_trace": np.diag(hessian),
             "gradient_norm_squared": np.square(total_mean),
             "parameter_norm_squared": np.square(self.params),
+            "hessian_frobenius_squared": np.square(self.total_hessian(weight_decay)).sum(axis=0),
         }
         return float(values[quantity][chosen].sum())
 
