@@ -14,7 +14,7 @@ from workers.estimators import random_subset
 from workers.statistics.hessian import measure
 from workers.weights import digest_of_weights
 
-NUM_PARAMS = 319
+NUM_PARAMS = 313
 """Of the case's network."""
 
 TRACES = ("hessian_trace", "hessian_frobenius_squared")
