@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from workers.contract.catalog import is_plugin
 from workers.contract.frozen import Count, Frozen, Seed, refuse_repeats
 from workers.contract.specs import PLUGIN, PluginSpec, name_tag
 
@@ -43,6 +44,14 @@ class TracesSpec(Frozen):
     bn_mode: BatchNormMode = "frozen"
     replicate_examples: Annotated[int, Field(ge=2)] = 2000
     probe_seed: Seed = 0
+
+
+_WITHOUT_SPREAD = ("losses",)
+
+
+def needs_spread(name: str) -> bool:
+    """Say whether a statistic of this name measures how examples differ; not known of plugins."""
+    return name not in _WITHOUT_SPREAD and not is_plugin(name)
 
 
 def _from_bare_name(value: object) -> object:
