@@ -135,7 +135,7 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
 def _spread_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
     """Find statistics that compare examples of a split of one."""
     sizes = {"train": facts.num_train, "test": facts.num_test}
-    measure = document.get("measure", ["traces"])
+    measure = document.get("measure", ["losses", "traces"])
     for index, item in enumerate(measure if isinstance(measure, list) else []):
         name = item.get("name") if isinstance(item, dict) else item
         splits = item.get("splits") if isinstance(item, dict) else None

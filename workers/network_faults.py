@@ -75,12 +75,14 @@ def _objective_faults(model: keras.Model) -> Iterator[Fault]:
     if not model.trainable_variables:
         yield _fault(f"{what} has no weights to train", "give it a layer with trainable weights")
     if model.losses:
-        mend = "leave regularisers out; training.weight_decay is the L2 term on kernels"
-        yield _fault(f"{what} has {len(model.losses)} loss terms of its own, never added", mend)
+        mend = "leave it out; training.weight_decay is the L2 term on kernels"
+        yield _fault(f"{what} has a regulariser or loss of its own, which is never added", mend)
     for variable in model.trainable_variables:
         if getattr(variable, "constraint", None) is not None:
             mend = "leave the constraint out"
-            yield _fault(f"the weight {variable.path!r} has a constraint, never applied", mend)
+            yield _fault(
+                f"the weight {variable.path!r} has a constraint, which is never applied", mend
+            )
 
 
 def _mode_faults(model: keras.Model) -> Iterator[Fault]:

@@ -71,12 +71,12 @@ BROKEN = {
     ),
     "regulariser": (
         lambda: network(kernel_regularizer="l2"),
-        "the model 'own' has 1 loss terms of its own, never added",
-        "leave regularisers out; training.weight_decay is the L2 term on kernels",
+        "the model 'own' has a regulariser or loss of its own, which is never added",
+        "leave it out; training.weight_decay is the L2 term on kernels",
     ),
     "constraint": (
         lambda: network(kernel_constraint="non_neg"),
-        "the weight 'last/kernel' has a constraint, never applied",
+        "the weight 'last/kernel' has a constraint, which is never applied",
         "leave the constraint out",
     ),
     "noise": (
