@@ -34,7 +34,14 @@ def num_params(model: keras.Model) -> int:
 
 def are_finite(model: keras.Model) -> bool:
     """Say whether every weight, trainable or not, is a finite number."""
-    return all(bool(np.isfinite(weight.value.numpy()).all()) for weight in model.weights)
+    return not non_finite_weights(model)
+
+
+def non_finite_weights(model: keras.Model) -> list[str]:
+    """Name the weights, trainable or not, that hold anything but finite numbers."""
+    return [
+        str(weight.path) for weight in model.weights if not np.isfinite(weight.value.numpy()).all()
+    ]
 
 
 def refuse_non_finite(model: keras.Model) -> None:
