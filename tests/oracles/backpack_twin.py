@@ -60,7 +60,7 @@ def diagonal_sums(network: nn.Module, batches: Batches) -> dict[str, float]:
     num_examples = 0
     for x, y in batches:
         with backpack(DiagGGNExact()):
-            loss(network(x.requires_grad_()), y).backward()
+            loss(network(x.detach().requires_grad_()), y).backward()
         for name, param in trained.items():
             sums[name] += param.diag_ggn_exact.sum().item() * len(y)
             del param.diag_ggn_exact

@@ -161,7 +161,7 @@ def test_every_example_has_the_norm_that_backpack_finds(make_case, kind):
     theirs = []
     for x, y in case.torch_data():
         with backpack.backpack(BatchL2Grad()):
-            loss(network(x.requires_grad_()), y).backward()
+            loss(network(x.detach().requires_grad_()), y).backward()
         params = dict(network.named_parameters())
         theirs.append(torch.stack([params[name].batch_l2 for name in names], dim=1).numpy())
     differences = np.abs(ours / np.concatenate(theirs) - 1)
