@@ -8,8 +8,9 @@ statistics of batch norm in evaluation mode. Our pass with one column an example
 against the exact value (all columns), which gives its true error; every peer is charged what it needs
 for tr H alone at that error. Hutchinson's error falls as products^-1/2; that of XTrace and Hutch++ is
 taken to fall as 1/products, the fastest their theory promises, in their favour. Times alternate, batch
-by batch, and are medians; what a peer needs in all is extrapolated from them and from the spread of its
-estimates, marked ≈. Costs in gradients count in the fastest gradient of the peer's own framework.
+by batch, and are medians for an image, taken times N; what a peer needs in all is extrapolated from
+them and from the spread of its estimates, marked ≈. Costs in gradients count in the fastest gradient
+of the peer's own framework.
 """
 
 from __future__ import annotations
@@ -211,6 +212,7 @@ def _print_table(
     for tool in ("BackPACK", "nngeometry"):
         row(f"{tool}: tr H, exact diagonal", 0.0, 0, seconds[f"{tool} diagonal"], gradient)
     row("BackPACK: tr σ², per-example norms", 0.0, 0, seconds["BackPACK norms"], gradient)
+    print("seconds: medians for an image, times N")
     for name, spread in spreads.items():
         spent = f"{spread.num_estimates} estimates of {spread.num_products} products"
         print(f"≈ {name}: extrapolated from {spent}, as products^-{RATES[name]}")
