@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ def one_hot(generator, num_examples=NUM_EXAMPLES):
 def batches_of(inputs, targets, sizes):
     """Cut examples into batches of these sizes."""
     edges = np.cumsum([0, *sizes])
-    cuts = [slice(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    cuts = [slice(start, end) for start, end in itertools.pairwise(edges)]
     return [(tf.constant(inputs[cut]), tf.constant(targets[cut], tf.float32)) for cut in cuts]
 
 

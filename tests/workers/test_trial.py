@@ -282,7 +282,7 @@ def test_training_again_to_other_weights_is_a_conflict(make_order, store, plugin
                 "plugin_call.py:calling",
             ),
         ),
-        ("wrong", ("returned something other than Measurements", "returned.py:_measurements")),
+        ("wrong", ("returned something other than Measurements", "returned.py:_rows")),
     ],
 )
 def test_a_statistic_that_fails_leaves_the_trial_done(make_order, store, plugin, name, expected):

@@ -158,7 +158,6 @@ class Reference:
             "hessian_trace": np.diag(hessian),
             "gradient_norm_squared": np.square(total_mean),
             "parameter_norm_squared": np.square(self.params),
-            "hessian_frobenius_squared": np.square(self.total_hessian(weight_decay)).sum(axis=0),
         }
         return float(values[quantity][chosen].sum())
 
