@@ -108,7 +108,7 @@ class _Run:
     def _signs(self, number: int) -> Array:
         shape = (self.curvature.num_params,)
         signs = rademacher_signs(self.settings.probe_seed, _STARTS, np.array([number]), shape)
-        return signs[0].astype(np.float64)
+        return np.asarray(signs[0], np.float64)
 
     def _quadrature(self, start: Array, turn: int) -> Quadrature:
         """Take Lanczos steps from one start; a start of 0 has the measure 0."""

@@ -82,6 +82,19 @@ def test_all_directions_leave_nothing_to_probes(case, smooth):
     np.testing.assert_allclose(found, expected, atol=2e-6 * expected[0])
 
 
+def test_decay_adds_itself_for_each_decayed_parameter(case, smooth, tools):
+    """Tr H of `total` is that of `data` plus weight_decay for each kernel's entry, in every layer."""
+    settings = {"num_eigenpairs": NUM_PARAMS, "max_lanczos_steps": NUM_PARAMS}
+    plain = select(measure(case.context, fast(**settings)), "hessian_trace")
+    case.partials.saved.clear()
+    decayed = select(measure(case.context, fast(objective="total", **settings)), "hessian_trace")
+    layers = np.array(smooth[1].layers)
+    for one, other in zip(plain, decayed, strict=True):
+        chosen = (layers == one.layer) | (one.layer is None)
+        expected = tools.weight_decay * smooth[1].is_kernel[chosen].sum()
+        assert other.value - one.value == pytest.approx(expected, abs=1e-5 * abs(plain[0].value))
+
+
 @pytest.mark.parametrize("num_eigenpairs", [0, 3])
 @pytest.mark.parametrize("objective", ["data", "total"])
 def test_every_layer_is_within_its_stated_error(case, smooth, tools, objective, num_eigenpairs):
