@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from workers.contract.catalog import CATALOG, Kind, is_plugin, plugin_digest, unknown_name_fault
 from workers.contract.errors import Fault, UserError
 from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec
+from workers.contract.statistics import needs_spread
 from workers.contract.sweep_spec import SweepSpec
 from workers.contract.validation import faults_of
-from workers.datasets.dataset import too_few_examples
+from workers.datasets.dataset import too_few_examples, too_few_for_spread
 from workers.datasets.loading import DatasetFacts, dataset_facts
 
 Document = dict[str, object]
@@ -105,6 +106,7 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
                 f"{where}, {key}",
                 f"at most {facts.num_train}",
             )
+    yield from _spread_faults(document, facts, where)
     model, training = document.get("model"), document.get("training")
     shape = facts.input_shape
     if isinstance(model, dict) and model.get("name") == "resnet" and len(shape) != 3:
@@ -128,6 +130,20 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
             f"{where}, training.augmentation",
             "use none",
         )
+
+
+def _spread_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
+    """Find statistics that compare examples of a split of one."""
+    sizes = {"train": facts.num_train, "test": facts.num_test}
+    measure = document.get("measure", ["losses", "traces"])
+    for index, item in enumerate(measure if isinstance(measure, list) else []):
+        name = item.get("name") if isinstance(item, dict) else item
+        splits = item.get("splits") if isinstance(item, dict) else None
+        if isinstance(name, str) and name in CATALOG["statistic"] and needs_spread(name):
+            for split in splits if isinstance(splits, list) else ["train"]:
+                if isinstance(split, str) and sizes.get(split, 2) < 2:
+                    fault = too_few_for_spread(name, split)
+                    yield replace(fault, where=f"{where}, measure[{index}]")
 
 
 def _batch_sizes(document: Document) -> Iterator[tuple[str, int]]:

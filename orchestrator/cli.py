@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn, Optional
 import typer
 
 from orchestrator import commands, store_commands
+from orchestrator.closed_pipe import quiet_when_closed
 from orchestrator.console import Output
 from orchestrator.own_packages import check_own_packages
 from orchestrator.prepare import Options
@@ -62,7 +63,12 @@ STORE = "./minima-store"
 
 
 def main() -> None:
-    """Run the command and leave with its exit code."""
+    """Run the command and leave with its exit code; with 141 when nobody reads its output any more."""
+    with quiet_when_closed():
+        _run_command()
+
+
+def _run_command() -> NoReturn:
     warnings.showwarning = _say_warning
     try:
         check_own_packages(Path(__file__).resolve().parent.parent)
@@ -79,6 +85,8 @@ def main() -> None:
         _leave(f"{error.format_message()}\n  mend:  see `minima --help`", EXIT_BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         _leave(_INTERRUPTED, EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        raise
     except Exception:  # noqa: BLE001  # the last resort: a fault of ours, told as such
         traceback.print_exc()
         _leave("internal error: please report the lines above", EXIT_INTERNAL)

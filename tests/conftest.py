@@ -1,10 +1,21 @@
-"""What tests of several packages share: object storage on loopback."""
+"""What tests of several packages share: one thread, so that bits can be compared; object storage."""
 
 from __future__ import annotations
+
+import sys
 
 import pytest
 
 from workers.contract.store import Store
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Fix TensorFlow's threads before any test runs an operation; no test may run one on import."""
+    if "tensorflow" in sys.modules:
+        from workers.environment import prepare
+
+        prepare(1, uses_gpu=False)
 
 
 @pytest.fixture(scope="session")

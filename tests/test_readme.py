@@ -1,4 +1,4 @@
-"""The README says what is: commands, options, views, glossary, links, and the outputs marked as tested."""
+"""The README says what is: commands, options, views, glossary, links, code, and the outputs marked as tested."""
 
 from __future__ import annotations
 
@@ -81,6 +81,21 @@ def test_every_output_is_tested_or_recorded():
         assert (
             not has_output or mark == "tested" or re.match(r"recorded \d{4}-\d\d-\d\d on ", mark)
         ), block
+
+
+@pytest.mark.parametrize("language", ["python", "yaml"])
+def test_code_is_that_of_the_tested_example(language):
+    """Every block names the file it was taken from, and stands there word for word."""
+    blocks = re.findall(rf"(?:<!-- ([^>]*) -->\n)?```{language}\n(.*?)```", TEXT, re.DOTALL)
+    assert blocks
+    for path, block in blocks:
+        assert path, block
+        assert block in (ROOT / path).read_text()
+
+
+def test_it_is_short():
+    """300 lines at most."""
+    assert len(TEXT.splitlines()) <= 300
 
 
 @pytest.mark.parametrize(("arguments", "output"), TESTED, ids=[item[0][:50] for item in TESTED])

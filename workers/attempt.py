@@ -12,7 +12,9 @@ from workers.contract.orders import Order
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset
 from workers.environment import Environment
+from workers.losses.faults import faults_of
 from workers.losses.loss import Loss
+from workers.plugin_call import calling
 from workers.pulse import Pulse
 
 
@@ -69,8 +71,28 @@ def check_data(order: Order, dataset: Dataset) -> None:
 
 
 def make_loss(name: str) -> Loss:
-    """Make the loss of a name; a plugin is a class or function called without arguments."""
-    return cast("Callable[[], Loss]", catalog.resolve("loss", name, where="loss"))()
+    """Make the loss of a name; a plugin is a class or function called without arguments.
+
+    Raises:
+        UserError: The name is unknown, or a plugin cannot be called so.
+    """
+    make = cast("Callable[[], Loss]", catalog.resolve("loss", name, where="loss"))
+    with calling("loss", name, "no arguments"):
+        return make()
+
+
+def check_loss(loss: Loss, name: str, dataset: Dataset) -> None:
+    """Try a loss of the user's own on a few examples.
+
+    Raises:
+        UserError: It raises anything, or its values, shapes or derivatives are wrong.
+    """
+    if not catalog.is_plugin(name):
+        return
+    with calling("loss", name, "outputs and targets, both [batch, outputs]"):
+        faults = faults_of(loss, name, dataset.train.targets)
+    if faults:
+        raise UserError(faults)
 
 
 def _identity_faults(order: Order) -> Iterable[Fault]:

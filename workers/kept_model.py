@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -11,32 +12,61 @@ from workers.contract.catalog import is_plugin, resolve
 from workers.contract.errors import UserError, user_error
 from workers.contract.specs import PluginSpec, TrialSpec
 from workers.datasets.dataset import Dataset
+from workers.network_faults import faults_of
+from workers.plugin_call import calling
 from workers.precision import Precision, built_in
+from workers.weights import digest_of_weights
 
 _FILE = "model.keras"
+
+
+_ARGUMENTS = "(settings, input_shape, num_outputs, seed)"
 
 
 def build_model(trial: TrialSpec, dataset: Dataset, precision: Precision) -> keras.Model:
     """Build a trial's network with its initial weights; a plugin is called with its settings.
 
     Raises:
-        UserError: The name is unknown, or a plugin does not return a fitting network.
+        UserError: The name is unknown, or a plugin raises anything or does not return a network that
+            can be trained, kept and measured on these data.
     """
-    build = resolve("model", trial.model.name, where="model.name")
+    name = trial.model.name
+    build = resolve("model", name, where="model.name")
     if not callable(build):
-        raise _bad_plugin(trial.model.name, f"is {type(build).__name__}, not a function")
+        raise _bad_plugin(name, f"is {type(build).__name__}, not a function")
     argument = trial.model.settings if isinstance(trial.model, PluginSpec) else trial.model
     keras.utils.set_random_seed(trial.seed)  # for a plugin's unseeded initializers
-    with built_in(precision):
+    with calling("model", name, _ARGUMENTS), built_in(precision):
         model = build(argument, dataset.input_shape, dataset.num_outputs, trial.seed)
     if not isinstance(model, keras.Model):
-        raise _bad_plugin(trial.model.name, f"returned {type(model).__name__}, not a keras.Model")
-    if model.output_shape != (None, dataset.num_outputs):
-        raise _bad_plugin(
-            trial.model.name,
-            f"gives outputs {model.output_shape}, not {(None, dataset.num_outputs)}",
-        )
+        raise _bad_plugin(name, f"returned {type(model).__name__}, not a keras.Model")
+    if is_plugin(name):
+        with calling("model", name, _ARGUMENTS):
+            faults = faults_of(model, dataset, trial.loss, precision)
+        if faults:
+            raise UserError([replace(each, where=f"{each.where} of {name}") for each in faults])
+        _refuse_unkeepable(model, trial)
     return model
+
+
+def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
+    """Write the network and read it back, as measuring will.
+
+    Raises:
+        UserError: It does not come back with its weights.
+    """
+    try:
+        is_whole = digest_of_weights(from_bytes(to_bytes(model), trial)) == digest_of_weights(model)
+        reason = "other weights come back"
+    except Exception as error:  # noqa: BLE001  # layers of the user's own may raise anything
+        is_whole, reason = False, f"{type(error).__name__}: {error}".splitlines()[0]
+    if not is_whole:
+        raise user_error(
+            f"the model {trial.model.name!r} cannot be kept and read back: {reason}",
+            where="model.name",
+            mend="register layers of your own with @keras.saving.register_keras_serializable, give them "
+            "get_config(), and use no Lambda",
+        )
 
 
 def in_float32(model: keras.Model, trial: TrialSpec, dataset: Dataset) -> keras.Model:

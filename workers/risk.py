@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.losses.loss import Loss
+from workers.second_derivatives import right_second_derivatives
 
 Vector = npt.NDArray[np.float64]
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -32,21 +33,31 @@ def mean_of_batch(losses: tf.Tensor) -> tf.Tensor:
 
 @final
 class Risk:
-    """L(θ) of a network in inference mode, at the weights the network holds.
+    """L(θ) of a network, at the weights the network holds.
 
     Vectors [P] hold the parameters, flattened one after the other. Every function is compiled once;
     a vector is an argument, so that no product traces anew.
+
+    In inference mode the batches are pieces of a sum over examples. In training mode, where batch
+    norms take the statistics of the batch, give one batch at a time, for its own L_B; no moving
+    statistics are updated.
 
     Args:
         model: Its batch norms hold the statistics to use.
         loss: Unreduced.
         variables: θ, in this order; None for the model's trainable variables in its own.
+        in_training: The mode.
     """
 
     def __init__(
-        self, model: keras.Model, loss: Loss, variables: list[keras.Variable] | None = None
+        self,
+        model: keras.Model,
+        loss: Loss,
+        variables: list[keras.Variable] | None = None,
+        *,
+        in_training: bool = False,
     ) -> None:
-        self._model, self._loss = model, loss
+        self._model, self._loss, self._in_training = model, loss, in_training
         self._params = [variable.value for variable in variables or model.trainable_variables]
         self._shapes = [param.shape for param in self._params]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
@@ -59,6 +70,7 @@ class Risk:
         self._compiled_gradient = _compile(self._total_gradient, batch)
         self._compiled_weighted = _compile(self._weighted_gradient, [*batch, weights])
         self._compiled_product = _compile(self._total_product, [*batch, vector])
+        self._compiled_residual = _compile(self._residual_product, [*batch, weights, vector])
 
     @property
     def dtype(self) -> tf.DType:
@@ -103,12 +115,23 @@ class Risk:
         product = self._compiled_product(inputs, targets, tf.constant(vector, self.dtype))
         return np.asarray(product.numpy(), np.float64)
 
+    def batch_residual_product(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: Vector, vector: Vector
+    ) -> Vector:
+        """Give Σ_b w_b R_b v [P], R = ∇²ℓ - JᵀAJ = Σ_k (∂ℓ/∂z_k) ∇²z_k.
+
+        It is what a Gauss-Newton matrix leaves out; the outputs' cotangents ∂ℓ/∂z stand still.
+        """
+        direction = tf.constant(vector, self.dtype)
+        product = self._compiled_residual(inputs, targets, tf.constant(weights), direction)
+        return np.asarray(product.numpy(), np.float64)
+
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(self._losses(inputs, targets))
 
     def _losses(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """ℓ_b [B], from the outputs on in float64."""
-        outputs = tf.cast(self._model(inputs, training=False), tf.float64)
+        outputs = self._outputs(inputs)
         return self._loss.per_example(outputs, tf.cast(targets, tf.float64))
 
     def _total_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -132,6 +155,32 @@ class Risk:
             gradient = self._total_gradient(inputs, targets)
             along = tf.tensordot(gradient, vector, axes=1)
         return _flat(self._derivatives(outer, along))
+
+    def _residual_product(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, vector: tf.Tensor
+    ) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as outer:
+            outer.watch(self._params)
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(self._params)
+                outputs = self._outputs(inputs)
+                cotangents = tf.stop_gradient(self._output_gradient(outputs, targets))
+                total = tf.reduce_sum(weights[:, None] * cotangents * outputs)
+            gradient = _flat(self._derivatives(inner, total))
+            along = tf.tensordot(gradient, vector, axes=1)
+        return _flat(self._derivatives(outer, along))
+
+    def _outputs(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Give z [B, C]; what a layer would assign to its variables is dropped with the scope."""
+        with keras.StatelessScope(), right_second_derivatives():
+            return tf.cast(self._model(inputs, training=self._in_training), tf.float64)
+
+    def _output_gradient(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Give ∂ℓ/∂z [B, C]."""
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            losses = self._loss.per_example(outputs, tf.cast(targets, outputs.dtype))
+        return tape.gradient(losses, outputs)
 
     def _derivatives(self, tape: tf.GradientTape, target: tf.Tensor) -> list[tf.Tensor]:
         zero = tf.UnconnectedGradients.ZERO

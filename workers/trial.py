@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from workers import environment
-from workers.attempt import Attempt, check_data, check_identities, make_loss
+from workers.attempt import Attempt, check_data, check_identities, check_loss, make_loss
 from workers.contract.errors import Drained, UserError
 from workers.contract.frozen import Frozen
 from workers.contract.orders import (
@@ -107,6 +107,7 @@ def _carry_out(order: Order, should_stop: Callable[[], bool]) -> None:
     dataset = load_dataset(order.trial.dataset, order.data_dir)
     check_data(order, dataset)
     loss = make_loss(order.trial.loss)
+    check_loss(loss, order.trial.loss, dataset)
     attempt = Attempt(order, Store.open(order.store), found, dataset, loss, pulse)
     if order.statistic is None:
         train_and_commit(attempt)

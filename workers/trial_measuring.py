@@ -13,7 +13,6 @@ from workers import kept_model
 from workers.attempt import Attempt
 from workers.checkpoint import remove_checkpoints
 from workers.contract.catalog import resolve
-from workers.contract.errors import user_error
 from workers.contract.orders import Progress
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import (
@@ -29,7 +28,10 @@ from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
 from workers.failure import ModelLost, WeightsConflict
 from workers.partials import SavedPartials
+from workers.plugin_call import calling
 from workers.statistics.context import MeasurementContext
+from workers.statistics.returned import checked
+from workers.statistics.soundness import refuse_unsound
 from workers.weights import digest_of_weights
 
 _log = logging.getLogger(__name__)
@@ -135,30 +137,12 @@ def _measure(
         trial=attempt.order.trial,
         partials=SavedPartials(attempt.store, attempt.order, attempt.pulse, conditions),
     )
+    refuse_unsound(context, statistic)
     measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))
     settings = statistic.settings if isinstance(statistic, PluginSpec) else statistic
-    return _checked(measure(context, settings), statistic.name)
-
-
-def _checked(rows: object, name: str) -> list[Measurement | SpectrumNode]:
-    """Give what a statistic returned when it is a list of measurements, with spectra or without.
-
-    Raises:
-        UserError: It is something else, or empty.
-    """
-    if not isinstance(rows, list):
-        fault = type(rows).__name__
-    elif not all(isinstance(row, Measurement | SpectrumNode) for row in rows):
-        fault = "something other than Measurements"
-    elif not any(isinstance(row, Measurement) for row in rows):
-        fault = "no measurements"
-    else:
-        return rows
-    raise user_error(
-        f"the statistic {name!r} returned {fault}",
-        where="measure",
-        mend="return a non-empty list of workers.contract.records.Measurement",
-    )
+    with calling("statistic", statistic.name, "(context, settings)"):
+        rows = measure(context, settings)
+    return checked(rows, statistic.name)
 
 
 def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:

@@ -58,7 +58,7 @@ class NoPartials:
 def main() -> None:
     """Print the table."""
     options = _options()
-    dataset, source = _images(options.num_images)
+    dataset, source = images(options.num_images)
     print(f"ResNet-{options.depth}, {len(dataset.train)} {source}, batches of {options.batch_size}")
     model = build(ResNetSpec(depth=options.depth), (32, 32, 3), 10, seed=0)
     train = make_resident(dataset.train, dataset)
@@ -70,9 +70,9 @@ def main() -> None:
         train.batch(tf.range(start, start + options.batch_size))
         for start in range(0, len(train), options.batch_size)
     ]
-    name, gradient = _fastest_gradient(network, dissection.network, batches[0])
+    name, gradient = fastest_gradient(network, dissection.network, batches[0])
     signs = np.ones((options.batch_size, *norms.signs_shape), np.float32)
-    seconds = _alternate(
+    seconds = alternate(
         {
             "gradient": gradient,
             "fused": lambda x, y: norms(x, y, signs),
@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _images(num_images: int) -> tuple[Dataset, str]:
+def images(num_images: int) -> tuple[Dataset, str]:
     folder = os.environ.get("MINIMA_CIFAR10_DIR")
     folder = folder or str(Path(__file__).parents[3] / "shared" / "data" / "cifar10")
     if Path(folder).is_dir():
@@ -105,8 +105,12 @@ def _images(num_images: int) -> tuple[Dataset, str]:
     return Dataset(split, split, offset, scale, is_classification=True, digest=""), "random images"
 
 
-def _fastest_gradient(
-    network: keras.Model, folded: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]
+def fastest_gradient(
+    network: keras.Model,
+    folded: keras.Model,
+    batch: tuple[tf.Tensor, tf.Tensor],
+    *,
+    tries_xla: bool = True,
 ) -> tuple[str, Function]:
     """Choose by the best of three runs each."""
     loss = KullbackLeibler()
@@ -124,7 +128,7 @@ def _fastest_gradient(
         return tf.function(gradient, jit_compile=uses_xla, autograph=False)
 
     found = {}
-    for uses_xla in (False, True):
+    for uses_xla in (False, True)[: 1 + tries_xla]:
         for is_folded, model in ((False, network), (True, folded)):
             name = f"{'folded' if is_folded else 'keras'}{', XLA' if uses_xla else ''}"
             function = compiled(model, is_folded=is_folded, uses_xla=uses_xla)
@@ -147,7 +151,7 @@ def _time(function: Function, batch: tuple[tf.Tensor, tf.Tensor]) -> float:
     return time.perf_counter() - started
 
 
-def _alternate(
+def alternate(
     functions: dict[str, Function], batches: list[tuple[tf.Tensor, tf.Tensor]]
 ) -> dict[str, np.ndarray]:
     for function in functions.values():

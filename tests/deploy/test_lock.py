@@ -20,6 +20,7 @@ WANTED = {
     "requirements-dev": PROJECT["dependencies"] + EXTRAS["dev"],
     "requirements-gpu": PROJECT["dependencies"] + EXTRAS["gpu"] + EXTRAS["cluster"],
     "requirements-build": ["hatchling>=1.27"],
+    "requirements-oracles": EXTRAS["oracles"],
 }
 
 PLATFORMS = [
@@ -95,6 +96,24 @@ def test_the_variants_change_no_version(variant):
     """What is tested is what is shipped: the same pins, with packages added."""
     pins = {str(requirement) for requirement, _ in entries("requirements")}
     assert pins <= {str(requirement) for requirement, _ in entries(variant)}
+
+
+def test_the_oracles_stand_beside_the_development_environment():
+    """Their lock repeats no package of it, so that it can be installed elsewhere without dependencies."""
+    names = [
+        {canonicalize_name(requirement.name) for requirement, _ in entries(lock)}
+        for lock in ("requirements-dev", "requirements-oracles")
+    ]
+    assert not names[0] & names[1]
+
+
+def test_the_oracles_bring_no_gpu_libraries():
+    """On Linux PyTorch is a CPU build, whose files are pinned as in the file the lock is made from."""
+    lock = LOCKS["requirements-oracles"].read_text()
+    assert lock.endswith((ROOT / "deploy" / "torch-cpu.txt").read_text())
+    pins = {str(requirement) for requirement, _ in entries("requirements-oracles")}
+    assert 'torch==2.13.0+cpu; sys_platform == "linux"' in pins
+    assert not [pin for pin in pins if pin.startswith(("nvidia", "cuda", "triton", "torchvision"))]
 
 
 def test_the_build_lock_is_part_of_the_one_for_development():

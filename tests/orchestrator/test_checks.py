@@ -43,6 +43,28 @@ def test_a_sound_sweep_has_no_fault():
 
 
 @pytest.mark.parametrize(
+    ("measure", "found"),
+    [
+        (["losses"], []),
+        (["losses", "traces"], [("train", "measure[1]")]),
+        ([{"name": "traces", "splits": ["train", "test"]}], [("train", "measure[0]")]),
+    ],
+)
+def test_a_spread_over_one_example_is_told_before_anything_runs(measure, found):
+    """Of built-in statistics that compare examples; 200 test examples are enough."""
+    data = {"name": "synthetic", "task": "linear", "num_train": 1}
+    changes = {"dataset": data, "loss": "squared_error", "grid.batch_size": [1], "colour": 1}
+    told = [each for each in faults(changes | {"measure": measure}) if "differ" in each[0]]
+    assert told == [
+        (
+            f"traces measures how examples differ, and the {split} split has only one",
+            f"toy.yaml, {where}",
+        )
+        for split, where in found
+    ]
+
+
+@pytest.mark.parametrize(
     ("changes", "what", "where"),
     [
         ({"colour": 1}, "unknown key 'colour'", "colour"),

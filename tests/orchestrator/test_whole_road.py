@@ -337,7 +337,7 @@ def test_plugins_of_every_kind_and_one_that_fails(tmp_path):
     of_losses = {row["trial_id"] for row in rows if row["statistic"] == "losses"}
     assert len(of_losses) == 2
     failures = minima.store.read("failures").to_pylist()
-    assert {row["failure_class"] for row in failures} == {"bug"}
+    assert {row["failure_class"] for row in failures} == {"user_error"}
     assert "no [red] sum" in minima.store.read_bytes(failures[0]["log_path"]).decode()
 
     (folder / "broken.py").write_text(PLUGINS["largest.py"])

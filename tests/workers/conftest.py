@@ -1,9 +1,8 @@
-"""Toy data, trials and pulses for the tests of training; one thread, so that bits can be compared."""
+"""Toy data, trials and pulses for the tests of training."""
 
 from __future__ import annotations
 
 import itertools
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,15 +16,6 @@ from workers.contract.records import TrialRecord, table
 from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset, Split, digest_of, one_hot
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    """Fix TensorFlow's threads before any test runs an operation; no test may run one on import."""
-    if "tensorflow" in sys.modules:
-        from workers.environment import prepare
-
-        prepare(1, uses_gpu=False)
 
 
 @pytest.fixture(scope="session")

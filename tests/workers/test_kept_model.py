@@ -28,6 +28,23 @@ def build_nothing(settings, input_shape, num_outputs, seed):
     return "a network"
 
 NUMBER = 3
+
+class Unregistered(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+def build_unkeepable(settings, input_shape, num_outputs, seed):
+    inputs = keras.Input(input_shape)
+    values = Unregistered()(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(num_outputs)(values))
+
+def build_lambda(settings, input_shape, num_outputs, seed):
+    inputs = keras.Input(input_shape)
+    values = keras.layers.Lambda(lambda x: 2 * x)(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(num_outputs)(values))
+
+def build_badly(settings, input_shape, num_outputs, seed):
+    return settings["no such key"]
 """
 
 
@@ -75,6 +92,9 @@ def test_a_user_s_own_network_with_layers_of_its_own_is_built_and_read(
         ("build_nothing", "returned str, not a keras.Model"),
         ("NUMBER", "is int, not a function"),
         ("missing", "cannot be imported"),
+        ("build_unkeepable", "cannot be kept and read back: TypeError: "),
+        ("build_lambda", "cannot be kept and read back: ValueError: "),
+        ("build_badly", "raised KeyError: 'no such key'"),
     ],
 )
 def test_a_user_s_network_that_does_not_fit_is_refused(

@@ -275,8 +275,14 @@ def test_training_again_to_other_weights_is_a_conflict(make_order, store, plugin
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("divide", ("numerics", "ZeroDivisionError: division by zero", "_measure")),
-        ("wrong", ("user_error", "returned something other than Measurements", "_checked")),
+        (
+            "divide",
+            (
+                "the statistic 'trial_test_plugin:divide' raised ZeroDivisionError: division by zero",
+                "plugin_call.py:calling",
+            ),
+        ),
+        ("wrong", ("returned something other than Measurements", "returned.py:_rows")),
     ],
 )
 def test_a_statistic_that_fails_leaves_the_trial_done(make_order, store, plugin, name, expected):
@@ -284,11 +290,33 @@ def test_a_statistic_that_fails_leaves_the_trial_done(make_order, store, plugin,
     entry.run_order(make_order(), never)
     order = make_order(attempt_id="measuring", statistic=plugin(name))
     answer = entry.run_order(order, never)
-    failure_class, message, function = expected
-    assert answer.failure_class == failure_class
+    message, place = expected
+    assert answer.failure_class == "user_error"
     assert message in answer.message
-    assert f"in trial_measuring.py:{function}" in answer.signature
+    assert place in answer.signature
     assert len(trials(store)) == 1
+
+
+LOSS = """
+import tensorflow as tf
+
+class Mean:
+    is_convex_in_outputs = True
+    def per_example(self, outputs, targets):
+        return tf.reduce_mean(tf.square(outputs - targets))
+    def output_hessian(self, outputs, targets):
+        return tf.linalg.diag(2 * tf.ones_like(outputs))
+"""
+
+
+def test_a_loss_of_one_s_own_is_tried_before_training(make_order, store, tmp_path, monkeypatch):
+    """One that reduces over examples is refused, and nothing is trained."""
+    (tmp_path / "trial_test_loss.py").write_text(LOSS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    answer = entry.run_order(make_order(loss="trial_test_loss:Mean"), never)
+    assert answer.failure_class == "user_error"
+    assert "per_example of the loss 'trial_test_loss:Mean' gives the shape ()" in answer.message
+    assert trials(store) == []
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from workers.contract.catalog import is_plugin
 from workers.contract.frozen import Count, Finite, Frozen, Seed, refuse_repeats
 from workers.contract.specs import PLUGIN, PluginSpec, name_tag
 
@@ -155,6 +156,14 @@ class BatchNoiseSpec(EstimateSpec):
     )
     num_probes: Probes = 128
     bn_mode: Literal["batch"] = "batch"
+
+
+_WITHOUT_SPREAD = ("losses",)
+
+
+def needs_spread(name: str) -> bool:
+    """Say whether a statistic of this name measures how examples differ; not known of plugins."""
+    return name not in _WITHOUT_SPREAD and not is_plugin(name)
 
 
 def _from_bare_name(value: object) -> object:

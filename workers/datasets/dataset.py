@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.errors import UserError, user_error
+from workers.contract.errors import Fault, UserError, user_error
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,15 @@ def too_few_examples(num_train: int, found: int) -> UserError:
         f"num_train is {num_train:,}, but the data set has {found:,} training examples",
         where="dataset.num_train",
         mend=f"give at most {found}, or null to use all",
+    )
+
+
+def too_few_for_spread(statistic: str, split: str) -> Fault:
+    """Build the fault of a statistic that compares examples where there is one."""
+    return Fault(
+        f"{statistic} measures how examples differ, and the {split} split has only one",
+        "measure",
+        f"give at least two examples, or leave {statistic} out",
     )
 
 

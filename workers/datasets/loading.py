@@ -15,6 +15,7 @@ from workers.contract.frozen import Count, Frozen
 from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec, PluginSpec
 from workers.datasets import cache, cifar10, digits
 from workers.datasets.dataset import Dataset, too_few_examples
+from workers.datasets.faults import faults_of
 
 _FACTS_VERSION = 1
 """Raised by hand when facts are computed otherwise or built-in data sets change."""
@@ -47,7 +48,8 @@ def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
 
     Raises:
         UserError: The name is unknown, the data are missing or damaged or too few or do not fit
-            in memory, or a plugin raises anything or does not return a `Dataset`.
+            in memory, or hold gaps or false labels; a plugin raises anything or does not return a
+            `Dataset`.
     """
     load = resolve("dataset", spec.name, where="dataset.name")
     if not callable(load):
@@ -62,6 +64,9 @@ def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
         raise _cannot_load(spec.name, error) from error
     if not isinstance(dataset, Dataset):
         raise _bad_plugin(spec.name, f"returned {type(dataset).__name__}, not a Dataset")
+    faults = faults_of(dataset)
+    if faults:
+        raise UserError(faults)
     return dataset
 
 

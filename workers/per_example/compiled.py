@@ -22,11 +22,13 @@ class BatchNorms(NamedTuple):
     Attributes:
         gradient_norms: ‖∂ℓ_b/∂θ_w‖² [B, W].
         curvatures: Σ_m w_m ‖(Jᵀu_m)_w‖² [B, W], each example's share of tr(JᵀAJ).
+        column_norms: Σ_m |w_m| ‖Jᵀu_m‖² [B], of all parameters.
         gradient_total: Σ_b ∂ℓ_b/∂θ [P], parameters flattened one after the other.
     """
 
     gradient_norms: Array
     curvatures: Array
+    column_norms: Array
     gradient_total: Array
 
 
@@ -71,7 +73,7 @@ class CompiledNorms:
 
     def _norms(
         self, inputs: tf.Tensor, targets: tf.Tensor, signs: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs, layer_inputs, layer_outputs = self._dissection.network(inputs, training=False)
@@ -116,13 +118,12 @@ class CompiledNorms:
         return gradient, random_columns(output_hessian, draws, is_convex=is_convex)
 
 
-def _joined(
-    gradients: list[Gradient], weights: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _joined(gradients: list[Gradient], weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Join the parameters' results, as in `BatchNorms`; weights [B, M] are the columns'."""
     squared_norms = tf.cast(
         tf.stack([each.squared_norms for each in gradients], axis=2), tf.float64
     )
     curvatures = tf.einsum("bm,bmw->bw", weights, squared_norms[:, 1:])
+    column_norms = tf.einsum("bm,bmw->b", tf.abs(weights), squared_norms[:, 1:])
     total = tf.concat([tf.reshape(each.total, [-1]) for each in gradients], axis=0)
-    return squared_norms[:, 0], curvatures, total
+    return squared_norms[:, 0], curvatures, column_norms, total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import keras
+from keras.src.ops import numpy as operations  # their classes have no public name
 
 _PIECEWISE_LINEAR_ACTIVATIONS = (
     keras.activations.linear,
@@ -36,7 +37,16 @@ _PIECEWISE_LINEAR_LAYERS = (
     keras.layers.Dropout,
     keras.layers.Rescaling,
     keras.layers.Normalization,
+    operations.Add,  # x + y, written between tensors of the graph or between one and a constant
+    operations.Subtract,
+    operations.Negative,
 )
+
+_LINEAR_IN_ONE_TENSOR = (operations.Multiply,)
+"""x * y is linear where one of both is a constant."""
+
+_LINEAR_IN_THE_FIRST = (operations.TrueDivide, operations.Divide)
+"""x / y is linear where y is a constant."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,13 @@ class Call:
         operation: The layer, or Keras operation such as the sum `x + y`.
         inputs: The tensors it read.
         output: What it made.
+        is_first_a_tensor: Whether the first thing it read is a tensor of the graph, not a constant.
     """
 
     operation: keras.Operation
     inputs: list[keras.KerasTensor]
     output: object
+    is_first_a_tensor: bool = True
 
     @property
     def name(self) -> str:
@@ -87,7 +99,8 @@ def graph_of(model: keras.Model) -> Graph:
         output = operation(*args, **kwargs)
         tensors = keras.tree.flatten((args, kwargs))
         inputs = [each for each in tensors if isinstance(each, keras.KerasTensor)]
-        calls.append(Call(operation, inputs, output))
+        is_first_a_tensor = isinstance(tensors[0], keras.KerasTensor)
+        calls.append(Call(operation, inputs, output, is_first_a_tensor))
         return output
 
     again = keras.models.clone_model(
@@ -102,11 +115,15 @@ def is_piecewise_linear(model: keras.Model) -> bool:
     Then ∂²z/∂θ² vanishes on every layer's diagonal block wherever it exists, and tr H = tr(JᵀAJ)
     exactly, layer by layer. Judged by a list of known layers and activations; anything else is not.
     """
-    return all(_is_piecewise_linear(operation) for operation in model.operations)
+    return all(_is_piecewise_linear(call) for call in graph_of(model).calls)
 
 
-def _is_piecewise_linear(operation: keras.Operation) -> bool:
-    kinds = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.Activation)
-    if type(operation) in kinds:
-        return operation.activation in _PIECEWISE_LINEAR_ACTIVATIONS
-    return type(operation) in _PIECEWISE_LINEAR_LAYERS
+def _is_piecewise_linear(call: Call) -> bool:
+    kind = type(call.operation)
+    if kind in (keras.layers.Conv2D, keras.layers.Dense, keras.layers.Activation):
+        return call.operation.activation in _PIECEWISE_LINEAR_ACTIVATIONS
+    if kind in _LINEAR_IN_ONE_TENSOR:
+        return len(call.inputs) == 1
+    if kind in _LINEAR_IN_THE_FIRST:
+        return len(call.inputs) == 1 and call.is_first_a_tensor
+    return kind in _PIECEWISE_LINEAR_LAYERS

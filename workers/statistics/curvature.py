@@ -27,6 +27,7 @@ class Curvature:
         places: Which of them [n].
         decay: d [P]: weight_decay where it acts for the objective `total`, 0 for `data`.
         passes: Runs the products; one takes n examples of the progress.
+        name: Of the operator; its stopped products are saved under it.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class Curvature:
         places: npt.NDArray[np.int64],
         decay: Array,
         passes: Passes,
+        *,
+        name: str = "product",
     ) -> None:
         self._risk, self._split, self._places = risk, split, places
-        self._decay, self._passes = decay, passes
+        self._decay, self._passes, self._name = decay, passes, name
 
     @property
     def num_params(self) -> int:
@@ -55,8 +58,8 @@ class Curvature:
 
         Args:
             vector: v [P].
-            turn: Number of this product within the measurement, from 0; a stopped product goes on only
-                under its own number, so every product of a measurement has another.
+            turn: Number of this product among the operator's, from 0; a stopped product goes on only
+                under its own number.
 
         Raises:
             Drained: A stop was asked for; the partial sum has been saved.
@@ -68,5 +71,5 @@ class Curvature:
 
         edges = batch_edges(self.num_examples, PRODUCTS_BATCH_SIZE)
         start = {"sum": np.zeros(self.num_params)}
-        total = self._passes.run("product", step, start, edges, turn=turn)["sum"]
+        total = self._passes.run(self._name, step, start, edges, turn=turn)["sum"]
         return mean_over_examples(total, self.num_examples) + self._decay * vector

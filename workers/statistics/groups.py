@@ -50,12 +50,17 @@ class Groups:
 
     def squared_norms(self, vector: Array) -> Array:
         """Give ‖·‖² [G] of a flat vector [P] that holds the parameters one after the other."""
-        return self.sums(np.array([piece @ piece for piece in self._pieces(vector)]))
+        return self.sums(np.array([piece @ piece for piece in self.split(vector)]))
 
     def inner_products(self, left: Array, right: Array) -> Array:
         """Give ⟨·, ·⟩ [G] of two flat vectors [P]."""
-        pieces = zip(self._pieces(left), self._pieces(right), strict=True)
+        pieces = zip(self.split(left), self.split(right), strict=True)
         return self.sums(np.array([one @ other for one, other in pieces]))
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Count the values of each parameter tensor [W]."""
+        return [int(np.prod(each.variable.shape)) for each in self.parameters]
 
     @cached_property
     def values(self) -> Array:
@@ -75,6 +80,6 @@ class Groups:
             np.array([float(each.values.size * each.has_decay) for each in self.parameters])
         )
 
-    def _pieces(self, vector: Array) -> list[Array]:
-        sizes = [each.values.size for each in self.parameters]
-        return np.split(vector, np.cumsum(sizes)[:-1])
+    def split(self, vector: Array) -> list[Array]:
+        """Cut a flat vector [P] into one flat piece for each parameter tensor."""
+        return np.split(vector, np.cumsum(self.sizes)[:-1])

@@ -118,11 +118,9 @@ class _Run:
     def run(self) -> _Found:
         """Take Lanczos steps, then probes."""
         space = self._krylov_space()
-        probes = self._probes(space)
-        exact = _along(space, self.groups)
-        found = mean_of_probes(probes)
+        probes = self._probes(space, _along(space, self.groups))
+        value, stderr = mean_of_probes(probes)
         num_groups = len(self.groups.names)
-        value, stderr = found.value + exact, found.stderr
         count = self.settings.num_eigenpairs
         return _Found(
             lanczos.largest(space, count) if count else None,
@@ -173,8 +171,8 @@ class _Run:
     def _product_of_step(self, vector: Array, number: int) -> Array:
         return self.curvature.product(vector, self.first_turn + number)
 
-    def _probes(self, space: Tridiagonal) -> Array:
-        """Take ⟨w, Hw⟩ and ‖Hw‖² [U, 2 G] of probes w beside the space."""
+    def _probes(self, space: Tridiagonal, along: Array) -> Array:
+        """Take ⟨w, Hw⟩ and ‖Hw‖² [U, 2 G] of probes w beside the space, to what is exact along it."""
         basis = space.basis[: space.num_steps]
         first_turn = self.first_turn + self._most_steps
 
@@ -184,7 +182,7 @@ class _Run:
             vector = signs[0].astype(np.float64)
             beside = vector - (basis @ vector) @ basis
             image = self.curvature.product(beside, first_turn + number)
-            return _products(self.groups, beside, image)
+            return along + _products(self.groups, beside, image)
 
         rule = StoppingRule.of(self.settings)
         return self.passes.probe(f"{self.split}_probes", probe, rule, self.curvature.num_examples)

@@ -108,7 +108,8 @@ class _Run:
     def _signs(self, number: int) -> Array:
         shape = (self.curvature.num_params,)
         signs = rademacher_signs(self.settings.probe_seed, _STARTS, np.array([number]), shape)
-        return np.asarray(signs[0], np.float64)
+        start: Array = signs[0].astype(np.float64)
+        return start
 
     def _quadrature(self, start: Array, turn: int) -> Quadrature:
         """Take Lanczos steps from one start; a start of 0 has the measure 0."""

@@ -24,7 +24,6 @@ from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
 from workers.statistics.trace_passes import Norms, NormsPass, ProductsPass
 from workers.statistics.trace_rows import Circumstances, rows
-from workers.weights import are_finite
 
 
 def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measurement]:
@@ -47,8 +46,8 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
     statistics counts for the first split. `wall_seconds` are those of this attempt.
 
     Raises:
-        UserError: The network cannot be measured: weights not finite, layers without a rule, all
-            columns asked for where products are needed.
+        UserError: The network cannot be measured: layers without a rule, all columns asked for
+            where products are needed. What every statistic refuses stands in `soundness`.
         Drained: A stop was asked for; the partial sums have been saved.
     """
     return _Measuring.prepare(context, settings).run()
@@ -111,12 +110,6 @@ class _Measuring:
     @classmethod
     def prepare(cls, context: MeasurementContext, settings: TracesSpec) -> _Measuring:
         """Refuse what cannot be measured, before any work."""
-        if not are_finite(context.model):
-            raise user_error(
-                f"the model {context.model.name!r} holds weights that are not finite numbers",
-                where="the kept model",
-                mend="measure a trial that did not diverge",
-            )
         network = copy_network(context.model)
         refuse_without_rules(network)
         route = _choose_route(network, context.loss, settings)

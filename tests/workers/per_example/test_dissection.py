@@ -148,3 +148,46 @@ def test_squares_by_products_of_layers_are_not():
     inputs = keras.Input((4,))
     x = layers.Dense(3)(inputs)
     assert not is_piecewise_linear(keras.Model(inputs, layers.Multiply()([x, x])))
+
+
+OPERATORS = {
+    "x + y": lambda x, y: x + y,
+    "x - y": lambda x, y: x - y,
+    "-x": lambda x, y: -x,
+    "2 * x": lambda x, y: 2.0 * x,
+    "x * array": lambda x, y: x * np.float32([1, 2, 3]),
+    "x / 4 + 1": lambda x, y: x / 4 + 1.0,
+    "3 - x": lambda x, y: 3.0 - x,
+    "ops.add": keras.ops.add,
+    "ops.subtract": keras.ops.subtract,
+    "ops.multiply(x, 2)": lambda x, y: keras.ops.multiply(x, 2.0),
+    "ops.divide(x, 2)": lambda x, y: keras.ops.divide(x, 2.0),
+}
+NOT_LINEAR = {
+    "x * y": lambda x, y: x * y,
+    "x * x": lambda x, y: x * x,
+    "x / y": lambda x, y: x / y,
+    "1 / x": lambda x, y: 1.0 / x,
+    "ops.divide(1, x)": lambda x, y: keras.ops.divide(1.0, x),
+    "x ** 2": lambda x, y: x**2,
+}
+
+
+def branches(join):
+    inputs = keras.Input((4,))
+    x, y = layers.Dense(3, "relu")(inputs), layers.Dense(3)(inputs)
+    return randomised(keras.Model(inputs, layers.Dense(2)(join(x, y))))
+
+
+@pytest.mark.parametrize("join", OPERATORS.values(), ids=OPERATORS)
+def test_sums_and_constant_factors_written_as_operators_are_piecewise_linear(join):
+    """`x + y` is as good as layers.Add(), and the network taken apart computes the same."""
+    model = branches(join)
+    assert is_piecewise_linear(model)
+    assert outputs_agree(model)
+
+
+@pytest.mark.parametrize("join", NOT_LINEAR.values(), ids=NOT_LINEAR)
+def test_products_and_quotients_of_tensors_are_not(join):
+    """Whatever side the constant is on."""
+    assert not is_piecewise_linear(branches(join))

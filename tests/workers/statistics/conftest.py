@@ -147,12 +147,17 @@ class Reference:
     def value(self, quantity: str, layer: str | None, weight_decay: float = 0.0) -> float:
         chosen = np.array([layer in (None, each) for each in self.layers])
         mean = self.gradients.mean(axis=0)
+        noise = np.cov(self.gradients, rowvar=False, bias=True)
+        hessian = self.hessian + weight_decay * np.diag(self.is_kernel)
+        total_mean = mean + weight_decay * self.is_kernel * self.params
         values = {
+            "hessian_noise_trace": (noise * hessian).sum(axis=1),
+            "gradient_curvature": total_mean * (hessian @ total_mean),
+            "hessian_frobenius_squared": np.square(hessian).sum(axis=1),
             "gradient_noise_trace": np.square(self.gradients - mean).mean(axis=0),
-            "hessian_trace": np.diag(self.hessian) + weight_decay * self.is_kernel,
-            "gradient_norm_squared": np.square(mean + weight_decay * self.is_kernel * self.params),
+            "hessian_trace": np.diag(hessian),
+            "gradient_norm_squared": np.square(total_mean),
             "parameter_norm_squared": np.square(self.params),
-            "hessian_frobenius_squared": np.square(self.total_hessian(weight_decay)).sum(axis=0),
         }
         return float(values[quantity][chosen].sum())
 
@@ -218,3 +223,45 @@ class Tools:
 @pytest.fixture(scope="session")
 def tools() -> Tools:
     return Tools()
+
+
+def tiny_network(
+    *, has_norm: bool, dtype: str = "float64", activation: str = "tanh"
+) -> keras.Model:
+    """Build 3 → 2 → 4 units with 20 parameters, with batch norm or without; then the last has a bias."""
+    inputs = keras.Input((3,), dtype=dtype)
+    x = keras.layers.Dense(2, activation=activation, name="hidden", dtype=dtype)(inputs)
+    if has_norm:
+        x = keras.layers.BatchNormalization(name="norm", dtype=dtype)(x)
+    outputs = keras.layers.Dense(4, use_bias=not has_norm, name="outputs", dtype=dtype)(x)
+    model = keras.Model(inputs, outputs)
+    generator = np.random.default_rng(4)
+    for weight in model.weights:
+        weight.assign(generator.uniform(0.4, 1.4, weight.shape) * generator.choice([-1, 1]))
+    return model
+
+
+def tiny_dataset(num_examples: int) -> Dataset:
+    """Draw features and targets from a normal distribution."""
+    generator = np.random.default_rng(5)
+    features = generator.normal(size=(num_examples, 3)).astype(np.float32)
+    targets = generator.normal(size=(num_examples, 4)).astype(np.float32)
+    split = Split(features, targets)
+    offset, scale = np.zeros(3, np.float32), np.ones(3, np.float32)
+    return Dataset(split, split, offset, scale, is_classification=False, digest="none")
+
+
+@pytest.fixture
+def tiny(tools, make_trial):
+    """Make a context of a tiny network, squared errors and a batch size."""
+
+    def make(*, num_train=5, batch_size=2, model=None, partials=None, **options):
+        return MeasurementContext(
+            model=model or tiny_network(**options),
+            dataset=tiny_dataset(num_train),
+            loss=resolve("loss", "squared_error")(),
+            trial=make_trial(batch_size=batch_size, weight_decay=tools.weight_decay),
+            partials=partials or tools.partials(),
+        )
+
+    return make

@@ -215,16 +215,6 @@ def test_all_columns_of_a_smooth_network_are_refused(tools):
     assert mend == "give a number, the Hessian-vector products for each batch: columns: 1"
 
 
-def test_weights_that_are_not_finite_are_refused(tools):
-    """A diverged model has no minimum to measure."""
-    case = tools.make_case("kld")
-    case.model.trainable_variables[0].assign(np.full((3, 3, 2, 3), np.nan))
-    [(what, where, mend)] = faults_of(case)
-    assert what == f"the model {case.model.name!r} holds weights that are not finite numbers"
-    assert where == "the kept model"
-    assert mend == "measure a trial that did not diverge"
-
-
 def test_a_layer_without_a_rule_is_refused_by_name(tools):
     """Before the pass over the data for batch norm."""
     case = tools.make_case("kld")
