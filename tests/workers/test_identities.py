@@ -105,23 +105,6 @@ def test_linear_regression():
     np.testing.assert_allclose(dense_noise(risk, X, y), noise, rtol=1e-11)
 
 
-def test_linear_regression_in_the_limit_of_many_examples():
-    """X ~ N(0, A), label noise s²: tr(σ²H) → (δᵀAδ + s²) tr A² + δᵀA³δ; 200,000 examples, 4 errors.
-
-    The error is that of the mean of the fourth moments, from 20 parts of the data.
-    """
-    generator = np.random.default_rng(1)
-    A, delta, scale = np.diag([1.0, 0.5, 0.2]), np.array([1.0, -2.0, 3.0]), 0.5
-    along = delta @ A @ delta + scale**2
-    parts = []
-    for _ in range(20):
-        X = generator.normal(size=(10_000, 3)) @ np.sqrt(A)
-        gradients = (X @ delta + scale * generator.normal(size=10_000))[:, None] * X
-        parts.append(np.sum(np.cov(gradients, rowvar=False) * A))
-    expected = along * np.trace(A @ A) + delta @ A @ A @ A @ delta
-    assert abs(np.mean(parts) - expected) < 4 * np.std(parts) / np.sqrt(20)
-
-
 def test_softmax_regression():
     """H = (1/N) Σ xxᵀ ⊗ (diag p - ppᵀ), tr H = (1/N) Σ (1 - Σ p²)‖x‖², ‖g_i‖² = ‖p - y‖²‖x‖²."""
     generator = np.random.default_rng(2)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.batch_norm import copy_network, freeze, num_pass_examples
-from workers.contract.errors import Fault, UserError, user_error
+from workers.contract.errors import Fault, UserError
 from workers.contract.statistics import HessianSpec, SpectrumSpec
 from workers.estimators import random_subset
 from workers.resident import ResidentSplit, make_resident
@@ -19,7 +19,7 @@ from workers.statistics.context import MeasurementContext
 from workers.statistics.curvature import Curvature
 from workers.statistics.groups import Groups, groups_of
 from workers.statistics.passes import Passes
-from workers.weights import are_finite
+from workers.weights import refuse_non_finite
 
 Array = npt.NDArray[np.float64]
 Settings = TypeVar("Settings", HessianSpec, SpectrumSpec)
@@ -122,20 +122,6 @@ class FrozenNetwork(Generic[Settings]):
         decay = self.weight_decay if self.settings.objective == "total" else 0.0
         return np.concatenate(
             [np.full(each.values.size, decay * each.has_decay) for each in self.groups.parameters]
-        )
-
-
-def refuse_non_finite(model: keras.Model) -> None:
-    """Refuse weights that are not finite.
-
-    Raises:
-        UserError: Some weight is not.
-    """
-    if not are_finite(model):
-        raise user_error(
-            f"the model {model.name!r} holds weights that are not finite numbers",
-            where="the kept model",
-            mend="measure a trial that did not diverge",
         )
 
 

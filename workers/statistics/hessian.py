@@ -47,8 +47,9 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
     the parameters of a layer, tr(E_l H) = Σ_j ⟨v_j, Hv_j⟩_l + E⟨w, Hw⟩_l and tr(E_l H²) =
     Σ_j ‖Hv_j‖²_l + E‖Hw‖²_l. Unbiased for any V that does not depend on the probes; layers sum
     to the whole model. Probes are taken by `num_probes`, `until` for tr H of the whole model.
-    At 96 products on a small convolutional net near its minimum the error was 0.75 %; Hutch++
-    1.04 %, beside ten Ritz vectors alone 1.1 %, probes alone 3.8 %.
+    With 96 products, a third of them Lanczos steps, on a convolutional net of 1,198 parameters at a loss of
+    0.1 (2·10⁻⁴) the error was 0.75 % (0.43 %); of Hutch++ 1.04 % (0.56 %), beside ten Ritz vectors
+    alone 1.1 % (0.88 %), of probes alone 3.8 % (4.0 %).
 
     The weights being float32, values err by the rounding of the products too, about 1e-6 of tr H.
     `cost_gradients` counts 3 for a product, and a third for batch norm's pass, for the first split;
