@@ -120,9 +120,7 @@ class FrozenNetwork(Generic[Settings]):
 
     def _decay(self) -> Array:
         decay = self.weight_decay if self.settings.objective == "total" else 0.0
-        return np.concatenate(
-            [np.full(each.values.size, decay * each.has_decay) for each in self.groups.parameters]
-        )
+        return decay * self.groups.is_decayed
 
 
 def _refuse_large_subset(settings: HessianSpec | SpectrumSpec, sizes: dict[str, int]) -> None:

@@ -70,8 +70,12 @@ class Groups:
     @cached_property
     def decayed_values(self) -> Array:
         """θ [P] where weight decay acts, else 0."""
-        parts = [each.values.ravel() * each.has_decay for each in self.parameters]
-        return np.concatenate(parts)
+        return self.values * self.is_decayed
+
+    @cached_property
+    def is_decayed(self) -> Array:
+        """1 where weight decay acts, else 0 [P]."""
+        return np.repeat([float(each.has_decay) for each in self.parameters], self.sizes)
 
     @cached_property
     def num_decayed(self) -> Array:

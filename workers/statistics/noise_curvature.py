@@ -111,16 +111,13 @@ class _Measuring:
         """Give each layer's share of ∇LᵀH∇L [G] for each objective; equal ones are taken once."""
         decay, split = self.context.trial.training.weight_decay, self.splits[name]
         strengths = {"data": 0.0, "total": decay} if decay else {"data": 0.0}
-        is_decayed = np.concatenate(
-            [np.full(each.values.size, float(each.has_decay)) for each in groups.parameters]
-        )
         found: dict[str, Array] = {}
         for objective, strength in strengths.items():
             curvature = Curvature(
                 risk,
                 split,
                 np.arange(len(split)),
-                strength * is_decayed,
+                strength * groups.is_decayed,
                 self.passes,
                 name=f"{name}_{objective}_product",
             )
