@@ -6,13 +6,11 @@ training straight through would have drawn.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-Sampler = Literal["shuffle", "replacement"]
+from workers.contract.specs import Sampler
 
 
 def epoch_order(

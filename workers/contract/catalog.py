@@ -32,10 +32,12 @@ CATALOG: dict[Kind, dict[str, str]] = {
     },
     "statistic": {
         "batch_noise": "workers.statistics.batch_noise:measure",
+        "fork": "workers.statistics.fork:measure",
         "hessian": "workers.statistics.hessian:measure",
         "losses": "workers.statistics.losses:measure",
         "noise_curvature": "workers.statistics.noise_curvature:measure",
         "spectrum": "workers.statistics.spectrum:measure",
+        "tail": "workers.statistics.tail:measure",
         "traces": "workers.statistics.traces:measure",
     },
 }

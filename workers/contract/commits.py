@@ -19,7 +19,7 @@ KEY_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What identifies one commit of a view of facts."""
 
-DERIVED_VIEWS = ("cell_measurements", "cells", "predictions")
+DERIVED_VIEWS = ("cell_measurements", "cells", "predictions", "validity")
 """Written by the aggregation job, one file a sweep, made anew each time."""
 
 

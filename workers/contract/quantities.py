@@ -90,6 +90,48 @@ _ALL = (
         "loss/parameter²",
         "How far an eigenvalue can be from an exact one, at most; index as of the eigenvalue.",
     ),
+    Quantity(
+        "harmonic_excess_loss",
+        "½⟨(θ-θ̄)·∇L⟩",
+        "loss",
+        "The excess loss if the loss were quadratic about the mean of the SGD iterates.",
+    ),
+    Quantity(
+        "batch_gradient_norm_squared",
+        "E‖g_B‖²",
+        "loss²/parameter²",
+        "Mean squared norm of the gradient of a batch over the steps of SGD.",
+    ),
+    Quantity(
+        "velocity_norm_squared",
+        "E‖v‖²",
+        "loss²/parameter²",
+        "Mean squared norm of the momentum's running sum of gradients over the steps of SGD.",
+    ),
+    Quantity(
+        "fluctuation_dissipation_ratio",
+        "⟨(θ-θ̄)·g_B⟩ / ½η(1+μ)⟨‖v‖²⟩",
+        "1",
+        "1 in a stationary state (Yaida 2018, FDR1).",
+    ),
+    Quantity(
+        "fluctuation_dissipation_gap",
+        "⟨(θ-c)·g_B⟩ - ½η(1+μ)⟨‖v‖²⟩",
+        "loss",
+        "0 in a stationary state, about any fixed c; index 0 and 1 are the halves of the run.",
+    ),
+    Quantity(
+        "direction_variance",
+        "uᵢᵀcov(θ)uᵢ",
+        "parameter²",
+        "Variance of the SGD iterates along an eigenvector of the Hessian, index 0 … k-1.",
+    ),
+    Quantity(
+        "direction_noise",
+        "uᵢᵀσ²uᵢ",
+        "loss²/parameter²",
+        "Gradient covariance along an eigenvector of the Hessian, index 0 … k-1.",
+    ),
 )
 
 GLOSSARY: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
@@ -123,5 +165,28 @@ STATISTIC_QUANTITIES: dict[str, tuple[str, ...]] = {
         "hessian_noise_trace",
     ),
     "batch_noise": ("gradient_noise_trace", "gradient_norm_squared", "hessian_trace"),
+    "fork": (
+        "excess_loss",
+        "harmonic_excess_loss",
+        "expected_gradient_norm_squared",
+        "batch_gradient_norm_squared",
+        "gradient_noise_trace",
+        "direction_variance",
+        "direction_noise",
+        "hessian_top_eigenvalue",
+        "hessian_residual_norm",
+    ),
+    "tail": (
+        "excess_loss",
+        "harmonic_excess_loss",
+        "expected_gradient_norm_squared",
+        "batch_gradient_norm_squared",
+        "velocity_norm_squared",
+        "gradient_noise_trace",
+        "fluctuation_dissipation_ratio",
+        "fluctuation_dissipation_gap",
+        "hessian_top_eigenvalue",
+        "hessian_residual_norm",
+    ),
 }
 """What each built-in statistic measures of the whole model."""

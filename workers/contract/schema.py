@@ -167,6 +167,28 @@ PREDICTIONS = _schema(
     log_ratio=_REAL,
     valid=_BOOL,
     reason=_TEXT,
+    log_ratio_low=_REAL,
+    log_ratio_high=_REAL,
+    verdict=_TEXT,
+)
+
+VALIDITY = _schema(
+    sweep=_TEXT,
+    trial_id=_TEXT,
+    loss=_TEXT,
+    batch_size=_INT,
+    learning_rate=_REAL,
+    seed=_INT,
+    learning_rate_used=_REAL,
+    bn_mode=_TEXT,
+    sampler=_TEXT,
+    statistic_id=_TEXT,
+    test=_TEXT,
+    value=_REAL,
+    low=_REAL,
+    high=_REAL,
+    passes=_BOOL,
+    meaning=_TEXT,
 )
 
 FAILURES = _schema(
@@ -190,5 +212,6 @@ VIEWS: dict[str, pa.Schema] = {
     "cell_measurements": CELL_MEASUREMENTS,
     "cells": CELLS,
     "predictions": PREDICTIONS,
+    "validity": VALIDITY,
     "failures": FAILURES,
 }

@@ -19,6 +19,9 @@ from workers.contract.frozen import (
 
 PLUGIN = "plugin"
 
+Sampler = Literal["shuffle", "replacement"]
+"""Each example once an epoch, in random order; or every draw independent."""
+
 
 def name_tag(value: object) -> str:
     """Choose the spec class of a `{name: …}` mapping: the built-in name, else a plugin."""
@@ -147,7 +150,7 @@ class TrainingSpec(Frozen):
     momentum: Fraction01 = 0.0
     weight_decay: NonNegative = 0.0
     augmentation: Literal["none", "pad_crop_flip"] = "none"
-    sampler: Literal["shuffle", "replacement"] = "shuffle"
+    sampler: Sampler = "shuffle"
     ragged_batch: Literal["drop", "keep"] = "drop"
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     convergence: ConvergenceSpec = Field(default_factory=ConvergenceSpec)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from workers.contract.catalog import is_plugin
+from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.frozen import Count, Finite, Frozen, Seed, refuse_repeats
 from workers.contract.specs import PLUGIN, PluginSpec, name_tag
 
@@ -177,6 +178,8 @@ StatisticSpec = Annotated[
     | Annotated[NoiseCurvatureSpec, Tag("noise_curvature")]
     | Annotated[SpectrumSpec, Tag("spectrum")]
     | Annotated[BatchNoiseSpec, Tag("batch_noise")]
+    | Annotated[ForkSpec, Tag("fork")]
+    | Annotated[TailSpec, Tag("tail")]
     | Annotated[PluginSpec, Tag(PLUGIN)],
     Discriminator(name_tag),
     BeforeValidator(_from_bare_name),
