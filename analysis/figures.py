@@ -42,12 +42,12 @@ class DrawnFigure:
 def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
     """Draw every figure for which there is something measured."""
     with drawing_settings():
-        drawn = [
+        found = [
             _curves(data) if not data.epochs.empty else None,
             *(_traces(table) if any(r.gradient_noise_trace.num_seeds for r in table.rows) else ()),
             _layers(data),
         ]
-    return [figure for figure in drawn if figure is not None]
+    return [figure for figure in found if figure is not None]
 
 
 def write_figures(figures: list[DrawnFigure], folder: Path) -> list[Path]:
@@ -62,7 +62,8 @@ def write_figures(figures: list[DrawnFigure], folder: Path) -> list[Path]:
     return paths
 
 
-def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
+def drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
+    """Write a figure as SVG and PDF, without dates, so that equal data gives equal bytes."""
     svg, pdf = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Title": title})
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Title": title})
@@ -75,7 +76,7 @@ def _curves(data: SweepData) -> DrawnFigure:
         "the paper. Training loss and accuracy are those seen by SGD during the epoch. Dotted "
         "lines: the learning rate falls. Diverged seeds are left out."
     )
-    return _drawn("learning_curves", "Learning curves", learning_curves(data), caption)
+    return drawn("learning_curves", "Learning curves", learning_curves(data), caption)
 
 
 def _traces(table: Table1) -> tuple[DrawnFigure, DrawnFigure]:
@@ -88,12 +89,12 @@ def _traces(table: Table1) -> tuple[DrawnFigure, DrawnFigure]:
         f"Figure 4 of the paper. {_COLORS}."
     )
     return (
-        _drawn("traces", "Traces of every cell", traces_figure(table), of_cells),
-        _drawn("trace_ratio", "Magnitude difference tr σ²/tr H", ratio_figure(table), ratio),
+        drawn("traces", "Traces of every cell", traces_figure(table), of_cells),
+        drawn("trace_ratio", "Magnitude difference tr σ²/tr H", ratio_figure(table), ratio),
     )
 
 
 def _layers(data: SweepData) -> DrawnFigure | None:
     figure = layers_figure(data)
     caption = f"Mean over seeds of each layer's share of both traces. {_COLORS}."
-    return None if figure is None else _drawn("layers", "Traces by layer", figure, caption)
+    return None if figure is None else drawn("layers", "Traces by layer", figure, caption)

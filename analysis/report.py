@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import web_page
-from analysis.aggregate import aggregate_records
+from analysis.aggregate import Aggregated, aggregate_records
 from analysis.cell_states import cell_states
+from analysis.conclusions import Conclusions, conclude
 from analysis.figures import DrawnFigure, draw_figures, write_figures
 from analysis.generalisation import generalisation_table
+from analysis.law_section import draw_law_figures, law_section, paper_section
 from analysis.load import SweepData, load_sweep
 from analysis.report_tables import (
     failure_table,
@@ -23,7 +26,29 @@ from analysis.table1 import Table1, build_table1
 from analysis.table1_files import to_csv, to_latex
 from analysis.table1_text import text_tables
 from workers.contract.errors import user_error
+from workers.contract.schema import VIEWS
 from workers.contract.store import Store
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a report shows, computed.
+
+    Attributes:
+        data: The sweep's records.
+        table: Table 1.
+        derived: The derived views.
+        laws: What is concluded about the laws.
+        figures: All of them, drawn.
+        store_uri: Where the records are.
+    """
+
+    data: SweepData
+    table: Table1
+    derived: Aggregated
+    laws: Conclusions
+    figures: list[DrawnFigure]
+    store_uri: str
 
 
 def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
@@ -38,19 +63,17 @@ def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
     Raises:
         UserError: There is no such sweep in the store, or the folder cannot be written.
     """
-    data = load_sweep(store, sweep)
-    table = build_table1(data)
-    figures = draw_figures(data, table)
+    report = compute_report(load_sweep(store, sweep), store.uri)
     texts = {
-        out / "report.html": report_page(data, table, figures, store.uri),
-        out / "table1.csv": to_csv(table),
-        out / "table1.tex": to_latex(table),
+        out / "report.html": report_page(report),
+        out / "table1.csv": to_csv(report.table),
+        out / "table1.tex": to_latex(report.table),
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
             path.write_text(text, encoding="utf-8")
-        return [*texts, *write_figures(figures, out / "figures")]
+        return [*texts, *write_figures(report.figures, out / "figures")]
     except OSError as error:
         raise user_error(
             f"the report cannot be written: {error}",
@@ -59,20 +82,37 @@ def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
         ) from error
 
 
-def report_page(data: SweepData, table: Table1, figures: list[DrawnFigure], store_uri: str) -> str:
-    """Make the whole page; a pure function of the sweep's records."""
-    states = cell_states(data)
+def compute_report(data: SweepData, store_uri: str) -> Report:
+    """Compute everything a report shows; a pure function of the sweep's records."""
+    table, derived = build_table1(data), aggregate_records(data)
+    laws = conclude(
+        data,
+        table,
+        predictions=derived.predictions,
+        validity=VIEWS["validity"].empty_table(),
+        cell_measurements=derived.cell_measurements,
+    )
+    figures = [*draw_figures(data, table), *draw_law_figures(laws)]
+    return Report(data, table, derived, laws, figures, store_uri)
+
+
+def report_page(report: Report) -> str:
+    """Make the whole page."""
+    data, states = report.data, cell_states(report.data)
     gaps = generalisation_table(data, states)
-    parts = {figure.name: _figure(figure) for figure in figures}
+    parts = {figure.name: _figure(figure) for figure in report.figures}
     body = "\n".join(
         [
             _head(data),
-            web_page.section("What was run", web_page.bullets(run_facts(data, store_uri)),
+            web_page.section("What was run", web_page.bullets(run_facts(data, report.store_uri)),
                          web_page.table(network_table(data)), _spec(data)),
             web_page.section("What is done", web_page.table(state_table(states))),
-            web_page.section("Table 1", *_table1(table), *_present(parts, "traces", "trace_ratio")),
+            web_page.section("Table 1", *_table1(report.table),
+                         *_present(parts, "traces", "trace_ratio")),
+            law_section(report.laws, parts),
             web_page.section("Predictions", web_page.paragraph(PREDICTIONS),
-                         web_page.table(prediction_table(aggregate_records(data).predictions))),
+                         web_page.table(prediction_table(report.derived.predictions))),
+            paper_section(report.laws),
             web_page.section("Learning curves", *_present(parts, "learning_curves")),
             web_page.section("Generalisation", web_page.table(gaps) if gaps else _nothing()),
             web_page.section("Layers", *_present(parts, "layers")),

@@ -42,13 +42,17 @@ def run(sweep: str, options: Options, output: Output) -> int:
 
 
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
-    """Aggregate, print Table 1, the state and the failures."""
+    """Aggregate, print Table 1, what was found about the laws, the state and the failures."""
     from analysis.aggregate import aggregate as aggregate_sweep
     from analysis.table1 import table1
     from analysis.table1_text import render_text
+    from analysis.verdict_text import verdict_text
 
-    aggregate_sweep(store, plan.sweep)
+    derived = aggregate_sweep(store, plan.sweep)
     output.show(render_text(table1(store, plan.sweep)))
+    verdicts = verdict_text(derived.predictions)
+    if verdicts:
+        output.show(verdicts)
     state = sweep_status(store, plan, datetime.now(UTC))
     output.show(status_table(state))
     failures = open_failures(store, plan, state)

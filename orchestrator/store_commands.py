@@ -74,12 +74,16 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     from analysis.aggregate import aggregate as aggregate_sweep
     from analysis.table1 import table1
     from analysis.table1_text import render_text
+    from analysis.verdict_text import verdict_text
 
     store = Store.open(store_uri)
     plans = plans_in(store, sweep)
     for item in plans:
-        aggregate_sweep(store, item.sweep)
+        derived = aggregate_sweep(store, item.sweep)
         output.show(render_text(table1(store, item.sweep)))
+        verdicts = verdict_text(derived.predictions)
+        if verdicts:
+            output.show(verdicts)
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans]})

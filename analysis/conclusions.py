@@ -1,0 +1,85 @@
+"""Everything that is concluded about the laws from a sweep's records, put together once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.cell_states import cell_states
+from analysis.claims import Claim, claims, paper_points, points_of
+from analysis.conventions import Convention, conventions
+from analysis.covariance import CellCovariance, covariances
+from analysis.factors import FactorTest, factor_tests
+from analysis.law_rows import LawRow, law_rows
+from analysis.league import Standing, league
+from analysis.load import SweepData
+from analysis.table1 import Table1
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What the report shows under "Which law holds".
+
+    Attributes:
+        rows: Every law beside every measurement.
+        standings: The league.
+        validity: View `validity`.
+        statistic_names: By id.
+        covariances: Along top eigenvectors, by cell and fork.
+        factors: F-tests.
+        claims: The paper's, on this sweep; empty when no trace is measured.
+        paper_claims: The same on the printed Table 1.
+        conventions: The closest to the paper first.
+    """
+
+    rows: list[LawRow]
+    standings: list[Standing]
+    validity: pd.DataFrame
+    statistic_names: dict[str, str]
+    covariances: list[CellCovariance]
+    factors: list[FactorTest]
+    claims: list[Claim]
+    paper_claims: list[Claim]
+    conventions: list[Convention]
+
+    @property
+    def has_measured_laws(self) -> bool:
+        """Whether the left side of any law was measured."""
+        return bool(self.rows)
+
+
+def conclude(
+    data: SweepData,
+    table: Table1,
+    *,
+    predictions: pa.Table,
+    validity: pa.Table,
+    cell_measurements: pa.Table,
+) -> Conclusions:
+    """Conclude from a sweep's records and its derived views."""
+    found: pd.DataFrame = predictions.to_pandas()
+    points = points_of(table)
+    return Conclusions(
+        rows=law_rows(found),
+        standings=league(found),
+        validity=validity.to_pandas(),
+        statistic_names={item.statistic_id: item.statistic.name for item in data.plan.statistics},
+        covariances=covariances(data),
+        factors=factor_tests(data) if points else [],
+        claims=claims(points) if points else [],
+        paper_claims=claims(paper_points()),
+        conventions=conventions(data, cell_measurements.to_pandas(), cell_states(data)),
+    )
+
+
+def headline(standings: list[Standing]) -> str:
+    """Say in a sentence which laws hold, fail and are undecided for the excess loss."""
+    of_loss = [item for item in standings if item.target == "excess_loss"]
+    parts = []
+    for verdict in ("holds", "fails", "undecided"):
+        laws = dict.fromkeys(item.prediction for item in of_loss if item.verdict == verdict)
+        if laws:
+            parts.append(f"{verdict}: {', '.join(laws)}")
+    return "; ".join(parts)

@@ -1,0 +1,77 @@
+"""Whether values rise: from step to step against their errors, and by rank."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.estimate import Estimate
+
+LEVEL = 0.05
+"""Two-sided; claims about a sign take half of it on each side."""
+
+_MOST_PERMUTED = 8
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's ρ with the probability of one as large in size, if the order were random."""
+
+    rho: float
+    p_value: float
+    num_values: int
+
+
+def verdict_on_rises(estimates: Sequence[Estimate], *, num_compared: int) -> str:
+    """Judge the claim that each value exceeds the one before.
+
+    Each step is a one-sided Welch test. `holds`: every step rises beyond its error (each at 2.5 %).
+    `fails`: some step falls beyond its error (2.5 % over the `num_compared` steps of the whole claim,
+    Bonferroni). Else `undecided`.
+    Values with error 0 are compared as they are; an unknown error leaves a step undecided.
+    """
+    steps = list(itertools.pairwise(estimates))
+    rises = [chance_of_rise(first, second) for first, second in steps]
+    falls = [chance_of_rise(second, first) for first, second in steps]
+    if any(chance <= LEVEL / 2 / num_compared for chance in falls):
+        return "fails"
+    return "holds" if rises and all(chance <= LEVEL / 2 for chance in rises) else "undecided"
+
+
+def chance_of_rise(first: Estimate, second: Estimate) -> float:
+    """Give the probability of such a rise from first to second if there is none; NaN if unknown."""
+    difference = second.mean - first.mean
+    variances = [first.stderr**2, second.stderr**2]
+    if not math.isfinite(difference) or not all(map(math.isfinite, variances)):
+        return math.nan
+    if sum(variances) == 0:
+        return 0.0 if difference > 0 else 1.0
+    dofs = [max(item.num_seeds - 1, 1) for item in (first, second)]
+    dof = sum(variances) ** 2 / sum(v**2 / d for v, d in zip(variances, dofs, strict=True))
+    return float(stats.t.sf(difference / math.sqrt(sum(variances)), dof))
+
+
+def rank_correlation(abscissas: Sequence[float], values: Sequence[float]) -> RankCorrelation | None:
+    """Compute Spearman's ρ; None for fewer than 3 values or a constant.
+
+    Ties get the mean of their ranks. Up to 8 values the two-sided p-value is exact, over all orders;
+    above it is that of t = ρ√((n - 2)/(1 - ρ²)).
+    """
+    if len(values) < 3 or min(np.ptp(abscissas), np.ptp(values)) == 0:
+        return None
+    first, second = (stats.rankdata(x) - (len(values) + 1) / 2 for x in (abscissas, values))
+    first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
+    rho = float(np.clip(first @ second, -1, 1))
+    if len(values) <= _MOST_PERMUTED:
+        orders = np.array(list(itertools.permutations(second)))
+        p_value = float(np.mean(np.abs(orders @ first) >= abs(rho) - 1e-12))
+    else:
+        dof = len(values) - 2
+        size = abs(rho) * math.sqrt(dof / (1 - rho**2)) if abs(rho) < 1 else math.inf
+        p_value = float(2 * stats.t.sf(size, dof))
+    return RankCorrelation(rho, p_value, len(values))
