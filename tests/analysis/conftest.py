@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from analysis.table1 import table1
+from analysis.verdict import judge
+from workers.contract.excursions import ForkSpec
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.records import (
@@ -19,6 +24,7 @@ from workers.contract.records import (
     measurement_table,
     table,
 )
+from workers.contract.schema import VIEWS
 from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.store import Store
@@ -242,3 +248,131 @@ def paper_table(tmp_path_factory):
     store = Store.open(str(tmp_path_factory.mktemp("paper")))
     SyntheticSweep(store, name="paper-kld", pairs=_PAPER_PAIRS, seeds=[0, 1, 2, 3, 4]).fill()
     return table1(store, "paper-kld")
+
+
+# Measured laws ------------------------------------------------------------------------------------
+
+
+def _prediction(ratio=None, half=0.05, **changes):
+    """Make a row of view `predictions`: measured = ratio · predicted, interval ln(ratio) ± half."""
+    row = {
+        "sweep": "toy", "loss": "kld", "batch_size": 100, "learning_rate": 0.1,
+        "learning_rate_used": 0.01, "prediction": "wang_4_45", "target": "excess_loss",
+        "statistic_id": "s", "bn_mode": "frozen", "sampler": "replacement", "num_steps": 512,
+        "predicted": 2e-5, "predicted_stderr": 1e-6, "measured": None, "measured_stderr": None,
+        "measured_by": "fork", "log_ratio": None, "valid": True, "reason": None,
+        "log_ratio_low": None, "log_ratio_high": None, "verdict": None,
+    } | changes  # fmt: skip
+    if ratio is not None:
+        log_ratio = math.log(ratio)
+        bounds = (None, None) if half is None else (log_ratio - half, log_ratio + half)
+        row |= {
+            "measured": ratio * row["predicted"],
+            "measured_stderr": 0.05 * ratio * row["predicted"],
+            "log_ratio": log_ratio,
+            "log_ratio_low": bounds[0],
+            "log_ratio_high": bounds[1],
+            "verdict": judge(*bounds),
+        } | changes
+    return row
+
+
+@pytest.fixture(scope="session")
+def prediction():
+    """Make a row of view `predictions`."""
+    return _prediction
+
+
+@pytest.fixture(scope="session")
+def predictions_table():
+    """Make view `predictions` of rows."""
+    return lambda rows: pa.Table.from_pylist(rows, schema=VIEWS["predictions"])
+
+
+@dataclass
+class ForkedSweep(SyntheticSweep):
+    """A sweep whose networks are quadratic bowls, with forks that SGD's closed form gives exactly.
+
+    λ = scale·η^-½·(1, ½, ¼, …), c = strength·λ^power: tr σ² = Σc, tr H = Σλ. What
+    forks find scatters by `scatter` on the logarithm.
+    """
+
+    weight_decay: float = 5e-4
+    sampler: str = "replacement"
+    num_directions: int = 8
+    scale: float = 20.0
+    strength: float = 0.05
+    power: float = 1.0
+    fork: ForkSpec = field(default_factory=lambda: ForkSpec(num_steps=256, num_windows=4))
+    scatter: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.statistics = [*self.statistics, self.fork]
+
+    def eigenvalues(self, trial):
+        """λ of a trial: larger learning rates find flatter minima."""
+        flatness = trial.learning_rate**-0.5
+        return self.scale * flatness * 0.5 ** np.arange(self.num_directions)
+
+    def noises(self, trial):
+        """Give c of a trial."""
+        return self.strength * (1 + 0.1 * trial.seed) * self.eigenvalues(trial) ** self.power
+
+    def variances(self, trial, steps):
+        """Σ_{t<T} (1 - ηλ)^{2t} η²c/m, mean over T in steps."""
+        rate = self.fork.learning_rate or trial.final_learning_rate
+        decay = (1 - rate * self.eigenvalues(trial)) ** 2
+        kick = rate**2 * self.noises(trial) / trial.batch_size
+        return np.mean([kick * (1 - decay**step) / (1 - decay) for step in steps], axis=0)
+
+    def measure(self, trial, **changes):
+        """Commit every planned statistic of a trial."""
+        planned, self.statistics = self.statistics, self.statistics[:2]
+        traces = {
+            "gradient_noise_trace": float(self.noises(trial).sum()),
+            "hessian_trace": float(self.eigenvalues(trial).sum()),
+        }
+        super().measure(trial, changes=traces, **changes)
+        self.statistics = planned
+        found = measurement_table(
+            trial_id(trial), self.fork, statistic_id(self.fork), self._fork_rows(trial)
+        )
+        key = (trial_id(trial), statistic_id(self.fork))
+        self.store.commit("measurements", key, "measuring", found)
+
+    def _fork_rows(self, trial):
+        draw = np.random.default_rng(trial.seed * 1000 + trial.batch_size)
+        rows = []
+        for steps in self.fork.windows():
+            excess = 0.5 * float(self.eigenvalues(trial) @ self.variances(trial, steps))
+            excess *= math.exp(self.scatter * draw.standard_normal())
+            rows.append(self._fork_row("excess_loss", excess, 0.05 * excess, index=steps[-1]))
+        variances = self.variances(trial, self.fork.windows()[-1])
+        variances = variances * np.exp(self.scatter * draw.standard_normal(len(variances)))
+        for index, (eigenvalue, noise, variance) in enumerate(
+            zip(self.eigenvalues(trial), self.noises(trial), variances, strict=True)
+        ):
+            rows += [
+                self._fork_row("hessian_top_eigenvalue", eigenvalue, 0.0, index=index),
+                self._fork_row("direction_noise", noise, 0.0, index=index),
+                self._fork_row("direction_variance", variance, 0.18 * variance, index=index),
+            ]
+        return rows
+
+    def _fork_row(self, quantity, value, stderr, *, index):
+        return Measurement(
+            quantity=quantity, value=float(value), stderr=float(stderr),
+            num_samples=self.fork.num_streams, method="forks", bn_mode=self.fork.bn_mode,
+            split="train", objective="total", index=index,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def forked_sweep(store):
+    """Make a sweep with forks in the test's store."""
+
+    def make(**settings) -> ForkedSweep:
+        return ForkedSweep(store, **settings)
+
+    return make

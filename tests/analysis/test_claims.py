@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from analysis.claims import TracePoint, claims, paper_points, points_of
+from analysis.estimate import Estimate
+from analysis.load import load_sweep
+from analysis.table1 import build_table1
+
+
+@pytest.fixture(scope="module")
+def papers():
+    return {claim.name: claim for claim in claims(paper_points())}
+
+
+def test_learning_rate_claims_hold_at_two_of_three_batch_sizes_of_the_printed_table(papers):
+    """Higher LR raises tr σ² and lowers tr H at BS 100 and 200, and at BS 500 does neither."""
+    for name in ("noise_rises_with_rate", "hessian_falls_with_rate"):
+        assert papers[name].groups == {"BS 100": "holds", "BS 200": "holds", "BS 500": "fails"}
+        assert papers[name].verdict == "fails"
+    assert "BS 500: 63,343,355 → 35,252,033 → 54,212,278 fails" in (
+        papers["noise_rises_with_rate"].numbers
+    )
+
+
+def test_the_batch_size_claim_holds_at_one_of_three_learning_rates_of_the_printed_table(papers):
+    """At fixed LR tr σ² increases with BS at LR 0.08 only."""
+    claim = papers["noise_rises_with_batch_size"]
+    assert claim.groups == {"LR 0.08": "holds", "LR 0.2": "fails", "LR 0.5": "fails"}
+    assert claim.verdict == "fails"
+
+
+def test_the_learning_rate_orders_the_printed_ratio_better_than_the_batch_to_rate_ratio(papers):
+    """Spearman -0.66 (p 0.05) with BS/LR, +0.95 (p 1e-4) with LR alone."""
+    by_both = papers["ratio_falls_with_batch_over_rate"]
+    by_rate = papers["ratio_rises_with_rate"]
+    assert by_both.numbers == "Spearman's ρ = -0.66 over 9 cells, p = 0.051"
+    assert by_rate.numbers == "Spearman's ρ = +0.95 over 9 cells, p = 9.6e-05"
+    assert (by_both.verdict, by_rate.verdict) == ("undecided", "holds")
+
+
+def test_tr_h_is_smaller_in_the_printed_table_but_rarely_by_a_magnitude(papers):
+    """Ratios of 2.4 to 11.8: above 1 in 9 cells, above 10 in 2."""
+    assert papers["hessian_is_smaller"].verdict == "holds"
+    claim = papers["hessian_is_a_magnitude_smaller"]
+    assert claim.verdict == "fails"
+    assert claim.numbers == "ratio 2.35 to 11.8; holds in 2 of 9 cells"
+
+
+def test_claims_on_a_sweep_go_by_its_errors(store, synthetic_sweep):
+    """Here tr σ² = 10·m·η rises by far more than its error over seeds, tr H = 5/η + m/100 falls."""
+    synthetic_sweep(pairs=[(size, rate) for size in (100, 200) for rate in (0.1, 0.2, 0.4)]).fill()
+    points = points_of(build_table1(load_sweep(store, "toy")))
+    found = {claim.name: claim.verdict for claim in claims(points)}
+    assert found == {
+        "noise_rises_with_rate": "holds",
+        "hessian_falls_with_rate": "holds",
+        "noise_rises_with_batch_size": "holds",
+        "ratio_falls_with_batch_over_rate": "undecided",
+        "ratio_rises_with_rate": "holds",
+        "hessian_is_smaller": "holds",
+        "hessian_is_a_magnitude_smaller": "fails",
+    }
+
+
+def test_one_seed_decides_no_step(store, synthetic_sweep):
+    """Without an error nothing is concluded, whichever way the values go."""
+    synthetic_sweep(pairs=[(100, 0.1), (100, 0.2)], seeds=[0]).fill()
+    found = claims(points_of(build_table1(load_sweep(store, "toy"))))
+    assert {claim.verdict for claim in found} == {"undecided"}
+
+
+def test_cells_without_both_traces_are_left_out(store, synthetic_sweep):
+    """A sweep with nothing to compare says so."""
+    synthetic_sweep().plan()
+    assert points_of(build_table1(load_sweep(store, "toy"))) == []
+    found = claims([])
+    assert {(claim.verdict, claim.numbers) for claim in found} == {("undecided", "too few cells")}
+
+
+def test_a_constant_ratio_has_no_order():
+    """Neither claim of order is decided, and no number is made up."""
+    ratio = Estimate(2.0, 0.1, 3)
+    points = [
+        TracePoint(size, 0.1, Estimate(math.e, 0.1, 3), Estimate(1.0, 0.1, 3), ratio)
+        for size in (10, 20, 30)
+    ]
+    by_name = {claim.name: claim for claim in claims(points)}
+    assert by_name["ratio_rises_with_rate"].numbers == "too few cells"
+    assert re.match("LR 0.1: 2.72 → 2.72", by_name["noise_rises_with_batch_size"].numbers)
