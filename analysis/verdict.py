@@ -1,0 +1,25 @@
+"""What an interval of ln(measured/predicted) says of a law."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Verdict = Literal["holds", "fails", "undecided"]
+
+
+def judge(low: float | None, high: float | None, margin: float = 0.1) -> Verdict | None:
+    """Judge a law by the interval [low, high] of ln(measured/predicted).
+
+    A law holds where the interval lies inside ±ln(1 + margin), fails where it lies wholly outside,
+    and is undecided otherwise: an equivalence test, for which a wide interval is no support.
+
+    Returns:
+        None without an interval.
+    """
+    if low is None or high is None:
+        return None
+    bound = math.log1p(margin)
+    if -bound <= low and high <= bound:
+        return "holds"
+    return "fails" if high < -bound or low > bound else "undecided"
