@@ -9,8 +9,10 @@ import pyarrow as pa
 from analysis.cell_measurements import cell_measurements
 from analysis.cell_states import cell_states
 from analysis.cells import cells
+from analysis.conditions import all_conditions
 from analysis.load import SweepData, load_sweep
 from analysis.predictions.view import predictions
+from analysis.validity import validity
 from workers.contract.store import Store
 
 
@@ -21,15 +23,19 @@ class Aggregated:
     cell_measurements: pa.Table
     cells: pa.Table
     predictions: pa.Table
+    validity: pa.Table
 
 
 def aggregate_records(data: SweepData) -> Aggregated:
     """Compute all derived views of a sweep; a pure function of its records."""
     states = cell_states(data)
+    conditions = all_conditions(data, states)
+    sweep = data.plan.sweep
     return Aggregated(
         cell_measurements=cell_measurements(data),
         cells=cells(data, states),
-        predictions=predictions(data, states),
+        predictions=predictions(sweep, conditions),
+        validity=validity(sweep, conditions),
     )
 
 
@@ -44,4 +50,5 @@ def aggregate(store: Store, sweep: str) -> Aggregated:
     store.replace_derived("cell_measurements", sweep, found.cell_measurements)
     store.replace_derived("cells", sweep, found.cells)
     store.replace_derived("predictions", sweep, found.predictions)
+    store.replace_derived("validity", sweep, found.validity)
     return found

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from analysis.estimate import Estimate, mean_over_seeds
 from analysis.load import Cell, SweepData, groups_by_cell
+from analysis.uncertain import Uncertain
 
 BN_MODE = "frozen"
-"""Cells, Table 1 and predictions compare what was measured with recomputed population statistics."""
+"""Cells and Table 1 compare what was measured with recomputed population statistics."""
+
+EXCURSION_QUANTITIES = ("excess_loss", "harmonic_excess_loss", "expected_gradient_norm_squared")
+"""Measured on the total objective alone, and at an index that is a number of steps."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +28,53 @@ class SeedValues:
         statistic_id: The statistic all values come from.
         statistic: Its name.
         by_seed: Finite values by seed.
+        errors: The same with the estimator's error, where it was recorded.
     """
 
     statistic_id: str
     statistic: str
     by_seed: Mapping[int, float]
+    errors: Mapping[int, Uncertain] = field(default_factory=dict)
 
     @property
     def estimate(self) -> Estimate:
         """The mean over seeds."""
         return mean_over_seeds(list(self.by_seed.values()))
+
+    @property
+    def stderr(self) -> float:
+        """The error of that mean from the spread over seeds; of one seed the estimator's own."""
+        if len(self.by_seed) == 1:
+            (only,) = self.uncertain.values()
+            return only.stderr
+        return self.estimate.stderr
+
+    @property
+    def uncertain(self) -> dict[int, Uncertain]:
+        """The values with their errors, NaN where none was recorded."""
+        return {
+            seed: self.errors.get(seed, Uncertain(value, math.nan))
+            for seed, value in self.by_seed.items()
+        }
+
+
+def seed_values(rows: pd.DataFrame) -> SeedValues:
+    """Take rows of `measurements`, finite, of one statistic, one a seed.
+
+    Degrees of freedom are num_samples - 1; an error of 0 is that of an exact value.
+    """
+    rows = rows.sort_values("seed")
+    seeds: list[int] = rows["seed"].astype(int).tolist()
+    columns = (rows[name].to_numpy(np.float64) for name in ("value", "stderr", "num_samples"))
+    errors = {
+        seed: Uncertain(value, stderr, math.inf if stderr == 0 else num_samples - 1)
+        for seed, value, stderr, num_samples in zip(
+            seeds, *map(np.ndarray.tolist, columns), strict=True
+        )
+    }
+    by_seed = {seed: each.value for seed, each in errors.items()}
+    first = rows.iloc[0]
+    return SeedValues(str(first["statistic_id"]), str(first["statistic"]), by_seed, errors)
 
 
 def whole_model_values(
@@ -41,17 +83,21 @@ def whole_model_values(
     """Collect a whole-model quantity, measured with frozen batch normalisation, by cell and seed.
 
     Of several statistics that give it in a cell, the first listed under `measure` counts. Of a
-    quantity with an index (eigenvalues) the first counts.
+    quantity with an index the first counts (eigenvalues), of those of an excursion the largest (the
+    longest window of steps).
     """
     rows = _of(data.measurements, quantity, objective=objective, split=split)
-    rows = rows[rows["layer"].isna() & (rows["index"].isna() | (rows["index"] == 0))]
+    rows = rows[rows["layer"].isna()]
     values: dict[Cell, SeedValues] = {}
     for cell, group in groups_by_cell(rows):
-        first = _first_listed(data, group)
-        chosen = group[group["statistic_id"] == first].sort_values("seed")
-        by_seed = dict(zip(chosen["seed"].tolist(), chosen["value"].tolist(), strict=True))
-        values[cell] = SeedValues(first, str(chosen["statistic"].iloc[0]), by_seed)
+        chosen = group[group["statistic_id"] == _first_listed(data, group)]
+        values[cell] = seed_values(_of_one_index(chosen, quantity))
     return values
+
+
+def _of_one_index(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    index = rows["index"].astype(float).fillna(0)
+    return rows[index == (index.max() if quantity in EXCURSION_QUANTITIES else 0)]
 
 
 def layer_means(data: SweepData, quantity: str) -> dict[Cell, dict[str, float]]:

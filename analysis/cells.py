@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from analysis.cell_states import CellState
-from analysis.cell_values import whole_model_values
+from analysis.cell_values import EXCURSION_QUANTITIES, SeedValues, whole_model_values
 from analysis.load import Cell, SweepData
 from workers.contract.schema import CELL_QUANTITIES, VIEWS
 
@@ -18,8 +18,9 @@ def cells(data: SweepData, states: Mapping[Cell, CellState]) -> pa.Table:
 
     `<quantity>_mean` and `<quantity>_stderr` are over the seeds that have a value: whole model, data
     objective, training split, frozen batch normalisation, first listed statistic that gives it.
+    What an excursion of SGD gives is of the total objective, the one it descends.
     """
-    values = {quantity: whole_model_values(data, quantity) for quantity in CELL_QUANTITIES}
+    values = {quantity: _values(data, quantity) for quantity in CELL_QUANTITIES}
     rows = []
     for cell, state in states.items():
         row: dict[str, object] = _head(data.plan.sweep, cell, state)
@@ -30,6 +31,11 @@ def cells(data: SweepData, states: Mapping[Cell, CellState]) -> pa.Table:
                 row[f"{quantity}_stderr"] = finite_or_none(estimate.stderr)
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=VIEWS["cells"])
+
+
+def _values(data: SweepData, quantity: str) -> dict[Cell, SeedValues]:
+    objective = "total" if quantity in EXCURSION_QUANTITIES else "data"
+    return whole_model_values(data, quantity, objective=objective)
 
 
 def finite_or_none(value: float) -> float | None:

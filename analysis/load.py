@@ -50,6 +50,7 @@ class SweepData:
         epochs: View `epochs` of these, with the columns of `planned`; η in an epoch is
             `epoch_learning_rate` here, as `learning_rate` is that of the cell.
         measurements: View `measurements` of planned trials and statistics, with those columns.
+        spectra: View `spectra` of planned trials and statistics, with those columns.
         failures: View `failures` of planned trials.
     """
 
@@ -58,6 +59,7 @@ class SweepData:
     trials: pd.DataFrame
     epochs: pd.DataFrame
     measurements: pd.DataFrame
+    spectra: pd.DataFrame
     failures: pd.DataFrame
 
     @property
@@ -117,14 +119,18 @@ def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepDa
     statistic_ids = [statistic.statistic_id for statistic in plan.statistics]
     trials = _of_planned(view_frame(store, "trials"), planned)
     epochs = view_frame(store, "epochs").rename(columns={"learning_rate": "epoch_learning_rate"})
-    measurements = view_frame(store, "measurements")
-    measurements = measurements[measurements["statistic_id"].isin(statistic_ids)]
+    measured = {
+        view: found[found["statistic_id"].isin(statistic_ids)].merge(planned, on="trial_id")
+        for view in ("measurements", "spectra")
+        for found in (view_frame(store, view),)
+    }
     return SweepData(
         plan=plan,
         planned=planned,
         trials=trials,
         epochs=epochs.merge(planned, on="trial_id"),
-        measurements=measurements.merge(planned, on="trial_id"),
+        measurements=measured["measurements"],
+        spectra=measured["spectra"],
         failures=_of_planned(view_frame(store, "failures"), planned),
     )
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from analysis.predictions.law import CellConditions, Prediction, quarter_trace_law
+from analysis.assumptions import NO_SADDLE, NOISE_IS_CURVATURE
+from analysis.conditions import CellConditions
+from analysis.predictions.law import QUADRATIC, REST, SMALL_STEPS, Prediction, scaled_input
 
 NAME = "jastrzebski_9"
 
 
-def predict(conditions: CellConditions) -> Prediction:
+def predict(conditions: CellConditions) -> list[Prediction]:
     """Predict E[L] - L* = (η/4m)·tr H.
 
-    η: learning rate at which the excess loss stands, here the schedule's final one. m: batch size.
-    H: Hessian of the mean total objective, L2 included, at the minimum.
+    η: learning rate at which the excess loss was measured. m: batch size. H: Hessian of the mean
+    total objective, L2 included, at the minimum.
 
     Assumptions: those of `wang_4_45`, a quadratic bowl, and σ² = H. The last holds for a likelihood
     of a well specified model; how far it is off is tr σ²/tr H, the magnitude difference of Table 1.
 
     Returns:
-        `excess_loss` in units of the mean loss, its error from the spread of tr H over seeds.
+        `excess_loss` in units of the mean loss, its error that of tr H.
     Source: Jastrzębski et al. (2018), Eq 9; Luo, Wang and Fung (2020), Eq 6.
     """
-    return quarter_trace_law(NAME, "hessian_trace", conditions)
+    factor = conditions.sgd.learning_rate / (4 * conditions.cell.batch_size)
+    assumed = (*REST, *SMALL_STEPS, *QUADRATIC, NO_SADDLE, NOISE_IS_CURVATURE)
+    return scaled_input(NAME, "excess_loss", conditions, "hessian_trace", factor, assumed=assumed)

@@ -1,16 +1,19 @@
-"""What a law is given about a cell, and what it answers."""
+"""What a law answers, and what is said of a law where its assumptions are broken."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from analysis.cell_states import CellState
+from analysis import assumptions
+from analysis.assumptions import Assumption
 from analysis.cell_values import SeedValues
-from analysis.load import Cell
+from analysis.conditions import CellConditions
+from analysis.estimate import mean_over_seeds
+from analysis.uncertain import Uncertain
+from analysis.validity import checks, unequilibrated_share
 from workers.contract.quantities import GLOSSARY
-from workers.contract.specs import TrainingSpec
 
 NO_STATIONARY_STATE = "without weight decay the loss has no stationary state: ‖θ‖ grows for ever"
 UNSTABLE = "seeds diverged: SGD is not stable at this learning rate"
@@ -18,92 +21,161 @@ SHUFFLED = (
     "epochs are shuffled: the noise of their batches is anti-correlated, "
     "and flat directions vary less than the law says"
 )
+INDEPENDENT = "batches were drawn independently, and the law is for shuffled epochs"
 
+REST: tuple[Assumption, ...] = (
+    assumptions.STATIONARITY,
+    assumptions.DISSIPATION_RATIO,
+    assumptions.EQUILIBRATION,
+    assumptions.NO_NOISE_UPHILL,
+)
+"""What laws of the stationary state assume."""
 
-@dataclass(frozen=True)
-class CellConditions:
-    """Everything a law may use.
+SMALL_STEPS: tuple[Assumption, ...] = (
+    assumptions.CONTINUOUS_STEP,
+    assumptions.NOISE_TO_GRADIENT,
+)
+"""What laws of continuous time assume."""
 
-    Attributes:
-        cell: Loss, batch size m and initial learning rate.
-        state: What is done, and η in the last epoch of the schedule.
-        training: Momentum, weight decay, sampler, shared by all trials of the cell.
-        values: Whole-model values of the total objective (with L2) by quantity: training split,
-            frozen batch normalisation.
-    """
-
-    cell: Cell
-    state: CellState
-    training: TrainingSpec
-    values: Mapping[str, SeedValues]
+QUADRATIC: tuple[Assumption, ...] = (assumptions.HARMONICITY, assumptions.ADDITIVITY)
+"""What every law assumes: a quadratic loss, and batches whose loss is a mean over their examples."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a law says about one cell.
+    """What a law says about one target in one excursion of a cell.
 
     Attributes:
         name: The law.
         target: The quantity it predicts.
-        learning_rate_used: η in its formula.
-        statistic_id: Where the measured trace came from; None when there is none.
-        predicted: None when it could not be computed.
-        predicted_stderr: From the spread over seeds; None when unknown.
-        num_steps: T for laws of finite time, else None.
+        statistic_id: Where its input came from; None when there is none.
+        by_seed: What it predicts, with the error of its input; empty when it could not be computed.
         faults: Why the law cannot be expected to hold here; empty when it can.
         remarks: What else a reader must know.
     """
 
     name: str
     target: str
-    learning_rate_used: float
-    statistic_id: str | None
-    predicted: float | None
-    predicted_stderr: float | None
-    num_steps: int | None
-    faults: tuple[str, ...]
-    remarks: tuple[str, ...]
+    statistic_id: str | None = None
+    by_seed: Mapping[int, Uncertain] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def predicted(self) -> float | None:
+        """The mean over seeds."""
+        return mean_over_seeds(self._values).mean if self.by_seed else None
+
+    @property
+    def predicted_stderr(self) -> float | None:
+        """The error of that mean from the spread over seeds; of one seed the estimator's own."""
+        if len(self.by_seed) == 1:
+            (only,) = self.by_seed.values()
+            stderr = only.stderr
+        else:
+            stderr = mean_over_seeds(self._values).stderr
+        return stderr if math.isfinite(stderr) else None
+
+    @property
+    def _values(self) -> list[float]:
+        return [each.value for each in self.by_seed.values()]
 
 
-Law = Callable[[CellConditions], Prediction]
+Law = Callable[[CellConditions], list[Prediction]]
+"""Gives one prediction a target, none where the law has nothing to say of such an excursion."""
 
 
-def quarter_trace_law(name: str, quantity: str, conditions: CellConditions) -> Prediction:
-    """Predict the excess loss (η/4m)·t from a measured trace t.
+def scaled_input(
+    name: str,
+    target: str,
+    conditions: CellConditions,
+    quantity: str,
+    factor: float,
+    *,
+    assumed: Sequence[Assumption],
+) -> list[Prediction]:
+    """Predict `factor` times a trace measured at the kept weights, for long independent plain SGD.
 
-    η is the final learning rate of the schedule, at which the excess loss stands. The prefactor is
-    exactly known, so stderr = (η/4m)·stderr(t) over seeds (delta method, exact for a product).
+    Nothing is said of the shorter windows of a fork.
     """
-    learning_rate = conditions.state.final_learning_rate
-    measured = conditions.values.get(quantity)
-    faults = [*_broken_assumptions(conditions)]
-    predicted = stderr = None
-    if measured is None:
-        faults.insert(0, f"{GLOSSARY[quantity].symbol} was not measured")
-    else:
-        trace = measured.estimate.scaled(learning_rate / (4 * conditions.cell.batch_size))
-        predicted = trace.mean
-        stderr = trace.stderr if math.isfinite(trace.stderr) else None
-    return Prediction(
-        name=name,
-        target="excess_loss",
-        learning_rate_used=learning_rate,
-        statistic_id=None if measured is None else measured.statistic_id,
-        predicted=predicted,
-        predicted_stderr=stderr,
-        num_steps=None,
-        faults=tuple(faults),
-        remarks=(SHUFFLED,) if conditions.training.sampler == "shuffle" else (),
-    )
+    if not conditions.excursion.is_longest:
+        return []
+    measured = conditions.inputs.get(quantity)
+    faults = [] if measured else [f"{GLOSSARY[quantity].symbol} was not measured"]
+    return [
+        Prediction(
+            name,
+            target,
+            statistic_id=None if measured is None else measured.statistic_id,
+            by_seed=_scaled(measured, factor),
+            faults=(
+                *faults,
+                *plain_faults(conditions),
+                *rest_faults(conditions),
+                *independence_faults(conditions),
+                *broken(conditions, assumed),
+            ),
+            remarks=equilibration_remarks(conditions),
+        )
+    ]
 
 
-def _broken_assumptions(conditions: CellConditions) -> list[str]:
-    training, state = conditions.training, conditions.state
-    broken = []
-    if training.weight_decay == 0 and conditions.cell.loss != "squared_error":
-        broken.append(NO_STATIONARY_STATE)
-    if training.momentum != 0:
-        broken.append(f"the law is for plain SGD, and momentum is {training.momentum}")
-    if state.num_diverged:
-        broken.append(UNSTABLE)
-    return broken
+def _scaled(measured: SeedValues | None, factor: float) -> dict[int, Uncertain]:
+    values = {} if measured is None else measured.uncertain
+    return {seed: value.scaled(factor) for seed, value in values.items()}
+
+
+def plain_faults(conditions: CellConditions) -> list[str]:
+    """Say what is against a law of SGD without momentum."""
+    momentum = conditions.trial.training.momentum
+    return [f"the law is for plain SGD, and momentum is {momentum}"] if momentum else []
+
+
+def rest_faults(conditions: CellConditions) -> list[str]:
+    """Say what is against a stationary state."""
+    faults = stability_faults(conditions)
+    if conditions.trial.training.weight_decay == 0 and conditions.cell.loss != "squared_error":
+        faults.insert(0, NO_STATIONARY_STATE)
+    return faults
+
+
+def stability_faults(conditions: CellConditions) -> list[str]:
+    """Say whether SGD ran away, in training or in the excursion."""
+    faults = [UNSTABLE] if conditions.state.num_diverged else []
+    num_unstable = conditions.excursion.num_unstable
+    if num_unstable:
+        name, rate = conditions.excursion.statistic, conditions.excursion.learning_rate
+        faults.append(f"{name} of {num_unstable} seeds was unstable at η = {rate:g}")
+    return faults
+
+
+def independence_faults(conditions: CellConditions) -> list[str]:
+    """Say when a law of independent batches meets shuffled epochs."""
+    return [SHUFFLED] if conditions.is_shuffled else []
+
+
+def broken(conditions: CellConditions, assumed: Sequence[Assumption]) -> list[str]:
+    """Name those of a law's assumptions that the numbers contradict, with the worst number."""
+    failed: dict[Assumption, list[float]] = {}
+    for seed in conditions.trial_ids:
+        for found in checks(conditions, seed):
+            if found.test in assumed and found.passes is False:
+                failed.setdefault(found.test, []).append(found.number.value)
+    num_seeds = len(conditions.trial_ids)
+    return [
+        f"not so in {len(values)} of {num_seeds} seeds: {each.meaning}, "
+        f"here {each.farthest(values):.3g}"
+        for each, values in failed.items()
+    ]
+
+
+def equilibration_remarks(conditions: CellConditions) -> tuple[str, ...]:
+    """Say which share of tr σ² the excursion's steps have not brought to rest, mean over seeds."""
+    spectra = conditions.noise_spectra
+    num_steps = conditions.excursion.num_steps
+    if not spectra or num_steps is None:
+        return ()
+    sgd = conditions.sgd
+    shares = [unequilibrated_share(each, sgd, num_steps).value for each in spectra.values()]
+    share = 100 * mean_over_seeds(shares).mean
+    return (f"{share:.1f} % of tr σ² is not equilibrated after {num_steps} steps",)

@@ -6,6 +6,7 @@ import pytest
 
 from analysis.aggregate import aggregate, aggregate_records
 from analysis.load import load_sweep
+from workers.contract.commits import DERIVED_VIEWS
 from workers.contract.compaction import compact
 from workers.contract.errors import UserError
 
@@ -14,7 +15,7 @@ def test_the_derived_views_are_written(store, synthetic_sweep):
     """What the job returns is what the store then holds."""
     synthetic_sweep().fill()
     found = aggregate(store, "toy")
-    for view in ("cell_measurements", "cells", "predictions"):
+    for view in DERIVED_VIEWS:
         assert store.read(view).equals(getattr(found, view))
         assert getattr(found, view).num_rows > 0
 

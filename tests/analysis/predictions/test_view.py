@@ -5,42 +5,120 @@ import math
 import pytest
 
 from analysis.cell_states import cell_states
+from analysis.conditions import all_conditions
 from analysis.load import load_sweep
 from analysis.predictions.law import NO_STATIONARY_STATE, SHUFFLED
+from analysis.predictions.spectral_law import NOT_MEASURED
 from analysis.predictions.view import predictions
+from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.identity import statistic_id, trial_id
-from workers.contract.records import Measurement, measurement_table
+from workers.contract.records import Measurement, SpectrumNode, measurement_table, spectrum_table
 from workers.contract.schema import VIEWS
 from workers.contract.specs import PluginSpec
-from workers.contract.statistics import TracesSpec
+from workers.contract.statistics import BatchNoiseSpec, SpectrumSpec, TracesSpec
+
+FORK = ForkSpec(num_steps=64, num_windows=2, records_per_window=4, learning_rate=0.02)
+TAIL = TailSpec(learning_rate=0.02, num_steps=64_000)
+CURVATURE = 5.0
 
 
 @pytest.fixture
-def predict(store):
-    """Give the predictions of the sweep by (law, batch size)."""
+def rows_of(store):
+    """Give the rows of the view."""
 
     def make(sweep="toy"):
         data = load_sweep(store, sweep)
-        table = predictions(data, cell_states(data))
+        table = predictions(sweep, all_conditions(data, cell_states(data)))
         assert table.schema.equals(VIEWS["predictions"])
-        return {(row["prediction"], row["batch_size"]): row for row in table.to_pylist()}
+        return table.to_pylist()
 
     return make
 
 
-def test_every_cell_has_a_row_for_every_law(synthetic_sweep, predict):
+@pytest.fixture
+def predict(rows_of):
+    """Give the excess losses predicted for the sweep by (law, batch size)."""
+
+    def make():
+        rows = [row for row in rows_of() if row["target"] == "excess_loss"]
+        return {(row["prediction"], row["batch_size"]): row for row in rows}
+
+    return make
+
+
+@pytest.fixture
+def watched(store, synthetic_sweep):
+    """Make a sweep of one cell with statistics beside the traces, and commit rows for each trial."""
+
+    def make(*statistics, nodes=None, **rows):
+        sweep = synthetic_sweep(weight_decay=0.1, sampler="replacement", pairs=[(100, 0.1)]).fill()
+        sweep.statistics += statistics
+        sweep.revision = "20260301T000000-aa"
+        sweep.plan()
+        for trial in sweep.trials():
+            for statistic in statistics:
+                key = (trial_id(trial), statistic_id(statistic))
+                found = rows.get(statistic.name.replace(":", "_"), _any_row)(trial.seed)
+                table = measurement_table(key[0], statistic, key[1], found)
+                store.commit("measurements", key, "a", table)
+                if isinstance(statistic, SpectrumSpec):
+                    store.commit("spectra", key, "a", spectrum_table(*key, nodes))
+        return sweep
+
+    return make
+
+
+def _row(quantity, value, **fields):
+    given = {
+        "stderr": 0.0, "num_samples": 64, "method": "streams", "bn_mode": "frozen",
+        "split": "train", "objective": "total",
+    }  # fmt: skip
+    return Measurement(quantity=quantity, value=value, **given | fields)
+
+
+def _any_row(seed):
+    return [_row("hessian_frobenius_squared", 1.0)]
+
+
+def test_every_cell_has_a_row_for_every_law(synthetic_sweep, rows_of):
     """The laws use the final learning rate and the total objective; all is recorded."""
     synthetic_sweep(weight_decay=0.1, sampler="replacement").fill()
-    found = predict()
-    assert set(found) == {(law, m) for law in ("wang_4_45", "jastrzebski_9") for m in (100, 200)}
-    row = found["jastrzebski_9", 100]
+    found = {(row["prediction"], row["target"], row["batch_size"]): row for row in rows_of()}
+    both = ("excess_loss", "expected_gradient_norm_squared")
+    of_law = {
+        "wang_4_45": both[:1], "jastrzebski_9": both[:1], "wang_4_46": both[1:],
+        "finite_learning_rate": both, "finite_time": both, "shuffled": both,
+    }  # fmt: skip
+    assert set(found) == {
+        (law, target, m)
+        for law, targets in of_law.items()
+        for target in targets
+        for m in (100, 200)
+    }
+    row = found["jastrzebski_9", "excess_loss", 100]
     assert row["learning_rate_used"] == pytest.approx(0.01)
     assert row["predicted"] == pytest.approx(0.01 / 400 * (5 / 0.1 + 1 + 0.5 + 7))
     assert row["statistic_id"] == statistic_id(TracesSpec())
     assert (row["bn_mode"], row["sampler"], row["num_steps"]) == ("frozen", "replacement", None)
     assert (row["measured"], row["measured_by"], row["log_ratio"]) == (None, None, None)
+    assert (row["log_ratio_low"], row["log_ratio_high"], row["verdict"]) == (None, None, None)
+    row = found["wang_4_45", "excess_loss", 100]
     assert row["valid"] is True
     assert row["reason"] == "excess loss was not measured"
+    row = found["finite_time", "expected_gradient_norm_squared", 100]
+    assert (row["predicted"], row["valid"]) == (None, False)
+    assert row["reason"] == f"{NOT_MEASURED}; E‖∇L‖² was not measured"
+
+
+def test_a_law_that_the_traces_contradict_is_not_valid(synthetic_sweep, predict):
+    """The traces 100 of σ² and 58 of H are not one: the law that takes them for one says so."""
+    synthetic_sweep(weight_decay=0.1, sampler="replacement").fill()
+    row = predict()["jastrzebski_9", 100]
+    assert row["valid"] is False
+    assert row["reason"] == (
+        "not so in 3 of 3 seeds: σ² = H: tr σ² / tr H is 1 ± 0.1, here 1.73; "
+        "excess loss was not measured"
+    )
 
 
 def test_without_weight_decay_a_law_is_not_valid(synthetic_sweep, predict):
@@ -49,7 +127,7 @@ def test_without_weight_decay_a_law_is_not_valid(synthetic_sweep, predict):
     row = predict()["wang_4_45", 100]
     assert row["predicted"] == pytest.approx(0.01 / 400 * 101)
     assert row["valid"] is False
-    assert row["reason"] == f"{NO_STATIONARY_STATE}; excess loss was not measured; {SHUFFLED}"
+    assert row["reason"] == f"{NO_STATIONARY_STATE}; {SHUFFLED}; excess loss was not measured"
 
 
 @pytest.mark.parametrize(
@@ -82,23 +160,123 @@ def test_nothing_measured_predicts_null(synthetic_sweep, predict):
     )
 
 
-def test_a_measured_excess_loss_stands_beside_its_prediction(store, synthetic_sweep, predict):
-    """Any listed statistic that gives `excess_loss` is compared: log_ratio = ln(measured/predicted)."""
-    sweep = synthetic_sweep(weight_decay=0.1, sampler="replacement", pairs=[(100, 0.1)]).fill()
-    plugin = PluginSpec(name="json:dumps")
-    sweep.statistics.append(plugin)
-    sweep.revision = "20260301T000000-aa"
-    sweep.plan()
-    for trial in sweep.trials():
-        row = Measurement(
-            quantity="excess_loss", value=0.004 + 0.001 * trial.seed, stderr=0.0, num_samples=10,
-            method="forks", bn_mode="frozen", split="train", objective="total",
-        )  # fmt: skip
-        key = (trial_id(trial), statistic_id(plugin))
-        store.commit("measurements", key, "a", measurement_table(key[0], plugin, key[1], [row]))
+def test_a_plugin_that_measures_the_excess_loss_is_compared(watched, predict):
+    """It is taken for a stationary run at the final rate; log_ratio = ln(measured/predicted)."""
+    watched(
+        PluginSpec(name="json:dumps"),
+        json_dumps=lambda seed: [_row("excess_loss", 0.004 + 0.001 * seed)],
+    )
     row = predict()["wang_4_45", 100]
     assert row["measured"] == pytest.approx(0.005)
     assert row["measured_stderr"] == pytest.approx(0.001 / math.sqrt(3))
     assert row["measured_by"] == "json:dumps"
     assert row["log_ratio"] == pytest.approx(math.log(0.005 / row["predicted"]))
-    assert (row["valid"], row["reason"]) == (True, None)
+    assert row["log_ratio_low"] < row["log_ratio"] < row["log_ratio_high"]
+    assert (row["verdict"], row["valid"], row["reason"]) == ("fails", True, None)
+
+
+def _nodes():
+    """Two draws of different mass at one curvature."""
+    return [
+        SpectrumNode(kind="noise", draw=draw, node=CURVATURE, weight=50.0 * (draw + 1))
+        for draw in range(2)
+    ]
+
+
+def _closed_form(steps, mass, learning_rate=0.02, batch_size=100):
+    decays = [(1 - learning_rate * CURVATURE) ** (2 * step) for step in steps]
+    factor = learning_rate * mass / (2 * batch_size * (2 - learning_rate * CURVATURE))
+    return factor * (1 - sum(decays) / len(decays))
+
+
+def test_every_window_of_a_fork_is_held_against_finite_time(watched, rows_of):
+    """Windows (16, 32] and (32, 64] at the fork's own rate, with μ_σ of mass tr σ² = 100 + seed at λ = 5.
+
+    What was measured is the closed form itself: the law holds in both windows, for both targets.
+    """
+
+    def measured(seed):
+        for window in FORK.windows():
+            loss = _closed_form(window, 100 + seed)
+            yield _row("excess_loss", loss, index=window[-1])
+            yield _row("expected_gradient_norm_squared", 2 * CURVATURE * loss, index=window[-1])
+            yield _row("gradient_noise_trace", 1e9, index=window[-1])
+
+    watched(SpectrumSpec(objective="total"), FORK, nodes=_nodes(), fork=lambda s: list(measured(s)))
+    rows = [row for row in rows_of() if row["prediction"] == "finite_time"]
+    assert [(row["num_steps"], row["target"]) for row in rows] == [
+        (32, "excess_loss"), (32, "expected_gradient_norm_squared"),
+        (64, "excess_loss"), (64, "expected_gradient_norm_squared"),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["learning_rate_used"] == 0.02
+        assert row["measured_by"] == "fork"
+        assert row["statistic_id"] == statistic_id(SpectrumSpec(objective="total"))
+        assert row["log_ratio"] == pytest.approx(0, abs=1e-9)
+        assert (row["verdict"], row["valid"], row["reason"]) == ("holds", True, None)
+    (long,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
+    assert long["num_steps"] == 64
+    assert long["predicted"] == pytest.approx(0.02 / 400 * 101)
+
+
+def test_a_tail_is_held_against_the_stationary_laws(watched, rows_of):
+    """Its rows have no number of steps, and all laws but the shuffled one are for it."""
+
+    def measured(seed):
+        loss = 0.02 / 400 * (100 + seed) / (1 - 0.02 * CURVATURE / 2)
+        return [_row("excess_loss", loss), _row("fluctuation_dissipation_gap", 0.0)]
+
+    watched(SpectrumSpec(objective="total"), TAIL, nodes=_nodes(), tail=measured)
+    rows = {row["prediction"]: row for row in rows_of() if row["target"] == "excess_loss"}
+    assert {row["num_steps"] for row in rows.values()} == {None}
+    for law in ("finite_learning_rate", "finite_time"):
+        assert rows[law]["log_ratio"] == pytest.approx(0, abs=1e-9)
+        assert (rows[law]["verdict"], rows[law]["valid"]) == ("holds", True)
+    assert rows["wang_4_45"]["log_ratio"] == pytest.approx(-math.log(1 - 0.02 * CURVATURE / 2))
+    assert rows["shuffled"]["valid"] is False
+
+
+def test_a_stationary_law_is_not_valid_where_the_tail_is_not_stationary(watched, rows_of):
+    """A gap whose interval misses 0 breaks every law for it, and the reason says so."""
+
+    def measured(seed):
+        return [_row("excess_loss", 1.0), _row("fluctuation_dissipation_gap", 5.0, stderr=1.0)]
+
+    watched(TAIL, tail=measured)
+    (row,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
+    assert row["valid"] is False
+    assert row["reason"].startswith("not so in 3 of 3 seeds: SGD is stationary: ")
+
+
+def test_seeds_that_ran_away_are_counted(watched, rows_of):
+    """A fork without values has its rows, and the reason says that it was unstable."""
+
+    def measured(seed):
+        reason = "unstable: ηλ₁ is 2.3"
+        return [_row("excess_loss", None, stderr=None, index=64, skipped_reason=reason)]
+
+    watched(FORK, fork=measured)
+    (row,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
+    assert (row["measured"], row["valid"]) == (None, False)
+    assert "fork of 3 seeds was unstable at η = 0.02" in row["reason"].split("; ")
+
+
+def test_batch_mode_has_its_own_traces(watched, rows_of):
+    """A fork in batch mode takes tr σ² of `batch_noise` at m; that of frozen batch norm is not for it."""
+    fork = ForkSpec(bn_mode="batch", num_steps=64, num_windows=1)
+
+    def noise(seed):
+        fields = {"bn_mode": "batch", "objective": "total"}
+        return [
+            _row("gradient_noise_trace", value, method=f"batch_pairs_{size}", **fields)
+            for size, value in ((100, 8.0), (200, 12.0))
+        ]
+
+    def measured(seed):
+        return [_row("excess_loss", 1.0, bn_mode="batch", index=64)]
+
+    watched(BatchNoiseSpec(), fork, batch_noise=noise, fork=measured)
+    (row,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
+    assert row["bn_mode"] == "batch"
+    assert row["predicted"] == pytest.approx(0.01 / 400 * 8)
+    assert row["statistic_id"] == statistic_id(BatchNoiseSpec())

@@ -1,0 +1,51 @@
+"""SGD some steps after it left one point, batches drawn independently."""
+
+from __future__ import annotations
+
+from analysis.assumptions import DISCRETE_STEP
+from analysis.conditions import CellConditions
+from analysis.predictions import linear_dynamics
+from analysis.predictions.law import (
+    QUADRATIC,
+    REST,
+    Prediction,
+    broken,
+    independence_faults,
+    rest_faults,
+    stability_faults,
+)
+from analysis.predictions.spectral_law import Array, spectral_predictions
+
+NAME = "finite_time"
+
+
+def predict(conditions: CellConditions) -> list[Prediction]:
+    """Predict E[L] - L* = (η/2m) ∫ (1 - (1-ηλ)^{2t})/(2-ηλ) dμ_σ(λ), and E‖∇L‖² with 2λ within.
+
+    Mean over the steps t of the window at which the weights were looked at; t counts from the one
+    point that all streams left, at rest. With momentum the variance of each direction comes from
+    the recursion of (x, v). For a stationary run t is infinite: `finite_learning_rate`. Directions of
+    negative λ take part: SGD runs down along them, and the loss falls.
+
+    Assumptions: H and σ² constant where SGD goes; batches drawn independently. No stationary state
+    is needed.
+
+    Source: SCIENCE notes §3.4; the geometric sum of (1-ηλ)^{2s} η²c/m over s < t.
+    """
+    steps, sgd = conditions.excursion.steps, conditions.sgd
+    is_stationary = steps is None
+
+    def energy(nodes: Array) -> Array:
+        if steps is None:
+            return linear_dynamics.stationary_energy(nodes, sgd)
+        return nodes * linear_dynamics.independent_variance(nodes, sgd, steps)
+
+    assumed = (*(REST if is_stationary else ()), *QUADRATIC, DISCRETE_STEP)
+    faults = rest_faults(conditions) if is_stationary else stability_faults(conditions)
+    return spectral_predictions(
+        NAME,
+        conditions,
+        energy,
+        faults=(*faults, *independence_faults(conditions), *broken(conditions, assumed)),
+        is_stationary=is_stationary,
+    )

@@ -1,0 +1,53 @@
+"""SGD whose epochs are shuffled: batches of one epoch share no example."""
+
+from __future__ import annotations
+
+from analysis.assumptions import DISCRETE_STEP
+from analysis.conditions import CellConditions
+from analysis.predictions import linear_dynamics
+from analysis.predictions.law import (
+    INDEPENDENT,
+    QUADRATIC,
+    REST,
+    Prediction,
+    broken,
+    rest_faults,
+    stability_faults,
+)
+from analysis.predictions.spectral_law import Array, spectral_predictions
+
+NAME = "shuffled"
+
+
+def predict(conditions: CellConditions) -> list[Prediction]:
+    """Predict E[L] - L* = ½∫ λV(λ) dμ_σ and E‖∇L‖² = ∫ λ²V(λ) dμ_σ under shuffled epochs.
+
+    V: variance of a direction with noise c = 1, from batches of variance (1/m)(N-m)/(N-1) whose
+    covariance within an epoch is -1/(N-1); momentum by the recursion of (x, v). Of a fork: mean over
+    its window's steps, counted from the start of an epoch at one point. Of a stationary run: mean over
+    all places of an epoch. Directions with ηλK/(1-μ) < 3 vary much less than under independent
+    batches, K = ⌊N/m⌋.
+
+    Assumptions: H and σ² constant where SGD goes; a stationary state where the run is taken for one.
+
+    Source: SCIENCE notes §3.5; Kuehn and Rosenow (2023) for the anti-correlation.
+    """
+    steps, num_train = conditions.excursion.steps, conditions.state.num_train
+    is_stationary = steps is None
+    faults = rest_faults(conditions) if is_stationary else stability_faults(conditions)
+    if not conditions.is_shuffled:
+        faults.append(INDEPENDENT)
+
+    def energy(nodes: Array) -> Array:
+        if num_train is None:
+            return nodes * float("nan")
+        return nodes * linear_dynamics.shuffled_variance(nodes, conditions.sgd, num_train, steps)
+
+    assumed = (*(REST if is_stationary else ()), *QUADRATIC, DISCRETE_STEP)
+    return spectral_predictions(
+        NAME,
+        conditions,
+        energy,
+        faults=(*faults, *broken(conditions, assumed)),
+        is_stationary=is_stationary,
+    )

@@ -1,0 +1,50 @@
+"""Wang's second law: the gradient norm is set by the noise where the loss is curved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from analysis.cell_values import SeedValues
+from analysis.conditions import CellConditions
+from analysis.predictions.law import QUADRATIC, REST, SMALL_STEPS, Prediction, scaled_input
+
+NAME = "wang_4_46"
+_INPUT = "hessian_noise_trace"
+
+
+def predict(conditions: CellConditions) -> list[Prediction]:
+    """Predict E‖∇L‖² = (η/2m)·tr(σ²H) + o(η/m), about the gradient at the mean iterate.
+
+    η: learning rate at which the gradients were measured. m: batch size. σ²: centred covariance of
+    one example's gradient, H: Hessian, both of the total objective at the minimum (mean loss).
+    tr(σ²H) is that of `noise_curvature`, or else ∫ λ dμ_σ.
+
+    Assumptions: those of `wang_4_45`.
+
+    Returns:
+        `expected_gradient_norm_squared`, its error that of tr(σ²H).
+    Source: Wang (2019), Eq 4.49; Luo, Wang and Fung (2020), Eq 13, which their text calls 4.46.
+    """
+    factor = conditions.sgd.learning_rate / (2 * conditions.cell.batch_size)
+    return scaled_input(
+        NAME,
+        "expected_gradient_norm_squared",
+        _with_first_moment(conditions),
+        _INPUT,
+        factor,
+        assumed=(*REST, *SMALL_STEPS, *QUADRATIC),
+    )
+
+
+def _with_first_moment(conditions: CellConditions) -> CellConditions:
+    """Take tr(σ²H) from μ_σ, whose mass is known better, where only its draws gave it."""
+    measured = conditions.inputs.get(_INPUT)
+    spectra = conditions.noise_spectra
+    if conditions.spectra is None or not spectra:
+        return conditions
+    if measured is not None and measured.statistic != "spectrum":
+        return conditions
+    found = {seed: each.integral(each.nodes) for seed, each in spectra.items()}
+    values = {seed: each.value for seed, each in found.items()}
+    moment = SeedValues(conditions.spectra.statistic_id, "spectrum", values, found)
+    return replace(conditions, inputs={**conditions.inputs, _INPUT: moment})
