@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -74,12 +75,30 @@ def conclude(
     )
 
 
-def headline(standings: list[Standing]) -> str:
-    """Say in a sentence which laws hold, fail and are undecided for the excess loss."""
+def headline(standings: Sequence[Standing]) -> list[str]:
+    """Say in a sentence or two which laws hold and which fail for the excess loss.
+
+    Cells that meet a law's assumptions decide about it; a law whose assumptions no cell meets is
+    named apart.
+    """
     of_loss = [item for item in standings if item.target == "excess_loss"]
+    met = [(item.prediction, item.verdict_where_valid) for item in of_loss if item.num_valid]
+    unmet = [(item.prediction, item.verdict) for item in of_loss if not item.num_valid]
+    kinds = (("Where their assumptions are met", met), ("Used where they are not met", unmet))
+    return [f"{head}: {text}." for head, verdicts in kinds if (text := _listed(verdicts))]
+
+
+def _listed(verdicts: Sequence[tuple[str, str | None]]) -> str:
     parts = []
-    for verdict in ("holds", "fails", "undecided"):
-        laws = dict.fromkeys(item.prediction for item in of_loss if item.verdict == verdict)
+    for verdict, (one, several) in _VERBS.items():
+        laws = list(dict.fromkeys(law for law, found in verdicts if found == verdict))
         if laws:
-            parts.append(f"{verdict}: {', '.join(laws)}")
+            parts.append(f"{', '.join(laws)} {one if len(laws) == 1 else several}")
     return "; ".join(parts)
+
+
+_VERBS = {
+    "holds": ("holds", "hold"),
+    "fails": ("fails", "fail"),
+    "undecided": ("is undecided", "are undecided"),
+}

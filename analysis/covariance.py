@@ -56,6 +56,7 @@ def covariances(data: SweepData) -> list[CellCovariance]:
     t·sd/√n. Scale and cosine have one value a trial, so their units are seeds.
     """
     trials = {item.trial_id: item.trial for item in data.plan.trials}
+    sizes = dict(zip(data.trials["trial_id"], data.trials["num_train"], strict=True))
     found = []
     for statistic in data.plan.statistics:
         if not isinstance(statistic.statistic, ForkSpec):
@@ -65,7 +66,7 @@ def covariances(data: SweepData) -> list[CellCovariance]:
         rows = rows[rows["quantity"].isin(QUANTITIES) & rows["value"].notna()]
         for cell, group in groups_by_cell(rows):
             of_trials = [
-                directions(statistic.statistic, trials[str(trial_id)], of_trial)
+                directions(statistic.statistic, trials[str(trial_id)], sizes[trial_id], of_trial)
                 for trial_id, of_trial in group.groupby("trial_id")
             ]
             kept = [item for item in of_trials if item]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from analysis.covariance import CellCovariance
 from analysis.directions import Direction
 from analysis.figure_style import BLUE, GREY, VERMILLION, WIDTH_INCHES, cell_styles, set_log
 
+_MARKERS = "os^DvPX<>"
 _LAWS = (
     ("jastrzebski", "measured / (η/2m)", VERMILLION, "s"),
     ("wang", "measured / Wang", BLUE, "o"),
@@ -50,7 +51,7 @@ def _ratios(axes: Axes, items: Sequence[Direction]) -> None:
         highs = np.exp([ratio.value if ratio.high is None else ratio.high for ratio in kept])
         axes.errorbar(
             places, values, yerr=[values - lows, highs - values],
-            fmt=marker, color=color, markersize=4, elinewidth=0.8, label=label,
+            fmt=marker, color=color, markersize=3, elinewidth=0.6, alpha=0.6, label=label,
         )  # fmt: skip
     axes.axhline(1.0, color=GREY, linewidth=1, zorder=0)
     set_log(axes.xaxis)
@@ -62,7 +63,9 @@ def _ratios(axes: Axes, items: Sequence[Direction]) -> None:
 def _noise(axes: Axes, found: Sequence[CellCovariance]) -> None:
     styles = cell_styles([cell.cell for cell in found])
     eigenvalues = []
-    for cell in dict.fromkeys(item.cell for item in found):
+    for cell, marker in zip(
+        dict.fromkeys(item.cell for item in found), cycle(_MARKERS), strict=False
+    ):
         items = [
             item
             for other in found if other.cell == cell
@@ -72,7 +75,7 @@ def _noise(axes: Axes, found: Sequence[CellCovariance]) -> None:
         style = styles[cell]
         axes.plot(
             [item.eigenvalue for item in items], [item.noise for item in items],
-            linestyle="", marker="o", markersize=4, color=style.color, label=style.label,
+            linestyle="", marker=marker, markersize=3.5, alpha=0.7, color=style.color, label=style.label,
         )  # fmt: skip
     ends = np.array([min(eigenvalues) / 1.3, max(eigenvalues) * 1.3])
     axes.plot(ends, ends, color=GREY, linewidth=1, zorder=0, label="c = λ, if σ² = H")

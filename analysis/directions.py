@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.interval import Interval, with_stderr
-from analysis.linear_sgd import Dynamics, jastrzebski_variance, wang_variance
+from analysis.predictions.linear_dynamics import SGD, Array, independent_variance, shuffled_variance
 from workers.contract.excursions import ForkSpec
 from workers.contract.specs import TrialSpec
 
@@ -28,9 +29,9 @@ class Direction:
         variance_error: Relative error of the variance; NaN when not known.
         noise_error: Relative error of cᵢ.
         num_samples: Streams the variance is from.
-        jastrzebski: η/2m.
-        wang: cᵢη/(mλᵢ(2 - ηλᵢ)), for momentum and the steps of the window; None where cᵢ is not
-            measured, or the direction is not stable.
+        jastrzebski: η/(2m(1 - μ)), the same in every direction: cov θ = (η/2m) I if σ² = H.
+        wang: cᵢη/(mλᵢ(2 - ηλᵢ))·(1 - (1 - ηλᵢ)^{2T}) for μ = 0 and independent batches, mean over
+            the steps T of the window; NaN where cᵢ is not measured.
         scaled_rate: ηλᵢ.
     """
 
@@ -42,32 +43,53 @@ class Direction:
     noise_error: float
     num_samples: int
     jastrzebski: float
-    wang: float | None
+    wang: float
     scaled_rate: float
 
     def log_ratio(self, law: str) -> Interval | None:
         """ln(measured/predicted) for `wang` or `jastrzebski`; the first includes the error of cᵢ."""
         is_wang = law == "wang"
         predicted = self.wang if is_wang else self.jastrzebski
-        if predicted is None or min(predicted, self.variance) <= 0:
+        if not (predicted > 0 and self.variance > 0):
             return None
         stderr = math.hypot(self.variance_error, self.noise_error if is_wang else 0.0)
         return with_stderr(math.log(self.variance / predicted), stderr, self.num_samples - 1)
 
 
-def directions(spec: ForkSpec, trial: TrialSpec, rows: pd.DataFrame) -> tuple[Direction, ...]:
-    """Put the rows of one fork of one trial together by direction."""
+def directions(
+    spec: ForkSpec, trial: TrialSpec, num_train: int, rows: pd.DataFrame
+) -> tuple[Direction, ...]:
+    """Put the rows of one fork of one trial together by direction.
+
+    Wang's variance is the discrete solution of ΓH + HΓ = σ² (Luo, Wang and Fung 2020, Eq 11) along
+    uᵢ after the window's steps, under the fork's sampler; Jastrzębski's is Eq 5.
+    """
     variances, noises, eigenvalues = (
         _by_index(rows[rows["quantity"] == name]) for name in QUANTITIES
     )
-    dynamics = Dynamics(excursion_rate(spec, trial), trial.training.momentum, trial.batch_size)
-    return tuple(
-        _direction(
-            index, (variances[index], noises.get(index, _NOT_MEASURED), eigenvalue), dynamics, spec
+    indices = sorted(set(variances) & set(eigenvalues))
+    sgd = SGD(excursion_rate(spec, trial), trial.training.momentum, trial.batch_size)
+    curvature = np.array([eigenvalues[index].value for index in indices], dtype=np.float64)
+    of_unit_noise = _unit_variances(curvature, sgd, spec, num_train)
+    flat = sgd.learning_rate / (2 * sgd.batch_size * (1 - sgd.momentum))
+    found = []
+    for index, unit in zip(indices, of_unit_noise, strict=True):
+        variance, noise = variances[index], noises.get(index, _NOT_MEASURED)
+        found.append(
+            Direction(
+                index=index,
+                eigenvalue=eigenvalues[index].value,
+                noise=noise.value,
+                variance=variance.value,
+                variance_error=variance.relative_error,
+                noise_error=noise.relative_error,
+                num_samples=variance.num_samples,
+                jastrzebski=flat,
+                wang=noise.value * float(unit),
+                scaled_rate=sgd.learning_rate * eigenvalues[index].value,
+            )
         )
-        for index, eigenvalue in sorted(eigenvalues.items())
-        if index in variances
-    )
+    return tuple(found)
 
 
 def excursion_rate(spec: ForkSpec, trial: TrialSpec) -> float:
@@ -86,23 +108,11 @@ class _Value:
 _NOT_MEASURED = _Value(math.nan, math.nan, 0)
 
 
-def _direction(
-    index: int, values: tuple[_Value, _Value, _Value], dynamics: Dynamics, spec: ForkSpec
-) -> Direction:
-    variance, noise, eigenvalue = values
+def _unit_variances(curvature: Array, sgd: SGD, spec: ForkSpec, num_train: int) -> Array:
     steps = spec.windows()[-1]
-    return Direction(
-        index=index,
-        eigenvalue=eigenvalue.value,
-        noise=noise.value,
-        variance=variance.value,
-        variance_error=variance.relative_error,
-        noise_error=noise.relative_error,
-        num_samples=variance.num_samples,
-        jastrzebski=jastrzebski_variance(dynamics),
-        wang=wang_variance(dynamics, eigenvalue.value, noise.value, steps),
-        scaled_rate=dynamics.learning_rate * eigenvalue.value,
-    )
+    if spec.sampler == "shuffle":
+        return shuffled_variance(curvature, sgd, num_train, steps)
+    return independent_variance(curvature, sgd, steps)
 
 
 def _by_index(rows: pd.DataFrame) -> Mapping[int, _Value]:

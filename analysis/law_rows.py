@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.interval import Interval
 from analysis.load import Cell
 
-FINITE_TIME_LAWS = ("finite_time",)
+FINITE_TIME_LAWS = ("finite_time", "shuffled")
 """Laws that say something of every window; the others speak of the stationary state."""
 
 

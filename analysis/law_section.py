@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from analysis import web_page
+from analysis.assumption_tables import covariance_table, validity_tables
 from analysis.conclusions import Conclusions, headline
 from analysis.covariance_figure import covariance_figure
 from analysis.figure_style import drawing_settings
 from analysis.figures import DrawnFigure, drawn
 from analysis.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
-from analysis.law_tables import covariance_table, league_table, validity_tables, verdict_table
+from analysis.law_tables import league_tables, verdict_tables
 from analysis.number_text import plain
 from analysis.paper_tables import claims_table, conventions_table, factor_table
 from analysis.text_table import TextTable
+
+_MOST_SHARES = 4
 
 FIGURES = ("fork_curve", "parity", "covariance")
 
@@ -66,20 +69,12 @@ def paper_section(found: Conclusions) -> str:
 
 def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:
     drawn_here = {name: figures[name] for name in FIGURES if name in figures}
-    if not found.has_measured_laws:
-        return [*drawn_here.values(), *_tables([covariance_table(found.covariances)])] or [
-            _nothing()
-        ]
-    summary = headline(found.standings)
     return [
-        *(
-            [web_page.paragraph(f"Over this sweep, for the excess loss: {summary}.")]
-            if summary
-            else []
-        ),
-        *_tables([league_table(found.standings)]),
+        *([] if found.has_measured_laws else [_nothing()]),
+        *map(web_page.paragraph, headline(found.standings)),
+        *_tables(league_tables(found.standings)),
         *(drawn_here[name] for name in ("fork_curve", "parity") if name in drawn_here),
-        *_tables([verdict_table(found.rows)]),
+        *_tables(verdict_tables(found.rows)),
         *(drawn_here[name] for name in ("covariance",) if name in drawn_here),
         *_tables([covariance_table(found.covariances)]),
         *_tables(validity_tables(found.validity, found.statistic_names)),
@@ -108,7 +103,7 @@ _COVARIANCE = (
 
 
 def _fork_caption(found: Conclusions) -> str:
-    shares = "; ".join(_shares(found)) or "not known"
+    shares = _shares(found)
     num_left = max(0, len(fork_panels(found.rows)) - MOST_PANELS)
     return (
         "Mean over independent streams from one point, each window shown at its last step, with one "
@@ -119,14 +114,18 @@ def _fork_caption(found: Conclusions) -> str:
     )
 
 
-def _shares(found: Conclusions) -> list[str]:
+def _shares(found: Conclusions) -> str:
     validity = found.validity
     rows = validity[validity["test"] == "unequilibrated_share"]
     rows = rows[rows["statistic_id"].map(found.statistic_names) == "fork"]
     groups = rows.groupby(["batch_size", "learning_rate", "learning_rate_used", "bn_mode"])
-    several = rows["bn_mode"].nunique() > 1
-    return [
-        f"BS {size}, LR {rate:g}{f', BN {bn_mode}' if several else ''}: "
-        f"{plain(100 * median(group['value']), 2)} %"
-        for (size, rate, _, bn_mode), group in groups
-    ]
+    by_share = sorted(
+        (
+            median(group["value"]),
+            f"{plain(100 * median(group['value']), 2)} % at BS {size}, LR {rate:g}",
+        )
+        for (size, rate, *_), group in groups
+    )
+    if len(by_share) > _MOST_SHARES:
+        return f"{by_share[0][1]}, to {by_share[-1][1]}"
+    return ", ".join(text for _, text in by_share) or "not known"

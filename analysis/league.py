@@ -62,7 +62,7 @@ def league(predictions: pd.DataFrame) -> list[Standing]:
     when the interval of the mean is wholly outside; else it is `undecided`.
 
     Laws of the stationary state are judged by tails and the longest window of forks, `finite_time`
-    by all windows.
+    and `shuffled` by all windows.
     """
     groups: dict[tuple[str, ...], list[LawRow]] = {}
     for row in where_they_speak(law_rows(predictions)):

@@ -26,7 +26,6 @@ from analysis.table1 import Table1, build_table1
 from analysis.table1_files import to_csv, to_latex
 from analysis.table1_text import text_tables
 from workers.contract.errors import user_error
-from workers.contract.schema import VIEWS
 from workers.contract.store import Store
 
 
@@ -89,7 +88,7 @@ def compute_report(data: SweepData, store_uri: str) -> Report:
         data,
         table,
         predictions=derived.predictions,
-        validity=VIEWS["validity"].empty_table(),
+        validity=derived.validity,
         cell_measurements=derived.cell_measurements,
     )
     figures = [*draw_figures(data, table), *draw_law_figures(laws)]
@@ -111,7 +110,8 @@ def report_page(report: Report) -> str:
                          *_present(parts, "traces", "trace_ratio")),
             law_section(report.laws, parts),
             web_page.section("Predictions", web_page.paragraph(PREDICTIONS),
-                         web_page.table(prediction_table(report.derived.predictions))),
+                         web_page.folded("Every prediction, with reasons", web_page.table(
+                             prediction_table(report.derived.predictions)))),
             paper_section(report.laws),
             web_page.section("Learning curves", *_present(parts, "learning_curves")),
             web_page.section("Generalisation", web_page.table(gaps) if gaps else _nothing()),

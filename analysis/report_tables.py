@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -12,6 +13,7 @@ from analysis.estimate import Estimate
 from analysis.load import Cell, SweepData
 from analysis.number_text import NOTHING, plain, with_error
 from analysis.text_table import TextTable
+from workers.contract.quantities import GLOSSARY
 
 _MOST_FAILURES = 50
 
@@ -69,8 +71,8 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
 
 
 def prediction_table(predictions: pa.Table) -> TextTable:
-    """Show every law in every cell, its reasons by letters that are spelled out below."""
-    found = predictions.to_pylist()
+    """Show every law at the end of every excursion, its reasons by letters spelled out below."""
+    found = _ends(predictions.to_pylist())
     sentences = [(row["reason"] or "").split("; ") for row in found]
     distinct = list(dict.fromkeys(text for texts in sentences for text in texts if text))
     rows = tuple(
@@ -79,7 +81,10 @@ def prediction_table(predictions: pa.Table) -> TextTable:
             str(row["batch_size"]),
             f"{row['learning_rate']:g}",
             f"{row['learning_rate_used']:g}",
-            row["target"],
+            GLOSSARY[row["target"]].symbol,
+            row["bn_mode"],
+            row["sampler"],
+            NOTHING if row["num_steps"] is None else str(row["num_steps"]),
             _estimate(row["predicted"], row["predicted_stderr"]),
             _estimate(row["measured"], row["measured_stderr"]),
             plain(row["log_ratio"], 3),
@@ -88,12 +93,14 @@ def prediction_table(predictions: pa.Table) -> TextTable:
         )
         for row, texts in zip(found, sentences, strict=True)
     )
-    columns = ("law", "BS", "LR", "η used", "target", "predicted", "measured", "ln ratio")
+    columns = ("law", "BS", "LR", "η used", "of", "BN", "sampler", "steps", "predicted", "measured")
     notes = (
         "ln ratio: ln(measured/predicted).",
         *(f"{_letter(place)}: {text}." for place, text in enumerate(distinct)),
     )
-    return TextTable("Predictions", (*columns, "valid", "reasons"), rows, notes, num_left=1)
+    return TextTable(
+        "Predictions", (*columns, "ln ratio", "valid", "reasons"), rows, notes, num_left=1
+    )
 
 
 def failure_table(data: SweepData) -> TextTable:
@@ -118,6 +125,20 @@ def failure_table(data: SweepData) -> TextTable:
     notes = (f"{num_more} earlier failures are not shown.",) if num_more else ()
     columns = ("time (UTC)", "trial", "work", "class", "host", "log", "message")
     return TextTable("Failed attempts", columns, rows, notes, num_left=len(columns))
+
+
+def _ends(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep the longest window of each fork, and what has no windows."""
+    what = ("loss", "batch_size", "learning_rate", "learning_rate_used", "bn_mode", "sampler")
+    longest: dict[tuple[object, ...], int] = {}
+    for row in rows:
+        key = tuple(row[name] for name in what)
+        longest[key] = max(longest.get(key, 0), row["num_steps"] or 0)
+    return [
+        row
+        for row in rows
+        if row["num_steps"] in (None, longest[tuple(row[name] for name in what)])
+    ]
 
 
 def _letter(place: int) -> str:

@@ -17,9 +17,10 @@ TABLE1 = (
 )
 
 PREDICTIONS = (
-    "What each law says the excess loss E[L] - L* should be, from the traces of the total "
-    "objective (data loss + L2) and the learning rate named. A law is valid in a cell when none of "
-    "its checked assumptions is broken there; the reasons say what is broken or not measured."
+    "What each law says from what was measured at the trained weights, for the total objective (data "
+    "loss + L2), the learning rate named, and the number of steps of a fork's longest window. A law "
+    "is valid when none of its checked assumptions is broken; the reasons say what is broken or not "
+    "measured."
 )
 
 METHODS = [

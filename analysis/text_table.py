@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
+
+_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,13 @@ class TextTable:
 
 
 def render(table: TextTable) -> str:
-    """Lay a table out in plain text, two spaces between columns."""
+    """Lay a table out in plain text, two spaces between columns, notes wrapped at 120 columns."""
     lines = [table.columns, *table.rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
     laid = [_line(line, widths, table.num_left) for line in lines]
     rule = "  ".join("─" * width for width in widths)
-    return "\n".join([table.title, laid[0], rule, *laid[1:], *table.notes])
+    notes = (line for note in table.notes for line in textwrap.wrap(note, _WIDTH))
+    return "\n".join([table.title, laid[0], rule, *laid[1:], *notes])
 
 
 def _line(texts: tuple[str, ...], widths: list[int], num_left: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from analysis.law_rows import law_rows
-from analysis.law_tables import league_table, verdict_table
+from analysis.law_tables import league_tables, verdict_tables
 from analysis.league import league
 from analysis.text_table import render
 
@@ -13,6 +13,6 @@ from analysis.text_table import render
 def verdict_text(predictions: pa.Table) -> str:
     """Write laws × cells, then the league over cells; empty where nothing was measured for a law."""
     frame = predictions.to_pandas()
-    tables = (verdict_table(law_rows(frame)), league_table(league(frame)))
-    parts = [render(table) for table in tables if table is not None]
+    tables = [*verdict_tables(law_rows(frame)), *league_tables(league(frame))]
+    parts = [render(table) for table in tables]
     return "\n" + "\n\n".join(parts) + "\n" if parts else ""

@@ -20,13 +20,15 @@ from workers.contract.records import (
     EpochRecord,
     FailureRecord,
     Measurement,
+    SpectrumNode,
     TrialRecord,
     measurement_table,
+    spectrum_table,
     table,
 )
 from workers.contract.schema import VIEWS
 from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
-from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.statistics import LossesSpec, SpectrumSpec, TracesSpec
 from workers.contract.store import Store
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -308,7 +310,8 @@ class ForkedSweep(SyntheticSweep):
 
     def __post_init__(self):
         super().__post_init__()
-        self.statistics = [*self.statistics, self.fork]
+        self.spectrum = SpectrumSpec(objective="total", num_draws=4)
+        self.statistics = [*self.statistics, self.fork, self.spectrum]
 
     def eigenvalues(self, trial):
         """λ of a trial: larger learning rates find flatter minima."""
@@ -340,6 +343,23 @@ class ForkedSweep(SyntheticSweep):
         )
         key = (trial_id(trial), statistic_id(self.fork))
         self.store.commit("measurements", key, "measuring", found)
+        self._commit_spectrum(trial)
+
+    def _commit_spectrum(self, trial):
+        """Commit draws of μ_σ whose nodes are λ and whose weights scatter about c by 5 %."""
+        draw, identity = np.random.default_rng(trial.seed), statistic_id(self.spectrum)
+        rows = [self._row("hessian_trace", float(self.eigenvalues(trial).sum()), objective="total")]
+        found = measurement_table(trial_id(trial), self.spectrum, identity, rows)
+        nodes = [
+            SpectrumNode(kind=kind, draw=number, node=float(node), weight=float(weight))
+            for kind, weights in (("noise", self.noises(trial)), ("hessian", self.eigenvalues(trial)))
+            for number in range(self.spectrum.num_draws)
+            for node, weight in zip(self.eigenvalues(trial), weights, strict=True)
+            for weight in [weight * (1 + 0.05 * draw.standard_normal())]
+        ]  # fmt: skip
+        key = (trial_id(trial), identity)
+        self.store.commit("measurements", key, "measuring", found)
+        self.store.commit("spectra", key, "measuring", spectrum_table(*key, nodes))
 
     def _fork_rows(self, trial):
         draw = np.random.default_rng(trial.seed * 1000 + trial.batch_size)
@@ -348,6 +368,9 @@ class ForkedSweep(SyntheticSweep):
             excess = 0.5 * float(self.eigenvalues(trial) @ self.variances(trial, steps))
             excess *= math.exp(self.scatter * draw.standard_normal())
             rows.append(self._fork_row("excess_loss", excess, 0.05 * excess, index=steps[-1]))
+            rows.append(
+                self._fork_row("harmonic_excess_loss", excess, 0.05 * excess, index=steps[-1])
+            )
         variances = self.variances(trial, self.fork.windows()[-1])
         variances = variances * np.exp(self.scatter * draw.standard_normal(len(variances)))
         for index, (eigenvalue, noise, variance) in enumerate(
