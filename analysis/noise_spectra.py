@@ -61,7 +61,7 @@ class Spectrum:
 
     def _sums(self, values: Array) -> Array:
         """Give Σ ω f(λ) of each draw."""
-        sums: Array = np.bincount(self.draws, self.weights * values)
+        sums: Array = np.bincount(self.draws, self.weights * values).astype(np.float64)
         return sums
 
 
