@@ -143,18 +143,34 @@ def _mean_over_phases(curvature: Array, sgd: SGD, num_train: int) -> Array:
     """
     flattest = _FLATTEST / sgd.learning_rate
     curvature = np.where(np.abs(curvature) < flattest, flattest, curvature)
-    step, num_batches = _one_step(curvature, sgd), num_train // sgd.batch_size
-    part, rows, noise = step.none(), np.zeros((len(curvature), 2, 2)), np.zeros(len(curvature))
-    for _ in range(num_batches):
-        row = part.transition[:, :1]
-        rows += row.swapaxes(1, 2) @ row
-        noise += _noise_within(part, sgd, num_train)[:, 0, 0]
-        part = part.then(step)
-    turned = np.einsum("nij,nkl->nikjl", part.transition, part.transition)
-    within = _noise_within(part, sgd, num_train).reshape(-1, 4, 1)
+    num_batches = num_train // sgd.batch_size
+    epoch = _one_step(curvature, sgd).repeated(num_batches)
+    turned = np.einsum("nij,nkl->nikjl", epoch.transition, epoch.transition)
+    within = _noise_within(epoch, sgd, num_train).reshape(-1, 4, 1)
     between = np.linalg.solve(np.eye(4) - turned.reshape(-1, 4, 4), within).reshape(-1, 2, 2)
-    mean: Array = (np.sum(rows * between, axis=(1, 2)) + noise) / num_batches
+    rows, noise = _sums_over_phases(curvature, sgd, num_train)
+    mean: Array = (np.einsum("ijn,nij->n", rows, between) + noise) / num_batches
     return mean
+
+
+def _sums_over_phases(curvature: Array, sgd: SGD, num_train: int) -> tuple[Array, Array]:
+    """Sum over r = 0 … K-1 the squared first rows of M_r [2, 2, n] and the first entries of Q_r [n].
+
+    What is followed from step to step is the x and the d that come of x = 1, of d = 1, and of a kick.
+    """
+    one, zero = np.ones_like(curvature), np.zeros_like(curvature)
+    places = np.stack([one, zero, sgd.learning_rate * one])
+    shifts = np.stack([zero, one, sgd.learning_rate * one])
+    rows, noise = np.zeros((2, 2, len(curvature))), zero
+    squares, kicks = zero, zero
+    variance, covariance = _batch_noise(sgd, num_train)
+    for _ in range(num_train // sgd.batch_size):
+        rows += places[:2, None] * places[None, :2]
+        noise = noise + (variance - covariance) * squares + covariance * kicks**2
+        squares, kicks = squares + places[2] ** 2, kicks + places[2]
+        shifts = sgd.momentum * shifts - sgd.learning_rate * curvature * places
+        places = places + shifts
+    return rows, noise
 
 
 def _one_step(curvature: Array, sgd: SGD) -> _Steps:
@@ -170,8 +186,13 @@ def _noise_within(part: _Steps, sgd: SGD, num_train: int) -> Array:
 
     v is the variance of a batch and w the covariance of two.
     """
-    covariance = -1 / (num_train - 1)
-    variance = (num_train - sgd.batch_size) / (num_train - 1) / sgd.batch_size
+    variance, covariance = _batch_noise(sgd, num_train)
     together = part.kicks @ part.kicks.swapaxes(1, 2)
     noise: Array = (variance - covariance) * part.squares + covariance * together
     return noise
+
+
+def _batch_noise(sgd: SGD, num_train: int) -> tuple[float, float]:
+    """Give the variance of a shuffled batch's noise, and the covariance of two of one epoch."""
+    variance = (num_train - sgd.batch_size) / (num_train - 1) / sgd.batch_size
+    return variance, -1 / (num_train - 1)
