@@ -22,6 +22,7 @@ from workers.statistics.fork_streams import (
     HARMONIC,
     ForkStreams,
     Looks,
+    compile_stream,
     examples_of,
 )
 from workers.statistics.passes import Passes
@@ -71,13 +72,36 @@ def measure(context: MeasurementContext, settings: ForkSpec) -> list[Measurement
     noise = _direction_noise(excursion, settings, directions.vectors)
     windows = settings.windows()
     looks = [step for window in windows for step in window]
-    found = ForkStreams(settings, excursion, start, directions.vectors, looks).run()
+    stream = compile_stream(excursion)
+    found = ForkStreams(settings, excursion, stream, start, directions.vectors, looks).run()
     if not np.isfinite(found.shown).all():
         step = looks[len(found.shown) - 1]
         return unstable_rows(settings, f"a stream left the finite numbers before step {step}")
     seconds = time.perf_counter() - started
+    return rows_of(settings, excursion, found, directions, noise, seconds=seconds)
+
+
+def rows_of(
+    settings: ForkSpec,
+    excursion: Excursion,
+    looks: Looks,
+    directions: Directions,
+    noise: Array,
+    *,
+    seconds: float,
+) -> list[Measurement]:
+    """Make all rows of streams that stayed finite.
+
+    Args:
+        settings: Of the statistic.
+        excursion: The network.
+        looks: What the streams showed.
+        directions: At the kept weights.
+        noise: uᵢᵀσ²uᵢ [k], or none.
+        seconds: The wall time.
+    """
     about = SplitRows("train", settings.bn_mode, _cost(settings, excursion), seconds)
-    measured = _Measured(settings, excursion, found, directions, noise, about)
+    measured = _Measured(settings, excursion, looks, directions, noise, about)
     return [*measured.window_rows(), *measured.direction_rows()]
 
 

@@ -38,6 +38,17 @@ class Looks:
     squared_norms: Array
 
 
+def compile_stream(excursion: Excursion) -> CompiledStream:
+    """Compile the steps of all streams; sees ‖g_B‖²."""
+    return CompiledStream(
+        excursion.sgd_step,
+        excursion.train,
+        excursion.trial.batch_size,
+        lambda directions: squared_norm(directions)[None],
+        num_seen=1,
+    )
+
+
 @dataclass(frozen=True)
 class ForkStreams:
     """The streams of one fork.
@@ -45,6 +56,7 @@ class ForkStreams:
     Attributes:
         settings: Of the statistic.
         excursion: The network.
+        stream: Its steps; sees ‖g_B‖².
         start: θ_0 [P].
         directions: Eigenvectors as rows [k, P].
         looks: Steps at which the streams are looked at, rising.
@@ -52,6 +64,7 @@ class ForkStreams:
 
     settings: ForkSpec
     excursion: Excursion
+    stream: CompiledStream
     start: Array
     directions: Array
     looks: list[int]
@@ -59,18 +72,11 @@ class ForkStreams:
     def run(self) -> Looks:
         """Advance all streams to each look and show them there; ends early when one runs away."""
         num_streams = self.settings.num_streams
-        stream = CompiledStream(
-            self.excursion.sgd_step,
-            self.excursion.train,
-            self.excursion.trial.batch_size,
-            lambda directions: squared_norm(directions)[None],
-            num_seen=1,
-        )
 
         def look(state: State) -> State:
             place = len(state["shown"])
             begun = {name: state[name] for name in ("params", "velocity")}
-            moved = self._advance(stream, begun, place)
+            moved = self._advance(begun, place)
             shown = self._show(moved["params"], place)
             return {
                 "params": moved["params"],
@@ -103,7 +109,7 @@ class ForkStreams:
     def _examples_of_a_look(self) -> int:
         return examples_of(self.settings, self.excursion) // len(self.looks)
 
-    def _advance(self, stream: CompiledStream, begun: State, place: int) -> State:
+    def _advance(self, begun: State, place: int) -> State:
         """Take every stream from the look before to the look of this place."""
         first, end = ([0, *self.looks])[place : place + 2]
         cuts = [*range(first, end, CHUNK_STEPS), end]
@@ -112,14 +118,15 @@ class ForkStreams:
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
             number, chunk = divmod(int(places[0]), num_chunks)
             self.excursion.place(state["params"][number], state["velocity"][number])
-            seen = stream.run(
+            seen = self.stream.run(
                 self._batches(number, cuts[chunk], cuts[chunk + 1]), self.excursion.learning_rate
             )
             return {
                 "params": _replaced(state["params"], number, self.excursion.params()),
                 "velocity": _replaced(state["velocity"], number, self.excursion.velocity()),
-                "squared_norms": state["squared_norms"]
-                + np.eye(self.settings.num_streams)[number] * seen.sum(),
+                "squared_norms": _replaced(
+                    state["squared_norms"], number, state["squared_norms"][number] + seen.sum()
+                ),
             }
 
         start = begun | {"squared_norms": np.zeros(self.settings.num_streams)}
@@ -138,7 +145,10 @@ class ForkStreams:
         )
 
     def _show(self, params: Array, place: int) -> Array:
-        """Hold every stream against their mean [R, 4 + k]."""
+        """Hold every stream against their mean [R, 4 + k]; not numbers once one has run away."""
+        num_columns = 4 + len(self.directions)
+        if not np.isfinite(params).all():
+            return np.full((len(params), num_columns), np.nan)
         centre = params.mean(axis=0)
         first_turn = place * (len(params) + 1)
 
@@ -159,7 +169,7 @@ class ForkStreams:
         start = {
             "loss": np.array(mean.loss),
             "gradient": mean.gradient,
-            "rows": np.zeros((0, 4 + len(self.directions))),
+            "rows": np.zeros((0, num_columns)),
         }
         shown = self._passes.iterate(
             "shown", step, start, lambda state: len(state["rows"]) == len(params), 0, turn=place
@@ -173,5 +183,7 @@ def examples_of(settings: ForkSpec, excursion: Excursion) -> int:
     return num_looks * (settings.num_streams + 1) * len(excursion.train)
 
 
-def _replaced(rows: Array, number: int, row: Array) -> Array:
-    return np.concatenate([rows[:number], row[None], rows[number + 1 :]])
+def _replaced(rows: Array, number: int, row: Array | float) -> Array:
+    changed = rows.copy()
+    changed[number] = row
+    return changed
