@@ -126,30 +126,31 @@ class _Measuring:
         dissection = dissect(self.frozen.network)
         norms = CompiledNorms(dissection, self.context.loss, self.route.num_columns)
         groups, decay = Groups(dissection.parameters), self.context.weight_decay("total")
+        risk = Risk(self.frozen.network, self.context.loss, groups.variables)
         found: list[Measurement] = []
         for name, split in self.frozen.splits.items():
             norms_pass = NormsPass(name, norms, groups, split, self.settings.probe_seed)
             of_norms = norms_pass.run(self.passes, self.route.num_replicates)
-            trace = self._hessian_trace(norms_pass, of_norms)
+            trace = self._hessian_trace(norms_pass, of_norms, risk)
             cost, seconds = self.route.cost_gradients(len(split)), time.perf_counter() - started
             about = SplitRows(name, self.settings.bn_mode, cost, seconds)
             found += rows(about, groups, of_norms, HessianTrace(self.route.method, trace), decay)
             started = time.perf_counter()
         return found
 
-    def _hessian_trace(self, norms_pass: NormsPass, norms: Norms) -> Estimate:
+    def _hessian_trace(self, norms_pass: NormsPass, norms: Norms, risk: Risk) -> Estimate:
         """Estimate tr H of the data objective [G]."""
         if self.route.num_probes:
-            return self._products_pass(norms_pass).run(self.passes)
+            return self._products_pass(norms_pass, risk).run(self.passes)
         if self.route.num_replicates:
             return norms_pass.replicate(self.passes, norms)
         exact = mean_over_examples(norms.curvature, norms.num_examples)
         return Estimate(exact, np.zeros_like(exact))
 
-    def _products_pass(self, norms_pass: NormsPass) -> ProductsPass:
+    def _products_pass(self, norms_pass: NormsPass, risk: Risk) -> ProductsPass:
         return ProductsPass(
             norms_pass.name,
-            Risk(self.frozen.network, self.context.loss, norms_pass.groups.variables),
+            risk,
             norms_pass.groups,
             norms_pass.split,
             self.settings.probe_seed,
