@@ -112,14 +112,21 @@ def test_the_loss_is_quadratic_where_both_excesses_are_one(panel, harmonic, pass
     assert found.number.value == pytest.approx(1 / harmonic)
 
 
-@pytest.mark.parametrize(("squared", "ratio", "passes"), [(0.75, 2.0, True), (2.0, 1 / 3, False)])
-def test_noise_is_held_against_the_gradient(panel, squared, ratio, passes):
-    """(tr σ²/m)/E‖∇L‖² with tr σ²/m = 0.5 and E‖∇L‖² = E‖g_B‖² - 0.5."""
+@pytest.mark.parametrize(
+    ("squared", "sampler", "ratio", "passes"),
+    [
+        (0.75, "replacement", 2.0, True),
+        (2.0, "replacement", 1 / 3, False),
+        (0.75, "shuffle", 0.5 / (0.75 - 0.5 * 90 / 99), True),
+    ],
+)
+def test_noise_is_held_against_the_gradient(panel, squared, sampler, ratio, passes):
+    """(tr σ²/m)/E‖∇L‖², tr σ²/m = 0.5, E‖∇L‖² = E‖g_B‖² - 0.5; shuffled batches have 0.5·(N-m)/(N-1)."""
     values = {
         "gradient_noise_trace": _values(0.5 * M),
         "batch_gradient_norm_squared": _values(squared),
     }
-    found = _only(panel(values=values))
+    found = _only(panel(values=values, sampler=sampler))
     assert found.test.name == "noise_to_gradient_ratio"
     assert (found.number.value, found.passes) == (pytest.approx(ratio), passes)
 
