@@ -16,8 +16,23 @@ from analysis.uncertain import Uncertain
 BN_MODE = "frozen"
 """Cells and Table 1 compare what was measured with recomputed population statistics."""
 
-EXCURSION_QUANTITIES = ("excess_loss", "harmonic_excess_loss", "expected_gradient_norm_squared")
-"""Measured on the total objective alone, and at an index that is a number of steps."""
+WINDOW_QUANTITIES = (
+    "excess_loss",
+    "harmonic_excess_loss",
+    "expected_gradient_norm_squared",
+    "batch_gradient_norm_squared",
+)
+"""Measured in windows of SGD's steps: of a fork the index is the last step."""
+
+EXCURSION_QUANTITIES = (
+    *WINDOW_QUANTITIES,
+    "velocity_norm_squared",
+    "fluctuation_dissipation_ratio",
+    "fluctuation_dissipation_gap",
+    "direction_variance",
+    "direction_noise",
+)
+"""Measured on the total objective alone, which is the one that SGD descends."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,8 @@ def whole_model_values(
     """Collect a whole-model quantity, measured with frozen batch normalisation, by cell and seed.
 
     Of several statistics that give it in a cell, the first listed under `measure` counts. Of a
-    quantity with an index the first counts (eigenvalues), of those of an excursion the largest (the
-    longest window of steps).
+    quantity with an index the first counts (eigenvalues), unless there is a value of the whole (halves
+    of a run); of windows of steps the longest.
     """
     rows = _of(data.measurements, quantity, objective=objective, split=split)
     rows = rows[rows["layer"].isna()]
@@ -96,8 +111,10 @@ def whole_model_values(
 
 
 def _of_one_index(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    index = rows["index"].astype(float).fillna(0)
-    return rows[index == (index.max() if quantity in EXCURSION_QUANTITIES else 0)]
+    index = rows["index"]
+    if index.isna().any():
+        return rows[index.isna()]
+    return rows[index == (index.max() if quantity in WINDOW_QUANTITIES else 0)]
 
 
 def layer_means(data: SweepData, quantity: str) -> dict[Cell, dict[str, float]]:

@@ -122,8 +122,8 @@ def _inputs(
 
     Where the data objective is the total one its values serve: without weight decay always, and
     for tr σ² always, as L2 shifts every example's gradient alike and the covariance is centred. Of
-    several statistics the first listed counts, those of `spectrum` last: its draws are few. What
-    an excursion measured along its way is no input, but for the eigenvalues at its start.
+    several statistics an exact one counts, else the first listed, `spectrum` last: its draws are few.
+    What an excursion measured along its way is no input, but for the eigenvalues at its start.
     """
     found = {}
     for quantity in _INPUTS:
@@ -147,11 +147,17 @@ def _is_of_size(rows: pd.DataFrame, batch_size: int) -> pd.Series[bool]:
 
 
 def _best_source(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
-    names = {each.statistic_id: each.statistic.name for each in data.plan.statistics}
-    order = sorted(names, key=lambda each: names[each] == "spectrum")
-    present = set(rows["statistic_id"])
-    best = next(each for each in order if each in present)
-    return rows[rows["statistic_id"] == best]
+    listed = {each.statistic_id: each.statistic.name for each in data.plan.statistics}
+    identities: list[str] = rows["statistic_id"].unique().tolist()
+
+    def of(identity: str) -> pd.DataFrame:
+        return rows[rows["statistic_id"] == identity]
+
+    def rank(identity: str) -> tuple[bool, bool, int]:
+        is_exact = bool((of(identity)["stderr"] == 0).all())
+        return listed[identity] == "spectrum", not is_exact, list(listed).index(identity)
+
+    return of(min(identities, key=rank))
 
 
 def _additivity(rows: pd.DataFrame) -> dict[int, SeedValues]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ from analysis.cell_states import CellState
 from analysis.cell_values import SeedValues, seed_values
 from analysis.load import Cell, SweepData, groups_by_cell
 from workers.contract.excursions import ForkSpec, TailSpec
-from workers.contract.plan_document import PlannedStatistic
 from workers.contract.specs import PluginSpec, TrialSpec
 
 TARGETS = {"excess_loss": "excess loss", "expected_gradient_norm_squared": "E‖∇L‖²"}
@@ -65,11 +64,14 @@ def excursions(
     """
     rows = data.measurements
     found: dict[Cell, list[Excursion]] = {cell: [] for cell in states}
-    by_cell = dict(groups_by_cell(rows[rows["layer"].isna() & (rows["split"] == "train")]))
-    for cell, all_rows in by_cell.items():
+    for cell, all_rows in groups_by_cell(rows):
+        default, trial = _default(states[cell], trials[cell]), trials[cell]
         for planned in data.plan.statistics:
             its = all_rows[all_rows["statistic_id"] == planned.statistic_id]
-            found[cell] += _of_statistic(planned, its, _default(states[cell], trials[cell]))
+            if isinstance(planned.statistic, PluginSpec):
+                found[cell] += _of_plugin(its, default, trial.training.weight_decay)
+            elif isinstance(planned.statistic, ForkSpec | TailSpec) and not its.empty:
+                found[cell] += _of_sgd(planned.statistic, its, default)
     return {
         cell: of_cell or [_default(states[cell], trials[cell])] for cell, of_cell in found.items()
     }
@@ -79,32 +81,31 @@ def _default(state: CellState, trial: TrialSpec) -> Excursion:
     return Excursion(None, None, state.final_learning_rate, trial.training.sampler, "frozen")
 
 
-def _of_statistic(
-    planned: PlannedStatistic, rows: pd.DataFrame, default: Excursion
+def _of_plugin(rows: pd.DataFrame, default: Excursion, weight_decay: float) -> Iterator[Excursion]:
+    """Take targets of the total objective; without weight decay the data objective is that too."""
+    targets = rows[rows["quantity"].isin(TARGETS)]
+    measured = _measured(targets, default.bn_mode)
+    if measured.empty and weight_decay == 0:
+        measured = _measured(targets, default.bn_mode, objective="data")
+    if not measured.empty:
+        identity, name = _source(rows)
+        yield replace(default, statistic_id=identity, statistic=name, values=_values(measured))
+
+
+def _of_sgd(
+    spec: ForkSpec | TailSpec, rows: pd.DataFrame, default: Excursion
 ) -> Iterator[Excursion]:
-    spec, name = planned.statistic, planned.statistic.name
-    if rows.empty:
-        return
-    if isinstance(spec, PluginSpec):
-        targets = rows[rows["quantity"].isin(TARGETS)]
-        if not targets.empty:
-            values = _values(_measured(targets, default.bn_mode))
-            yield Excursion(
-                planned.statistic_id, name, default.learning_rate, default.sampler,
-                default.bn_mode, values=values,
-            )  # fmt: skip
-    if not isinstance(spec, ForkSpec | TailSpec):
-        return
+    identity, name = _source(rows)
     measured = _measured(rows, spec.bn_mode)
     windows = spec.windows() if isinstance(spec, ForkSpec) else [None]
     for window in windows:
         at_end = measured["index"].isna() if window is None else measured["index"] == window[-1]
         yield Excursion(
-            planned.statistic_id,
+            identity,
             name,
-            spec.learning_rate or default.learning_rate,
-            spec.sampler,
-            spec.bn_mode,
+            learning_rate=spec.learning_rate or default.learning_rate,
+            sampler=spec.sampler,
+            bn_mode=spec.bn_mode,
             steps=window,
             num_steps=spec.num_steps if window is None else window[-1],
             is_longest=window is windows[-1],
@@ -114,9 +115,16 @@ def _of_statistic(
         )
 
 
-def _measured(rows: pd.DataFrame, bn_mode: str) -> pd.DataFrame:
+def _source(rows: pd.DataFrame) -> tuple[str, str]:
+    identity, name = rows[["statistic_id", "statistic"]].iloc[0].tolist()
+    return str(identity), str(name)
+
+
+def _measured(rows: pd.DataFrame, bn_mode: str, *, objective: str = "total") -> pd.DataFrame:
     return rows[
-        (rows["objective"] == "total")
+        rows["layer"].isna()
+        & (rows["split"] == "train")
+        & (rows["objective"] == objective)
         & (rows["bn_mode"] == bn_mode)
         & np.isfinite(rows["value"].astype(float))
     ]

@@ -12,7 +12,13 @@ from analysis.uncertain import Uncertain, combined_error, half_width
 
 @dataclass(frozen=True)
 class LogRatio:
-    """Attributes: `value` = ln(measured/predicted); its 95 % interval [low, high], None if unknown."""
+    """A log ratio with its interval.
+
+    Attributes:
+        value: ln(measured/predicted).
+        low: Lower end of its 95 % interval; None where no error is known.
+        high: Upper end.
+    """
 
     value: float
     low: float | None
@@ -45,7 +51,7 @@ def log_ratio(
         half_width(*combined_error(parts)),
     ]
     known = [width for width in widths if width is not None]
-    if not known or (len(pairs) == 1 and widths[1] is None):
+    if not known:
         return LogRatio(math.log(ratio), None, None)
     half = max(known)
     return LogRatio(math.log(ratio), math.log(ratio) - half, math.log(ratio) + half)

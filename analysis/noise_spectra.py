@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.estimate import mean_over_seeds, ratio_of_means
+from analysis.estimate import mean_over_seeds
 from analysis.load import SweepData
 from analysis.uncertain import Uncertain
 from workers.contract.statistics import SpectrumSpec
@@ -39,20 +40,28 @@ class Spectrum:
     def share(self, values: Array) -> Uncertain:
         """Estimate ∫ f dμ/∫ dμ from the values f(λ) at the nodes [n].
 
-        Ratio of means over draws, for the mass of a draw and its integral vary together; error of
-        the delta method with (number of draws - 1) degrees of freedom, unknown for a single draw.
+        Ratio of sums over draws, for the mass of a draw and its integral vary together; error of
+        the jackknife with (number of draws - 1) degrees of freedom, unknown for a single draw. Its
+        95 % intervals cover 95 % where many directions carry the mass, and 88-93 % where four do
+        (simulated, 4 to 32 draws; the delta method covers less).
         """
-        found = ratio_of_means(self._sums(values), self._sums(np.ones_like(values)))
-        return Uncertain(found.mean, found.stderr, self.num_draws - 1)
+        tops, masses = self._sums(values), self._sums(np.ones_like(values))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = tops.sum() / masses.sum()
+            without = (tops.sum() - tops) / (masses.sum() - masses)
+        num_draws = self.num_draws
+        deviations = np.square(without - without.mean()).sum()
+        stderr = math.sqrt((num_draws - 1) / num_draws * deviations) if num_draws > 1 else math.nan
+        return Uncertain(float(ratio), stderr, num_draws - 1)
 
     def integral(self, values: Array) -> Uncertain:
         """Estimate ∫ f dμ as the mean over draws."""
-        found = mean_over_seeds(self._sums(values))
+        found = mean_over_seeds(self._sums(values).tolist())
         return Uncertain(found.mean, found.stderr, self.num_draws - 1)
 
-    def _sums(self, values: Array) -> list[float]:
+    def _sums(self, values: Array) -> Array:
         """Give Σ ω f(λ) of each draw."""
-        sums: list[float] = np.bincount(self.draws, self.weights * values).tolist()
+        sums: Array = np.bincount(self.draws, self.weights * values).astype(np.float64)
         return sums
 
 

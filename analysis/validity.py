@@ -63,10 +63,20 @@ def _of_excursion(conditions: CellConditions, seed: int) -> Iterator[Check | Non
         for name in ("gradient_noise_trace", "batch_gradient_norm_squared")
     )
     if noise is not None and squared is not None:
-        per_batch = noise.value / conditions.cell.batch_size
-        gradient = squared.value - per_batch
-        ratio_value = per_batch / gradient if gradient > 0 else math.nan
-        yield check(assumptions.NOISE_TO_GRADIENT, _without_error(ratio_value))
+        yield check(
+            assumptions.NOISE_TO_GRADIENT,
+            _without_error(_noise_to_gradient(conditions, noise.value, squared.value)),
+        )
+
+
+def _noise_to_gradient(conditions: CellConditions, noise: float, squared: float) -> float:
+    """Give (tr σ²/m)/E‖∇L‖² from tr σ² and E‖g_B‖², the sum of a batch's noise and E‖∇L‖²."""
+    per_batch = noise / conditions.cell.batch_size
+    num_train = conditions.state.num_train
+    left_out = conditions.cell.batch_size if conditions.is_shuffled else 1
+    share = 1.0 if num_train is None else (num_train - left_out) / (num_train - 1)
+    gradient = squared - share * per_batch
+    return per_batch / gradient if gradient > 0 else math.nan
 
 
 def _stationarity(whole: Uncertain, halves: Sequence[Uncertain | None]) -> Check:

@@ -21,8 +21,8 @@ MULTIPLY_ADDS_PER_GPU_SECOND = 1.0e12
 """Assumed for one GPU; replaced by recorded trials as soon as there are some."""
 START_SECONDS = 4.0
 """Of one attempt: fork, build, trace."""
-_TRACES_PASS = 2.8
-"""Cost of the `traces` pass in gradients, measured by tests/benchmarks/measurement_cost.py."""
+_TRACES_PASS = 2.6
+"""Cost of `traces` in gradients, measured by tests/benchmarks/measurement_cost.py."""
 
 
 @dataclass(frozen=True)

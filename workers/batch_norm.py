@@ -6,11 +6,14 @@ variance = Σ wⱼ (vⱼ + (mⱼ - mean)²), with wⱼ the batch's share of the 
 Wu and Johnson 2021, 2105.07576, section 3.1). The first normalised layer's are exact. A deeper
 layer's are those of inputs that the layers before normalised with the statistics of batches of
 about 250 examples, not of the population; making these exact would take a pass for each layer.
+
+They follow from weights and training set alone, so the first statistic of a trial that needs them takes
+them for all; no statistic counts the pass, about a third of a gradient, among its costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import final
 
 import keras
@@ -22,12 +25,16 @@ from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.statistics import BatchNormMode
 from workers.estimators import Moments
 from workers.resident import ResidentSplit
-from workers.statistics.passes import Array, Passes, State, batch_edges
+from workers.statistics.context import Arrays, Shared
+from workers.statistics.passes import Passes, State, batch_edges
 
 _BATCH_SIZE = 250
 """Examples whose moments are taken together: a choice, more than the usual training batch."""
 
-_STATE_KEY = "batch_norm"
+_SUMS_KEY = "batch_norm"
+
+_MOMENTS_KEY = "batch_norm.1"
+"""Of the moments kept for the trial; its number is raised by hand when a change of code changes them."""
 
 
 def as_functional(model: keras.Model) -> keras.Model:
@@ -78,30 +85,37 @@ def _faults(
         yield Fault(f"{what} normalises over axis {layer.axis}", where, "use axis=-1")
 
 
-def num_pass_examples(model: keras.Model, bn_mode: BatchNormMode, num_train: int) -> int:
-    """Say how many examples the pass of `freeze` visits."""
-    return num_train if bn_mode == "frozen" and _layers(model) else 0
-
-
 def freeze(
-    network: keras.Model, bn_mode: BatchNormMode, train: ResidentSplit, passes: Passes
+    network: keras.Model,
+    bn_mode: BatchNormMode,
+    train: Callable[[], ResidentSplit],
+    passes: Passes,
+    shared: Shared,
 ) -> None:
     """Make the network's batch norms hold the statistics to measure with, in inference mode.
+
+    Population statistics are taken once a trial; they have the same bits whether found or taken.
 
     Args:
         network: A copy made for measuring.
         bn_mode: `frozen` takes population statistics, `moving_average` those Keras kept in training.
-        train: The training set.
-        passes: Runs the pass over it.
+        train: Gives the training set, if it is needed.
+        passes: Runs the pass over it, if it is needed.
+        shared: Where the statistics of the trial find and keep them.
 
     Raises:
-        Drained: A stop was asked for.
+        Drained: A stop was asked for; the state has been saved.
     """
     layers = _layers(network)
     if bn_mode == "moving_average" or not layers:
         return
-    moments = _population_moments(network, train, passes)
-    for layer, mean, variance in zip(layers, *moments, strict=True):
+    moments = shared.find(_MOMENTS_KEY)
+    if moments is None:
+        moments = _population_moments(network, train(), passes)
+        shared.keep(_MOMENTS_KEY, moments)
+    cuts = np.cumsum(_sizes(layers))[:-1]
+    pieces = (np.split(moments[name], cuts) for name in ("mean", "variance"))
+    for layer, mean, variance in zip(layers, *pieces, strict=True):
         layer.moving_mean.assign(mean)
         layer.moving_variance.assign(variance)
 
@@ -111,11 +125,15 @@ def _layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     return [layer for layer in found if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def _population_moments(
-    model: keras.Model, train: ResidentSplit, passes: Passes
-) -> tuple[list[Array], list[Array]]:
-    """Give each layer's population mean and variance, in the order of the layers."""
-    batch_moments, sizes = compile_batch_moments(model)
+def _sizes(layers: list[keras.layers.BatchNormalization]) -> list[int]:
+    return [int(layer.moving_mean.shape[0]) for layer in layers]
+
+
+def _population_moments(model: keras.Model, train: ResidentSplit, passes: Passes) -> Arrays:
+    """Give the population `mean` and `variance` of all channels of all layers, one after the other."""
+    passes.expect(len(train))
+    batch_moments = compile_batch_moments(model)
+    num_channels = sum(_sizes(_layers(model)))
 
     def step(state: State, places: npt.NDArray[np.int64]) -> State:
         inputs, _ = train.batch(tf.constant(places))
@@ -124,24 +142,17 @@ def _population_moments(
         merged = before.merge(Moments(np.array(float(len(places))), mean, variance))
         return {"weight": merged.weight, "mean": merged.mean, "variance": merged.variance}
 
-    start = {
-        "weight": np.array(0.0),
-        "mean": np.zeros(sum(sizes)),
-        "variance": np.zeros(sum(sizes)),
-    }
-    pooled = passes.run(_STATE_KEY, step, start, batch_edges(len(train), _BATCH_SIZE))
-    cuts = np.cumsum(sizes)[:-1]
-    return np.split(pooled["mean"], cuts), np.split(pooled["variance"], cuts)
+    start = {"weight": np.array(0.0)}
+    start |= {name: np.zeros(num_channels) for name in ("mean", "variance")}
+    pooled = passes.run(_SUMS_KEY, step, start, batch_edges(len(train), _BATCH_SIZE))
+    return {name: pooled[name] for name in ("mean", "variance")}
 
 
-def compile_batch_moments(
-    model: keras.Model,
-) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
+def compile_batch_moments(model: keras.Model) -> tf.types.experimental.GenericFunction:
     """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
     network = keras.models.clone_model(model, clone_function=_recording, recursive=True)
     network.set_weights(model.get_weights())
     layers = _layers(network)
-    sizes = [int(layer.moving_mean.shape[0]) for layer in layers]
 
     def batch_moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         network(inputs, training=True)
@@ -150,7 +161,7 @@ def compile_batch_moments(
         return tf.concat(means, 0), tf.concat(variances, 0)
 
     signature = [tf.TensorSpec([None, *network.input_shape[1:]], network.inputs[0].dtype)]
-    return tf.function(batch_moments, input_signature=signature, autograph=False), sizes
+    return tf.function(batch_moments, input_signature=signature, autograph=False)
 
 
 def _recording(layer: keras.Layer) -> keras.Layer:

@@ -68,6 +68,8 @@ class Risk:
         batch = [inputs, targets]
         self._compiled_loss = _compile(self._total_loss, batch)
         self._compiled_gradient = _compile(self._total_gradient, batch)
+        self._compiled_both = _compile(self._total_loss_and_gradient, batch)
+        self._compiled_slopes = _compile(self._slopes, [*batch, vector])
         self._compiled_weighted = _compile(self._weighted_gradient, [*batch, weights])
         self._compiled_product = _compile(self._total_product, [*batch, vector])
         self._compiled_residual = _compile(self._residual_product, [*batch, weights, vector])
@@ -97,6 +99,15 @@ class Risk:
     def gradient(self, batches: Iterable[Batch]) -> Vector:
         """Give ∇L [P]."""
         return _mean((self._compiled_gradient(x, y), len(x)) for x, y in batches)
+
+    def batch_loss_and_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> Vector:
+        """Give Σ_b ℓ_b, then Σ_b ∇ℓ_b [1 + P], of one batch."""
+        return np.asarray(self._compiled_both(inputs, targets).numpy(), np.float64)
+
+    def batch_slopes(self, inputs: tf.Tensor, targets: tf.Tensor, vector: Vector) -> Vector:
+        """Give the slope of every example's loss along v, ∇ℓ_b·v [B]; inference mode."""
+        slopes = self._compiled_slopes(inputs, targets, tf.constant(vector, self.dtype))
+        return np.asarray(slopes.numpy(), np.float64)
 
     def weighted_gradient(self, inputs: tf.Tensor, targets: tf.Tensor, weights: Vector) -> Vector:
         """Give Σ_b w_b ∇ℓ_b [P] of one batch with weights w [B]."""
@@ -139,6 +150,22 @@ class Risk:
             tape.watch(self._params)
             total = self._total_loss(inputs, targets)
         return _flat(self._derivatives(tape, total))
+
+    def _total_loss_and_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._params)
+            total = self._total_loss(inputs, targets)
+        gradient = tf.cast(_flat(self._derivatives(tape, total)), total.dtype)
+        return tf.concat([total[None], gradient], axis=0)
+
+    def _slopes(self, inputs: tf.Tensor, targets: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        """Differentiate (Σ_b w_b ∇ℓ_b)·v in the weights w, which it is linear in."""
+        weights = tf.ones_like(targets[:, 0], tf.float64)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            gradient = self._weighted_gradient(inputs, targets, weights)
+            along = tf.tensordot(gradient, vector, axes=1)
+        return tape.gradient(along, weights)
 
     def _weighted_gradient(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor

@@ -1,7 +1,4 @@
-"""Plain SGD with momentum as one compiled loop over many steps.
-
-v ← μv + ∇(mean loss) + weight_decay · θ_decayed,  θ ← θ - ηv.
-"""
+"""The training steps of a trial as one compiled loop over many of them."""
 
 from __future__ import annotations
 
@@ -17,9 +14,8 @@ from workers.augmentation import pad_crop_flip
 from workers.contract.specs import TrialSpec
 from workers.losses.loss import Loss
 from workers.resident import ResidentSplit
-from workers.risk import mean_of_batch
 from workers.seeding import augmentation_seed
-from workers.weights import decayed_kernels
+from workers.sgd_step import SGDStep
 
 
 @final
@@ -39,14 +35,9 @@ class CompiledSGD:
         *,
         has_ragged_batch: bool,
     ) -> None:
-        self._model, self._loss, self._split, self._trial = model, loss, split, trial
-        self._params = list(model.trainable_variables)
-        self._decayed = {id(kernel) for kernel in decayed_kernels(model)}
-        has_velocity = trial.training.momentum > 0
-        self.velocity = [
-            tf.Variable(tf.zeros(param.shape, param.dtype))
-            for param in (self._params if has_velocity else [])
-        ]
+        self._split, self._trial = split, trial
+        self._sgd_step = SGDStep(model, loss, trial.training)
+        self.velocity = self._sgd_step.velocity
         width = None if has_ragged_batch else trial.batch_size
         signature = [
             tf.TensorSpec([None, width], tf.int32),
@@ -93,25 +84,6 @@ class CompiledSGD:
         inputs, targets = self._split.batch(indices)
         if self._trial.training.augmentation == "pad_crop_flip":
             inputs = pad_crop_flip(inputs, augmentation_seed(self._trial.seed, number))
-        with tf.GradientTape() as tape:
-            outputs = tf.cast(self._model(inputs, training=True), tf.float32)
-            losses = self._loss.per_example(outputs, targets)
-            objective = mean_of_batch(losses)
-        gradients = tape.gradient(
-            objective, self._params, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        self._update(gradients, learning_rate)
-        return tally.of_batch(losses, outputs, targets)
-
-    def _update(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor) -> None:
-        training = self._trial.training
-        for position, (param, data_gradient) in enumerate(
-            zip(self._params, gradients, strict=True)
-        ):
-            direction = tf.convert_to_tensor(data_gradient)
-            if training.weight_decay > 0 and id(param) in self._decayed:
-                direction += training.weight_decay * param.value
-            if self.velocity:
-                velocity = self.velocity[position]
-                direction = velocity.assign(training.momentum * velocity + direction)
-            param.value.assign_sub(learning_rate * direction)
+        found = self._sgd_step.gradient(inputs, targets)
+        self._sgd_step.update(found.directions, learning_rate)
+        return tally.of_batch(found.losses, found.outputs, targets)

@@ -29,6 +29,7 @@ from workers.contract.store import Store
 from workers.failure import ModelLost, WeightsConflict
 from workers.partials import SavedPartials
 from workers.plugin_call import calling
+from workers.shared import SharedInStore
 from workers.statistics.context import MeasurementContext
 from workers.statistics.returned import checked
 from workers.statistics.soundness import refuse_unsound
@@ -136,6 +137,7 @@ def _measure(
         loss=attempt.loss,
         trial=attempt.order.trial,
         partials=SavedPartials(attempt.store, attempt.order, attempt.pulse, conditions),
+        shared=SharedInStore(attempt.store, attempt.order, conditions),
     )
     refuse_unsound(context, statistic)
     measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))

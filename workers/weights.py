@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.errors import user_error
 from workers.contract.identity import weights_sha256
 
 
@@ -42,20 +41,6 @@ def non_finite_weights(model: keras.Model) -> list[str]:
     return [
         str(weight.path) for weight in model.weights if not np.isfinite(weight.value.numpy()).all()
     ]
-
-
-def refuse_non_finite(model: keras.Model) -> None:
-    """Refuse to measure a model with a weight that is not a finite number.
-
-    Raises:
-        UserError: There is one.
-    """
-    if not are_finite(model):
-        raise user_error(
-            f"the model {model.name!r} holds weights that are not finite numbers",
-            where="the kept model",
-            mend="measure a trial that did not diverge",
-        )
 
 
 def _little_endian_bytes(values: npt.NDArray[np.generic]) -> bytes:

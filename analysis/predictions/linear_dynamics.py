@@ -18,16 +18,16 @@ variance with momentum; Kuehn and Rosenow (2023) for the correlation within epoc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-_FLATTEST = 1e-12
-"""Least |ηλ| for which a stationary covariance is solved; flatter ones weigh nothing in any law."""
+_FLATTEST = 1e-10
+"""Least |ηλ| for which a stationary covariance is solved: flatter ones are at its limit, up to rounding."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,34 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """What some steps do to the covariance P [n, 2, 2] of (x, d): P → M P Mᵀ + Q.
+class _Steps:
+    """What some steps do to the state (x, d).
 
     Attributes:
-        transition: M [n, 2, 2].
-        noise: Q [n, 2, 2]; independent of the noise of other stretches.
+        transition: M [n, 2, 2]: without noise a state s becomes Ms.
+        squares: Σ g gᵀ [n, 2, 2] over the steps' kicks g, as they have become at the end.
+        kicks: Σ g [n, 2, 1].
     """
 
     transition: Array
-    noise: Array
+    squares: Array
+    kicks: Array
 
-    def applied(self, covariance: Array) -> Array:
-        turned = self.transition @ covariance @ self.transition.swapaxes(1, 2)
-        moved: Array = turned + self.noise
-        return moved
+    def moved(self, covariance: Array) -> Array:
+        """Give M P Mᵀ [n, 2, 2]."""
+        turned: Array = self.transition @ covariance @ self.transition.swapaxes(1, 2)
+        return turned
 
-    def then(self, later: _Stretch) -> _Stretch:
-        return _Stretch(later.transition @ self.transition, later.applied(self.noise))
+    def then(self, later: _Steps) -> _Steps:
+        return _Steps(
+            later.transition @ self.transition,
+            later.moved(self.squares) + later.squares,
+            later.transition @ self.kicks + later.kicks,
+        )
 
-    def repeated(self, times: int) -> _Stretch:
-        """Take the stretch several times, by squaring."""
-        found, power = _Stretch(np.broadcast_to(np.eye(2), self.noise.shape), 0 * self.noise), self
+    def repeated(self, times: int) -> _Steps:
+        """Take the steps several times, by squaring."""
+        found, power = self.none(), self
         while times:
             if times % 2:
                 found = found.then(power)
@@ -80,13 +86,10 @@ class _Stretch:
             power = power.then(power) if times else power
         return found
 
-    def stationary(self) -> Array:
-        """Solve P = M P Mᵀ + Q, as a linear system in the four entries of P."""
-        turned = np.einsum("nij,nkl->nikjl", self.transition, self.transition)
-        system = np.eye(4) - turned.reshape(-1, 4, 4)
-        solved = np.linalg.solve(system, self.noise.reshape(-1, 4, 1))
-        covariance: Array = solved.reshape(-1, 2, 2)
-        return covariance
+    def none(self) -> _Steps:
+        """Give no steps at all."""
+        still = np.broadcast_to(np.eye(2), self.transition.shape)
+        return _Steps(still, np.zeros_like(self.squares), np.zeros_like(self.kicks))
 
 
 def stationary_energy(curvature: Array, sgd: SGD) -> Array:
@@ -102,9 +105,9 @@ def stationary_energy(curvature: Array, sgd: SGD) -> Array:
 
 def independent_variance(curvature: Array, sgd: SGD, steps: Sequence[int]) -> Array:
     """Give the variance after t independent batches from one point at rest, mean over t in `steps`."""
-    step = _Stretch(_transition(curvature, sgd), _kicks(curvature, sgd) / sgd.batch_size)
-    at_steps = [step.repeated(number).noise[:, 0, 0] for number in steps]
-    mean: Array = np.mean(at_steps, axis=0)
+    step = _one_step(curvature, sgd)
+    squares = [step.repeated(number).squares[:, 0, 0] for number in steps]
+    mean: Array = np.mean(squares, axis=0) / sgd.batch_size
     return mean
 
 
@@ -120,64 +123,76 @@ def shuffled_variance(
         return np.zeros_like(curvature)
     if steps is None:
         return _mean_over_phases(curvature, sgd, num_train)
-    num_batches = num_train // sgd.batch_size
-    last = num_batches if max(steps) >= num_batches else max(steps)
-    phases = {number % num_batches for number in steps} | {last}
-    epoch = enumerate(_parts_of_epoch(curvature, sgd, num_train, last))
-    parts = {phase: part for phase, part in epoch if phase in phases}
+    step, num_batches = _one_step(curvature, sgd), num_train // sgd.batch_size
+    epoch = step.repeated(num_batches)
+    whole = replace(epoch, squares=_noise_within(epoch, sgd, num_train))
     found = []
     for number in steps:
         num_epochs, phase = divmod(number, num_batches)
-        before = parts[last].repeated(num_epochs)
-        found.append(before.then(parts[phase]).noise[:, 0, 0])
+        part = step.repeated(phase)
+        before = part.moved(whole.repeated(num_epochs).squares)
+        found.append((before + _noise_within(part, sgd, num_train))[:, 0, 0])
     mean: Array = np.mean(found, axis=0)
     return mean
 
 
 def _mean_over_phases(curvature: Array, sgd: SGD, num_train: int) -> Array:
-    """Average the first entry of M_r P M_rᵀ + Q_r over r = 0 … K-1, P that between two epochs."""
+    """Average the first entry of M_r P M_rᵀ + Q_r over r = 0 … K-1, P that between two epochs.
+
+    P = M_K P M_Kᵀ + Q_K is solved as a linear system in its four entries.
+    """
     flattest = _FLATTEST / sgd.learning_rate
     curvature = np.where(np.abs(curvature) < flattest, flattest, curvature)
     num_batches = num_train // sgd.batch_size
-    rows, noise = np.zeros((len(curvature), 2, 2)), np.zeros(len(curvature))
-    for phase, part in enumerate(_parts_of_epoch(curvature, sgd, num_train, num_batches)):
-        if phase < num_batches:
-            row = part.transition[:, :1]
-            rows += row.swapaxes(1, 2) @ row
-            noise += part.noise[:, 0, 0]
-    between = part.stationary()
-    mean: Array = (np.sum(rows * between, axis=(1, 2)) + noise) / num_batches
+    epoch = _one_step(curvature, sgd).repeated(num_batches)
+    turned = np.einsum("nij,nkl->nikjl", epoch.transition, epoch.transition)
+    within = _noise_within(epoch, sgd, num_train).reshape(-1, 4, 1)
+    between = np.linalg.solve(np.eye(4) - turned.reshape(-1, 4, 4), within).reshape(-1, 2, 2)
+    rows, noise = _sums_over_phases(curvature, sgd, num_train)
+    mean: Array = (np.einsum("ijn,nij->n", rows, between) + noise) / num_batches
     return mean
 
 
-def _transition(curvature: Array, sgd: SGD) -> Array:
-    pull, momentum = sgd.learning_rate * curvature, np.full_like(curvature, sgd.momentum)
-    rows = [[1 - pull, momentum], [-pull, momentum]]
-    return np.moveaxis(np.array(rows), 2, 0)
+def _sums_over_phases(curvature: Array, sgd: SGD, num_train: int) -> tuple[Array, Array]:
+    """Sum over r = 0 … K-1 the squared first rows of M_r [2, 2, n] and the first entries of Q_r [n].
 
-
-def _kicks(curvature: Array, sgd: SGD) -> Array:
-    """Covariance of (x, d) that noise of variance 1 adds in one step."""
-    return np.full((len(curvature), 2, 2), sgd.learning_rate**2)
-
-
-def _parts_of_epoch(curvature: Array, sgd: SGD, num_train: int, last: int) -> Iterator[_Stretch]:
-    """Give the first r batches of an epoch for r = 0 … last.
-
-    A kick s steps ago is g_s = Mˢ(1, 1)ᵀ now, so r batches of variance v and covariance w leave
-    η²[(v - w) Σ g_s g_sᵀ + w (Σ g_s)(Σ g_s)ᵀ].
+    What is followed from step to step is the x and the d that come of x = 1, of d = 1, and of a kick.
     """
-    covariance = -1 / (num_train - 1)
+    one, zero = np.ones_like(curvature), np.zeros_like(curvature)
+    places = np.stack([one, zero, sgd.learning_rate * one])
+    shifts = np.stack([zero, one, sgd.learning_rate * one])
+    rows, noise = np.zeros((2, 2, len(curvature))), zero
+    squares, kicks = zero, zero
+    variance, covariance = _batch_noise(sgd, num_train)
+    for _ in range(num_train // sgd.batch_size):
+        rows += places[:2, None] * places[None, :2]
+        noise = noise + (variance - covariance) * squares + covariance * kicks**2
+        squares, kicks = squares + places[2] ** 2, kicks + places[2]
+        shifts = sgd.momentum * shifts - sgd.learning_rate * curvature * places
+        places = places + shifts
+    return rows, noise
+
+
+def _one_step(curvature: Array, sgd: SGD) -> _Steps:
+    """Give one step, whose kick by noise of variance 1 is (η, η)."""
+    pull, momentum = sgd.learning_rate * curvature, np.full_like(curvature, sgd.momentum)
+    transition = np.moveaxis(np.array([[1 - pull, momentum], [-pull, momentum]]), 2, 0)
+    kick = np.full((len(curvature), 2, 1), sgd.learning_rate)
+    return _Steps(transition, kick @ kick.swapaxes(1, 2), kick)
+
+
+def _noise_within(part: _Steps, sgd: SGD, num_train: int) -> Array:
+    """Give what the first batches of an epoch leave: (v - w) Σ g gᵀ + w (Σ g)(Σ g)ᵀ [n, 2, 2].
+
+    v is the variance of a batch and w the covariance of two.
+    """
+    variance, covariance = _batch_noise(sgd, num_train)
+    together = part.kicks @ part.kicks.swapaxes(1, 2)
+    noise: Array = (variance - covariance) * part.squares + covariance * together
+    return noise
+
+
+def _batch_noise(sgd: SGD, num_train: int) -> tuple[float, float]:
+    """Give the variance of a shuffled batch's noise, and the covariance of two of one epoch."""
     variance = (num_train - sgd.batch_size) / (num_train - 1) / sgd.batch_size
-    step = _transition(curvature, sgd)
-    transition = np.broadcast_to(np.eye(2), step.shape)
-    kick, kicks = np.ones((len(curvature), 2, 1)), np.zeros((len(curvature), 2, 1))
-    squares = np.zeros(step.shape)
-    for number in range(last + 1):
-        together = covariance * kicks @ kicks.swapaxes(1, 2)
-        apart = (variance - covariance) * squares
-        yield _Stretch(transition, sgd.learning_rate**2 * (apart + together))
-        if number < last:
-            squares = squares + kick @ kick.swapaxes(1, 2)
-            kicks, kick = kicks + kick, step @ kick
-            transition = step @ transition
+    return variance, -1 / (num_train - 1)

@@ -50,6 +50,7 @@ class SyntheticSweep:
     weight_decay: float = 0.0
     loss: str = "kld"
     sampler: str = "shuffle"
+    momentum: float = 0.0
     depth: int = 56
     num_train: int = 50_000
     layers: tuple = ("conv", "dense")
@@ -73,7 +74,11 @@ class SyntheticSweep:
             data_digest="digest",
             loss=self.loss,
             training=TrainingSpec(
-                epochs=_EPOCHS, milestones=[1], weight_decay=self.weight_decay, sampler=self.sampler
+                epochs=_EPOCHS,
+                milestones=[1],
+                weight_decay=self.weight_decay,
+                sampler=self.sampler,
+                momentum=self.momentum,
             ),
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -171,6 +176,20 @@ class SyntheticSweep:
             self.measure(trial)
         return self
 
+    def add(self, statistic, rows_of, nodes=()):
+        """Plan one more statistic and commit, for each trial, the rows `rows_of` gives of its seed."""
+        self.statistics.append(statistic)
+        self.revision = f"{self.revision}a"
+        self.plan()
+        for trial in self.trials():
+            key = (trial_id(trial), statistic_id(statistic))
+            rows = list(rows_of(trial.seed))
+            found = measurement_table(key[0], statistic, key[1], rows)
+            self.store.commit("measurements", key, "added", found)
+            if nodes:
+                self.store.commit("spectra", key, "added", spectrum_table(*key, nodes))
+        return self
+
     def _row(self, quantity, value, *, split="train", layer=None, objective="data", **fields):
         return Measurement(
             quantity=quantity, value=value, stderr=0.0, num_samples=self.num_train,
@@ -231,6 +250,20 @@ def synthetic_sweep(store):
 
     def make(**settings) -> SyntheticSweep:
         return SyntheticSweep(store, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def seen():
+    """Make a measurement of SGD: training split, total objective, frozen, 64 independent units."""
+
+    def make(quantity, value, **fields):
+        given = {
+            "stderr": 0.0, "num_samples": 64, "method": "streams", "bn_mode": "frozen",
+            "split": "train", "objective": "total",
+        }  # fmt: skip
+        return Measurement(quantity=quantity, value=value, **given | fields)
 
     return make
 

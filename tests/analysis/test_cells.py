@@ -7,6 +7,7 @@ import pytest
 from analysis.cell_states import cell_states
 from analysis.cells import cells
 from analysis.load import load_sweep
+from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.schema import VIEWS
 from workers.contract.statistics import LossesSpec, TracesSpec
 
@@ -105,3 +106,28 @@ def test_other_modes_and_splits_do_not_enter(store, synthetic_sweep):
     (cell,) = _cells(store)
     assert cell["accuracy_mean"] == pytest.approx(0.95)
     assert cell["accuracy_stderr"] == pytest.approx(0.0, abs=1e-15)
+
+
+def test_of_an_excursion_the_longest_window_counts(store, synthetic_sweep, seen):
+    """`excess_loss` is of the total objective, at the largest number of steps; tr σ² is of no excursion."""
+    quantities = ("excess_loss", "gradient_noise_trace")
+    synthetic_sweep(pairs=[(100, 0.1)], seeds=[0]).fill().add(
+        ForkSpec(num_steps=64, num_windows=2),
+        lambda seed: [seen(name, 1.0 * end, index=end) for end in (32, 64) for name in quantities],
+    )
+    (cell,) = _cells(store)
+    assert cell["excess_loss_mean"] == 64.0
+    assert cell["gradient_noise_trace_mean"] == pytest.approx(100.0)
+
+
+def test_of_a_run_with_halves_the_whole_counts(store, synthetic_sweep, seen):
+    """The gap of the whole run has no index; those of its halves are not shown."""
+    gap = "fluctuation_dissipation_gap"
+    synthetic_sweep(pairs=[(100, 0.1)], seeds=[0]).fill().add(
+        TailSpec(),
+        lambda seed: [
+            seen(gap, value, index=index) for index, value in ((0, 1), (1, 2), (None, 3))
+        ],
+    )
+    (cell,) = _cells(store)
+    assert cell[f"{gap}_mean"] == 3.0

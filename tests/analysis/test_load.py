@@ -5,7 +5,9 @@ import pytest
 from analysis.load import Cell, list_revisions, list_sweeps, load_plan, load_sweep, view_frame
 from workers.contract.errors import StoreError, UserError
 from workers.contract.identity import trial_id
+from workers.contract.records import SpectrumNode
 from workers.contract.schema import VIEWS
+from workers.contract.statistics import SpectrumSpec
 
 
 @pytest.mark.parametrize("view", sorted(VIEWS))
@@ -67,6 +69,19 @@ def test_records_are_selected_by_the_plan(store, synthetic_sweep):
     assert len(data.trials) == 4
     assert set(data.measurements["statistic"]) == {"losses"}
     assert len(load_sweep(store, "toy").trials) == 6
+
+
+def test_spectra_come_with_their_cell(store, synthetic_sweep, seen):
+    """Each node knows its seed; spectra of other statistics are left out."""
+    node = SpectrumNode(kind="noise", draw=0, node=2.0, weight=3.0)
+    sweep = synthetic_sweep(pairs=[(100, 0.1)], seeds=[5])
+    assert load_sweep(store, sweep.add(SpectrumSpec(), lambda seed: [], [node]).name).spectra[
+        ["seed", "batch_size", "node", "weight"]
+    ].to_numpy().tolist() == [[5, 100, 2.0, 3.0]]
+    sweep.statistics.pop()
+    sweep.revision += "b"
+    sweep.plan()
+    assert load_sweep(store, sweep.name).spectra.empty
 
 
 def test_cells_come_sorted_with_their_ratio(store, synthetic_sweep):

@@ -47,6 +47,7 @@ from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
 from workers.resident import ResidentSplit, make_resident
 from workers.risk import Risk
+from workers.statistics.context import SharedInMemory
 from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
 from workers.statistics.trace_passes import NormsPass
@@ -65,7 +66,7 @@ def main() -> None:
     )
     train = make_resident(dataset.train, dataset)
     network = copy_network(model)
-    freeze(network, "frozen", train, Passes(NoPartials(), len(train)))
+    freeze(network, "frozen", lambda: train, Passes(NoPartials(), 0), SharedInMemory())
     print(f"ResNet-{options.depth}, N = {len(train)} {source}, {options.threads} thread(s)")
     ours = _our_error(network, train, options.seeds)
     probed = dataset.train.first(options.num_probe_images)
@@ -160,7 +161,7 @@ def _seconds_per_image(
     one, all_columns = (_norms_pass(network, train, 0, number).norms for number in (1, None))
     signs = np.ones((size, *one.signs_shape), np.float32)
     none = np.zeros((size, *all_columns.signs_shape), np.float32)
-    batch_moments, _ = compile_batch_moments(copy_network(model))
+    batch_moments = compile_batch_moments(copy_network(model))
     calls = {
         "our gradient": PeerCall(
             lambda: [each.numpy() for each in keras.tree.flatten(gradient(x, y))], size

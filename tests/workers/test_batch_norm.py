@@ -10,6 +10,7 @@ from workers import batch_norm
 from workers.contract.errors import UserError
 from workers.datasets.dataset import Dataset, Split
 from workers.resident import make_resident
+from workers.statistics.context import SharedInMemory
 from workers.statistics.passes import Passes
 
 layers = keras.layers
@@ -48,8 +49,12 @@ def norms(model):
 def freeze(model, train, monkeypatch, batch_size):
     monkeypatch.setattr(batch_norm, "_BATCH_SIZE", batch_size)
     copy = batch_norm.copy_network(model)
-    batch_norm.freeze(copy, "frozen", train, Passes(NoPartials(), 60))
+    batch_norm.freeze(copy, "frozen", lambda: train, Passes(NoPartials(), 0), SharedInMemory())
     return copy
+
+
+def not_needed():
+    raise AssertionError("the training set was asked for")
 
 
 def test_the_first_layers_statistics_are_exact_whatever_the_batches(train, monkeypatch):
@@ -86,15 +91,31 @@ def test_the_given_model_keeps_its_weights_and_moving_statistics(train, monkeypa
         np.testing.assert_array_equal(one, other)
 
 
-def test_moving_averages_take_no_pass(train):
+def test_moving_averages_take_no_pass():
     """The copy's statistics stay those that Keras kept."""
     model = network()
     norms(model)[0].moving_mean.assign([3.0, 4.0])
     copy = batch_norm.copy_network(model)
-    batch_norm.freeze(copy, "moving_average", train, Passes(NoPartials(), 60))
+    batch_norm.freeze(copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory())
     np.testing.assert_array_equal(norms(copy)[0].moving_mean, [3.0, 4.0])
-    assert batch_norm.num_pass_examples(model, "moving_average", 60) == 0
-    assert batch_norm.num_pass_examples(model, "frozen", 60) == 60
+
+
+def test_a_second_copy_takes_what_the_first_has_kept(train):
+    """The same bits in every layer, without a look at the training set."""
+    model, shared, passes = network(depth=3), SharedInMemory(), Passes(NoPartials(), 0)
+    first, second = batch_norm.copy_network(model), batch_norm.copy_network(model)
+    batch_norm.freeze(first, "frozen", lambda: train, passes, shared)
+    batch_norm.freeze(second, "frozen", not_needed, passes, shared)
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_without_batch_norm_needs_no_pass():
+    """Nor anything kept."""
+    plain, shared = keras.Sequential([keras.Input((3,)), layers.Dense(2)]), SharedInMemory()
+    copy = batch_norm.copy_network(plain)
+    batch_norm.freeze(copy, "frozen", not_needed, Passes(NoPartials(), 0), shared)
+    assert copy.count_params() == plain.count_params()
 
 
 def test_batch_norms_that_cannot_be_frozen_are_refused():

@@ -38,6 +38,19 @@ def test_linear_regression_has_its_closed_forms(regression):
     np.testing.assert_allclose(of_batch, X[5:].T @ X[5:] @ vector, rtol=1e-13)
 
 
+def test_losses_gradients_and_slopes_of_one_batch(regression):
+    """Σ ℓ, Σ ∇ℓ and every example's slope along a vector, in closed form."""
+    model, X, y, batches = regression
+    risk = Risk(model, SquaredError())
+    residual = X[:5] @ risk.params()[:, None] - y[:5]
+    both = risk.batch_loss_and_gradient(*batches[0])
+    assert both[0] == pytest.approx(np.sum(residual**2) / 2, rel=1e-13)
+    np.testing.assert_allclose(both[1:], (X[:5].T @ residual)[:, 0], rtol=1e-13)
+    vector = np.array([1.0, -2.0, 0.5, 3.0])
+    slopes = risk.batch_slopes(*batches[0], vector)
+    np.testing.assert_allclose(slopes, residual[:, 0] * (X[:5] @ vector), rtol=1e-12)
+
+
 @pytest.fixture
 def smooth_net():
     """Convolution, batch norm and tanh in float64, with 6 images."""

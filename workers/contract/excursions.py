@@ -65,12 +65,15 @@ class ForkSpec(ExcursionSpec):
         """Give the steps at which each window is looked at, the shortest window first.
 
         A window (s, e] of J looks has them at e, e - Δ, …, with Δ = (e - s)/J rounded down, so the
-        last step of a window is always one of them; it names the window.
+        last step of a window is always one of them; it names the window. It begins where the one
+        before ends, the first one half way.
         """
-        ends = [round(self.num_steps / 2**halvings) for halvings in range(self.num_windows)]
+        halvings = list(reversed(range(self.num_windows)))
+        ends = [self.num_steps >> each for each in halvings]
+        starts = [ends[0] // 2, *ends[:-1]]
         return [
-            _looks(end, max(1, self.records_per_window >> halvings))
-            for halvings, end in reversed(list(enumerate(ends)))
+            _looks(start, end, max(1, self.records_per_window >> each))
+            for start, end, each in zip(starts, ends, halvings, strict=True)
         ]
 
 
@@ -96,8 +99,7 @@ class TailSpec(ExcursionSpec):
         return self
 
 
-def _looks(end: int, num_looks: int) -> tuple[int, ...]:
-    start = end // 2
+def _looks(start: int, end: int, num_looks: int) -> tuple[int, ...]:
     distance = max(1, (end - start) // num_looks)
     steps = [end - distance * number for number in range(num_looks)]
     return tuple(step for step in reversed(steps) if step > start)

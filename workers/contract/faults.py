@@ -7,8 +7,8 @@ it and waits there for a signal, so that a test can kill it, its parents, or eve
 it handles lets it go on. Places:
 
 - `training_chunk`: after a chunk of training steps;
-- `checkpoint_write`, `model_write`, `epoch_write`, `trial_write`, `measurement_write`: in the middle of
-  writing such a file;
+- `checkpoint_write`, `shared_write`, `model_write`, `epoch_write`, `trial_write`, `measurement_write`: in the
+  middle of writing such a file;
 - `model_committed`: the model is in the store, the epochs are not;
 - `epochs_committed`: the epochs are in the store, the trial is not;
 - `measurement_batch`: between two batches of a measurement.

@@ -128,6 +128,13 @@ CELL_QUANTITIES = (
     "simple_noise_scale",
     "noise_scale",
     "hessian_residual_norm",
+    "harmonic_excess_loss",
+    "batch_gradient_norm_squared",
+    "velocity_norm_squared",
+    "fluctuation_dissipation_ratio",
+    "fluctuation_dissipation_gap",
+    "direction_variance",
+    "direction_noise",
 )
 """Whole-model quantities that `cells` shows as `<quantity>_mean` and `<quantity>_stderr`."""
 

@@ -179,6 +179,11 @@ class Store:
         return f"checkpoints/{work_id}"
 
     @staticmethod
+    def shared_folder(trial_id: str) -> str:
+        """Where the measurements of a trial find what one of them has taken for all."""
+        return f"shared/{trial_id}"
+
+    @staticmethod
     def heartbeat_path(trial_id: str, attempt_id: str) -> str:
         """Where an attempt tells that it lives and how far it is."""
         return f"attempts/{trial_id}.{attempt_id}.json"

@@ -19,7 +19,7 @@ from workers.statistics.batch_probes import BatchEstimates, BatchProbes, ProbeSh
 from workers.statistics.context import MeasurementContext
 from workers.statistics.groups import groups_of
 from workers.statistics.passes import Passes
-from workers.weights import are_finite
+from workers.statistics.split_rows import SplitRows
 
 _PRODUCT_COST = 3
 """Gradients that a Hessian-vector product counts for, as in `traces`."""
@@ -47,8 +47,8 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
     A batch goes through the network in one piece: memory grows with the largest multiple.
 
     Raises:
-        UserError: Weights not finite, layers with randomness of their own, batches that leave no
-            two to differ, or a model that is not a graph of layers.
+        UserError: Layers with randomness of their own, batches that leave no two to differ, or a model
+            that is not a graph of layers.
         Drained: A stop was asked for; the probes have been saved.
     """
     started = time.perf_counter()
@@ -67,9 +67,6 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
 def _faults(
     network: keras.Model, context: MeasurementContext, settings: BatchNoiseSpec
 ) -> Iterator[Fault]:
-    if not are_finite(network):
-        what = f"the model {network.name!r} holds weights that are not finite numbers"
-        yield Fault(what, "the kept model", "measure a trial that did not diverge")
     for layer in _random_layers(network, context.dataset.input_shape):
         kind = type(layer).__name__
         what = (
@@ -108,15 +105,14 @@ def _prepare(
 ) -> BatchProbes:
     dataset, batch_size = context.dataset, context.trial.batch_size
     groups = groups_of(network)
-    variables = [each.variable for each in groups.parameters]
-    risk = Risk(network, context.loss, variables, in_training=True)
+    risk = Risk(network, context.loss, groups.variables, in_training=True)
     shape = ProbeShape(
         sizes=[multiple * batch_size for multiple in sorted(settings.multiples)],
         curved_size=batch_size,
         num_examples=len(dataset.train),
         num_params=risk.num_params,
     )
-    decay = context.trial.training.weight_decay * groups.decayed_values
+    decay = context.weight_decay("total") * groups.decayed_values
     split = make_resident(dataset.train, dataset)
     return BatchProbes(risk, split, groups, decay, shape, settings.probe_seed)
 
@@ -131,22 +127,13 @@ def _rows(
 ) -> list[Measurement]:
     shape = probes.shape
     cost = num_probes * (2 * sum(shape.sizes) + _PRODUCT_COST * shape.curved_size)
+    about = SplitRows("train", "batch", cost / shape.num_examples, seconds)
     return [
-        Measurement(
-            quantity=quantity,
-            value=float(estimate.value[place]),
-            stderr=float(estimate.stderr[place]),
-            num_samples=num_probes,
-            method=method,
-            bn_mode="batch",
-            split="train",
-            objective=objective,
-            layer=layer,
-            cost_gradients=cost / shape.num_examples,
-            wall_seconds=seconds,
-        )
+        row
         for quantity, method, objective, estimate in _estimates(context, probes, found)
-        for place, layer in enumerate(probes.groups.names)
+        for row in about.of_groups(
+            quantity, method, estimate, probes.groups, objective=objective, num_samples=num_probes
+        )
     ]
 
 
@@ -155,7 +142,7 @@ def _estimates(
 ) -> Iterator[tuple[str, str, Objective, Estimate]]:
     shape, hessian = probes.shape, found.hessian
     method = f"batch_products_{shape.curved_size}"
-    curvature = context.trial.training.weight_decay * probes.groups.num_decayed
+    curvature = context.weight_decay("total") * probes.groups.num_decayed
     yield "hessian_trace", method, "data", hessian
     yield "hessian_trace", method, "total", Estimate(hessian.value + curvature, hessian.stderr)
     sizes = zip(shape.sizes, found.noise, found.gradient, found.total_gradient, strict=True)

@@ -1,21 +1,25 @@
-"""What a statistic is given: the kept model, its data and loss, and a way to save partial sums."""
+"""What a statistic is given: the kept model, its data and loss, and ways to keep what it found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, final
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from workers.contract.specs import TrialSpec
-from workers.datasets.dataset import Dataset
+from workers.contract.statistics import Objective
+from workers.datasets.dataset import Dataset, Split
 from workers.losses.loss import Loss
 
-Partial = Mapping[str, npt.NDArray[np.generic]]
-"""Everything a half-done measurement needs to go on, as arrays by name."""
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+"""Arrays by name."""
+
+Partial = Arrays
+"""Everything a half-done measurement needs to go on."""
 
 
 class Partials(Protocol):
@@ -34,12 +38,62 @@ class Partials(Protocol):
         ...
 
 
+class Shared(Protocol):
+    """Keeps what one statistic of a trial found and the others need too.
+
+    What is kept must follow from the trial's weights and data alone: nobody can tell who found it.
+    """
+
+    def find(self, key: str) -> Arrays | None:
+        """Give what any statistic of the same trial kept under this key; None if nothing sound."""
+        ...
+
+    def keep(self, key: str, found: Arrays) -> None:
+        """Keep something for the others."""
+        ...
+
+
+@final
+class SharedInMemory:
+    """Shares between the statistics that are given one context, without a store."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Arrays] = {}
+
+    def find(self, key: str) -> Arrays | None:
+        """Give what was kept under this key."""
+        return self._kept.get(key)
+
+    def keep(self, key: str, found: Arrays) -> None:
+        """Keep something for the others."""
+        self._kept[key] = found
+
+
 @dataclass(frozen=True)
 class MeasurementContext:
-    """Everything a statistic may use; it must leave the model's weights as they were."""
+    """Everything a statistic may use; it must leave the model's weights as they were.
+
+    Attributes:
+        model: The kept one.
+        dataset: What it was trained on, and its test split.
+        loss: It was trained with.
+        trial: How it was trained.
+        partials: Keeps the partial sums of this statistic.
+        shared: Keeps what all statistics of the trial need.
+    """
 
     model: keras.Model
     dataset: Dataset
     loss: Loss
     trial: TrialSpec
     partials: Partials
+    shared: Shared = field(default_factory=SharedInMemory)
+
+    def split(self, name: str) -> Split:
+        """Give a split of the data by name, `train` or `test`."""
+        found: Split = getattr(self.dataset, name)
+        return found
+
+    def weight_decay(self, objective: Objective) -> float:
+        """Give the strength of L2 in an objective; `data` has none."""
+        return self.trial.training.weight_decay if objective == "total" else 0.0

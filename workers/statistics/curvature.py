@@ -28,6 +28,7 @@ class Curvature:
         decay: d [P]: weight_decay where it acts for the objective `total`, 0 for `data`.
         passes: Runs the products; one takes n examples of the progress.
         name: Of the operator; its stopped products are saved under it.
+        batch_size: Examples that go through the network together.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Curvature:
         passes: Passes,
         *,
         name: str = "product",
+        batch_size: int = PRODUCTS_BATCH_SIZE,
     ) -> None:
         self._risk, self._split, self._places = risk, split, places
         self._decay, self._passes, self._name = decay, passes, name
+        self._batch_size = batch_size
 
     @property
     def num_params(self) -> int:
@@ -69,7 +72,7 @@ class Curvature:
             batch = self._split.batch(tf.constant(self._places[positions]))
             return {"sum": state["sum"] + self._risk.batch_hessian_vector_product(*batch, vector)}
 
-        edges = batch_edges(self.num_examples, PRODUCTS_BATCH_SIZE)
+        edges = batch_edges(self.num_examples, self._batch_size)
         start = {"sum": np.zeros(self.num_params)}
         total = self._passes.run(self._name, step, start, edges, turn=turn)["sum"]
         return mean_over_examples(total, self.num_examples) + self._decay * vector

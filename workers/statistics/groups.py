@@ -57,10 +57,20 @@ class Groups:
         pieces = zip(self.split(left), self.split(right), strict=True)
         return self.sums(np.array([one @ other for one, other in pieces]))
 
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The parameters' variables [W]."""
+        return [each.variable for each in self.parameters]
+
     @cached_property
     def sizes(self) -> list[int]:
         """Count the values of each parameter tensor [W]."""
-        return [int(np.prod(each.variable.shape)) for each in self.parameters]
+        return [int(np.prod(each.shape)) for each in self.variables]
+
+    @property
+    def num_params(self) -> int:
+        """P."""
+        return sum(self.sizes)
 
     @cached_property
     def values(self) -> Array:

@@ -11,16 +11,18 @@ import numpy.typing as npt
 
 from workers import lanczos
 from workers.contract.records import Measurement
-from workers.contract.statistics import HessianSpec
+from workers.contract.statistics import HessianSpec, Objective
 from workers.estimators import rademacher_signs
 from workers.lanczos import Tridiagonal
 from workers.probes import Estimate, StoppingRule, mean_of_probes
+from workers.risk import Risk
 from workers.statistics.context import MeasurementContext
 from workers.statistics.curvature import Curvature
 from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import Groups
+from workers.statistics.groups import Groups, groups_of
 from workers.statistics.passes import Passes, State
 from workers.statistics.split_rows import SplitRows
+from workers.statistics.subset import Subset
 
 Array = npt.NDArray[np.float64]
 
@@ -52,27 +54,32 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
     alone 1.1 % (0.88 %), of probes alone 3.8 % (4.0 %).
 
     The weights being float32, values err by the rounding of the products too, about 1e-6 of tr H.
-    `cost_gradients` counts 3 for a product, and a third for batch norm's pass, for the first split;
-    over a subset its share of the split. Resumable after each batch; the basis takes memory, see
-    `lanczos.Tridiagonal`.
+    `cost_gradients` counts 3 for a product, over a subset its share of the split. The population
+    statistics of batch norm are taken once a trial, a third of a gradient, not counted. Resumable after
+    each batch; the basis takes memory, see `lanczos.Tridiagonal`.
 
     Raises:
         UserError: The network cannot be measured, or the subset is larger than the split.
         Drained: A stop was asked for; what was done has been saved.
     """
-    subject = FrozenNetwork.prepare(context, settings)
-    most = _most_steps(settings, subject.num_params) + StoppingRule.of(settings).most
-    num_examples = sum(most * subject.num_examples(split) for split in settings.splits)
-    passes = Passes(context.partials, subject.num_batch_norm_examples + num_examples)
+    subset = Subset.of(context, settings)
+    num_params = groups_of(context.model).num_params
+    most = _most_steps(settings, num_params) + StoppingRule.of(settings).most
+    passes = Passes(
+        context.partials, sum(most * subset.num_examples(name) for name in settings.splits)
+    )
+    frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
     started = time.perf_counter()
-    subject.freeze(passes)
-    risk = subject.risk(context)
+    groups = groups_of(frozen.network)
+    risk = Risk(frozen.network, context.loss, groups.variables)
+    decay = context.weight_decay(settings.objective) * groups.is_decayed
     rows: list[Measurement] = []
-    for place, split in enumerate(settings.splits):
-        curvature = subject.curvature(risk, split, passes)
-        run = _Run(settings, split, subject.groups, curvature, passes, place * most)
-        found = run.run()
-        rows += _rows(subject, split, found, seconds=time.perf_counter() - started)
+    for place, (name, split) in enumerate(frozen.splits.items()):
+        curvature = Curvature(risk, split, subset.places(name), decay, passes)
+        found = _Run(settings, name, groups, curvature, passes, place * most).run()
+        cost = subset.cost_gradients(name, found.num_steps + found.num_probes)
+        about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
+        rows += _rows(about, settings, subset, groups, found)
         started = time.perf_counter()
     return rows
 
@@ -207,37 +214,34 @@ def _along(space: Tridiagonal, groups: Groups) -> Array:
 
 
 def _rows(
-    subject: FrozenNetwork[HessianSpec], split: str, found: _Found, *, seconds: float
+    about: SplitRows, settings: HessianSpec, subset: Subset, groups: Groups, found: _Found
 ) -> list[Measurement]:
-    settings = subject.settings
-    cost = subject.cost_gradients(split, found.num_steps + found.num_probes)
-    about = SplitRows(split, settings.bn_mode, settings.objective, cost, seconds)
-    count = settings.num_eigenpairs
-    probes = subject.method(f"deflated_probes_{count}" if count else "rademacher_probes")
+    count, objective = settings.num_eigenpairs, settings.objective
+    method = subset.method(f"deflated_probes_{count}" if count else "rademacher_probes")
+    traces = {"hessian_trace": found.trace, "hessian_frobenius_squared": found.frobenius}
     rows = []
-    for quantity, estimate in (
-        ("hessian_trace", found.trace),
-        ("hessian_frobenius_squared", found.frobenius),
-    ):
+    for quantity, estimate in traces.items():
         rows += about.of_groups(
-            quantity, probes, estimate, subject.groups, num_samples=found.num_probes
+            quantity, method, estimate, groups, objective=objective, num_samples=found.num_probes
         )
     if found.eigenvalues:
-        rows += _eigenvalue_rows(subject, about, found.eigenvalues)
+        rows += _eigenvalue_rows(about, objective, subset, found.eigenvalues)
     return rows
 
 
 def _eigenvalue_rows(
-    subject: FrozenNetwork[HessianSpec], about: SplitRows, found: lanczos.RitzValues
+    about: SplitRows, objective: Objective, subset: Subset, found: lanczos.RitzValues
 ) -> list[Measurement]:
     """Give the values, which have no standard error, and the residual norms, which are exact."""
-    method, num_examples = subject.method("lanczos"), subject.num_examples(about.split)
+    method, size = subset.method("lanczos"), subset.num_examples(about.split)
     columns: list[tuple[str, Array, float | None]] = [
         ("hessian_top_eigenvalue", found.values, None),
         ("hessian_residual_norm", found.residual_norms, 0.0),
     ]
     return [
-        about.row(quantity, method, value, stderr, num_samples=num_examples, index=index)
+        about.row(
+            quantity, method, value, stderr, objective=objective, num_samples=size, index=index
+        )
         for quantity, values, stderr in columns
         for index, value in enumerate(values)
     ]

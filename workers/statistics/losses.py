@@ -11,13 +11,14 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers import tally
-from workers.batch_norm import copy_network, freeze, num_pass_examples
 from workers.contract.records import Measurement
 from workers.contract.statistics import LossesSpec, Objective
 from workers.losses.loss import Loss
-from workers.resident import ResidentSplit, make_resident
+from workers.resident import ResidentSplit
 from workers.statistics.context import MeasurementContext
+from workers.statistics.frozen_network import FrozenNetwork
 from workers.statistics.passes import Passes, State, batch_edges
+from workers.statistics.split_rows import SplitRows
 from workers.weights import decayed_kernels
 
 _BATCH_SIZE = 500
@@ -28,24 +29,22 @@ def measure(context: MeasurementContext, settings: LossesSpec) -> list[Measureme
 
     The outputs are the network's, the loss is taken in float64 from there on. Resumable.
 
+    `cost_gradients` counts a pass forward as 1/3. The population statistics of batch norm are taken
+    once a trial, a third of a gradient, not counted.
+
     Raises:
         UserError: The model is not a graph of layers, or its batch norm cannot be frozen.
         Drained: A stop was asked for; the partial sums have been saved.
     """
-    dataset = context.dataset
-    splits = {name: make_resident(getattr(dataset, name), dataset) for name in settings.splits}
-    train = splits.get("train") or make_resident(dataset.train, dataset)
-    extra = num_pass_examples(context.model, settings.bn_mode, len(train))
-    passes = Passes(context.partials, extra + sum(len(split) for split in splits.values()))
-    network = copy_network(context.model)
-    freeze(network, settings.bn_mode, train, passes)
-    tally_batch = _compile(network, context.loss)
+    passes = Passes(context.partials, sum(len(context.split(name)) for name in settings.splits))
+    frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
+    tally_batch = _compile(frozen.network, context.loss)
     rows = []
-    for name, split in splits.items():
+    for name, split in frozen.splits.items():
         started = time.perf_counter()
         sums = _tally(name, split, tally_batch, passes)
         seconds = time.perf_counter() - started
-        rows += _rows(context, settings, sums, split=name, seconds=seconds)
+        rows += _rows(SplitRows(name, settings.bn_mode, 1 / 3, seconds), context, sums)
     return rows
 
 
@@ -78,33 +77,18 @@ def _tally(
     return passes.run(name, step, {"tally": tally.empty()}, edges)["tally"]
 
 
-def _rows(
-    context: MeasurementContext,
-    settings: LossesSpec,
-    sums: tally.Tally,
-    *,
-    split: str,
-    seconds: float,
-) -> list[Measurement]:
+def _rows(about: SplitRows, context: MeasurementContext, sums: tally.Tally) -> list[Measurement]:
     means = tally.means(sums, is_classification=context.dataset.is_classification)
     kernels = decayed_kernels(context.model)
     decayed = sum(
         float(np.sum(np.square(each.value.numpy().astype(np.float64)))) for each in kernels
     )
-    penalty = context.trial.training.weight_decay / 2 * decayed
+    penalty = context.weight_decay("total") / 2 * decayed
 
     def row(quantity: str, value: float, objective: Objective) -> Measurement:
-        return Measurement(
-            quantity=quantity,
-            value=value,
-            stderr=0.0,
-            num_samples=int(sums[2]),
-            method="whole_split",
-            bn_mode=settings.bn_mode,
-            split=split,
-            objective=objective,
-            cost_gradients=1 / 3,
-            wall_seconds=seconds,
+        num_samples = int(sums[2])
+        return about.row(
+            quantity, "whole_split", value, 0.0, objective=objective, num_samples=num_samples
         )
 
     rows = [row("mean_loss", means.loss, "data"), row("mean_loss", means.loss + penalty, "total")]

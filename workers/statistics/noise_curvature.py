@@ -5,33 +5,34 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from workers.batch_norm import copy_network, freeze, num_pass_examples
+from workers.batch_norm import as_functional
 from workers.contract.records import Measurement
-from workers.contract.statistics import NoiseCurvatureSpec
+from workers.contract.statistics import NoiseCurvatureSpec, Objective
+from workers.losses.loss import Loss
 from workers.per_example.compiled import CompiledNorms
-from workers.per_example.dissection import Dissection, dissect, refuse_without_rules
+from workers.per_example.dissection import dissect, refuse_without_rules
 from workers.per_example.vectors import CompiledVectors
 from workers.probes import StoppingRule, mean_of_probes
-from workers.resident import ResidentSplit, make_resident
 from workers.risk import Risk
 from workers.statistics.context import MeasurementContext
 from workers.statistics.curvature import Curvature
 from workers.statistics.example_norms import ExampleNorms, measure_norms
+from workers.statistics.frozen_network import FrozenNetwork
 from workers.statistics.groups import Groups
 from workers.statistics.noise_probes import (
     NUM_COLUMNS,
     NUM_GRADIENTS,
     NUM_RESIDUALS,
     NoiseProbes,
+    Shares,
     compile_shares,
 )
-from workers.statistics.noise_rows import Circumstances, Found, rows
+from workers.statistics.noise_rows import Found, rows
 from workers.statistics.passes import Passes
-from workers.weights import refuse_non_finite
+from workers.statistics.split_rows import SplitRows
 
 Array = npt.NDArray[np.float64]
 
@@ -50,71 +51,89 @@ def measure(context: MeasurementContext, settings: NoiseCurvatureSpec) -> list[M
     to tr(σ²H), exactly. Resumable: every probe is kept, and depends on (probe_seed, number) alone.
 
     `cost_gradients` counts a norm pass as `traces` does, one gradient for each example vector, three
-    for each Hessian-vector product.
+    for each Hessian-vector product. The population statistics of batch norm are taken once a trial, a
+    third of a gradient, not counted.
 
     Raises:
-        UserError: The network cannot be measured: weights not finite, layers without a rule.
+        UserError: The network cannot be measured: layers without a rule.
         Drained: A stop was asked for; what was measured has been saved.
     """
-    refuse_non_finite(context.model)
-    network = copy_network(context.model)
-    refuse_without_rules(network)
-    train = make_resident(context.dataset.train, context.dataset)
-    test = make_resident(context.dataset.test, context.dataset)
-    chosen: dict[str, ResidentSplit] = {
-        name: train if name == "train" else test for name in settings.splits
-    }
-    passes = Passes(context.partials, _num_examples(context, settings, network, chosen))
-    freeze(network, settings.bn_mode, train, passes)
-    dissection = dissect(network)
-    measuring = _Measuring(context, settings, network, dissection, passes, chosen)
-    return [row for name in chosen for row in measuring.run(name)]
+    refuse_without_rules(as_functional(context.model))
+    passes = Passes(context.partials, _num_examples(context, settings))
+    frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
+    measuring = _Measuring(context, settings, frozen, passes, _Compiled.of(frozen, context.loss))
+    return [row for name in frozen.splits for row in measuring.run(name)]
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """What is compiled once for all splits.
+
+    Attributes:
+        groups: Of the parameters.
+        norms: One column an example.
+        risk: Its parameters in the order of the groups.
+        vectors: Of single examples.
+        shares: Of the groups' parameters.
+    """
+
+    groups: Groups
+    norms: CompiledNorms
+    risk: Risk
+    vectors: CompiledVectors
+    shares: Shares
+
+    @classmethod
+    def of(cls, frozen: FrozenNetwork, loss: Loss) -> _Compiled:
+        dissection = dissect(frozen.network)
+        groups = Groups(dissection.parameters)
+        return cls(
+            groups,
+            CompiledNorms(dissection, loss, num_columns=1),
+            Risk(frozen.network, loss, groups.variables),
+            CompiledVectors(dissection, loss),
+            compile_shares(groups),
+        )
 
 
 @dataclass(frozen=True)
 class _Measuring:
     context: MeasurementContext
     settings: NoiseCurvatureSpec
-    network: keras.Model
-    dissection: Dissection
+    frozen: FrozenNetwork
     passes: Passes
-    splits: dict[str, ResidentSplit]
+    compiled: _Compiled
 
     def run(self, name: str) -> list[Measurement]:
         """Measure one split."""
-        started, split = time.perf_counter(), self.splits[name]
-        loss, groups = self.context.loss, Groups(self.dissection.parameters)
-        compiled = CompiledNorms(self.dissection, loss, num_columns=1)
-        norms = measure_norms(name, compiled, split, self.passes, self.settings.probe_seed)
-        variables = [each.variable for each in groups.parameters]
-        risk = Risk(self.network, loss, variables)
-        curvatures = self._gradient_curvatures(name, norms, risk, groups)
-        vectors = CompiledVectors(self.dissection, loss)
-        shares, seed = compile_shares(groups), self.settings.probe_seed
-        probes = NoiseProbes(norms, vectors, risk, groups, split, shares, seed)
+        started, split = time.perf_counter(), self.frozen.splits[name]
+        groups, seed = self.compiled.groups, self.settings.probe_seed
+        norms = measure_norms(name, self.compiled.norms, split, self.passes, seed)
+        curvatures = self._gradient_curvatures(name, norms)
+        probes = NoiseProbes(
+            norms,
+            self.compiled.vectors,
+            self.compiled.risk,
+            groups,
+            split,
+            self.compiled.shares,
+            seed,
+        )
         rule = StoppingRule.of(self.settings)
         values = self.passes.probe(f"{name}_probes", probes.measure, rule, _EXAMPLES_A_PROBE)
-        about = Circumstances(
-            split=name,
-            bn_mode=self.settings.bn_mode,
-            weight_decay=self.context.trial.training.weight_decay,
-            num_examples=len(split),
-            num_probes=len(values),
-            cost_gradients=self._cost(len(values), len(split), num_products=len(curvatures)),
-            wall_seconds=time.perf_counter() - started,
-        )
-        return rows(groups, Found(norms, mean_of_probes(values), curvatures), about)
+        cost = self._cost(len(values), len(split), num_products=len(curvatures))
+        about = SplitRows(name, self.settings.bn_mode, cost, time.perf_counter() - started)
+        found = Found(norms, mean_of_probes(values), len(values), curvatures)
+        return rows(about, groups, found, self.context.weight_decay("total"))
 
-    def _gradient_curvatures(
-        self, name: str, norms: ExampleNorms, risk: Risk, groups: Groups
-    ) -> dict[str, Array]:
+    def _gradient_curvatures(self, name: str, norms: ExampleNorms) -> dict[str, Array]:
         """Give each layer's share of ∇LᵀH∇L [G] for each objective; equal ones are taken once."""
-        decay, split = self.context.trial.training.weight_decay, self.splits[name]
-        strengths = {"data": 0.0, "total": decay} if decay else {"data": 0.0}
+        groups, split = self.compiled.groups, self.frozen.splits[name]
         found: dict[str, Array] = {}
-        for objective, strength in strengths.items():
+        for objective in _objectives(self.context):
+            strength = self.context.weight_decay(objective)
             curvature = Curvature(
-                risk,
+                self.compiled.risk,
                 split,
                 np.arange(len(split)),
                 strength * groups.is_decayed,
@@ -135,14 +154,13 @@ class _Measuring:
 _EXAMPLES_A_PROBE = NUM_GRADIENTS + NUM_COLUMNS + NUM_RESIDUALS
 
 
-def _num_examples(
-    context: MeasurementContext,
-    settings: NoiseCurvatureSpec,
-    network: keras.Model,
-    splits: dict[str, ResidentSplit],
-) -> int:
-    num_products = 2 if context.trial.training.weight_decay else 1
+def _objectives(context: MeasurementContext) -> tuple[Objective, ...]:
+    """List the objectives that differ."""
+    return ("data", "total") if context.weight_decay("total") else ("data",)
+
+
+def _num_examples(context: MeasurementContext, settings: NoiseCurvatureSpec) -> int:
+    """Count the examples of all passes, for the progress."""
+    num_passes = 1 + len(_objectives(context))
     in_probes = StoppingRule.of(settings).most * _EXAMPLES_A_PROBE
-    in_splits = sum(len(split) * (1 + num_products) + in_probes for split in splits.values())
-    num_train = len(context.dataset.train)
-    return num_pass_examples(network, settings.bn_mode, num_train) + in_splits
+    return sum(len(context.split(name)) * num_passes + in_probes for name in settings.splits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,34 +13,12 @@ from workers.contract.statistics import Objective
 from workers.probes import Estimate
 from workers.statistics.example_norms import ExampleNorms
 from workers.statistics.groups import Groups
+from workers.statistics.split_rows import SplitRows
 
 Array = npt.NDArray[np.float64]
 
 PROBES_METHOD = "sampled_pairs"
 _NO_GRADIENT = "the gradient of the mean loss vanishes, so that the scale has no finite value"
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What the rows of one split share.
-
-    Attributes:
-        split: Its name.
-        bn_mode: As set.
-        weight_decay: Of the objective `total`.
-        num_examples: N.
-        num_probes: Behind the estimate.
-        cost_gradients: Of the whole statistic for this split.
-        wall_seconds: Of the whole statistic for this split.
-    """
-
-    split: str
-    bn_mode: str
-    weight_decay: float
-    num_examples: int
-    num_probes: int
-    cost_gradients: float
-    wall_seconds: float
 
 
 class Found(NamedTuple):
@@ -50,77 +27,102 @@ class Found(NamedTuple):
     Attributes:
         norms: Of its examples.
         noise: tr(σ²H) of the data objective, by group.
+        num_probes: Behind it.
         gradient_curvatures: ∇LᵀH∇L [G] by objective; `total` is there when weights decay.
     """
 
     norms: ExampleNorms
     noise: Estimate
+    num_probes: int
     gradient_curvatures: Mapping[str, Array]
 
 
 class _Values(NamedTuple):
-    quantity: str
-    method: str
-    value: Array
-    stderr: Array
+    """Of one objective, by group [G].
+
+    Attributes:
+        hessian_noise: tr(σ²H), estimated; the others are exact.
+        noise: tr σ².
+        gradient: ‖∇L‖².
+        curvature: ∇LᵀH∇L.
+    """
+
+    hessian_noise: Estimate
+    noise: Estimate
+    gradient: Estimate
+    curvature: Estimate
 
 
-def rows(groups: Groups, found: Found, about: Circumstances) -> list[Measurement]:
-    """Give a row for each quantity, objective and group; noise scales of the whole model alone."""
-    objectives: tuple[Objective, ...] = ("data", "total")
-    return [
-        _row(each, place, layer, objective, about)
-        for objective in objectives
-        for each in _values(groups, found, objective, about)
-        for place, layer in enumerate(groups.names[: len(each.value)])
-    ]
+def rows(about: SplitRows, groups: Groups, found: Found, weight_decay: float) -> list[Measurement]:
+    """Give a row for each quantity, objective and group; noise scales of the whole model alone.
+
+    Args:
+        about: The split.
+        groups: Of the parameters.
+        found: Of the split.
+        weight_decay: Of the objective `total`.
+    """
+    objectives: dict[Objective, float] = {"data": 0.0, "total": weight_decay}
+    made: list[Measurement] = []
+    for objective, decay in objectives.items():
+        values = _values(groups, found, objective, decay)
+        made += _quantities(about, groups, found, objective, values)
+        made += _scales(about, found, objective, values)
+    return made
 
 
-def _row(
-    each: _Values, place: int, layer: str | None, objective: Objective, about: Circumstances
-) -> Measurement:
-    value = float(each.value[place])
-    is_there = bool(np.isfinite(value)) or each.quantity not in _SCALES
-    return Measurement(
-        quantity=each.quantity,
-        value=value if is_there else None,
-        stderr=float(each.stderr[place]) if is_there else None,
-        num_samples=about.num_probes if each.method == PROBES_METHOD else about.num_examples,
-        method=each.method,
-        bn_mode=about.bn_mode,
-        split=about.split,
-        objective=objective,
-        layer=layer,
-        cost_gradients=about.cost_gradients,
-        wall_seconds=about.wall_seconds,
-        skipped_reason=None if is_there else _NO_GRADIENT,
-    )
-
-
-_SCALES = ("simple_noise_scale", "noise_scale")
-
-
-def _values(
-    groups: Groups, found: Found, objective: Objective, about: Circumstances
-) -> Iterator[_Values]:
-    decay = about.weight_decay if objective == "total" else 0.0
-    norms = found.norms
-    exact = np.zeros(len(groups.names))
+def _values(groups: Groups, found: Found, objective: Objective, decay: float) -> _Values:
+    norms, curvatures = found.norms, found.gradient_curvatures
     mean_squares = np.array([piece @ piece for piece in groups.split(norms.mean_gradient)])
     noise_of_parameters = norms.mean_squared_norm - mean_squares
     decayed = np.array([each.has_decay for each in groups.parameters])
-    noise_trace = groups.sums(noise_of_parameters)
     hessian_noise = found.noise.value + decay * groups.sums(noise_of_parameters * decayed)
-    gradient = groups.squared_norms(norms.mean_gradient + decay * groups.decayed_values)
-    curvatures = found.gradient_curvatures
-    curvature = curvatures[objective if objective in curvatures else "data"]
-    yield _Values("hessian_noise_trace", PROBES_METHOD, hessian_noise, found.noise.stderr)
-    yield _Values("gradient_noise_trace", "per_example_exact", noise_trace, exact)
-    yield _Values("gradient_norm_squared", "mean_gradient", gradient, exact)
-    yield _Values("gradient_curvature", "hessian_vector_product", curvature, exact)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        simple = noise_trace[:1] / gradient[:1]
-        scale = hessian_noise[:1] / curvature[:1]
-        scale_stderr = found.noise.stderr[:1] / np.abs(curvature[:1])
-    yield _Values("simple_noise_scale", "per_example_exact", simple, exact[:1])
-    yield _Values("noise_scale", PROBES_METHOD, scale, scale_stderr)
+    return _Values(
+        Estimate(hessian_noise, found.noise.stderr),
+        _exact(groups.sums(noise_of_parameters)),
+        _exact(groups.squared_norms(norms.mean_gradient + decay * groups.decayed_values)),
+        _exact(curvatures[objective if objective in curvatures else "data"]),
+    )
+
+
+def _exact(value: Array) -> Estimate:
+    return Estimate(value, np.zeros_like(value))
+
+
+def _quantities(
+    about: SplitRows, groups: Groups, found: Found, objective: Objective, values: _Values
+) -> Iterator[Measurement]:
+    num_examples = len(found.norms.gradient_norms)
+    for quantity, method, each, num_samples in (
+        ("hessian_noise_trace", PROBES_METHOD, values.hessian_noise, found.num_probes),
+        ("gradient_noise_trace", "per_example_exact", values.noise, num_examples),
+        ("gradient_norm_squared", "mean_gradient", values.gradient, num_examples),
+        ("gradient_curvature", "hessian_vector_product", values.curvature, num_examples),
+    ):
+        yield from about.of_groups(
+            quantity, method, each, groups, objective=objective, num_samples=num_samples
+        )
+
+
+def _scales(
+    about: SplitRows, found: Found, objective: Objective, values: _Values
+) -> Iterator[Measurement]:
+    """Give the ratios of the whole model, or why there are none."""
+    num_examples = len(found.norms.gradient_norms)
+    for quantity, method, above, below, num_samples in (
+        ("simple_noise_scale", "per_example_exact", values.noise, values.gradient, num_examples),
+        ("noise_scale", PROBES_METHOD, values.hessian_noise, values.curvature, found.num_probes),
+    ):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = above.value[0] / below.value[0]
+            stderr = above.stderr[0] / np.abs(below.value[0])
+        is_there = bool(np.isfinite(value))
+        yield about.row(
+            quantity,
+            method,
+            value if is_there else None,
+            stderr if is_there else None,
+            objective=objective,
+            num_samples=num_samples,
+            skipped_reason=None if is_there else _NO_GRADIENT,
+        )

@@ -36,12 +36,16 @@ class Passes:
 
     Args:
         partials: Where states are saved.
-        num_examples: Of all passes together, for the progress; the most there can be.
+        num_examples: Of all passes that are sure to come, for the progress; the most there can be.
     """
 
     def __init__(self, partials: Partials, num_examples: int) -> None:
         self._partials, self._total = partials, num_examples
         self._done_before = 0
+
+    def expect(self, num_examples: int) -> None:
+        """Count a pass into the progress that was not known to be needed before."""
+        self._total += num_examples
 
     def run(
         self,

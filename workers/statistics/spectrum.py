@@ -15,12 +15,15 @@ from workers.contract.statistics import SpectrumKind, SpectrumSpec
 from workers.estimators import rademacher_signs
 from workers.lanczos import Quadrature, Tridiagonal
 from workers.probes import StoppingRule, mean_of_probes
+from workers.risk import Risk
 from workers.statistics.context import MeasurementContext
 from workers.statistics.curvature import Curvature
 from workers.statistics.frozen_network import FrozenNetwork
+from workers.statistics.groups import groups_of
 from workers.statistics.noise_vectors import NoiseVectors
 from workers.statistics.passes import Passes, State
 from workers.statistics.split_rows import SplitRows
+from workers.statistics.subset import Subset
 
 Array = npt.NDArray[np.float64]
 Spectra = dict[SpectrumKind, list[Quadrature]]
@@ -50,24 +53,28 @@ def measure(
 
     All unbiased over the draws. `num_samples` counts draws; a `stderr` is given from 32 draws on, as
     fewer are too few to tell. `cost_gradients` counts 3 for a product (over a subset its share of
-    the split), 1 for ḡ and for each noise vector, and a third for batch norm's pass.
-    Resumable after each batch; the basis takes memory, see `lanczos.Tridiagonal`.
+    the split), 1 for ḡ and for each noise vector. The population statistics of batch norm are taken
+    once a trial, a third of a gradient, not counted. Resumable after each batch; the basis takes memory, see `lanczos.Tridiagonal`.
 
     Raises:
         UserError: The network cannot be measured, or the subset is larger than the split.
         Drained: A stop was asked for; what was done has been saved.
     """
+    subset, [name] = Subset.of(context, settings), settings.splits
+    num_params = groups_of(context.model).num_params
+    passes = Passes(context.partials, _num_examples(settings, subset, num_params))
+    frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
     started = time.perf_counter()
-    subject = FrozenNetwork.prepare(context, settings)
-    split = settings.splits[0]
-    passes = Passes(context.partials, _num_examples(subject, split))
-    subject.freeze(passes)
-    risk = subject.risk(context)
-    noise = NoiseVectors(risk, subject.splits[split], settings.probe_seed, passes)
-    run = _Run(settings, subject.curvature(risk, split, passes), noise, passes)
+    groups, split = groups_of(frozen.network), frozen.splits[name]
+    risk = Risk(frozen.network, context.loss, groups.variables)
+    decay = context.weight_decay(settings.objective) * groups.is_decayed
+    curvature = Curvature(risk, split, subset.places(name), decay, passes)
+    noise = NoiseVectors(risk, split, settings.probe_seed, passes)
+    run = _Run(settings, curvature, noise, passes)
     spectra: Spectra = {kind: run.draws(place) for place, kind in enumerate(settings.kinds)}
-    seconds = time.perf_counter() - started
-    return [*_nodes(spectra), *_rows(subject, split, spectra, seconds=seconds)]
+    cost = _cost_gradients(settings, subset, spectra)
+    about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
+    return [*_nodes(spectra), *_rows(about, settings, subset, spectra)]
 
 
 @dataclass(frozen=True)
@@ -138,13 +145,22 @@ def _num_steps(settings: SpectrumSpec, num_params: int) -> int:
     return min(settings.num_steps, num_params)
 
 
-def _num_examples(subject: FrozenNetwork[SpectrumSpec], split: str) -> int:
+def _num_examples(settings: SpectrumSpec, subset: Subset, num_params: int) -> int:
     """Count the examples of all passes, for the progress."""
-    settings, whole = subject.settings, len(subject.splits[split])
-    steps = _num_steps(settings, subject.num_params)
-    products = len(settings.kinds) * settings.num_draws * steps * subject.num_examples(split)
-    gradients = (1 + settings.num_draws) * whole if "noise" in settings.kinds else 0
-    return subject.num_batch_norm_examples + products + gradients
+    [split] = settings.splits
+    num_products = len(settings.kinds) * settings.num_draws * _num_steps(settings, num_params)
+    products = num_products * subset.num_examples(split)
+    return products + _num_gradients(settings) * subset.split_sizes[split]
+
+
+def _num_gradients(settings: SpectrumSpec) -> int:
+    """Count the passes for ḡ and the noise vectors."""
+    return 1 + settings.num_draws if "noise" in settings.kinds else 0
+
+
+def _cost_gradients(settings: SpectrumSpec, subset: Subset, spectra: Spectra) -> float:
+    num_products = sum(len(found.nodes) for draws in spectra.values() for found in draws)
+    return subset.cost_gradients(settings.splits[0], num_products) + _num_gradients(settings)
 
 
 def _padded(found: Quadrature, num_nodes: int) -> Array:
@@ -174,18 +190,15 @@ _MOMENTS: dict[SpectrumKind, dict[str, int]] = {
 
 
 def _rows(
-    subject: FrozenNetwork[SpectrumSpec], split: str, spectra: Spectra, *, seconds: float
+    about: SplitRows, settings: SpectrumSpec, subset: Subset, spectra: Spectra
 ) -> Iterator[Measurement]:
-    settings = subject.settings
-    num_products = sum(len(found.nodes) for draws in spectra.values() for found in draws)
-    num_gradients = 1 + settings.num_draws if "noise" in spectra else 0
-    cost = subject.cost_gradients(split, num_products, num_gradients)
-    about = SplitRows(split, settings.bn_mode, settings.objective, cost, seconds)
+    method, objective = subset.method("lanczos_quadrature"), settings.objective
     for kind, draws in spectra.items():
         for quantity, degree in _MOMENTS[kind].items():
             value, stderr = _mean_moment(draws, degree)
-            method, count = subject.method("lanczos_quadrature"), len(draws)
-            yield about.row(quantity, method, value, stderr, num_samples=count)
+            yield about.row(
+                quantity, method, value, stderr, objective=objective, num_samples=len(draws)
+            )
 
 
 def _mean_moment(draws: list[Quadrature], degree: int) -> tuple[float, float | None]:

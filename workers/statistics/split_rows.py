@@ -1,11 +1,11 @@
-"""Rows of one split that share its mode, objective and cost."""
+"""Rows of one split that share its mode and cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from workers.contract.records import Measurement
-from workers.contract.statistics import BatchNormMode, Objective
+from workers.contract.statistics import Objective
 from workers.probes import Estimate
 from workers.statistics.groups import Groups
 
@@ -17,14 +17,12 @@ class SplitRows:
     Attributes:
         split: Its name.
         bn_mode: As set.
-        objective: As set.
         cost_gradients: Of the whole statistic for this split.
         wall_seconds: Of the whole statistic for this split.
     """
 
     split: str
-    bn_mode: BatchNormMode
-    objective: Objective
+    bn_mode: str
     cost_gradients: float
     wall_seconds: float
 
@@ -32,34 +30,52 @@ class SplitRows:
         self,
         quantity: str,
         method: str,
-        value: float,
+        value: float | None,
         stderr: float | None,
         *,
+        objective: Objective,
         num_samples: int,
         layer: str | None = None,
         index: int | None = None,
+        skipped_reason: str | None = None,
     ) -> Measurement:
         """Give one row."""
         return Measurement(
             quantity=quantity,
-            value=float(value),
+            value=None if value is None else float(value),
             stderr=None if stderr is None else float(stderr),
             num_samples=num_samples,
             method=method,
             bn_mode=self.bn_mode,
             split=self.split,
-            objective=self.objective,
+            objective=objective,
             layer=layer,
             index=index,
             cost_gradients=self.cost_gradients,
             wall_seconds=self.wall_seconds,
+            skipped_reason=skipped_reason,
         )
 
     def of_groups(
-        self, quantity: str, method: str, found: Estimate, groups: Groups, *, num_samples: int
+        self,
+        quantity: str,
+        method: str,
+        found: Estimate,
+        groups: Groups,
+        *,
+        objective: Objective,
+        num_samples: int,
     ) -> list[Measurement]:
         """Give a row for the whole model and for each layer."""
         return [
-            self.row(quantity, method, value, stderr, num_samples=num_samples, layer=layer)
+            self.row(
+                quantity,
+                method,
+                value,
+                stderr,
+                objective=objective,
+                num_samples=num_samples,
+                layer=layer,
+            )
             for layer, value, stderr in zip(groups.names, found.value, found.stderr, strict=True)
         ]

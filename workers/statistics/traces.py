@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from workers.batch_norm import copy_network, freeze, num_pass_examples
+from workers.batch_norm import as_functional
 from workers.contract.errors import user_error
 from workers.contract.records import Measurement
 from workers.contract.statistics import TracesSpec
@@ -17,13 +17,14 @@ from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
 from workers.per_example.graph import is_piecewise_linear
 from workers.probes import Estimate
-from workers.resident import ResidentSplit, make_resident
 from workers.risk import Risk, mean_over_examples
 from workers.statistics.context import MeasurementContext
+from workers.statistics.frozen_network import FrozenNetwork
 from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
+from workers.statistics.split_rows import SplitRows
 from workers.statistics.trace_passes import Norms, NormsPass, ProductsPass
-from workers.statistics.trace_rows import Circumstances, rows
+from workers.statistics.trace_rows import HessianTrace, rows
 
 
 def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measurement]:
@@ -42,15 +43,21 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
     rounding the results do not depend on how examples are cut into batches. Resumable.
 
     `cost_gradients` is counted, not timed: one pass forward through the network counts 1/3, one
-    backward through its activations 1/3, the gradients of its parameters 1/3 each time. The pass for batch-norm
-    statistics counts for the first split. `wall_seconds` are those of this attempt.
+    backward through its activations 1/3, the gradients of its parameters 1/3 each time. The population
+    statistics of batch norm are taken once a trial, a third of a gradient, not counted. `wall_seconds`
+    are those of this attempt.
 
     Raises:
         UserError: The network cannot be measured: layers without a rule, all columns asked for
             where products are needed. What every statistic refuses stands in `soundness`.
         Drained: A stop was asked for; the partial sums have been saved.
     """
-    return _Measuring.prepare(context, settings).run()
+    graph = as_functional(context.model)
+    refuse_without_rules(graph)
+    route = _choose_route(graph, context.loss, settings)
+    passes = Passes(context.partials, _num_examples(context, settings, route))
+    frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
+    return _Measuring(context, settings, route, frozen, passes).run()
 
 
 @dataclass(frozen=True)
@@ -96,82 +103,51 @@ def _choose_route(network: keras.Model, loss: Loss, settings: TracesSpec) -> _Ro
     return _Route(method, columns, settings.replicate_examples, 0, 1 + parts * columns)
 
 
+def _num_examples(context: MeasurementContext, settings: TracesSpec, route: _Route) -> int:
+    """Count the examples of all passes, for the progress."""
+    sizes = [len(context.split(name)) for name in settings.splits]
+    replicates = [min(route.num_replicates, size) for size in sizes]
+    return (2 if route.num_probes else 1) * sum(sizes) + sum(replicates)
+
+
 @dataclass(frozen=True)
 class _Measuring:
     """One measurement, ready to run."""
 
     context: MeasurementContext
     settings: TracesSpec
-    network: keras.Model
     route: _Route
-    splits: dict[str, ResidentSplit]
-    train: ResidentSplit
-
-    @classmethod
-    def prepare(cls, context: MeasurementContext, settings: TracesSpec) -> _Measuring:
-        """Refuse what cannot be measured, before any work."""
-        network = copy_network(context.model)
-        refuse_without_rules(network)
-        route = _choose_route(network, context.loss, settings)
-        dataset = context.dataset
-        splits: dict[str, ResidentSplit] = {
-            name: make_resident(getattr(dataset, name), dataset) for name in settings.splits
-        }
-        train = splits.get("train") or make_resident(dataset.train, dataset)
-        return cls(context, settings, network, route, splits, train)
+    frozen: FrozenNetwork
+    passes: Passes
 
     def run(self) -> list[Measurement]:
-        """Take the statistics of batch norm, then visit each split."""
+        """Visit each split."""
         started = time.perf_counter()
-        passes = Passes(self.context.partials, self._num_examples())
-        freeze(self.network, self.settings.bn_mode, self.train, passes)
-        dissection = dissect(self.network)
+        dissection = dissect(self.frozen.network)
         norms = CompiledNorms(dissection, self.context.loss, self.route.num_columns)
-        groups = Groups(dissection.parameters)
-        found_rows: list[Measurement] = []
-        for name, split in self.splits.items():
+        groups, decay = Groups(dissection.parameters), self.context.weight_decay("total")
+        risk = Risk(self.frozen.network, self.context.loss, groups.variables)
+        found: list[Measurement] = []
+        for name, split in self.frozen.splits.items():
             norms_pass = NormsPass(name, norms, groups, split, self.settings.probe_seed)
-            found = norms_pass.run(passes, self.route.num_replicates)
-            hessian_trace = self._hessian_trace(norms_pass, found, passes)
-            about = self._circumstances(name, seconds=time.perf_counter() - started)
-            found_rows += rows(groups, found, hessian_trace, about)
+            of_norms = norms_pass.run(self.passes, self.route.num_replicates)
+            trace = self._hessian_trace(norms_pass, of_norms, risk)
+            cost, seconds = self.route.cost_gradients(len(split)), time.perf_counter() - started
+            about = SplitRows(name, self.settings.bn_mode, cost, seconds)
+            found += rows(about, groups, of_norms, HessianTrace(self.route.method, trace), decay)
             started = time.perf_counter()
-        return found_rows
+        return found
 
-    def _circumstances(self, split: str, *, seconds: float) -> Circumstances:
-        num_examples = len(self.splits[split])
-        is_first = split == self.settings.splits[0]
-        forward_only = self._batch_norm_examples() / num_examples / 3 if is_first else 0.0
-        return Circumstances(
-            split=split,
-            bn_mode=self.settings.bn_mode,
-            hessian_method=self.route.method,
-            weight_decay=self.context.trial.training.weight_decay,
-            cost_gradients=self.route.cost_gradients(num_examples) + forward_only,
-            wall_seconds=seconds,
-        )
-
-    def _batch_norm_examples(self) -> int:
-        return num_pass_examples(self.network, self.settings.bn_mode, len(self.train))
-
-    def _num_examples(self) -> int:
-        sizes = [len(split) for split in self.splits.values()]
-        replicates = [min(self.route.num_replicates, size) for size in sizes]
-        num_split_passes = 2 if self.route.num_probes else 1
-        return self._batch_norm_examples() + num_split_passes * sum(sizes) + sum(replicates)
-
-    def _hessian_trace(self, norms_pass: NormsPass, norms: Norms, passes: Passes) -> Estimate:
+    def _hessian_trace(self, norms_pass: NormsPass, norms: Norms, risk: Risk) -> Estimate:
         """Estimate tr H of the data objective [G]."""
         if self.route.num_probes:
-            return self._products_pass(norms_pass).run(passes)
+            return self._products_pass(norms_pass, risk).run(self.passes)
         if self.route.num_replicates:
-            return norms_pass.replicate(passes, norms)
+            return norms_pass.replicate(self.passes, norms)
         exact = mean_over_examples(norms.curvature, norms.num_examples)
         return Estimate(exact, np.zeros_like(exact))
 
-    def _products_pass(self, norms_pass: NormsPass) -> ProductsPass:
-        variables = [each.variable for each in norms_pass.groups.parameters]
-        risk = Risk(self.network, self.context.loss, variables)
+    def _products_pass(self, norms_pass: NormsPass, risk: Risk) -> ProductsPass:
         return ProductsPass(
             norms_pass.name,
             risk,

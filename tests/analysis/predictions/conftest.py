@@ -82,5 +82,5 @@ def make_spectrum():
 
 @pytest.fixture(scope="session")
 def exact():
-    """Make exactly measured values, by keywords seed0, seed1 …"""
+    """Make exactly measured values, one a keyword: seed0, seed1 and so on."""
     return _exact

@@ -11,14 +11,15 @@ from analysis.predictions.law import NO_STATIONARY_STATE, SHUFFLED
 from analysis.predictions.spectral_law import NOT_MEASURED
 from analysis.predictions.view import predictions
 from workers.contract.excursions import ForkSpec, TailSpec
-from workers.contract.identity import statistic_id, trial_id
-from workers.contract.records import Measurement, SpectrumNode, measurement_table, spectrum_table
+from workers.contract.identity import statistic_id
+from workers.contract.records import SpectrumNode
 from workers.contract.schema import VIEWS
 from workers.contract.specs import PluginSpec
 from workers.contract.statistics import BatchNoiseSpec, SpectrumSpec, TracesSpec
 
 FORK = ForkSpec(num_steps=64, num_windows=2, records_per_window=4, learning_rate=0.02)
 TAIL = TailSpec(learning_rate=0.02, num_steps=64_000)
+SPECTRUM = SpectrumSpec(objective="total")
 CURVATURE = 5.0
 
 
@@ -47,37 +48,19 @@ def predict(rows_of):
 
 
 @pytest.fixture
-def watched(store, synthetic_sweep):
-    """Make a sweep of one cell with statistics beside the traces, and commit rows for each trial."""
-
-    def make(*statistics, nodes=None, **rows):
-        sweep = synthetic_sweep(weight_decay=0.1, sampler="replacement", pairs=[(100, 0.1)]).fill()
-        sweep.statistics += statistics
-        sweep.revision = "20260301T000000-aa"
-        sweep.plan()
-        for trial in sweep.trials():
-            for statistic in statistics:
-                key = (trial_id(trial), statistic_id(statistic))
-                found = rows.get(statistic.name.replace(":", "_"), _any_row)(trial.seed)
-                table = measurement_table(key[0], statistic, key[1], found)
-                store.commit("measurements", key, "a", table)
-                if isinstance(statistic, SpectrumSpec):
-                    store.commit("spectra", key, "a", spectrum_table(*key, nodes))
-        return sweep
-
-    return make
+def one_cell(synthetic_sweep):
+    """Make a measured sweep of one cell, η = 0.1 falling to 0.01, m = 100, independent batches."""
+    return synthetic_sweep(weight_decay=0.1, sampler="replacement", pairs=[(100, 0.1)]).fill()
 
 
-def _row(quantity, value, **fields):
-    given = {
-        "stderr": 0.0, "num_samples": 64, "method": "streams", "bn_mode": "frozen",
-        "split": "train", "objective": "total",
-    }  # fmt: skip
-    return Measurement(quantity=quantity, value=value, **given | fields)
-
-
-def _any_row(seed):
-    return [_row("hessian_frobenius_squared", 1.0)]
+@pytest.fixture
+def with_spectrum(one_cell, seen):
+    """Add two draws of μ_σ, of different mass, at one curvature."""
+    nodes = [
+        SpectrumNode(kind="noise", draw=draw, node=CURVATURE, weight=50.0 * (draw + 1))
+        for draw in range(2)
+    ]
+    return one_cell.add(SPECTRUM, lambda seed: [seen("hessian_frobenius_squared", 1.0)], nodes)
 
 
 def test_every_cell_has_a_row_for_every_law(synthetic_sweep, rows_of):
@@ -160,11 +143,10 @@ def test_nothing_measured_predicts_null(synthetic_sweep, predict):
     )
 
 
-def test_a_plugin_that_measures_the_excess_loss_is_compared(watched, predict):
+def test_a_plugin_that_measures_the_excess_loss_is_compared(one_cell, seen, predict):
     """It is taken for a stationary run at the final rate; log_ratio = ln(measured/predicted)."""
-    watched(
-        PluginSpec(name="json:dumps"),
-        json_dumps=lambda seed: [_row("excess_loss", 0.004 + 0.001 * seed)],
+    one_cell.add(
+        PluginSpec(name="json:dumps"), lambda seed: [seen("excess_loss", 0.004 + 0.001 * seed)]
     )
     row = predict()["wang_4_45", 100]
     assert row["measured"] == pytest.approx(0.005)
@@ -175,21 +157,13 @@ def test_a_plugin_that_measures_the_excess_loss_is_compared(watched, predict):
     assert (row["verdict"], row["valid"], row["reason"]) == ("fails", True, None)
 
 
-def _nodes():
-    """Two draws of different mass at one curvature."""
-    return [
-        SpectrumNode(kind="noise", draw=draw, node=CURVATURE, weight=50.0 * (draw + 1))
-        for draw in range(2)
-    ]
-
-
 def _closed_form(steps, mass, learning_rate=0.02, batch_size=100):
     decays = [(1 - learning_rate * CURVATURE) ** (2 * step) for step in steps]
     factor = learning_rate * mass / (2 * batch_size * (2 - learning_rate * CURVATURE))
     return factor * (1 - sum(decays) / len(decays))
 
 
-def test_every_window_of_a_fork_is_held_against_finite_time(watched, rows_of):
+def test_every_window_of_a_fork_is_held_against_finite_time(with_spectrum, seen, rows_of):
     """Windows (16, 32] and (32, 64] at the fork's own rate, with μ_σ of mass tr σ² = 100 + seed at λ = 5.
 
     What was measured is the closed form itself: the law holds in both windows, for both targets.
@@ -198,11 +172,11 @@ def test_every_window_of_a_fork_is_held_against_finite_time(watched, rows_of):
     def measured(seed):
         for window in FORK.windows():
             loss = _closed_form(window, 100 + seed)
-            yield _row("excess_loss", loss, index=window[-1])
-            yield _row("expected_gradient_norm_squared", 2 * CURVATURE * loss, index=window[-1])
-            yield _row("gradient_noise_trace", 1e9, index=window[-1])
+            yield seen("excess_loss", loss, index=window[-1])
+            yield seen("expected_gradient_norm_squared", 2 * CURVATURE * loss, index=window[-1])
+            yield seen("gradient_noise_trace", 1e9, index=window[-1])
 
-    watched(SpectrumSpec(objective="total"), FORK, nodes=_nodes(), fork=lambda s: list(measured(s)))
+    with_spectrum.add(FORK, measured)
     rows = [row for row in rows_of() if row["prediction"] == "finite_time"]
     assert [(row["num_steps"], row["target"]) for row in rows] == [
         (32, "excess_loss"), (32, "expected_gradient_norm_squared"),
@@ -211,7 +185,7 @@ def test_every_window_of_a_fork_is_held_against_finite_time(watched, rows_of):
     for row in rows:
         assert row["learning_rate_used"] == 0.02
         assert row["measured_by"] == "fork"
-        assert row["statistic_id"] == statistic_id(SpectrumSpec(objective="total"))
+        assert row["statistic_id"] == statistic_id(SPECTRUM)
         assert row["log_ratio"] == pytest.approx(0, abs=1e-9)
         assert (row["verdict"], row["valid"], row["reason"]) == ("holds", True, None)
     (long,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
@@ -219,14 +193,14 @@ def test_every_window_of_a_fork_is_held_against_finite_time(watched, rows_of):
     assert long["predicted"] == pytest.approx(0.02 / 400 * 101)
 
 
-def test_a_tail_is_held_against_the_stationary_laws(watched, rows_of):
+def test_a_tail_is_held_against_the_stationary_laws(with_spectrum, seen, rows_of):
     """Its rows have no number of steps, and all laws but the shuffled one are for it."""
 
     def measured(seed):
         loss = 0.02 / 400 * (100 + seed) / (1 - 0.02 * CURVATURE / 2)
-        return [_row("excess_loss", loss), _row("fluctuation_dissipation_gap", 0.0)]
+        return [seen("excess_loss", loss), seen("fluctuation_dissipation_gap", 0.0)]
 
-    watched(SpectrumSpec(objective="total"), TAIL, nodes=_nodes(), tail=measured)
+    with_spectrum.add(TAIL, measured)
     rows = {row["prediction"]: row for row in rows_of() if row["target"] == "excess_loss"}
     assert {row["num_steps"] for row in rows.values()} == {None}
     for law in ("finite_learning_rate", "finite_time"):
@@ -236,46 +210,46 @@ def test_a_tail_is_held_against_the_stationary_laws(watched, rows_of):
     assert rows["shuffled"]["valid"] is False
 
 
-def test_a_stationary_law_is_not_valid_where_the_tail_is_not_stationary(watched, rows_of):
+def test_a_stationary_law_is_not_valid_where_the_tail_is_not_stationary(one_cell, seen, rows_of):
     """A gap whose interval misses 0 breaks every law for it, and the reason says so."""
 
     def measured(seed):
-        return [_row("excess_loss", 1.0), _row("fluctuation_dissipation_gap", 5.0, stderr=1.0)]
+        return [seen("excess_loss", 1.0), seen("fluctuation_dissipation_gap", 5.0, stderr=1.0)]
 
-    watched(TAIL, tail=measured)
+    one_cell.add(TAIL, measured)
     (row,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
     assert row["valid"] is False
     assert row["reason"].startswith("not so in 3 of 3 seeds: SGD is stationary: ")
 
 
-def test_seeds_that_ran_away_are_counted(watched, rows_of):
+def test_seeds_that_ran_away_are_counted(one_cell, seen, rows_of):
     """A fork without values has its rows, and the reason says that it was unstable."""
 
     def measured(seed):
         reason = "unstable: ηλ₁ is 2.3"
-        return [_row("excess_loss", None, stderr=None, index=64, skipped_reason=reason)]
+        return [seen("excess_loss", None, stderr=None, index=64, skipped_reason=reason)]
 
-    watched(FORK, fork=measured)
+    one_cell.add(FORK, measured)
     (row,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
     assert (row["measured"], row["valid"]) == (None, False)
     assert "fork of 3 seeds was unstable at η = 0.02" in row["reason"].split("; ")
 
 
-def test_batch_mode_has_its_own_traces(watched, rows_of):
+def test_batch_mode_has_its_own_traces(one_cell, seen, rows_of):
     """A fork in batch mode takes tr σ² of `batch_noise` at m; that of frozen batch norm is not for it."""
     fork = ForkSpec(bn_mode="batch", num_steps=64, num_windows=1)
 
     def noise(seed):
         fields = {"bn_mode": "batch", "objective": "total"}
         return [
-            _row("gradient_noise_trace", value, method=f"batch_pairs_{size}", **fields)
+            seen("gradient_noise_trace", value, method=f"batch_pairs_{size}", **fields)
             for size, value in ((100, 8.0), (200, 12.0))
         ]
 
     def measured(seed):
-        return [_row("excess_loss", 1.0, bn_mode="batch", index=64)]
+        return [seen("excess_loss", 1.0, bn_mode="batch", index=64)]
 
-    watched(BatchNoiseSpec(), fork, batch_noise=noise, fork=measured)
+    one_cell.add(BatchNoiseSpec(), noise).add(fork, measured)
     (row,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
     assert row["bn_mode"] == "batch"
     assert row["predicted"] == pytest.approx(0.01 / 400 * 8)

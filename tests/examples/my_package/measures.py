@@ -3,9 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from workers.batch_norm import copy_network, freeze, num_pass_examples
 from workers.contract.records import Measurement
-from workers.resident import make_resident
+from workers.statistics.frozen_network import FrozenNetwork
 from workers.statistics.passes import Passes, batch_edges
 
 
@@ -19,13 +18,10 @@ def measure(context, settings):
         context: The kept model, its data, loss and trial, and where partial sums are kept.
         settings: `split`, train or test.
     """
-    dataset = context.dataset
-    train = make_resident(dataset.train, dataset)
-    split = make_resident(getattr(dataset, settings["split"]), dataset)
-    extra = num_pass_examples(context.model, "frozen", len(train))
-    passes = Passes(context.partials, extra + len(split))
-    network = copy_network(context.model)
-    freeze(network, "frozen", train, passes)
+    name = settings["split"]
+    passes = Passes(context.partials, len(context.split(name)))
+    frozen = FrozenNetwork.of(context, "frozen", [name], passes)
+    network, split = frozen.network, frozen.splits[name]
 
     def step(sums, places):
         inputs, targets = split.batch(tf.constant(places))
@@ -37,7 +33,7 @@ def measure(context, settings):
             "counts": sums["counts"] + is_class.sum(axis=0),
         }
 
-    start = {name: np.zeros(dataset.num_outputs) for name in ("scores", "counts")}
+    start = {name: np.zeros(context.dataset.num_outputs) for name in ("scores", "counts")}
     sums = passes.run("brier", step, start, batch_edges(len(split), 500))
     classes = enumerate(zip(sums["scores"], sums["counts"], strict=True))
     return [_row(index, score, int(count), settings) for index, (score, count) in classes]

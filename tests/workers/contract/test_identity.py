@@ -92,6 +92,12 @@ STATISTICS = [
     {"name": "traces", "bn_mode": "moving_average"},
     {"name": "traces", "replicate_examples": 3},
     {"name": "traces", "probe_seed": 1},
+    {"name": "fork"},
+    {"name": "fork", "learning_rate": 0.01},
+    {"name": "fork", "sampler": "shuffle"},
+    {"name": "fork", "stream_seed": 1},
+    {"name": "tail"},
+    {"name": "tail", "bn_mode": "batch"},
 ]
 
 

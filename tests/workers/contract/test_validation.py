@@ -218,13 +218,13 @@ def test_statistics_are_named_as_statistics():
     assert faults(measure=["traces", "trace"])[0] == (
         "no statistic named 'trace'",
         "toy.yaml, measure[1].name",
-        "did you mean 'traces'? Known: batch_noise, hessian, losses, noise_curvature, spectrum, traces. Your own: \"package.module:function\"",
+        "did you mean 'traces'? Known: batch_noise, fork, hessian, losses, noise_curvature, spectrum, tail, traces. Your own: \"package.module:function\"",
     )
     assert faults(measure=[3]) == [
         (
             "measure[0] is 3, not a mapping with a name",
             "toy.yaml, measure[0]",
-            "write {name: …}. Known: batch_noise, hessian, losses, noise_curvature, spectrum, traces.",
+            "write {name: …}. Known: batch_noise, fork, hessian, losses, noise_curvature, spectrum, tail, traces.",
         )
     ]
     assert faults(measure={"name": "losses"})[0][0] == (

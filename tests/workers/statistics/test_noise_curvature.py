@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workers.batch_norm import copy_network
-from workers.contract.errors import Drained, UserError
+from workers.contract.errors import Drained
 from workers.contract.statistics import NoiseCurvatureSpec
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
@@ -34,7 +34,7 @@ def make_probes(case, tools, probe_seed=0):
     train = make_resident(case.dataset.train, case.dataset)
     passes = Passes(tools.partials(), len(train))
     norms = measure_norms("train", CompiledNorms(dissection, loss, 1), train, passes, probe_seed)
-    risk = Risk(network, loss, [each.variable for each in groups.parameters])
+    risk = Risk(network, loss, groups.variables)
     vectors = CompiledVectors(dissection, loss)
     return NoiseProbes(norms, vectors, risk, groups, train, compile_shares(groups), probe_seed)
 
@@ -160,11 +160,3 @@ def test_the_measured_model_and_the_random_state_stay_as_they_were(tools):
     noise_curvature.measure(case.context, NoiseCurvatureSpec(num_probes=32))
     assert digest_of_weights(case.model) == before
     np.testing.assert_array_equal(np.random.get_state()[1], state[1])  # as above
-
-
-def test_weights_that_are_not_finite_are_refused(tools):
-    """Before any work."""
-    case = tools.make_case("kld")
-    case.model.trainable_variables[0].assign(case.model.trainable_variables[0] * np.nan)
-    with pytest.raises(UserError, match="holds weights that are not finite numbers"):
-        noise_curvature.measure(case.context, SETTINGS)

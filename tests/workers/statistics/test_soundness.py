@@ -10,11 +10,27 @@ import pytest
 
 from workers.contract.errors import UserError
 from workers.contract.specs import PluginSpec
-from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.statistics import (
+    BatchNoiseSpec,
+    HessianSpec,
+    LossesSpec,
+    NoiseCurvatureSpec,
+    SpectrumSpec,
+    TracesSpec,
+)
 from workers.datasets.dataset import Split
 from workers.statistics.soundness import refuse_unsound
 
-STATISTICS = [LossesSpec(), TracesSpec(), PluginSpec(name="own.sharpness:measure")]
+PLUGIN = PluginSpec(name="own.sharpness:measure")
+STATISTICS = [
+    LossesSpec(),
+    TracesSpec(),
+    HessianSpec(),
+    NoiseCurvatureSpec(),
+    SpectrumSpec(),
+    BatchNoiseSpec(),
+    PLUGIN,
+]
 
 
 @pytest.fixture
@@ -79,7 +95,7 @@ def test_a_batch_norm_in_training_mode_is_refused_for_a_plugin_too(case):
     inputs = keras.Input((6, 6, 2))
     x = keras.layers.BatchNormalization(name="norm")(inputs, training=True)
     case.model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)), name="own")
-    [(what, where, _)] = faults_of(case, STATISTICS[2])
+    [(what, where, _)] = faults_of(case, PLUGIN)
     assert what == "the layer 'norm' is called with training=True, which is overridden"
     assert where == "model, layer 'norm'"
 
