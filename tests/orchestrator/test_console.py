@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from orchestrator.console import Output
 from orchestrator.plan import publish_plan
 from orchestrator.prepare import Options, prepare
 from workers.contract.orders import Heartbeat, Progress
+from workers.contract.records import Measurement, measurement_table
 from workers.contract.store import Store
 
 SWEEP = """
@@ -108,6 +110,43 @@ def test_for_a_person_there_are_tables(minima, done):
     assert code == 0
     assert "toy: 4 of 4 trials done" in out
     assert not out.lstrip().startswith(("{", "["))
+
+
+def test_verdicts_stand_below_table_1_once_a_law_is_measured(minima, finish_trial, tmp_path):
+    """Of `run` and `aggregate`: tr σ² = 8, η = 0.1, m = 32 say 0.00625, forks found 0.00625."""
+    path = tmp_path / "forked.yaml"
+    path.write_text(
+        SWEEP.replace("toy", "forked")
+        .replace("[losses]", "[traces, fork]")
+        .replace("[0.1, 0.2]", "[0.1]")
+    )
+    prepared = prepare("forked.yaml", Options("minima-store"))
+    publish_plan(prepared.store, prepared.plan)
+    found = {"traces": ("gradient_noise_trace", 8.0, None), "fork": ("excess_loss", 0.00625, 512)}
+    for planned in prepared.plan.trials:
+        finish_trial(prepared.store, planned, [])
+        for item in prepared.plan.statistics:
+            quantity, value, index = found[item.statistic.name]
+            row = Measurement(
+                quantity=quantity, value=value, stderr=1e-6, num_samples=64, method="m",
+                bn_mode="frozen", split="train", objective="total", index=index,
+            )  # fmt: skip
+            rows = measurement_table(planned.trial_id, item.statistic, item.statistic_id, [row])
+            key = (planned.trial_id, item.statistic_id)
+            prepared.store.commit("measurements", key, "attempt", rows)
+    for arguments in (["run", "forked.yaml"], ["aggregate", "forked"]):
+        code, out, err = minima(*arguments)
+        assert code == 0, err
+        below = out[out.index("Table 1") :]
+        assert "E[L]-L*: what the laws say, and what was measured, measured by fork 512" in below
+        assert re.search(r"wang_4_45 .* 1\.00 \[1\.00, 1\.00\] +holds +no", below)
+
+
+def test_without_a_measured_law_there_is_no_verdict(minima, done):
+    """A sweep that trains and measures traces ends with Table 1, as ever."""
+    _, out, _ = minima("aggregate", "toy")
+    assert "Table 1" in out
+    assert "what the laws say" not in out
 
 
 def test_a_loss_that_is_not_finite_is_null(minima, done):
