@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from workers.cloning import clone
 from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.statistics import BatchNormMode
 from workers.estimators import Moments
@@ -60,7 +61,7 @@ def copy_network(model: keras.Model) -> keras.Model:
             faults.extend(_faults(layer, len(args[0].shape), is_fixed=bool(kwargs.get("training"))))
         return layer(*args, **kwargs)
 
-    copy = keras.models.clone_model(as_functional(model), call_function=call)
+    copy = clone(as_functional(model), call_function=call)
     if faults:
         raise UserError(faults)
     copy.set_weights(model.get_weights())
@@ -138,7 +139,7 @@ def compile_batch_moments(
     model: keras.Model,
 ) -> tuple[tf.types.experimental.GenericFunction, list[int]]:
     """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
-    network = keras.models.clone_model(model, clone_function=_recording, recursive=True)
+    network = clone(model, clone_function=_recording, recursive=True)
     network.set_weights(model.get_weights())
     layers = _layers(network)
     sizes = [int(layer.moving_mean.shape[0]) for layer in layers]

@@ -216,6 +216,7 @@ class Tools:
     make_case: Callable[..., Case] = make_case
     dense_reference: Callable[..., Reference] = dense_reference
     whole_model: Callable[..., Measurement] = whole_model
+    randomise: Callable[..., None] = randomise
     partials: type[MemoryPartials] = MemoryPartials
     weight_decay: float = WEIGHT_DECAY
 

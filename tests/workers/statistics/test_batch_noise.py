@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 
 import keras
 import numpy as np
@@ -16,7 +15,6 @@ from workers.contract.statistics import BatchNoiseSpec, TracesSpec
 from workers.probes import half_width
 from workers.risk import Risk
 from workers.statistics import batch_noise, traces
-from workers.weights import digest_of_weights
 
 layers = keras.layers
 
@@ -83,29 +81,6 @@ def test_products_through_batch_statistics_are_differences_of_gradients(tools):
     difference = gradient_at(start + step * direction) - gradient_at(start - step * direction)
     size = np.abs(product).max()
     np.testing.assert_allclose(product, difference / (2 * step), atol=1e-7 * size)
-
-
-def test_weights_moving_statistics_and_random_generators_stay_as_they_are(tools):
-    """A convolutional network's digest, and what Python, NumPy, Keras and TensorFlow draw next."""
-
-    def next_draws():
-        return (
-            random.random(),  # noqa: S311 - no secret
-            np.random.random(),
-            float(keras.random.uniform(())),
-            float(tf.random.uniform(())),
-        )
-
-    case = tools.make_case("kld")
-    before = digest_of_weights(case.model)
-    keras.utils.set_random_seed(1)
-    undisturbed = next_draws()
-    keras.utils.set_random_seed(1)
-    rows = batch_noise.measure(case.context, BatchNoiseSpec(num_probes=32, multiples=[1, 2]))
-    assert next_draws() == undisturbed
-    assert digest_of_weights(case.model) == before
-    assert tools.whole_model(rows, "hessian_trace").method == "batch_products_10"
-    assert all(np.isfinite(row.value) and row.stderr > 0 for row in rows if row.layer is None)
 
 
 SETTINGS = BatchNoiseSpec(num_probes=32, multiples=[1, 2])
