@@ -50,15 +50,17 @@ class TracesSpec(Frozen):
     """tr σ² exactly and tr H by the first-order route, whole model and per layer.
 
     `columns`: "exact" uses every column of the loss Hessian's square root (stderr 0); a number K
-    uses K Rademacher columns for each example. `replicate_examples` is the size of the random
-    subset that gets a second, independent set of columns, from which the standard error comes.
+    uses K Rademacher columns for each example. `replicate_examples` is how many further, independent
+    sets of columns are drawn, from which the standard error comes: more of them for examples of large
+    gradients, and several for each example where there are fewer examples. The least number is set by
+    measured coverage.
     """
 
     name: Literal["traces"] = "traces"
     columns: Literal["exact"] | Count = 1
     splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
-    replicate_examples: Annotated[int, Field(ge=2)] = 2000
+    replicate_examples: Annotated[int, Field(ge=1000)] = 2000
     probe_seed: Seed = 0
 
 

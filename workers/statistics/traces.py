@@ -22,7 +22,12 @@ from workers.risk import Risk, mean_over_examples
 from workers.statistics.context import MeasurementContext
 from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import Norms, NormsPass, ProductsPass
+from workers.statistics.trace_passes import (
+    Norms,
+    NormsPass,
+    ProductsPass,
+    num_product_replicates,
+)
 from workers.statistics.trace_rows import Circumstances, rows
 
 
@@ -33,7 +38,8 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
     `gradient_noise_trace` = (1/N) Σ ‖g_i‖² - ‖ḡ‖², exact;
     `hessian_trace` = (1/N) Σ_i Σ_m w_im ‖J_iᵀ u_im‖² along columns u of the loss Hessian in the
     outputs, exact for piecewise linear networks with all columns, else unbiased over the draws of
-    columns, whose error comes from second draws on a random subset of examples. Networks that are
+    columns, whose error comes from further draws for some examples, more for those of large gradients
+    (see `estimators.mean_with_replicates`). Networks that are
     not piecewise linear in their parameters take Hessian-vector products instead;
     `gradient_norm_squared` = ‖ḡ‖² and `parameter_norm_squared` = ‖θ‖², exact.
 
@@ -61,7 +67,7 @@ class _Route:
         method: As recorded.
         num_columns: For the fused pass: K, None for all, 0 where products do the work.
         num_replicates: R asked for; 0 where nothing is random, or where products do the work.
-        num_probes: K of the Hessian-vector products; 0 for none.
+        num_probes: K of the Hessian-vector products for each replicate; 0 for none.
         cotangents: Passes backward of the fused pass.
     """
 
@@ -74,8 +80,9 @@ class _Route:
     def cost_gradients(self, num_examples: int) -> float:
         """Count the work in gradients over the split."""
         fused = (1 + 2 * self.cotangents) / 3
-        replicated = min(self.num_replicates, num_examples) / num_examples
-        return fused * (1 + replicated) + 3 * 2 * self.num_probes
+        replicated = self.num_replicates / num_examples
+        products = self.num_probes * num_product_replicates(num_examples)
+        return fused * (1 + replicated) + 3 * products
 
 
 def _choose_route(network: keras.Model, loss: Loss, settings: TracesSpec) -> _Route:
@@ -131,7 +138,7 @@ class _Measuring:
         found_rows: list[Measurement] = []
         for name, split in self.splits.items():
             norms_pass = NormsPass(name, norms, groups, split, self.settings.probe_seed)
-            found = norms_pass.run(passes, self.route.num_replicates)
+            found = norms_pass.run(passes)
             hessian_trace = self._hessian_trace(norms_pass, found, passes)
             about = self._circumstances(name, seconds=time.perf_counter() - started)
             found_rows += rows(groups, found, hessian_trace, about)
@@ -156,17 +163,17 @@ class _Measuring:
 
     def _num_examples(self) -> int:
         sizes = [len(split) for split in self.splits.values()]
-        replicates = [min(self.route.num_replicates, size) for size in sizes]
         num_split_passes = 2 if self.route.num_probes else 1
-        return self._batch_norm_examples() + num_split_passes * sum(sizes) + sum(replicates)
+        replicates = self.route.num_replicates * len(sizes)
+        return self._batch_norm_examples() + num_split_passes * sum(sizes) + replicates
 
     def _hessian_trace(self, norms_pass: NormsPass, norms: Norms, passes: Passes) -> Estimate:
         """Estimate tr H of the data objective [G]."""
         if self.route.num_probes:
             return self._products_pass(norms_pass).run(passes)
         if self.route.num_replicates:
-            return norms_pass.replicate(passes, norms)
-        exact = mean_over_examples(norms.curvature, norms.num_examples)
+            return norms_pass.replicate(passes, norms, self.route.num_replicates)
+        exact = mean_over_examples(norms.curvatures.sum(axis=0), norms.num_examples)
         return Estimate(exact, np.zeros_like(exact))
 
     def _products_pass(self, norms_pass: NormsPass) -> ProductsPass:

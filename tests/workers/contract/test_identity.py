@@ -90,7 +90,7 @@ STATISTICS = [
     {"name": "traces", "columns": 2},
     {"name": "traces", "splits": ["train", "test"]},
     {"name": "traces", "bn_mode": "moving_average"},
-    {"name": "traces", "replicate_examples": 3},
+    {"name": "traces", "replicate_examples": 1001},
     {"name": "traces", "probe_seed": 1},
 ]
 

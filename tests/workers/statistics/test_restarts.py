@@ -11,7 +11,7 @@ from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.statistics import losses, traces
 
 CASES = [
-    (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=10)),
+    (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=1000)),
     (traces.measure, TracesSpec(columns="exact", bn_mode="moving_average")),
     (losses.measure, LossesSpec()),
 ]

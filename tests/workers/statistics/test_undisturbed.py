@@ -22,7 +22,7 @@ from workers.statistics import batch_noise, hessian, losses, noise_curvature, sp
 
 STATISTICS = {
     "losses": (losses, LossesSpec()),
-    "traces": (traces, TracesSpec(splits=["train", "test"], replicate_examples=10)),
+    "traces": (traces, TracesSpec(splits=["train", "test"], replicate_examples=1000)),
     "traces, exact": (traces, TracesSpec(columns="exact", bn_mode="moving_average")),
     "traces, smooth": (traces, TracesSpec()),
     "hessian": (hessian, HessianSpec(num_probes=64, num_eigenpairs=1, max_lanczos_steps=3)),

@@ -31,7 +31,7 @@ def until_about(num_probes, measure, quantity):
 @pytest.fixture
 def by_hessian(coverage, dense):
     coverage.build_once(frozen_network, "copy_network", "make_resident", "Risk")
-    context = dense[0].context
+    context = dense.case.context
 
     def measure(seed, **settings):
         return hessian.measure(context, HessianSpec(probe_seed=seed, **MOVING, **settings))
@@ -59,7 +59,7 @@ def test_hessian_stopped_at_a_width(coverage, truth, by_hessian):
 def test_spectrum(coverage, truth, dense):
     """The moments of both kinds, by the least draws that have an error; two steps are exact for them."""
     coverage.build_once(frozen_network, "copy_network", "make_resident", "Risk")
-    context = dense[0].context
+    context = dense.case.context
     settings = SpectrumSpec(num_draws=32, num_steps=2, **MOVING)
 
     def measure(seed):
@@ -74,7 +74,7 @@ def test_spectrum(coverage, truth, dense):
 def by_sampled_pairs(coverage, dense):
     compiled = ["CompiledNorms", "CompiledVectors", "Risk", "compile_shares"]
     coverage.build_once(noise_curvature, "copy_network", "make_resident", "dissect", *compiled)
-    context = dense[0].context
+    context = dense.case.context
 
     def measure(seed, **settings):
         spec = NoiseCurvatureSpec(probe_seed=seed, **MOVING, **settings)
@@ -97,14 +97,28 @@ def test_noise_curvature_stopped_at_a_width(coverage, truth, by_sampled_pairs):
     coverage.assert_covers(lambda seed: by_sampled_pairs(seed, **settings), truth, NOISE)
 
 
-@pytest.mark.parametrize("num_replicates", [60, 30])
+@pytest.mark.parametrize("num_replicates", [1000, 2000])
 def test_traces(coverage, truth, dense, num_replicates):
-    """Tr H by one column an example, and second ones for all or half of them; all else is exact."""
+    """Tr H by one column an example, and the least number of further ones or the default; all else is exact."""
     coverage.build_once(traces, "copy_network", "make_resident", "dissect", "CompiledNorms")
-    context = dense[0].context
+    context = dense.case.context
     settings = TracesSpec(replicate_examples=num_replicates, **MOVING)
 
     def measure(seed):
         return traces.measure(context, settings.model_copy(update={"probe_seed": seed}))
 
+    coverage.assert_covers(measure, truth, {"hessian_trace"})
+
+
+def test_traces_of_a_smooth_network(coverage, dense_smooth, tools):
+    """Tr H by Hessian-vector products, several probes for each batch where there are few batches."""
+    compiled = ["CompiledNorms", "Risk"]
+    coverage.build_once(traces, "copy_network", "make_resident", "dissect", *compiled)
+    context = dense_smooth.case.context
+    settings = TracesSpec(**MOVING)
+
+    def measure(seed):
+        return traces.measure(context, settings.model_copy(update={"probe_seed": seed}))
+
+    truth = coverage.truth_of(dense_smooth.reference, tools.weight_decay)
     coverage.assert_covers(measure, truth, {"hessian_trace"})
