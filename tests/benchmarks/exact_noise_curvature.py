@@ -91,13 +91,15 @@ class Subject:
     batches: list[tuple[tf.Tensor, tf.Tensor]]
 
     @classmethod
-    def frozen(cls, model: keras.Model, dataset: Dataset) -> Subject:
+    def frozen(
+        cls, model: keras.Model, dataset: Dataset, *, batch_size: int = BATCH_SIZE
+    ) -> Subject:
         """Take the statistics of batch norm over all examples."""
         network, train = copy_network(model), make_resident(dataset.train, dataset)
         freeze(network, "frozen", train, Passes(NoPartials(), len(train)))
         groups = groups_of(network)
         risk = Risk(network, KullbackLeibler(), [each.variable for each in groups.parameters])
-        cuts = np.split(np.arange(len(train)), range(BATCH_SIZE, len(train), BATCH_SIZE))
+        cuts = np.split(np.arange(len(train)), range(batch_size, len(train), batch_size))
         return cls(risk, groups, [train.batch(tf.constant(cut)) for cut in cuts])
 
     def product(self, vector: np.ndarray, _: int = 0) -> np.ndarray:

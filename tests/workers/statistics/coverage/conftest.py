@@ -17,17 +17,18 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.stats
+from threadpoolctl import threadpool_limits
 
 from workers.contract.records import Measurement
 from workers.probes import half_width
 
-NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "40"))
+NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "100"))
 LOW, HIGH = 0.93, 0.97
-FULL_STUDY = 2000
+FULL_STUDY, UNLIKELY = 2000, 1e-4
 ROUNDING = 1e-5
 """Of the whole model's value: float32 networks against float64."""
-LEAST_WIDTH = 1e-3
-"""Of the whole model's value: narrower intervals are not told from rounding, so they may cover more."""
+TOLD_APART = 100
+"""Intervals wider than so many times the rounding must not cover too much either."""
 
 
 class Key(NamedTuple):
@@ -45,26 +46,28 @@ class Series(NamedTuple):
     values: np.ndarray
     half_widths: np.ndarray
 
-    def coverage(self, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the share of intervals [G] that hold the truth, and which groups it is told of.
+    def coverage(self, truth: np.ndarray, rounding: float = ROUNDING) -> np.ndarray:
+        """Give the share of intervals [G] that hold the truth, those that rounding matters to made wider."""
+        allowed = np.where(self.is_wide(truth, rounding), 0.0, rounding * abs(truth[0]))
+        return (np.abs(self.values - truth) <= self.half_widths + allowed).mean(axis=0)
 
-        Of the others, whose error is nothing beside the whole model's value, all within rounding hold.
-        """
-        whole = abs(truth[0])
-        is_estimated = np.median(self.half_widths, axis=0) > LEAST_WIDTH * whole
-        allowed = np.where(is_estimated, 0.0, ROUNDING * whole)
-        hold = np.abs(self.values - truth) <= self.half_widths + allowed
-        return hold.mean(axis=0), is_estimated
+    def is_wide(self, truth: np.ndarray, rounding: float) -> np.ndarray:
+        """Say which groups [G] have errors beside which rounding is nothing."""
+        least = TOLD_APART * rounding * abs(truth[0])
+        return np.asarray(np.median(self.half_widths, axis=0) > least)
 
-
-def faults(shares: np.ndarray, num_seeds: int) -> list[int]:
-    """Name the groups whose share of covered seeds is not between 93 % and 97 %."""
-    if num_seeds >= FULL_STUDY:
-        return [place for place, share in enumerate(shares) if not LOW <= share <= HIGH]
-    covered = np.rint(shares * num_seeds)
-    too_few = scipy.stats.binom.cdf(covered, num_seeds, LOW) < 1e-4
-    too_many = scipy.stats.binom.sf(covered - 1, num_seeds, HIGH) < 1e-4
-    return list(np.flatnonzero(too_few | too_many))
+    def faults(self, truth: np.ndarray, rounding: float = ROUNDING) -> list[int]:
+        """Name the groups that are covered less than 93 %, or more than 97 %, or exact and wrong."""
+        shares, num_seeds = self.coverage(truth, rounding), len(self.values)
+        covered = np.rint(shares * num_seeds)
+        if num_seeds >= FULL_STUDY:
+            is_low, is_high = shares < LOW, shares > HIGH
+        else:
+            is_low = scipy.stats.binom.cdf(covered, num_seeds, LOW) < UNLIKELY
+            is_high = scipy.stats.binom.sf(covered - 1, num_seeds, HIGH) < UNLIKELY
+        is_exact = ~self.half_widths.any(axis=0)
+        is_wrong = is_low | (is_high & self.is_wide(truth, rounding))
+        return list(np.flatnonzero(np.where(is_exact, shares < 1, is_wrong)))
 
 
 def series_of(runs: list[list[Measurement]]) -> dict[Key, Series]:
@@ -86,7 +89,8 @@ def assert_covers(
     measure: Callable[[int], list[Measurement]],
     truth: Callable[[Key, str | None], float],
     estimated: set[str],
-    num_seeds: int = NUM_SEEDS,
+    *,
+    rounding: float = ROUNDING,
 ) -> None:
     """Measure with each seed: estimated groups are covered as stated, the others are exact.
 
@@ -94,47 +98,42 @@ def assert_covers(
         measure: Gives the rows of a probe seed.
         truth: Gives the true value of a layer, None for the whole model.
         estimated: The quantities whose whole-model value has an error.
-        num_seeds: How many.
+        rounding: Of the whole model's value.
     """
-    runs = [measure(seed) for seed in range(num_seeds)]
+    runs = [measure(seed) for seed in range(NUM_SEEDS)]
     wrong, found = [], set()
     for key, series in series_of(runs).items():
-        assert series.values.shape == (num_seeds, len(series.names))
-        shares, is_estimated = series.coverage(np.array([truth(key, n) for n in series.names]))
-        _print(key, series, shares, is_estimated)
-        if is_estimated[0]:
-            found.add(key.quantity)
+        assert series.values.shape == (NUM_SEEDS, len(series.names))
+        true_values = np.array([truth(key, name) for name in series.names])
+        shares = series.coverage(true_values, rounding)
+        is_wide = series.is_wide(true_values, rounding)
+        _print(key, series, shares, is_wide)
+        found |= {key.quantity} if is_wide[0] else set()
         wrong += [
             (key, series.names[place], shares[place])
-            for place in faults(shares, num_seeds)
-            if is_estimated[place]
-        ]
-        wrong += [
-            (key, series.names[place], "not exact")
-            for place in _inexact(series, shares, is_estimated)
+            for place in series.faults(true_values, rounding)
         ]
     assert found == estimated
     assert not wrong, "\n".join(map(str, wrong))
 
 
-def _inexact(series: Series, shares: np.ndarray, is_estimated: np.ndarray) -> list[int]:
-    least = np.where(series.half_widths.any(axis=0), LOW, 1.0)
-    return list(np.flatnonzero(~is_estimated & (shares < least)))
-
-
-def _print(key: Key, series: Series, shares: np.ndarray, is_estimated: np.ndarray) -> None:
+def _print(key: Key, series: Series, shares: np.ndarray, is_wide: np.ndarray) -> None:
     head = f"{len(series.values)} seeds, {key.quantity}, {key.method}, {key.objective}:"
-    if not is_estimated[0]:
-        print(head, "exact" if not _inexact(series, shares, is_estimated) else "NOT EXACT")
+    if not series.half_widths.any():
+        print(head, f"exact in {shares.min():.0%}")
         return
-    table = {
-        name: share
-        for name, share, told in zip(series.names, shares, is_estimated, strict=True)
-        if told
-    }
-    of_layers = [share for name, share in table.items() if name] or [np.nan]
-    print(f"{head} whole {shares[0]:.4f}, layers {min(of_layers):.4f}-{max(of_layers):.4f}")
+    table = dict(zip(series.names, shares, strict=True))
+    of_layers = [table[name] for name in table if name and is_wide[series.names.index(name)]]
+    extremes = f", layers {min(of_layers):.4f}-{max(of_layers):.4f}" if of_layers else ""
+    print(f"{head} whole {shares[0]:.4f}{extremes}")
     print("   ", {name: round(float(share), 4) for name, share in table.items() if name})
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_of_blas():
+    """Keep small products from waiting for each other's threads on a busy machine."""
+    with threadpool_limits(1):
+        yield
 
 
 @dataclass
@@ -146,6 +145,22 @@ class Forgetful:
 
     def advance(self, key, partial, done, total):
         pass
+
+
+def until_about(
+    num_probes: int, measure: Callable[..., list[Measurement]], quantity: str, *, least: int
+) -> dict[str, float]:
+    """Give settings that stop at about so many probes: at the width a first measurement had there."""
+    row = next(
+        row
+        for row in measure(10**6, num_probes=num_probes)
+        if (row.quantity, row.layer, row.objective) == (quantity, None, "data")
+    )
+    until = half_width(row.stderr, row.num_samples) / row.value
+    settings = {"num_probes": least, "until": until, "max_probes": 4 * num_probes}
+    taken = {measure(seed, **settings)[0].num_samples for seed in range(10)}
+    assert len(taken) > 1, taken
+    return settings
 
 
 def _remembering(build: Callable[..., object]) -> Callable[..., object]:
@@ -211,10 +226,15 @@ class Coverage:
 
     monkeypatch: pytest.MonkeyPatch
     assert_covers: Callable[..., None] = assert_covers
-    faults: Callable[..., list[int]] = faults
     series: type[Series] = Series
     partials: type[Forgetful] = Forgetful
+    until_about: Callable[..., dict[str, float]] = until_about
     truth_of: Callable[..., Callable[[Key, str | None], float]] = truth_of
+
+    def put_in_place(self, module: ModuleType, **stand_ins: object) -> None:
+        """Make a module's builders give stand-ins."""
+        for name, stand_in in stand_ins.items():
+            self.monkeypatch.setattr(module, name, lambda *_, _it=stand_in, **__: _it)
 
     def build_once(self, module: ModuleType, *names: str) -> None:
         """Make a module's builders give what they built first: what they build does not depend on seeds."""

@@ -5,32 +5,73 @@ Of the whole model and each layer of a small network with every kind of layer, a
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from workers import probes
 from workers.contract.statistics import HessianSpec, NoiseCurvatureSpec, SpectrumSpec, TracesSpec
+from workers.resident import make_resident
+from workers.risk import Risk
 from workers.statistics import frozen_network, hessian, noise_curvature, spectrum, traces
+from workers.statistics.groups import groups_of
 
 pytestmark = pytest.mark.slow
 
-FIXED, MOVING = {"num_probes": 32}, {"bn_mode": "moving_average"}
+FIXED, MOVING = {"num_probes": 64}, {"bn_mode": "moving_average"}
 """The least probes; the statistics of batch norm that the reference holds."""
 
 
-def until_about(num_probes, measure, quantity):
-    """Give settings that stop at about so many probes: at the width a first measurement had there."""
-    [row] = [
-        row
-        for row in measure(10**6, num_probes=num_probes)
-        if (row.quantity, row.layer, row.objective) == (quantity, None, "data")
-    ]
-    width = probes.half_width(row.stderr, row.num_samples)
-    return {"num_probes": 32, "until": width / row.value, "max_probes": 4 * num_probes}
+class DenseRisk:
+    """Stands for a split and the network's derivatives over all of it: products with dense matrices."""
+
+    def __init__(self, reference):
+        self.gradients, self.hessian = reference.gradients, reference.hessian
+        self.num_params = len(reference.params)
+
+    def __len__(self):
+        return len(self.gradients)
+
+    def batch(self, places):
+        return places, places
+
+    def batch_hessian_vector_product(self, inputs, targets, vector):
+        assert len(inputs) == len(self)
+        return len(self) * (self.hessian @ vector)
+
+    def weighted_gradient(self, inputs, targets, weights):
+        return weights @ self.gradients
+
+
+def test_dense_products_are_those_of_the_network(dense):
+    """What a statistic gets in the study is what it gets from the network in float32, to its rounding."""
+    case, reference = dense
+    groups = groups_of(case.model)
+    assert list(np.repeat([each.layer for each in groups.parameters], groups.sizes)) == (
+        reference.layers
+    )
+    risk = Risk(case.model, case.context.loss, [each.variable for each in groups.parameters])
+    batch = make_resident(case.dataset.train, case.dataset).batch(tf.range(60))
+    generator = np.random.default_rng(0)
+    for name, size in (("batch_hessian_vector_product", 313), ("weighted_gradient", 60)):
+        vector = generator.choice([-1.0, 1.0], size)
+        expected = getattr(DenseRisk(reference), name)(*batch, vector)
+        found = getattr(risk, name)(*batch, vector)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def put_dense_in_place(coverage, dense):
+    coverage.build_once(frozen_network, "copy_network")
+    stand_in = DenseRisk(dense.reference)
+    coverage.put_in_place(frozen_network, Risk=stand_in, make_resident=stand_in)
+
+
+EXACT = 1e-9
+"""Rounding of the dense products, of the whole model's value."""
 
 
 @pytest.fixture
 def by_hessian(coverage, dense):
-    coverage.build_once(frozen_network, "copy_network", "make_resident", "Risk")
+    put_dense_in_place(coverage, dense)
     context = dense.case.context
 
     def measure(seed, **settings):
@@ -46,28 +87,33 @@ HESSIAN = {"hessian_trace", "hessian_frobenius_squared"}
 def test_hessian(coverage, truth, by_hessian, num_eigenpairs):
     """Tr H and tr H², by the least probes, beside directions and without."""
     settings = FIXED | {"num_eigenpairs": num_eigenpairs}
-    coverage.assert_covers(lambda seed: by_hessian(seed, **settings), truth, HESSIAN)
+    coverage.assert_covers(
+        lambda seed: by_hessian(seed, **settings), truth, HESSIAN, rounding=EXACT
+    )
 
 
 def test_hessian_stopped_at_a_width(coverage, truth, by_hessian):
     """The interval that was narrow enough to stop at is not too narrow."""
     settings = {"num_eigenpairs": 3}
-    settings |= until_about(64, lambda *a, **k: by_hessian(*a, **settings, **k), "hessian_trace")
-    coverage.assert_covers(lambda seed: by_hessian(seed, **settings), truth, HESSIAN)
+    settings |= coverage.until_about(
+        128, lambda seed, **more: by_hessian(seed, **settings | more), "hessian_trace", least=64
+    )
+    coverage.assert_covers(
+        lambda seed: by_hessian(seed, **settings), truth, HESSIAN, rounding=EXACT
+    )
 
 
 def test_spectrum(coverage, truth, dense):
     """The moments of both kinds, by the least draws that have an error; two steps are exact for them."""
-    coverage.build_once(frozen_network, "copy_network", "make_resident", "Risk")
+    put_dense_in_place(coverage, dense)
     context = dense.case.context
     settings = SpectrumSpec(num_draws=32, num_steps=2, **MOVING)
 
     def measure(seed):
         return spectrum.measure(context, settings.model_copy(update={"probe_seed": seed}))
 
-    coverage.assert_covers(
-        measure, truth, HESSIAN | {"gradient_noise_trace", "hessian_noise_trace"}
-    )
+    estimated = HESSIAN | {"gradient_noise_trace", "hessian_noise_trace"}
+    coverage.assert_covers(measure, truth, estimated, rounding=EXACT)
 
 
 @pytest.fixture
@@ -93,7 +139,7 @@ def test_noise_curvature(coverage, truth, by_sampled_pairs):
 
 def test_noise_curvature_stopped_at_a_width(coverage, truth, by_sampled_pairs):
     """The interval that was narrow enough to stop at is not too narrow."""
-    settings = until_about(64, by_sampled_pairs, "hessian_noise_trace")
+    settings = coverage.until_about(128, by_sampled_pairs, "hessian_noise_trace", least=64)
     coverage.assert_covers(lambda seed: by_sampled_pairs(seed, **settings), truth, NOISE)
 
 
