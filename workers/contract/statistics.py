@@ -156,7 +156,7 @@ class BatchNoiseSpec(EstimateSpec):
     multiples: Annotated[list[Count], AfterValidator(_differing_multiples)] = Field(
         default=[1, 2, 4], min_length=1
     )
-    num_probes: Probes = 128
+    num_probes: Annotated[int, Field(ge=128, le=10**6)] = 128
     bn_mode: Literal["batch"] = "batch"
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.contract.statistics import HessianSpec, NoiseCurvatureSpec, SpectrumSpec, TracesSpec
+from workers.contract.statistics import HessianSpec, SpectrumSpec, TracesSpec
 from workers.resident import make_resident
 from workers.risk import Risk
-from workers.statistics import frozen_network, hessian, noise_curvature, spectrum, traces
+from workers.statistics import frozen_network, hessian, spectrum, traces
 from workers.statistics.groups import groups_of
 
 pytestmark = pytest.mark.slow
@@ -114,33 +114,6 @@ def test_spectrum(coverage, truth, dense):
 
     estimated = HESSIAN | {"gradient_noise_trace", "hessian_noise_trace"}
     coverage.assert_covers(measure, truth, estimated, rounding=EXACT)
-
-
-@pytest.fixture
-def by_sampled_pairs(coverage, dense):
-    compiled = ["CompiledNorms", "CompiledVectors", "Risk", "compile_shares"]
-    coverage.build_once(noise_curvature, "copy_network", "make_resident", "dissect", *compiled)
-    context = dense.case.context
-
-    def measure(seed, **settings):
-        spec = NoiseCurvatureSpec(probe_seed=seed, **MOVING, **settings)
-        return noise_curvature.measure(context, spec)
-
-    return measure
-
-
-NOISE = {"hessian_noise_trace", "noise_scale"}
-
-
-def test_noise_curvature(coverage, truth, by_sampled_pairs):
-    """tr(σ²H) and the noise scale by the least probes; all else is exact."""
-    coverage.assert_covers(lambda seed: by_sampled_pairs(seed, **FIXED), truth, NOISE)
-
-
-def test_noise_curvature_stopped_at_a_width(coverage, truth, by_sampled_pairs):
-    """The interval that was narrow enough to stop at is not too narrow."""
-    settings = coverage.until_about(128, by_sampled_pairs, "hessian_noise_trace", least=64)
-    coverage.assert_covers(lambda seed: by_sampled_pairs(seed, **settings), truth, NOISE)
 
 
 @pytest.mark.parametrize("num_replicates", [1000, 2000])
