@@ -16,7 +16,7 @@ BatchNormMode = Literal["frozen", "moving_average"]
 
 Objective = Literal["data", "total"]
 SpectrumKind = Literal["hessian", "noise"]
-Probes = Annotated[int, Field(ge=32, le=10**6)]
+Probes = Annotated[int, Field(ge=64, le=10**6)]
 """Independent units of an estimate; the least number is set by measured coverage."""
 
 
@@ -69,7 +69,7 @@ class EstimateSpec(Frozen):
 
     `num_probes` are taken, and with `until` more, up to `max_probes`, until half the width of the 95 %
     interval of the whole model's value is at most `until` times the value. The least number of
-    probes is 32: below it Student's interval covers less than it says (measured).
+    probes is 64: below it Student's interval covers less than it says (measured).
     """
 
     num_probes: Probes = 64

@@ -28,7 +28,7 @@ STATISTICS = {
     "hessian": (hessian, HessianSpec(num_probes=64, num_eigenpairs=1, max_lanczos_steps=3)),
     "noise_curvature": (noise_curvature, NoiseCurvatureSpec(num_probes=64)),
     "spectrum": (spectrum, SpectrumSpec(num_draws=2, num_steps=2)),
-    "batch_noise": (batch_noise, BatchNoiseSpec(num_probes=64, multiples=[1, 2])),
+    "batch_noise": (batch_noise, BatchNoiseSpec(num_probes=128, multiples=[1, 2])),
 }
 
 

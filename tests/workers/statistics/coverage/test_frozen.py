@@ -107,7 +107,7 @@ def test_spectrum(coverage, truth, dense):
     """The moments of both kinds, by the least draws that have an error; two steps are exact for them."""
     put_dense_in_place(coverage, dense)
     context = dense.case.context
-    settings = SpectrumSpec(num_draws=32, num_steps=2, **MOVING)
+    settings = SpectrumSpec(num_draws=64, num_steps=2, **MOVING)
 
     def measure(seed):
         return spectrum.measure(context, settings.model_copy(update={"probe_seed": seed}))
