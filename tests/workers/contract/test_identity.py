@@ -272,7 +272,7 @@ def test_ids_are_pinned():
     ]
     assert [identify_statistic(name) for name in ("losses", "traces")] == [
         "18c466436ee0f740af88",
-        "cd235a3623414c50b410",
+        "9f02b92062b457c4ce28",
     ]
 
 
