@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from workers.cloning import clone
 from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.statistics import BatchNormMode
 from workers.estimators import Moments
@@ -67,7 +68,7 @@ def copy_network(model: keras.Model) -> keras.Model:
             faults.extend(_faults(layer, len(args[0].shape), is_fixed=bool(kwargs.get("training"))))
         return layer(*args, **kwargs)
 
-    copy = keras.models.clone_model(as_functional(model), call_function=call)
+    copy = clone(as_functional(model), call_function=call)
     if faults:
         raise UserError(faults)
     copy.set_weights(model.get_weights())
@@ -150,7 +151,7 @@ def _population_moments(model: keras.Model, train: ResidentSplit, passes: Passes
 
 def compile_batch_moments(model: keras.Model) -> tf.types.experimental.GenericFunction:
     """Compile inputs [B, …] → means and variances of all channels of all layers, one after the other."""
-    network = keras.models.clone_model(model, clone_function=_recording, recursive=True)
+    network = clone(model, clone_function=_recording, recursive=True)
     network.set_weights(model.get_weights())
     layers = _layers(network)
 

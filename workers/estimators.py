@@ -12,6 +12,7 @@ Array = npt.NDArray[np.float64]
 _BITS_PER_WORD = 64
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SUBSET_STREAM = 0xA11CE
+_COUNTS_STREAM = 0xC0C0
 
 
 def rademacher_signs(
@@ -54,43 +55,72 @@ def random_subset(seed: int, num_examples: int, size: int) -> npt.NDArray[np.int
     return np.sort(generator.permutation(num_examples)[:size]).astype(np.int64)
 
 
+def chances(sizes: Array, *, even_share: float) -> Array:
+    """Give probabilities [N] in proportion to sizes, a share of them even; all even where all are 0.
+
+    The even share leaves no example that counts ever without a chance.
+    """
+    even = np.full(len(sizes), 1 / len(sizes))
+    total = sizes.sum()
+    return even if total == 0 else (1 - even_share) * sizes / total + even_share * even
+
+
+def systematic_counts(expected: Array, seed: int) -> npt.NDArray[np.int64]:
+    """Round expected counts [N] to whole ones, each up or down, by systematic sampling in random order.
+
+    The mean of every count is what was expected, and their sum is the sum expected, to a whole number.
+    Source: Madow (1949).
+    """
+    generator = np.random.Generator(np.random.Philox(key=[seed, _COUNTS_STREAM]))
+    order = generator.permutation(len(expected))
+    edges = np.floor(np.concatenate([[0.0], np.cumsum(expected[order])]) + generator.random())
+    counts = np.zeros(len(expected), np.int64)
+    counts[order] = np.diff(edges).astype(np.int64)
+    return counts
+
+
 @dataclass(frozen=True)
 class Replicates:
-    """Sums over the examples that got a second, independent draw; a column for each value estimated.
+    """Further, independent draws of some examples; a column for each value estimated.
+
+    A row for each example that got any, R of them.
 
     Attributes:
-        num_examples: R.
-        differences: Σ (t₂ - t₁).
-        squared_differences: Σ (t₂ - t₁)².
+        counts: How many it got, k_i [R].
+        chances: That it got any, π_i [R].
+        differences: Σ_k (t_ik - t_i1) over the further draws [R, G].
+        squared_differences: Σ_k (t_ik - t_i1)² [R, G].
     """
 
-    num_examples: int
+    counts: npt.NDArray[np.int64]
+    chances: Array
     differences: Array
     squared_differences: Array
 
 
-def mean_with_replicates(
-    first_draws: Array, num_examples: int, replicates: Replicates
-) -> tuple[Array, Array]:
-    """Estimate the mean over N examples of E[t_i], and its error, from one draw each and R second ones.
+def mean_with_replicates(first_draws: Array, replicates: Replicates) -> tuple[Array, Array]:
+    """Estimate the mean over N examples of E[t_i], and its error, from one draw each and further ones.
 
-    value = (1/N) [Σ_{i ∉ R} t_i1 + Σ_{i ∈ R} (t_i1 + t_i2)/2]. Unbiased, as the subset is drawn without
-    a look at the draws. Only the noise of the draws makes it err, never the spread between examples.
-    With V_i = Var(t_i1), estimated on the subset by (t_i2 - t_i1)²/2 and carried to the others by
-    its mean V̄,  stderr² = V̄ (N - R/2) / N².
+    value = (1/N) Σ t̄_i, t̄_i the mean of an example's 1 + k_i draws. Unbiased, as who gets further
+    draws is decided without a look at any. Only the noise of the draws makes it err, never the spread
+    between examples: stderr² = (1/N²) Σ_{k_i > 0} V_i (1/(1 + k_i) + 1/π_i - 1), V_i the variance of
+    the example's draws, which with 1/π_i - 1 stands for the examples with one draw alone.
+    Source: Horvitz, Thompson (1952).
 
     Args:
-        first_draws: Σ t_i1 over all examples.
-        num_examples: N.
-        replicates: Sums over the subset.
+        first_draws: t_i1 [N, G].
+        replicates: The further draws.
 
     Returns:
-        The value and its standard error.
+        The value and its standard error [G].
     """
-    value = (first_draws + replicates.differences / 2) / num_examples
-    variance_of_draw = replicates.squared_differences / 2 / replicates.num_examples
-    draws_worth = num_examples - replicates.num_examples / 2
-    return value, np.sqrt(variance_of_draw * draws_worth) / num_examples
+    num_examples, num_draws = len(first_draws), 1.0 + replicates.counts[:, None]
+    shifts = replicates.differences / num_draws
+    value = (first_draws.sum(axis=0) + shifts.sum(axis=0)) / num_examples
+    squares = replicates.squared_differences - num_draws * np.square(shifts)
+    variances = np.maximum(squares, 0) / replicates.counts[:, None]
+    shares = 1 / num_draws + 1 / replicates.chances[:, None] - 1
+    return value, np.sqrt((variances * shares).sum(axis=0)) / num_examples
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.batch_norm import as_functional
+from workers.cloning import clone
 from workers.contract.errors import Fault, UserError
 from workers.datasets.dataset import Dataset
 from workers.precision import Precision
@@ -96,7 +97,7 @@ def _mode_faults(model: keras.Model) -> Iterator[Fault]:
         return operation(*args, **kwargs)
 
     graph = as_functional(model)
-    keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=record)
+    clone(graph, clone_function=lambda layer: layer, call_function=record)
     for name, mode in modes.items():
         what = f"the layer {name!r} is called with training={mode}, which is overridden"
         mend = "call it without `training`; to freeze a batch norm, make it with trainable=False"

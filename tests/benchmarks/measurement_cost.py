@@ -183,7 +183,7 @@ def _print_cost(ratios: np.ndarray, part: str) -> None:
 def _print_error(norms_pass: NormsPass, num_examples: int) -> None:
     passes = Passes(NoPartials(), num_examples)
     for size in (round(REPLICATE_SHARE * num_examples), num_examples):
-        estimate = norms_pass.replicate(passes, norms_pass.run(passes, size))
+        estimate = norms_pass.replicate(passes, norms_pass.run(passes), size)
         value, stderr = estimate.value[0], estimate.stderr[0]
         print(f"  tr H = {value:.4g} ± {stderr / value:.2%}, second columns for {size} examples")
 

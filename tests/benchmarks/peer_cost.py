@@ -112,8 +112,8 @@ def _norms_pass(
 
 
 def _exact_trace(network: keras.Model, split: ResidentSplit) -> float:
-    found = _norms_pass(network, split, 0, None).run(Passes(NoPartials(), len(split)), 0)
-    return float(found.curvature[0] / len(split))
+    found = _norms_pass(network, split, 0, None).run(Passes(NoPartials(), len(split)))
+    return float(found.curvatures[:, 0].mean())
 
 
 def _our_error(network: keras.Model, train: ResidentSplit, num_seeds: int) -> OurError:
@@ -124,7 +124,7 @@ def _our_error(network: keras.Model, train: ResidentSplit, num_seeds: int) -> Ou
     for seed in range(num_seeds):
         norms_pass = NormsPass(first.name, first.norms, first.groups, train, seed)
         passes = Passes(NoPartials(), len(train))
-        estimates.append(norms_pass.replicate(passes, norms_pass.run(passes, num_replicates)))
+        estimates.append(norms_pass.replicate(passes, norms_pass.run(passes), num_replicates))
     values = np.array([each.value[0] for each in estimates])
     stated = np.mean([each.stderr[0] for each in estimates]) / exact
     true = float(np.sqrt(np.mean(np.square(values / exact - 1))))

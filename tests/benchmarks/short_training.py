@@ -27,7 +27,19 @@ def trained_resnet(dataset: Dataset, *, depth: int, epochs: int, kept: Path | No
 
     Batches of 50, η = 0.05 lowered tenfold after 2/3 and 5/6 of the epochs, momentum 0.9.
     """
-    trial = TrialSpec(
+    trial = short_trial(dataset, depth=depth, epochs=epochs)
+    if kept is not None and kept.is_file():
+        return kept_model.from_bytes(kept.read_bytes(), trial)
+    model = kept_model.build_model(trial, dataset, "float32")
+    _train(trial, model, replace(dataset, test=dataset.test.first(_NUM_VALIDATION)))
+    if kept is not None:
+        kept.write_bytes(kept_model.to_bytes(model))
+    return model
+
+
+def short_trial(dataset: Dataset, *, depth: int, epochs: int) -> TrialSpec:
+    """Give the spec of the training."""
+    return TrialSpec(
         model=ResNetSpec(depth=depth),
         dataset=Cifar10Spec(num_train=len(dataset.train)),
         data_digest=dataset.digest,
@@ -39,13 +51,6 @@ def trained_resnet(dataset: Dataset, *, depth: int, epochs: int, kept: Path | No
         learning_rate=0.05,
         seed=0,
     )
-    if kept is not None and kept.is_file():
-        return kept_model.from_bytes(kept.read_bytes(), trial)
-    model = kept_model.build_model(trial, dataset, "float32")
-    _train(trial, model, replace(dataset, test=dataset.test.first(_NUM_VALIDATION)))
-    if kept is not None:
-        kept.write_bytes(kept_model.to_bytes(model))
-    return model
 
 
 def _train(trial: TrialSpec, model: keras.Model, dataset: Dataset) -> None:

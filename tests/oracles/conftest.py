@@ -38,6 +38,16 @@ def _few_threads():
     torch.set_num_threads(NUM_THREADS)
 
 
+class NoPartials:
+    """Keeps nothing; a measurement runs through."""
+
+    def restore(self, key):
+        return None
+
+    def advance(self, key, partial, done, total):
+        pass
+
+
 @dataclass(frozen=True)
 class Case:
     """One network, twice, and its data.
@@ -84,6 +94,24 @@ class Case:
     def images(self) -> np.ndarray:
         """Give x [N, …], which float32 holds exactly."""
         return ((self.pixels - 128.0) / 64).astype(np.float32)
+
+    @property
+    def context(self):
+        """Give what a statistic is given."""
+        from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+        from workers.statistics.context import MeasurementContext
+
+        trial = TrialSpec(
+            model=MLPSpec(),
+            dataset=DigitsSpec(),
+            data_digest="none",
+            loss=self.loss_name,
+            training=TrainingSpec(epochs=1),
+            batch_size=1,
+            learning_rate=0.1,
+            seed=0,
+        )
+        return MeasurementContext(self.model, self.dataset, self.loss, trial, NoPartials())
 
     def batches(self) -> list:
         """Cut the examples into tensors x, y; the last batch is smaller."""

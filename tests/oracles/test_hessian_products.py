@@ -111,3 +111,37 @@ def test_the_largest_eigenvalues_agree(make_case):
     print(f"eigenvalues {ours}, {np.abs(ours / theirs - 1).max():.1e}")
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
     assert ours[-1] > 0
+
+
+def test_the_statistics_eigenvalues_are_those_of_the_peer(make_case):
+    """Five by `hessian`, each within its residual norm of the peer's products' by SciPy, and float32's rounding.
+
+    Its tr H, which the same Lanczos space and 64 probes beside it give, is within four of its errors of
+    the exact trace by first derivatives.
+    """
+    from workers.contract.statistics import HessianSpec, TracesSpec
+    from workers.statistics import hessian, traces
+
+    case = make_case("he2015", num_examples=10)
+    settings = HessianSpec(
+        num_eigenpairs=NUM_EIGENVALUES, eigenvalue_tolerance=1e-4, bn_mode="moving_average"
+    )
+    rows = hessian.measure(case.context, settings)
+    ours, residuals = (
+        np.array([row.value for row in rows if row.quantity == quantity])
+        for quantity in ("hessian_top_eigenvalue", "hessian_residual_norm")
+    )
+    theirs = largest_eigenvalues(peer_operator(case).to_scipy())
+    print(f"hessian: eigenvalues {ours}, {np.abs(ours / theirs - 1).max():.1e}")
+    assert (residuals <= 1e-4 * ours[0]).all()
+    assert (np.abs(ours - theirs) <= residuals + 1e-5 * theirs[0]).all()
+    [trace] = [row for row in rows if (row.quantity, row.layer) == ("hessian_trace", None)]
+    [exact] = [
+        row.value
+        for row in traces.measure(
+            case.context, TracesSpec(columns="exact", bn_mode="moving_average")
+        )
+        if (row.quantity, row.layer, row.objective) == ("hessian_trace", None, "data")
+    ]
+    print(f"hessian: tr H {trace.value:.5g} ± {trace.stderr:.2g}, exactly {exact:.5g}")
+    assert abs(trace.value - exact) < 4 * trace.stderr

@@ -20,33 +20,12 @@ peer("nngeometry")
 KINDS = ["mlp", "he2015", "keras_example"]
 
 
-class NoPartials:
-    def restore(self, key):
-        return None
-
-    def advance(self, key, partial, done, total):
-        pass
-
-
 def measured(case, quantity):
     """Values of our statistic by layer, None for the whole network, and their method."""
-    from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
     from workers.contract.statistics import TracesSpec
-    from workers.statistics.context import MeasurementContext
     from workers.statistics.traces import measure
 
-    trial = TrialSpec(
-        model=MLPSpec(),
-        dataset=DigitsSpec(),
-        data_digest="none",
-        loss=case.loss_name,
-        training=TrainingSpec(epochs=1),
-        batch_size=1,
-        learning_rate=0.1,
-        seed=0,
-    )
-    context = MeasurementContext(case.model, case.dataset, case.loss, trial, NoPartials())
-    rows = measure(context, TracesSpec(columns="exact", bn_mode="moving_average"))
+    rows = measure(case.context, TracesSpec(columns="exact", bn_mode="moving_average"))
     chosen = [row for row in rows if row.quantity == quantity and row.objective == "data"]
     assert all(row.stderr == 0 for row in chosen)
     return {row.layer: row.value for row in chosen}

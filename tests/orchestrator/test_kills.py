@@ -27,7 +27,7 @@ loss: kld
 grid: {batch_size: [32], learning_rate: [0.1]}
 seeds: 2
 training: {epochs: 6, momentum: 0.5, weight_decay: 1.0e-3}
-measure: [losses, {name: traces, replicate_examples: 100}]
+measure: [losses, {name: traces, replicate_examples: 1000}]
 """
 PLACES = ("training_chunk:4", "checkpoint_write:2", "epochs_committed:1", "measurement_batch:2")
 """In training, inside a checkpoint write, inside a commit, inside a measurement."""

@@ -8,9 +8,11 @@ import pytest
 from workers.estimators import (
     Moments,
     Replicates,
+    chances,
     mean_with_replicates,
     rademacher_signs,
     random_subset,
+    systematic_counts,
 )
 
 
@@ -69,26 +71,43 @@ def test_every_example_is_as_likely_to_be_chosen():
     assert np.abs(counts - 100).max() < 4 * np.sqrt(400 * 0.25 * 0.75)
 
 
-def draws(generator, num_examples):
-    """Two draws for each example around means of heavy tails, of a spread in proportion."""
-    centres = np.exp(generator.normal(0, 1, num_examples))
-    return centres, centres * generator.gamma(2, 1 / 2, (2, num_examples))
+@pytest.mark.parametrize("size", [40, 2000])
+def test_counts_are_as_expected_and_add_up(size):
+    """Over 400 seeds: each is rounded up or down, their sum is the whole, their means what was expected."""
+    sizes = np.exp(np.random.default_rng(0).normal(0, 2, 50))
+    expected = size * chances(sizes, even_share=0.2)
+    assert expected.sum() == pytest.approx(size)
+    found = np.array([systematic_counts(expected, seed) for seed in range(400)])
+    assert (np.abs(found.sum(axis=1) - size) <= 1).all()
+    assert (np.abs(found - expected) < 1).all()
+    share = expected % 1
+    assert (np.abs(found.mean(0) - expected) <= 4.5 * np.sqrt(share * (1 - share) / 400)).all()
 
 
-@pytest.mark.parametrize("num_replicates", [40, 200])
+def test_chances_are_even_where_nothing_counts():
+    """And never 0."""
+    np.testing.assert_allclose(chances(np.zeros(4), even_share=0.2), 0.25)
+    np.testing.assert_allclose(chances(np.array([0.0, 3.0]), even_share=0.2), [0.1, 0.9])
+
+
+@pytest.mark.parametrize("num_replicates", [40, 200, 2000])
 def test_the_mean_is_unbiased_and_its_stated_variance_is_that_of_the_draws(num_replicates):
-    """Over 4,000 repetitions with fixed examples; all second draws or some."""
-    centres, _ = draws(np.random.default_rng(0), 200)
+    """Over 4,000 repetitions with fixed examples of heavy tails: further draws for some, or several for all."""
     generator = np.random.default_rng(1)
+    centres = np.exp(np.random.default_rng(0).normal(0, 1, 200))
+    expected = num_replicates * chances(centres, even_share=0.2)
     found = []
-    for _ in range(4000):
-        first, second = centres * generator.gamma(2, 1 / 2, (2, 200))
-        chosen = generator.permutation(200)[:num_replicates]
-        difference = second[chosen] - first[chosen]
-        replicates = Replicates(
-            num_replicates, np.array([difference.sum()]), np.array([np.square(difference).sum()])
-        )
-        found.append(np.concatenate(mean_with_replicates(np.array([first.sum()]), 200, replicates)))
+    for seed in range(4000):
+        counts = systematic_counts(expected, seed)
+        chosen = np.flatnonzero(counts)
+        owners = np.repeat(chosen, counts[chosen])
+        first = centres * generator.gamma(2, 1 / 2, 200)
+        differences = centres[owners] * generator.gamma(2, 1 / 2, len(owners)) - first[owners]
+        sums = [
+            np.bincount(owners, each, 200)[chosen, None] for each in (differences, differences**2)
+        ]
+        replicates = Replicates(counts[chosen], np.minimum(expected[chosen], 1.0), *sums)
+        found.append(np.concatenate(mean_with_replicates(first[:, None], replicates)))
     errors = np.array(found)[:, 0] - centres.mean()
     stated = np.square(np.array(found)[:, 1])
     assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(4000)

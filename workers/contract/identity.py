@@ -16,11 +16,11 @@ TRAINING_NUMERICS_VERSION = 1
 
 STATISTIC_NUMERICS_VERSION = {
     "losses": 1,
-    "traces": 1,
-    "hessian": 1,
-    "noise_curvature": 1,
-    "spectrum": 1,
-    "batch_noise": 1,
+    "traces": 2,
+    "hessian": 2,
+    "noise_curvature": 2,
+    "spectrum": 2,
+    "batch_noise": 2,
     "fork": 1,
     "tail": 1,
 }

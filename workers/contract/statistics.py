@@ -17,7 +17,7 @@ BatchNormMode = Literal["frozen", "moving_average"]
 
 Objective = Literal["data", "total"]
 SpectrumKind = Literal["hessian", "noise"]
-Probes = Annotated[int, Field(ge=32, le=10**6)]
+Probes = Annotated[int, Field(ge=64, le=10**6)]
 """Independent units of an estimate; the least number is set by measured coverage."""
 
 
@@ -51,15 +51,17 @@ class TracesSpec(Frozen):
     """tr σ² exactly and tr H by the first-order route, whole model and per layer.
 
     `columns`: "exact" uses every column of the loss Hessian's square root (stderr 0); a number K
-    uses K Rademacher columns for each example. `replicate_examples` is the size of the random
-    subset that gets a second, independent set of columns, from which the standard error comes.
+    uses K Rademacher columns for each example. `replicate_examples` is how many further, independent
+    sets of columns are drawn, from which the standard error comes: more of them for examples of large
+    gradients, and several for each example where there are fewer examples. The least number is set by
+    measured coverage.
     """
 
     name: Literal["traces"] = "traces"
     columns: Literal["exact"] | Count = 1
     splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
-    replicate_examples: Annotated[int, Field(ge=2)] = 2000
+    replicate_examples: Annotated[int, Field(ge=1000)] = 2000
     probe_seed: Seed = 0
 
 
@@ -68,7 +70,7 @@ class EstimateSpec(Frozen):
 
     `num_probes` are taken, and with `until` more, up to `max_probes`, until half the width of the 95 %
     interval of the whole model's value is at most `until` times the value. The least number of
-    probes is 32: below it Student's interval covers less than it says (measured).
+    probes is 64: below it Student's interval covers less than it says (measured).
     """
 
     num_probes: Probes = 64
@@ -155,7 +157,7 @@ class BatchNoiseSpec(EstimateSpec):
     multiples: Annotated[list[Count], AfterValidator(_differing_multiples)] = Field(
         default=[1, 2, 4], min_length=1
     )
-    num_probes: Probes = 128
+    num_probes: Annotated[int, Field(ge=128, le=10**6)] = 128
     bn_mode: Literal["batch"] = "batch"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import keras
 
+from workers.cloning import clone
 from workers.contract.errors import UserError
 from workers.per_example.batch_norm import BatchNormRule
 from workers.per_example.convolution import ConvolutionRule, NormalisedConvolutionRule
@@ -122,7 +123,7 @@ def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> 
         activation = getattr(originals[operation.name], "activation", keras.activations.linear)
         return output if activation is keras.activations.linear else activation(output)
 
-    plain = keras.models.clone_model(model, clone_function=copy, call_function=call)
+    plain = clone(model, clone_function=copy, call_function=call)
     for layer in plain.layers:
         rule = rules.get(layer.name)
         if isinstance(rule, NormalisedConvolutionRule):

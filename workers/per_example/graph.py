@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import keras
 from keras.src.ops import numpy as operations  # their classes have no public name
 
+from workers.cloning import clone
+
 _PIECEWISE_LINEAR_ACTIVATIONS = (
     keras.activations.linear,
     keras.activations.relu,
@@ -103,9 +105,7 @@ def graph_of(model: keras.Model) -> Graph:
         calls.append(Call(operation, inputs, output, is_first_a_tensor))
         return output
 
-    again = keras.models.clone_model(
-        model, clone_function=lambda layer: layer, call_function=record
-    )
+    again = clone(model, clone_function=lambda layer: layer, call_function=record)
     return Graph(calls, list(again.outputs))
 
 

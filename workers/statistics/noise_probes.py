@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers.estimators import rademacher_signs
+from workers.estimators import chances, rademacher_signs
 from workers.per_example.vectors import CompiledVectors
 from workers.resident import ResidentSplit
 from workers.risk import Risk
@@ -37,8 +37,8 @@ NUM_GRADIENTS = NUM_COLUMNS = 32
 
 NUM_RESIDUALS = 32
 
-_SHARE_OF_MEAN = 0.05
-"""Of each probability, spread evenly, so that no example that counts is ever without a chance."""
+_EVEN_SHARE = 0.05
+"""Of each probability."""
 
 _COLUMN_STREAM, _NOISE_STREAM = 1, 2
 _SAMPLE_STREAM = 0x5A3B1E
@@ -132,30 +132,23 @@ class NoiseProbes:
     @cached_property
     def _gradient_chances(self) -> Array:
         mean = self.norms.mean_gradient
-        return _chances(self.norms.gradient_norms + mean @ mean)
+        return chances(self.norms.gradient_norms + mean @ mean, even_share=_EVEN_SHARE)
 
     @cached_property
     def _column_chances(self) -> Array:
-        return _chances(self.norms.column_norms)
+        return chances(self.norms.column_norms, even_share=_EVEN_SHARE)
 
     @cached_property
     def _residual_chances(self) -> Array:
-        return _chances(np.sqrt(self.norms.gradient_norms))
+        return chances(np.sqrt(self.norms.gradient_norms), even_share=_EVEN_SHARE)
 
-    def _weights(self, chances: Array, places: Places) -> Array:
+    def _weights(self, probabilities: Array, places: Places) -> Array:
         """Give 1 / (n N p_i) of the drawn examples [n]."""
-        return 1 / (len(places) * self._num_examples * chances[places])
+        return 1 / (len(places) * self._num_examples * probabilities[places])
 
 
-def _chances(sizes: Array) -> Array:
-    """Give probabilities [N] in proportion to sizes, a little of it even; all even where all are 0."""
-    even = np.full(len(sizes), 1 / len(sizes))
-    total = sizes.sum()
-    return even if total == 0 else (1 - _SHARE_OF_MEAN) * sizes / total + _SHARE_OF_MEAN * even
-
-
-def _draw(chances: Array, size: int, generator: np.random.Generator) -> Places:
+def _draw(probabilities: Array, size: int, generator: np.random.Generator) -> Places:
     """Draw examples with replacement."""
-    edges = np.cumsum(chances)
+    edges = np.cumsum(probabilities)
     drawn: Places = np.searchsorted(edges, generator.random(size) * edges[-1], side="right")
-    return np.minimum(drawn, len(chances) - 1)
+    return np.minimum(drawn, len(probabilities) - 1)

@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 Spectra = dict[SpectrumKind, list[Quadrature]]
 """The draws of each kind."""
 
-LEAST_DRAWS_FOR_ERROR = 32
+LEAST_DRAWS_FOR_ERROR = 64
 """Below, Student's interval covers less than it says, so no standard error is given."""
 
 _STARTS = 0x51C9
@@ -51,7 +51,7 @@ def measure(
     estimates tr(σ² f(H)), and gives `gradient_noise_trace` = E Σ ω = E‖w‖² and
     `hessian_noise_trace` = E Σ ω λ. Weight decay has no part in σ².
 
-    All unbiased over the draws. `num_samples` counts draws; a `stderr` is given from 32 draws on, as
+    All unbiased over the draws. `num_samples` counts draws; a `stderr` is given from 64 draws on, as
     fewer are too few to tell. `cost_gradients` counts 3 for a product (over a subset its share of
     the split), 1 for ḡ and for each noise vector. The population statistics of batch norm are taken
     once a trial, a third of a gradient, not counted. Resumable after each batch; the basis takes memory, see `lanczos.Tridiagonal`.

@@ -10,12 +10,13 @@ import tensorflow as tf
 
 from workers.estimators import (
     Replicates,
+    chances,
     mean_with_replicates,
     rademacher_signs,
-    random_subset,
+    systematic_counts,
 )
 from workers.per_example.compiled import BatchNorms, CompiledNorms
-from workers.probes import Estimate
+from workers.probes import Cumulants, Estimate, cumulants_of_mean
 from workers.resident import ResidentSplit
 from workers.risk import Risk, mean_over_examples
 from workers.statistics.curvature import PRODUCTS_BATCH_SIZE
@@ -23,11 +24,20 @@ from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes, State, batch_edges
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 NORMS_BATCH_SIZE = 100
 
 _FIRST, _SECOND = 0, 1
-"""Streams of signs: the columns of every example, and the second ones of the replicates."""
+"""Streams of signs: the columns of every example, and the further ones of the replicates."""
+
+_PRODUCTS = 0x9D00
+"""The first of the streams of probes."""
+
+_LEAST_PRODUCTS = 64
+
+_EVEN_SHARE = 0.2
+"""Of the further columns, spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +45,21 @@ class Norms:
     """What one pass over N examples gives, for G groups and P parameters.
 
     Attributes:
-        num_examples: N.
         mean_squared_norm: (1/N) Σ ‖g_i‖² [G].
         mean_gradient: ḡ [P].
-        curvature: Σ t_i [G], t_i the example's share of tr(JᵀAJ), by one set of columns.
-        first_draws: t_i of the replicate examples [R, G].
+        gradient_norms: ‖g_i‖² [N].
+        curvatures: t_i [N, G], the example's share of tr(JᵀAJ), by one set of columns.
     """
 
-    num_examples: int
     mean_squared_norm: Array
     mean_gradient: Array
-    curvature: Array
-    first_draws: Array
+    gradient_norms: Array
+    curvatures: Array
+
+    @property
+    def num_examples(self) -> int:
+        """N."""
+        return len(self.gradient_norms)
 
 
 @dataclass(frozen=True)
@@ -67,69 +80,86 @@ class NormsPass:
     split: ResidentSplit
     probe_seed: int
 
-    def run(self, passes: Passes, num_replicates: int) -> Norms:
-        """Visit every example once; keep the draws of the replicate examples."""
-        chosen = self._replicates(num_replicates)
+    def run(self, passes: Passes) -> Norms:
+        """Visit every example once."""
         num_examples, num_groups = len(self.split), len(self.groups.names)
 
-        def step(state: State, places: npt.NDArray[np.int64]) -> State:
-            found = self._measure(places, _FIRST)
-            curvatures = self.groups.sums(found.curvatures)
-            kept = curvatures[np.isin(places, chosen)]
+        def step(state: State, places: Places) -> State:
+            found = self._measure(places, places, _FIRST)
+            norms, curvatures = found.gradient_norms, self.groups.sums(found.curvatures)
             return {
-                "squared_norms": state["squared_norms"] + found.gradient_norms.sum(axis=0),
+                "squared_norms": state["squared_norms"] + norms.sum(axis=0),
                 "gradient": state["gradient"] + found.gradient_total,
-                "curvature": state["curvature"] + curvatures.sum(axis=0),
-                "first_draws": np.concatenate([state["first_draws"], kept]),
+                "gradient_norms": np.concatenate([state["gradient_norms"], norms.sum(axis=1)]),
+                "curvatures": np.concatenate([state["curvatures"], curvatures]),
             }
 
         start = {
             "squared_norms": np.zeros(len(self.groups.parameters)),
             "gradient": np.zeros(self.groups.values.size),
-            "curvature": np.zeros(num_groups),
-            "first_draws": np.zeros((0, num_groups)),
+            "gradient_norms": np.zeros(0),
+            "curvatures": np.zeros((0, num_groups)),
         }
         sums = passes.run(self.name, step, start, batch_edges(num_examples, NORMS_BATCH_SIZE))
         return Norms(
-            num_examples,
             self.groups.sums(mean_over_examples(sums["squared_norms"], num_examples)),
             mean_over_examples(sums["gradient"], num_examples),
-            sums["curvature"],
-            sums["first_draws"],
+            sums["gradient_norms"],
+            sums["curvatures"],
         )
 
-    def replicate(self, passes: Passes, norms: Norms) -> Estimate:
-        """Draw second columns for the replicate examples; estimate tr(JᵀAJ) and its error."""
-        chosen = self._replicates(len(norms.first_draws))
+    def replicate(self, passes: Passes, norms: Norms, num_replicates: int) -> Estimate:
+        """Draw further columns, more of them for large gradients; estimate tr(JᵀAJ) and its error.
 
-        def step(state: State, positions: npt.NDArray[np.int64]) -> State:
-            found = self._measure(chosen[positions], _SECOND)
-            difference = self.groups.sums(found.curvatures) - norms.first_draws[positions]
+        The norm of an example's gradient does not depend on its columns, and tells where they err.
+        """
+        expected = num_replicates * chances(norms.gradient_norms, even_share=_EVEN_SHARE)
+        counts = systematic_counts(expected, self.probe_seed)
+        chosen = np.flatnonzero(counts)
+        counts, first_draws = counts[chosen], norms.curvatures[chosen]
+        owners = np.repeat(np.arange(len(chosen)), counts)
+        numbers = np.concatenate([np.arange(count) for count in counts])
+
+        def step(state: State, positions: Places) -> State:
+            here = owners[positions]
+            names = chosen[here] + len(self.split) * numbers[positions]
+            found = self._measure(chosen[here], names, _SECOND)
+            difference = self.groups.sums(found.curvatures) - first_draws[here]
             return {
-                "difference": state["difference"] + difference.sum(axis=0),
-                "squared": state["squared"] + np.square(difference).sum(axis=0),
+                "difference": _with_added(state["difference"], here, difference),
+                "squared": _with_added(state["squared"], here, np.square(difference)),
             }
 
-        start = {name: np.zeros(len(self.groups.names)) for name in ("difference", "squared")}
-        edges = batch_edges(len(chosen), NORMS_BATCH_SIZE)
+        start = {name: np.zeros_like(first_draws) for name in ("difference", "squared")}
+        edges = batch_edges(len(owners), NORMS_BATCH_SIZE)
         sums = passes.run(f"{self.name}_replicates", step, start, edges)
-        replicates = Replicates(len(chosen), sums["difference"], sums["squared"])
-        return Estimate(*mean_with_replicates(norms.curvature, norms.num_examples, replicates))
+        replicates = Replicates(
+            counts,
+            np.minimum(expected[chosen], 1.0),
+            sums["difference"],
+            sums["squared"],
+        )
+        return Estimate(*mean_with_replicates(norms.curvatures, replicates))
 
-    def _replicates(self, size: int) -> npt.NDArray[np.int64]:
-        return random_subset(self.probe_seed, len(self.split), size)
-
-    def _measure(self, places: npt.NDArray[np.int64], stream: int) -> BatchNorms:
-        signs = rademacher_signs(self.probe_seed, stream, places, self.norms.signs_shape)
+    def _measure(self, places: Places, names: Places, stream: int) -> BatchNorms:
+        signs = rademacher_signs(self.probe_seed, stream, names, self.norms.signs_shape)
         return self.norms(*self.split.batch(tf.constant(places)), signs)
+
+
+def _with_added(sums: Array, rows: Places, values: Array) -> Array:
+    """Add values [B, G] to their rows of a copy of the sums [R, G]."""
+    total = sums.copy()
+    np.add.at(total, rows, values)
+    return total
 
 
 @dataclass(frozen=True)
 class ProductsPass:
-    """tr H by Hessian-vector products over one split, two sets of fresh probes for each batch.
+    """tr H by Hessian-vector products over one split, fresh probes for each batch.
 
-    With t_br = (1/K) Σ_k vᵀ(Σ_{i ∈ b} H_i)v over the K probes of replicate r = 1, 2:
-    tr H = (1/N) Σ_b (t_b1 + t_b2)/2,  stderr² = (1/N²) Σ_b (t_b1 - t_b2)²/4.
+    With t_br = (1/K) Σ_k vᵀ(Σ_{i ∈ b} H_i)v over the K probes of replicate r = 1 … R:
+    tr H = (1/N) Σ_b t̄_b,  stderr² = (1/N²) Σ_b s_b²/R, s_b² the variance of the t_br, and widened by their
+    skewness as in `probes.mean_of_probes`, where it can be told. R is 2, and more over few batches.
     A layer's trace takes the layer's part of v and Hv; the other layers' parts average to nothing.
     Source: Hutchinson (1989).
 
@@ -151,29 +181,28 @@ class ProductsPass:
 
     def run(self, passes: Passes) -> Estimate:
         """Visit every batch once."""
+        num_replicates = num_product_replicates(len(self.split))
 
-        def step(state: State, places: npt.NDArray[np.int64]) -> State:
+        def step(state: State, places: Places) -> State:
             batch = self.split.batch(tf.constant(places))
-            first, second = (self._traces(batch, int(places[0]), replicate) for replicate in (0, 1))
-            return {
-                "total": state["total"] + (first + second) / 2,
-                "variance": state["variance"] + np.square(first - second) / 4,
-            }
+            traces = [self._traces(batch, int(places[0]), each) for each in range(num_replicates)]
+            of_batch = cumulants_of_mean(np.array(traces))
+            return {name: state[name] + value for name, value in of_batch._asdict().items()}
 
-        start = {name: np.zeros(len(self.groups.names)) for name in ("total", "variance")}
+        start = {name: np.zeros(len(self.groups.names)) for name in Cumulants._fields}
         edges = batch_edges(len(self.split), PRODUCTS_BATCH_SIZE)
         sums = passes.run(f"{self.name}_products", step, start, edges)
-        num_examples = len(self.split)
+        found = Cumulants(**sums)
         return Estimate(
-            mean_over_examples(sums["total"], num_examples),
-            mean_over_examples(np.sqrt(sums["variance"]), num_examples),
+            mean_over_examples(found.mean, len(self.split)),
+            mean_over_examples(found.stderr, len(self.split)),
         )
 
     def _traces(self, batch: tuple[tf.Tensor, tf.Tensor], unit: int, replicate: int) -> Array:
         """Average vᵀ(Σ H_i)v over the probes of one replicate [G]."""
         total = np.zeros(len(self.groups.names))
         for number in range(self.num_probes):
-            stream = 2 * number + replicate
+            stream = _PRODUCTS + replicate * self.num_probes + number
             signs = rademacher_signs(
                 self.probe_seed, stream, np.array([unit]), (self.risk.num_params,)
             )
@@ -181,3 +210,9 @@ class ProductsPass:
             product = self.risk.batch_hessian_vector_product(*batch, probe)
             total = total + self.groups.inner_products(probe, product)
         return total / self.num_probes
+
+
+def num_product_replicates(num_examples: int) -> int:
+    """Say how many independent probes each batch of a split takes, R: 64 of all batches at least."""
+    num_batches = len(batch_edges(num_examples, PRODUCTS_BATCH_SIZE)) - 1
+    return max(2, -(-_LEAST_PRODUCTS // num_batches))

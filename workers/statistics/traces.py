@@ -23,7 +23,12 @@ from workers.statistics.frozen_network import FrozenNetwork
 from workers.statistics.groups import Groups
 from workers.statistics.passes import Passes
 from workers.statistics.split_rows import SplitRows
-from workers.statistics.trace_passes import Norms, NormsPass, ProductsPass
+from workers.statistics.trace_passes import (
+    Norms,
+    NormsPass,
+    ProductsPass,
+    num_product_replicates,
+)
 from workers.statistics.trace_rows import HessianTrace, rows
 
 
@@ -34,7 +39,8 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
     `gradient_noise_trace` = (1/N) Σ ‖g_i‖² - ‖ḡ‖², exact;
     `hessian_trace` = (1/N) Σ_i Σ_m w_im ‖J_iᵀ u_im‖² along columns u of the loss Hessian in the
     outputs, exact for piecewise linear networks with all columns, else unbiased over the draws of
-    columns, whose error comes from second draws on a random subset of examples. Networks that are
+    columns, whose error comes from further draws for some examples, more for those of large gradients
+    (see `estimators.mean_with_replicates`). Networks that are
     not piecewise linear in their parameters take Hessian-vector products instead;
     `gradient_norm_squared` = ‖ḡ‖² and `parameter_norm_squared` = ‖θ‖², exact.
 
@@ -68,7 +74,7 @@ class _Route:
         method: As recorded.
         num_columns: For the fused pass: K, None for all, 0 where products do the work.
         num_replicates: R asked for; 0 where nothing is random, or where products do the work.
-        num_probes: K of the Hessian-vector products; 0 for none.
+        num_probes: K of the Hessian-vector products for each replicate; 0 for none.
         cotangents: Passes backward of the fused pass.
     """
 
@@ -81,8 +87,9 @@ class _Route:
     def cost_gradients(self, num_examples: int) -> float:
         """Count the work in gradients over the split."""
         fused = (1 + 2 * self.cotangents) / 3
-        replicated = min(self.num_replicates, num_examples) / num_examples
-        return fused * (1 + replicated) + 3 * 2 * self.num_probes
+        replicated = self.num_replicates / num_examples
+        products = self.num_probes * num_product_replicates(num_examples)
+        return fused * (1 + replicated) + 3 * products
 
 
 def _choose_route(network: keras.Model, loss: Loss, settings: TracesSpec) -> _Route:
@@ -106,8 +113,7 @@ def _choose_route(network: keras.Model, loss: Loss, settings: TracesSpec) -> _Ro
 def _num_examples(context: MeasurementContext, settings: TracesSpec, route: _Route) -> int:
     """Count the examples of all passes, for the progress."""
     sizes = [len(context.split(name)) for name in settings.splits]
-    replicates = [min(route.num_replicates, size) for size in sizes]
-    return (2 if route.num_probes else 1) * sum(sizes) + sum(replicates)
+    return (2 if route.num_probes else 1) * sum(sizes) + route.num_replicates * len(sizes)
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class _Measuring:
         found: list[Measurement] = []
         for name, split in self.frozen.splits.items():
             norms_pass = NormsPass(name, norms, groups, split, self.settings.probe_seed)
-            of_norms = norms_pass.run(self.passes, self.route.num_replicates)
+            of_norms = norms_pass.run(self.passes)
             trace = self._hessian_trace(norms_pass, of_norms, risk)
             cost, seconds = self.route.cost_gradients(len(split)), time.perf_counter() - started
             about = SplitRows(name, self.settings.bn_mode, cost, seconds)
@@ -143,8 +149,8 @@ class _Measuring:
         if self.route.num_probes:
             return self._products_pass(norms_pass, risk).run(self.passes)
         if self.route.num_replicates:
-            return norms_pass.replicate(self.passes, norms)
-        exact = mean_over_examples(norms.curvature, norms.num_examples)
+            return norms_pass.replicate(self.passes, norms, self.route.num_replicates)
+        exact = mean_over_examples(norms.curvatures.sum(axis=0), norms.num_examples)
         return Estimate(exact, np.zeros_like(exact))
 
     def _products_pass(self, norms_pass: NormsPass, risk: Risk) -> ProductsPass:

@@ -90,7 +90,7 @@ STATISTICS = [
     {"name": "traces", "columns": 2},
     {"name": "traces", "splits": ["train", "test"]},
     {"name": "traces", "bn_mode": "moving_average"},
-    {"name": "traces", "replicate_examples": 3},
+    {"name": "traces", "replicate_examples": 1001},
     {"name": "traces", "probe_seed": 1},
     {"name": "fork"},
     {"name": "fork", "learning_rate": 0.01},
@@ -278,7 +278,7 @@ def test_ids_are_pinned():
     ]
     assert [identify_statistic(name) for name in ("losses", "traces")] == [
         "18c466436ee0f740af88",
-        "cd235a3623414c50b410",
+        "9f02b92062b457c4ce28",
     ]
 
 

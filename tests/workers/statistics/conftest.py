@@ -63,6 +63,21 @@ def build_network(dtype: str, activation: str, num_outputs: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(num_outputs, name="outputs", **with_dtype)(x))
 
 
+def build_residual_network(dtype: str, activation: str, num_outputs: int) -> keras.Model:
+    """Build a small one for the same images: a convolution, and another beside a shortcut, with batch norms."""
+    layers, with_dtype = keras.layers, {"dtype": dtype}
+    inputs = keras.Input((6, 6, 2), dtype=dtype)
+    x = layers.Conv2D(2, 3, padding="same", use_bias=False, name="stem", **with_dtype)(inputs)
+    x = layers.BatchNormalization(name="stem_norm", **with_dtype)(x)
+    x = layers.Activation(activation, name="stem_act", **with_dtype)(x)
+    y = layers.Conv2D(2, 3, padding="same", use_bias=False, name="inner", **with_dtype)(x)
+    y = layers.BatchNormalization(name="inner_norm", **with_dtype)(y)
+    x = layers.Add(name="sum", **with_dtype)([x, y])
+    x = layers.Activation(activation, name="sum_act", **with_dtype)(x)
+    x = layers.GlobalAveragePooling2D(name="pool", **with_dtype)(x)
+    return keras.Model(inputs, layers.Dense(num_outputs, name="outputs", **with_dtype)(x))
+
+
 def randomise(model: keras.Model, seed: int) -> None:
     """Give every weight a generic float32 value: γ not 1, moving statistics not 0 and 1."""
     generator = np.random.default_rng(seed)
@@ -114,10 +129,13 @@ class Case:
         return tf.constant((stored - self.dataset.offset) * self.dataset.scale, tf.float64)
 
 
-def make_case(loss_name: str, *, activation: str = "relu", num_train: int = 24) -> Case:
+def make_case(
+    loss_name: str, *, activation: str = "relu", num_train: int = 24, is_small: bool = False
+) -> Case:
     num_outputs = 3
-    model = build_network("float32", activation, num_outputs)
-    twin = build_network("float64", activation, num_outputs)
+    build = build_residual_network if is_small else build_network
+    model = build("float32", activation, num_outputs)
+    twin = build("float64", activation, num_outputs)
     randomise(model, seed=1)
     twin.set_weights(model.get_weights())
     dataset = Dataset(

@@ -13,7 +13,6 @@ from workers.contract.statistics import HessianSpec
 from workers.estimators import random_subset
 from workers.probes import half_width
 from workers.statistics.hessian import measure
-from workers.weights import digest_of_weights
 
 NUM_PARAMS = 313
 """Of the case's network."""
@@ -23,7 +22,7 @@ TRACES = ("hessian_trace", "hessian_frobenius_squared")
 
 def fast(**settings):
     """Take the fewest probes and steps, at the moving averages the twin holds."""
-    return HessianSpec(**{"num_probes": 32, "bn_mode": "moving_average"} | settings)
+    return HessianSpec(**{"num_probes": 64, "bn_mode": "moving_average"} | settings)
 
 
 def select(rows, quantity):
@@ -111,7 +110,7 @@ def test_every_layer_is_within_its_stated_error(case, smooth, tools, objective, 
             rounding = 2e-6 * smooth[1].value(quantity, None, decay)
             assert abs(row.value - expected) < 4 * row.stderr + rounding
         assert sum(row.value for row in found[1:]) == pytest.approx(found[0].value, rel=1e-12)
-        assert {row.num_samples for row in found} == {32}
+        assert {row.num_samples for row in found} == {64}
         method = f"deflated_probes_{num_eigenpairs}" if num_eigenpairs else "rademacher_probes"
         assert {row.method for row in found} == {method}
 
@@ -137,7 +136,7 @@ def test_a_relu_network_has_the_trace_of_first_derivatives(tools):
 
 
 def test_deflation_narrows_the_error(case):
-    """At 32 probes each, ten directions leave less than a third of the error of none."""
+    """At 64 probes each, ten directions leave less than a third of the error of none."""
     plain = measure(case.context, fast(num_eigenpairs=0))
     case.partials.saved.clear()
     deflated = measure(case.context, fast(num_eigenpairs=10))
@@ -174,13 +173,13 @@ def test_the_stated_error_is_the_error(tools, num_eigenpairs):
 
 def test_probes_go_on_until_the_interval_is_narrow(case):
     """With `until`, the interval is as narrow as asked beside the whole tr H, not beside what is left to probes."""
-    settings = fast(num_eigenpairs=10, objective="total", until=0.08)
+    settings = fast(num_eigenpairs=10, objective="total", until=0.06)
     whole = select(measure(case.context, settings), "hessian_trace")[0]
-    assert 32 < whole.num_samples < 1024
-    assert half_width(whole.stderr, whole.num_samples) <= 0.08 * abs(whole.value)
+    assert 64 < whole.num_samples < 1024
+    assert half_width(whole.stderr, whole.num_samples) <= 0.06 * abs(whole.value)
     wide = fast(num_eigenpairs=10, objective="total", until=0.5)
     case.partials.saved.clear()
-    assert select(measure(case.context, wide), "hessian_trace")[0].num_samples == 32
+    assert select(measure(case.context, wide), "hessian_trace")[0].num_samples == 64
 
 
 def small_network():
@@ -201,7 +200,7 @@ def test_stops_leave_no_trace(tools, monkeypatch, stop_after):
     ):
         monkeypatch.setattr(module, 9)
     settings = HessianSpec(
-        num_probes=32, num_eigenpairs=2, max_lanczos_steps=4, splits=["train", "test"]
+        num_probes=64, num_eigenpairs=2, max_lanczos_steps=4, splits=["train", "test"]
     )
     case = dataclasses.replace(tools.make_case("kld"), model=small_network())
     undisturbed = values(measure(case.context, settings))
@@ -217,17 +216,6 @@ def test_stops_leave_no_trace(tools, monkeypatch, stop_after):
         break
     assert num_stops >= 200 // stop_after
     assert values(found) == undisturbed
-
-
-def test_the_network_is_left_as_it_was(case):
-    """Weights, moving statistics, and NumPy's global generator."""
-    np.random.seed(5)  # the global one is meant
-    expected = np.random.normal()
-    before = digest_of_weights(case.model)
-    np.random.seed(5)
-    measure(case.context, fast(bn_mode="frozen", num_eigenpairs=2, max_lanczos_steps=3))
-    assert np.random.normal() == expected
-    assert digest_of_weights(case.model) == before
 
 
 def test_a_subset_is_measured_and_named(case, smooth, tools):
@@ -257,8 +245,8 @@ def test_progress_ends_within_its_total(case):
     )
     done, total = zip(*case.partials.progress, strict=True)
     assert list(done) == sorted(done)
-    assert done[-1] == total[-1] == 24 * (1 + 6 + 32)
-    assert rows[0].cost_gradients == pytest.approx(3 * (6 + 32))
+    assert done[-1] == total[-1] == 24 * (1 + 6 + 64)
+    assert rows[0].cost_gradients == pytest.approx(3 * (6 + 64))
 
 
 def test_a_subset_larger_than_its_splits_is_refused(case):

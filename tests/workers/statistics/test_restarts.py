@@ -1,4 +1,4 @@
-"""Stopped anywhere and gone on, a measurement has the same bits; the network is left as it was."""
+"""Stopped anywhere and gone on, a measurement has the same bits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 from workers.contract.errors import Drained
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.statistics import losses, traces
-from workers.weights import digest_of_weights
 
 CASES = [
-    (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=10)),
+    (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=1000)),
     (traces.measure, TracesSpec(columns="exact", bn_mode="moving_average")),
     (losses.measure, LossesSpec()),
 ]
@@ -46,15 +45,6 @@ def test_stops_leave_no_trace(tools, measure, settings, monkeypatch):
         break
     assert num_stops >= 1
     assert values(found) == undisturbed
-
-
-@pytest.mark.parametrize(("measure", "settings"), CASES, ids=["traces", "exact traces", "losses"])
-def test_the_network_is_left_as_it_was(tools, measure, settings):
-    """Weights and moving statistics hash as before."""
-    case = tools.make_case("kld")
-    before = digest_of_weights(case.model)
-    measure(case.context, settings)
-    assert digest_of_weights(case.model) == before
 
 
 def test_batches_do_not_matter(tools, monkeypatch):

@@ -1,0 +1,72 @@
+"""Measuring leaves everything as it was: weights, moving statistics, and every global random generator."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from workers.contract.statistics import (
+    BatchNoiseSpec,
+    HessianSpec,
+    LossesSpec,
+    NoiseCurvatureSpec,
+    SpectrumSpec,
+    TracesSpec,
+)
+from workers.statistics import batch_noise, hessian, losses, noise_curvature, spectrum, traces
+
+STATISTICS = {
+    "losses": (losses, LossesSpec()),
+    "traces": (traces, TracesSpec(splits=["train", "test"], replicate_examples=1000)),
+    "traces, exact": (traces, TracesSpec(columns="exact", bn_mode="moving_average")),
+    "traces, smooth": (traces, TracesSpec()),
+    "hessian": (hessian, HessianSpec(num_probes=64, num_eigenpairs=1, max_lanczos_steps=3)),
+    "noise_curvature": (noise_curvature, NoiseCurvatureSpec(num_probes=64)),
+    "spectrum": (spectrum, SpectrumSpec(num_draws=2, num_steps=2)),
+    "batch_noise": (batch_noise, BatchNoiseSpec(num_probes=128, multiples=[1, 2])),
+}
+
+
+def test_every_statistic_is_here():
+    """Those that a sweep can name."""
+    from workers.contract.identity import STATISTIC_NUMERICS_VERSION
+
+    assert {name.split(",")[0] for name in STATISTICS} == set(STATISTIC_NUMERICS_VERSION)
+
+
+def digest(model):
+    """Hash all variables, with the states of random generators of layers."""
+    found = hashlib.sha256()
+    for variable in model.variables:
+        found.update(variable.path.encode() + np.asarray(variable.value).tobytes())
+    return found.hexdigest()
+
+
+def next_draws():
+    """Draw from each global generator, which moves it on."""
+    return (
+        random.random(),  # noqa: S311 - no secret
+        np.random.random(),  # the global one is meant
+        np.asarray(keras.random.uniform(())).item(),
+        tf.random.uniform(()).numpy().item(),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATISTICS)
+def test_nothing_is_disturbed(tools, name):
+    """The model hashes as before; Python, NumPy, Keras and TensorFlow draw next what they would have."""
+    module, settings = STATISTICS[name]
+    case = tools.make_case("kld", activation="tanh" if name.endswith("smooth") else "relu")
+    before = digest(case.model)
+    keras.utils.set_random_seed(1)
+    undisturbed = next_draws()
+    keras.utils.set_random_seed(1)
+    module.measure(case.context, settings)
+    assert next_draws() == undisturbed
+    assert digest(case.model) == before
