@@ -146,6 +146,7 @@ def _parity(axes: Axes, rows: Sequence[LawRow]) -> None:
     axes.set(xlim=tuple(ends), ylim=tuple(ends))
     set_log(axes.xaxis)
     set_log(axes.yaxis)
+    axes.tick_params(axis="x", rotation=45)
     axes.set_aspect("equal")
 
 
