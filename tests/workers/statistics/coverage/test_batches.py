@@ -18,6 +18,7 @@ from workers.contract.catalog import resolve
 from workers.contract.statistics import BatchNoiseSpec
 from workers.resident import make_resident
 from workers.risk import Risk
+from workers.second_derivatives import right_second_derivatives
 from workers.statistics import batch_noise
 from workers.statistics.groups import groups_of
 
@@ -49,7 +50,7 @@ class AllBatches:
 
     @tf.function
     def gradient(self, places):
-        with tf.GradientTape() as tape, keras.StatelessScope():
+        with tf.GradientTape() as tape, keras.StatelessScope(), right_second_derivatives():
             outputs = self.case.twin(tf.gather(self.x, places), training=True)
             loss = tf.reduce_mean(self.loss.per_example(outputs, tf.gather(self.y, places)))
         pieces = tape.gradient(loss, self.variables)
