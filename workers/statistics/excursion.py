@@ -111,7 +111,7 @@ class Excursion:
 
     @property
     def noise_of_example(self) -> float:
-        """tr σ² over the trace of the covariance of a batch's gradient: m, or m (N-1)/(N-m) shuffled."""
+        """Factor from the trace of a batch gradient's covariance to tr σ²: m, shuffled m (N-1)/(N-m)."""
         num_train, batch_size = len(self.train), self.trial.batch_size
         if self.settings.sampler == "shuffle":
             return batch_size * (num_train - 1) / (num_train - batch_size)

@@ -48,6 +48,7 @@ class CompiledStream:
         batch_size: int,
         watch: Watch,
         num_seen: int,
+        *,
         watch_moves: Watch | None = None,
     ) -> None:
         self._sgd_step, self._split = sgd_step, split

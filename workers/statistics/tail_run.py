@@ -55,7 +55,8 @@ class Blocks:
     @property
     def mean_away(self) -> Array:
         """θ̄ - c [P]."""
-        return self.away.mean(axis=0)
+        mean: Array = self.away.mean(axis=0)
+        return mean
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class TailRun:
         found = self.excursion.objective(state["params"], int(state["leg"]))
         gradient = found.gradient
         away = state["params"] - state["centre"]
-        shown = [found.loss, away @ gradient, gradient @ gradient]
+        shown = np.array([found.loss, away @ gradient, gradient @ gradient])
         return {
             "num_records": state["num_records"] + 1,
             "gradients": state["gradients"] + gradient,

@@ -39,7 +39,7 @@ def legs_of(settings: TailSpec) -> list[Leg]:
     edges = _edges(first, end, NUM_BLOCKS)
     shares = np.diff(_edges(0, settings.num_records, NUM_BLOCKS))
     legs = [Leg(first // 2, "forget"), Leg(first, "centre")]
-    for start, stop, share in zip(edges[:-1], edges[1:], shares, strict=True):
+    for start, stop, share in zip(edges[:-1], edges[1:], shares.tolist(), strict=True):
         pieces = _edges(start, stop, share)
         legs += [Leg(int(step), "record") for step in generator.integers(pieces[:-1], pieces[1:])]
         legs.append(Leg(stop, "block"))

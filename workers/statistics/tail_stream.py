@@ -42,7 +42,7 @@ class WatchedStream:
             excursion.trial.batch_size,
             self._watch,
             NUM_SEEN,
-            lambda velocity: squared_norm(velocity)[None],
+            watch_moves=lambda velocity: squared_norm(velocity)[None],
         )
 
     def run(self, state: State, batches: npt.NDArray[np.int32]) -> State:
