@@ -66,13 +66,17 @@ class SGDStep:
         pairs = zip(self.params, gradients, strict=True)
         return BatchGradient(losses, outputs, [self._with_decay(*pair) for pair in pairs])
 
-    def update(self, directions: list[tf.Tensor], learning_rate: tf.Tensor) -> None:
-        """Move the velocity, then the weights."""
-        for position, (param, direction) in enumerate(zip(self.params, directions, strict=True)):
-            if self.velocity:
-                velocity = self.velocity[position]
-                direction = velocity.assign(self._momentum * velocity + direction)  # noqa: PLW2901
-            param.value.assign_sub(learning_rate * direction)
+    def update(self, directions: list[tf.Tensor], learning_rate: tf.Tensor) -> list[tf.Tensor]:
+        """Move the velocity, then the weights; give the new velocity v, without momentum ∇."""
+        moves = list(directions)
+        if self.velocity:
+            moves = [
+                velocity.assign(self._momentum * velocity + direction)
+                for velocity, direction in zip(self.velocity, directions, strict=True)
+            ]
+        for param, move in zip(self.params, moves, strict=True):
+            param.value.assign_sub(learning_rate * move)
+        return moves
 
     def _with_decay(self, param: keras.Variable, data_gradient: tf.Tensor) -> tf.Tensor:
         direction = tf.convert_to_tensor(data_gradient)

@@ -109,6 +109,14 @@ class Excursion:
         """2(1+μ)/η: along larger ones SGD runs away, even without noise (SCIENCE: Liu et al. 2021)."""
         return 2 * (1 + self.trial.training.momentum) / self.learning_rate
 
+    @property
+    def noise_of_example(self) -> float:
+        """Factor from the trace of a batch gradient's covariance to tr σ²: m, shuffled m (N-1)/(N-m)."""
+        num_train, batch_size = len(self.train), self.trial.batch_size
+        if self.settings.sampler == "shuffle":
+            return batch_size * (num_train - 1) / (num_train - batch_size)
+        return float(batch_size)
+
     def place(self, params: Array, velocity: Array) -> None:
         """Put weights [P] and velocity [P], or [0] without momentum, into the network."""
         variables = [each.variable.value for each in self.groups.parameters]

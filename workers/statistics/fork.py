@@ -130,7 +130,7 @@ class _Measured:
         """Give every quantity of a window, stream by stream [R]."""
         shown = self.looks.shown[places].mean(axis=0)
         squared_norms = self.looks.squared_norms[places].sum(axis=0) / num_steps
-        noise = self._examples * (squared_norms - shown[:, GRADIENT])
+        noise = self.excursion.noise_of_example * (squared_norms - shown[:, GRADIENT])
         return {
             "excess_loss": self._unbiased * shown[:, EXCESS],
             "harmonic_excess_loss": self._unbiased * shown[:, HARMONIC],
@@ -173,14 +173,6 @@ class _Measured:
     @property
     def _unbiased(self) -> float:
         return self.settings.num_streams / (self.settings.num_streams - 1)
-
-    @property
-    def _examples(self) -> float:
-        """Give tr σ² over the trace of the covariance of a batch's gradient."""
-        num_train, batch_size = len(self.excursion.train), self.excursion.trial.batch_size
-        if self.settings.sampler == "shuffle":
-            return batch_size * (num_train - 1) / (num_train - batch_size)
-        return float(batch_size)
 
 
 def _direction_noise(excursion: Excursion, settings: ForkSpec, vectors: Array) -> Array:

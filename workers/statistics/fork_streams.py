@@ -10,12 +10,14 @@ import numpy.typing as npt
 from workers.contract.excursions import ForkSpec
 from workers.statistics.excursion import Excursion
 from workers.statistics.passes import Passes, State
-from workers.statistics.stream import CompiledStream, batches_between, squared_norm
+from workers.statistics.stream import (
+    CHUNK_STEPS,
+    CompiledStream,
+    batches_between,
+    squared_norm,
+)
 
 Array = npt.NDArray[np.float64]
-
-CHUNK_STEPS = 32
-"""Steps of a stream without a pause: what is lost at most by a kill, beside the cadence."""
 
 EXCESS, HARMONIC, GRADIENT_ABOUT_MEAN, GRADIENT = range(4)
 """Columns of what a stream shows at a look."""

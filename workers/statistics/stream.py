@@ -17,7 +17,10 @@ from workers.sgd_step import SGDStep
 Array = npt.NDArray[np.float64]
 
 Watch = Callable[[list[tf.Tensor]], tf.Tensor]
-"""Gives a row of float64 numbers [K] from the directions of a step, before the weights move."""
+"""Gives a row of float64 numbers from one tensor a parameter."""
+
+CHUNK_STEPS = 32
+"""Steps without a pause: what is lost at most by a kill, beside the cadence."""
 
 
 def squared_norm(tensors: list[tf.Tensor]) -> tf.Tensor:
@@ -33,15 +36,23 @@ class CompiledStream:
         sgd_step: Whose network moves.
         split: The training set.
         batch_size: m.
-        watch: What is seen at each step.
-        num_seen: K.
+        watch: What is seen of the directions of each step, before the weights move.
+        num_seen: K, all numbers seen at a step.
+        watch_moves: What is seen of the new velocity, after them; stands last in the row.
     """
 
     def __init__(
-        self, sgd_step: SGDStep, split: ResidentSplit, batch_size: int, watch: Watch, num_seen: int
+        self,
+        sgd_step: SGDStep,
+        split: ResidentSplit,
+        batch_size: int,
+        watch: Watch,
+        num_seen: int,
+        *,
+        watch_moves: Watch | None = None,
     ) -> None:
         self._sgd_step, self._split = sgd_step, split
-        self._watch, self._num_seen = watch, num_seen
+        self._watch, self._num_seen, self._watch_moves = watch, num_seen, watch_moves
         signature = [tf.TensorSpec([None, batch_size], tf.int32), tf.TensorSpec([], tf.float32)]
         self._compiled = tf.function(self._steps, input_signature=signature, autograph=False)
 
@@ -56,10 +67,12 @@ class CompiledStream:
 
         def step(done: tf.Tensor, seen: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             found = self._sgd_step.gradient(*self._split.batch(batches[done]))
-            seen = seen.write(done, self._watch(found.directions))
-            with tf.control_dependencies([seen.flow]):
-                self._sgd_step.update(found.directions, learning_rate)
-            return done + 1, seen
+            row = self._watch(found.directions)
+            with tf.control_dependencies([row]):
+                moves = self._sgd_step.update(found.directions, learning_rate)
+            if self._watch_moves:
+                row = tf.concat([row, self._watch_moves(moves)], axis=0)
+            return done + 1, seen.write(done, row)
 
         _, seen = tf.while_loop(
             lambda done, _: done < num_steps,
