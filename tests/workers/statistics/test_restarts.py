@@ -11,9 +11,9 @@ from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.statistics import losses, traces
 
 CASES = [
-    (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=1000)),
-    (traces.measure, TracesSpec(columns="exact", bn_mode="moving_average")),
-    (losses.measure, LossesSpec()),
+    (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=1000), 21),
+    (traces.measure, TracesSpec(columns="exact", bn_mode="moving_average"), 1),
+    (losses.measure, LossesSpec(), 1),
 ]
 
 
@@ -23,9 +23,11 @@ def values(rows):
     ]
 
 
-@pytest.mark.parametrize(("measure", "settings"), CASES, ids=["traces", "exact traces", "losses"])
-def test_stops_leave_no_trace(tools, measure, settings, monkeypatch):
-    """Stopped after each single batch in turn."""
+@pytest.mark.parametrize(
+    ("measure", "settings", "stop_after"), CASES, ids=["traces", "exact traces", "losses"]
+)
+def test_stops_leave_no_trace(tools, measure, settings, stop_after, monkeypatch):
+    """Stopped again and again, after every batch or every 21 of them."""
     for module in (
         "workers.statistics.trace_passes.NORMS_BATCH_SIZE",
         "workers.batch_norm._BATCH_SIZE",
@@ -35,7 +37,7 @@ def test_stops_leave_no_trace(tools, measure, settings, monkeypatch):
     case = tools.make_case("kld")
     num_stops = 0
     while True:
-        case.partials = tools.partials(stop_after=1, saved=case.partials.saved)
+        case.partials = tools.partials(stop_after=stop_after, saved=case.partials.saved)
         try:
             found = measure(case.context, settings)
         except Drained:
