@@ -113,20 +113,27 @@ class TailRun:
     def at_means(self, blocks: Blocks) -> AtMeans:
         """Evaluate the objective at the mean iterate of the run, then at those of the blocks."""
         first_turn = len(legs_of(self.settings))
-        mean = blocks.centre + blocks.mean_away
-        at_mean = self.excursion.objective(mean, first_turn)
+        places = np.concatenate([blocks.mean_away[None], blocks.away])
 
         def step(state: State) -> State:
-            number = len(state["rows"])
-            params = blocks.centre + blocks.away[number]
-            found = self.excursion.objective(params, first_turn + 1 + number)
-            row = [found.loss, (params - mean) @ found.gradient]
-            return {"rows": np.append(state["rows"], [row], axis=0)}
+            number = len(state["losses"])
+            turn = first_turn + number
+            found = self.excursion.objective(blocks.centre + places[number], turn)
+            slope = (places[number] - places[0]) @ found.gradient
+            return {
+                "losses": np.append(state["losses"], found.loss),
+                "slopes": np.append(state["slopes"], slope),
+                "gradient": state["gradient"] if number else found.gradient,
+            }
 
-        start = {"rows": np.zeros((0, 2))}
-        is_done = lambda state: len(state["rows"]) == len(blocks.away)  # noqa: E731
-        rows = self._passes.iterate("means", step, start, is_done, len(self.excursion.train))
-        return AtMeans(at_mean.loss, at_mean.gradient, *rows["rows"].T)
+        def is_done(state: State) -> bool:
+            return len(state["losses"]) == len(places)
+
+        nothing = np.zeros(0)
+        start = {"losses": nothing, "slopes": nothing, "gradient": np.zeros_like(places[0])}
+        found = self._passes.iterate("means", step, start, is_done, len(self.excursion.train))
+        losses, slopes = found["losses"], found["slopes"]
+        return AtMeans(float(losses[0]), found["gradient"], losses[1:], slopes[1:])
 
     @property
     def _passes(self) -> Passes:
