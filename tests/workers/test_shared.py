@@ -70,9 +70,9 @@ def test_a_damaged_file_is_not_found(make_shared, store, size, caplog):
 SMALL = {"model": ResNetSpec(depth=8), "epochs": 1}
 STATISTICS = {
     "losses": LossesSpec(),
-    "traces": TracesSpec(replicate_examples=10),
-    "hessian": HessianSpec(num_probes=32, num_eigenpairs=0, num_examples=5),
-    "noise_curvature": NoiseCurvatureSpec(num_probes=32),
+    "traces": TracesSpec(replicate_examples=1000),
+    "hessian": HessianSpec(num_probes=64, num_eigenpairs=0, num_examples=5),
+    "noise_curvature": NoiseCurvatureSpec(num_probes=64),
 }
 
 

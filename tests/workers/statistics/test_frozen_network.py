@@ -25,9 +25,9 @@ from workers.statistics.passes import Passes
 NUM_TRAIN = 24
 STATISTICS = {
     "losses": (losses.measure, LossesSpec(splits=["train"])),
-    "traces": (traces.measure, TracesSpec(replicate_examples=10)),
-    "hessian": (hessian.measure, HessianSpec(num_probes=32, num_eigenpairs=0)),
-    "noise_curvature": (noise_curvature.measure, NoiseCurvatureSpec(num_probes=32)),
+    "traces": (traces.measure, TracesSpec(replicate_examples=1000)),
+    "hessian": (hessian.measure, HessianSpec(num_probes=64, num_eigenpairs=0)),
+    "noise_curvature": (noise_curvature.measure, NoiseCurvatureSpec(num_probes=64)),
     "spectrum": (spectrum.measure, SpectrumSpec(num_steps=3, num_draws=2)),
 }
 
@@ -83,7 +83,7 @@ def test_what_is_compiled_is_compiled_once_for_all_splits(tools, monkeypatch):
         return compiled(*arguments, **options)
 
     monkeypatch.setattr(noise_curvature, "CompiledNorms", count)
-    settings = NoiseCurvatureSpec(num_probes=32, splits=["train", "test"])
+    settings = NoiseCurvatureSpec(num_probes=64, splits=["train", "test"])
     rows = noise_curvature.measure(tools.make_case("kld").context, settings)
     assert {row.split for row in rows} == {"train", "test"}
     assert len(made) == 1
