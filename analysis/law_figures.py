@@ -34,7 +34,8 @@ _MARGIN = 1.1
 def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
     """Draw the excess loss of forks against the number of steps, a panel for each excursion.
 
-    Points with one standard error; `finite_time` as a line with a band of one; what `wang_4_45` and
+    Points with one standard error; `finite_time`, or `shuffled` where the excursion was, as a line
+    with a band of one; what `wang_4_45` and
     `jastrzebski_9` say of the stationary state as horizontal lines.
     """
     panels = fork_panels(rows)
@@ -98,7 +99,8 @@ def _curve(axes: Axes, panel: Sequence[LawRow]) -> None:
         yerr=[_bar(row.measured_stderr) for row in measured.values()],
         fmt="o", color="black", markersize=4, capsize=2, label="measured", zorder=3,
     )  # fmt: skip
-    timed = [row for row in panel if row.prediction in FINITE_TIME_LAWS and row.predicted > 0]
+    own_law = FINITE_TIME_LAWS[panel[0].sampler]
+    timed = [row for row in panel if row.prediction == own_law and row.predicted > 0]
     if timed:
         _timed(axes, timed)
     for row in at_the_end(panel):
@@ -120,7 +122,7 @@ def _timed(axes: Axes, timed: Sequence[LawRow]) -> None:
     values = np.array([row.predicted for row in timed])
     spread = np.array([_bar(row.predicted_stderr) for row in timed])
     color = _COLORS["finite_time"]
-    axes.plot(steps, values, color=color, label="finite_time")
+    axes.plot(steps, values, color=color, label=timed[0].prediction)
     axes.fill_between(
         steps, np.maximum(values - spread, values * 1e-3), values + spread,
         color=color, alpha=0.2, linewidth=0,

@@ -64,6 +64,21 @@ def test_excursions_have_panels_of_their_own(prediction, rows_of):
     assert sum(axes.get_visible() for axes in fork_figure(rows_of(many)).axes) == MOST_PANELS
 
 
+def test_the_line_is_the_law_of_the_sampler(prediction, rows_of):
+    """One line: the other sampler's law, which is there too, is not mixed into it."""
+    other = [
+        row | {"prediction": "shuffled", "predicted": 1e-7}
+        for row in _windows(prediction)
+        if row["prediction"] == "finite_time"
+    ]
+    for sampler, law in (("replacement", "finite_time"), ("shuffle", "shuffled")):
+        rows = [row | {"sampler": sampler} for row in _windows(prediction) + other]
+        (axes,) = fork_figure(rows_of(rows)).axes
+        lines = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+        assert len(lines[law]) == len(other)
+        assert {"finite_time", "shuffled"} & set(lines) == {law}
+
+
 def test_excess_losses_below_zero_are_drawn_linearly(prediction, rows_of):
     """A logarithm cannot show them, and leaving them out would flatter the law."""
     rows = _windows(prediction)
