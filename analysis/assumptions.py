@@ -84,6 +84,12 @@ SHUFFLING = _assume(
 NOISE_IS_CURVATURE = _assume(
     "noise_over_curvature", "σ² = H: tr σ² / tr H is 1 ± 0.1", lowest=0.9, highest=1.1
 )
+CONSTANT_NOISE = _assume(
+    "noise_along_the_way",
+    "σ² is the same where SGD goes: tr σ² there over that at the kept weights is 1 ± 0.1",
+    lowest=0.9,
+    highest=1.1,
+)
 NO_NOISE_UPHILL = _assume(
     "negative_noise_mass",
     "there is no saddle: the share of tr σ² where λ < 0 is below 1 %",

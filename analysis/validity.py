@@ -137,12 +137,15 @@ def _forgetting(noise: NoiseSpectrum, sgd: SGD, num_steps: int) -> npt.NDArray[n
 
 
 def _of_noise(conditions: CellConditions, seed: int) -> Iterator[Check | None]:
-    """σ² against H, and whether batch norm lets a batch's loss be a mean over its examples."""
+    """σ² against H and against itself along the way, and whether batch norm lets a batch's loss be a mean over its examples."""
     noise, hessian = (
         _at(conditions.inputs.get(name), seed) for name in ("gradient_noise_trace", "hessian_trace")
     )
     if noise is not None and hessian is not None and hessian.value:
         yield check(assumptions.NOISE_IS_CURVATURE, noise.over(hessian))
+    there = _at(conditions.excursion.values.get("gradient_noise_trace"), seed)
+    if noise is not None and there is not None and noise.value:
+        yield check(assumptions.CONSTANT_NOISE, there.over(noise))
     by_size = conditions.additivity or {}
     sizes = sorted(by_size)
     if len(sizes) > 1:

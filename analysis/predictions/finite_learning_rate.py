@@ -6,7 +6,7 @@ from analysis.assumptions import DISCRETE_STEP
 from analysis.conditions import CellConditions
 from analysis.predictions import linear_dynamics
 from analysis.predictions.law import (
-    QUADRATIC,
+    CONSTANT,
     REST,
     Prediction,
     broken,
@@ -41,7 +41,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
         faults=(
             *rest_faults(conditions),
             *independence_faults(conditions),
-            *broken(conditions, (*REST, *QUADRATIC, DISCRETE_STEP)),
+            *broken(conditions, (*REST, *CONSTANT, DISCRETE_STEP)),
         ),
         remarks=equilibration_remarks(conditions),
         is_stationary=True,

@@ -6,7 +6,7 @@ from analysis.assumptions import DISCRETE_STEP
 from analysis.conditions import CellConditions
 from analysis.predictions import linear_dynamics
 from analysis.predictions.law import (
-    QUADRATIC,
+    CONSTANT,
     REST,
     Prediction,
     broken,
@@ -40,7 +40,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
             return linear_dynamics.stationary_energy(nodes, sgd)
         return nodes * linear_dynamics.independent_variance(nodes, sgd, steps)
 
-    assumed = (*(REST if is_stationary else ()), *QUADRATIC, DISCRETE_STEP)
+    assumed = (*(REST if is_stationary else ()), *CONSTANT, DISCRETE_STEP)
     faults = rest_faults(conditions) if is_stationary else stability_faults(conditions)
     return spectral_predictions(
         NAME,

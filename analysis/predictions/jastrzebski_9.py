@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.assumptions import NO_SADDLE, NOISE_IS_CURVATURE
 from analysis.conditions import CellConditions
-from analysis.predictions.law import QUADRATIC, REST, SMALL_STEPS, Prediction, scaled_input
+from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
 
 NAME = "jastrzebski_9"
 
@@ -23,5 +23,5 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     Source: Jastrzębski et al. (2018), Eq 9; Luo, Wang and Fung (2020), Eq 6.
     """
     factor = conditions.sgd.learning_rate / (4 * conditions.cell.batch_size)
-    assumed = (*REST, *SMALL_STEPS, *QUADRATIC, NO_SADDLE, NOISE_IS_CURVATURE)
+    assumed = (*REST, *SMALL_STEPS, *CONSTANT, NO_SADDLE, NOISE_IS_CURVATURE)
     return scaled_input(NAME, "excess_loss", conditions, "hessian_trace", factor, assumed=assumed)

@@ -37,8 +37,13 @@ SMALL_STEPS: tuple[Assumption, ...] = (
 )
 """What laws of continuous time assume."""
 
-QUADRATIC: tuple[Assumption, ...] = (assumptions.HARMONICITY, assumptions.ADDITIVITY)
-"""What every law assumes: a quadratic loss, and batches whose loss is a mean over their examples."""
+CONSTANT: tuple[Assumption, ...] = (
+    assumptions.HARMONICITY,
+    assumptions.CONSTANT_NOISE,
+    assumptions.ADDITIVITY,
+)
+"""What laws with H and σ² of the kept weights assume: a quadratic loss, the same noise wherever SGD
+goes, and batches whose loss is a mean over their examples."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from analysis.assumptions import DISCRETE_STEP
 from analysis.conditions import CellConditions
 from analysis.predictions import linear_dynamics
 from analysis.predictions.law import (
+    CONSTANT,
     INDEPENDENT,
-    QUADRATIC,
     REST,
     Prediction,
     broken,
@@ -43,7 +43,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
             return nodes * float("nan")
         return nodes * linear_dynamics.shuffled_variance(nodes, conditions.sgd, num_train, steps)
 
-    assumed = (*(REST if is_stationary else ()), *QUADRATIC, DISCRETE_STEP)
+    assumed = (*(REST if is_stationary else ()), *CONSTANT, DISCRETE_STEP)
     return spectral_predictions(
         NAME,
         conditions,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.conditions import CellConditions
-from analysis.predictions.law import QUADRATIC, REST, SMALL_STEPS, Prediction, scaled_input
+from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
 
 NAME = "wang_4_45"
 
@@ -25,7 +25,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     Source: Wang (2019), Eq 4.45; Luo, Wang and Fung (2020), Eq 12.
     """
     factor = conditions.sgd.learning_rate / (4 * conditions.cell.batch_size)
-    assumed = (*REST, *SMALL_STEPS, *QUADRATIC)
+    assumed = (*REST, *SMALL_STEPS, *CONSTANT)
     return scaled_input(
         NAME, "excess_loss", conditions, "gradient_noise_trace", factor, assumed=assumed
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from analysis.cell_values import SeedValues
 from analysis.conditions import CellConditions
-from analysis.predictions.law import QUADRATIC, REST, SMALL_STEPS, Prediction, scaled_input
+from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
 
 NAME = "wang_4_46"
 _INPUT = "hessian_noise_trace"
@@ -32,7 +32,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
         _with_first_moment(conditions),
         _INPUT,
         factor,
-        assumed=(*REST, *SMALL_STEPS, *QUADRATIC),
+        assumed=(*REST, *SMALL_STEPS, *CONSTANT),
     )
 
 

@@ -211,6 +211,15 @@ def test_noise_is_curvature_where_the_traces_are_one(panel, hessian, stderr, pas
     assert found.number.stderr == pytest.approx(stderr * 10 / hessian**2)
 
 
+@pytest.mark.parametrize(("there", "passes"), [(10.4, True), (5.7, False), (11.0, None)])
+def test_noise_stays_what_it_is_along_the_way(panel, there, passes):
+    """An estimate of tr σ² where SGD went, with an error of 0.2, over an exact 10 at the kept weights."""
+    inputs = {"gradient_noise_trace": _values(10.0)}
+    found = _only(panel(inputs=inputs, values={"gradient_noise_trace": _values(there, 0.2)}))
+    assert (found.test.name, found.passes) == ("noise_along_the_way", passes)
+    assert found.number.value == pytest.approx(there / 10)
+
+
 def test_batch_noise_is_additive_where_it_does_not_depend_on_the_batch_size(panel):
     """The largest multiple against m."""
     by_size = {10: _values(4.0, 0.01), 20: _values(3.0, 0.01), 40: _values(2.0, 0.01)}

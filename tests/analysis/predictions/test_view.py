@@ -163,6 +163,24 @@ def _closed_form(steps, mass, learning_rate=0.02, batch_size=100):
     return factor * (1 - sum(decays) / len(decays))
 
 
+def test_noise_that_changes_on_the_way_is_told_with_the_law(with_spectrum, seen, rows_of):
+    """Streams that met half of the noise of the kept weights contradict no law: it is not valid there."""
+
+    def measured(seed):
+        for window in FORK.windows():
+            loss = 0.5 * _closed_form(window, 100 + seed)
+            yield seen("excess_loss", loss, index=window[-1])
+            yield seen("gradient_noise_trace", 0.5 * (100 + seed), index=window[-1])
+
+    with_spectrum.add(FORK, measured)
+    rows = [row for row in rows_of() if row["prediction"] == "finite_time" and row["measured"]]
+    assert len(rows) == 2
+    for row in rows:
+        assert (row["verdict"], row["valid"]) == ("fails", False)
+        assert "σ² is the same where SGD goes" in row["reason"]
+        assert "here 0.5" in row["reason"]
+
+
 def test_every_window_of_a_fork_is_held_against_finite_time(with_spectrum, seen, rows_of):
     """Windows (16, 32] and (32, 64] at the fork's own rate, with μ_σ of mass tr σ² = 100 + seed at λ = 5.
 
@@ -174,7 +192,7 @@ def test_every_window_of_a_fork_is_held_against_finite_time(with_spectrum, seen,
             loss = _closed_form(window, 100 + seed)
             yield seen("excess_loss", loss, index=window[-1])
             yield seen("expected_gradient_norm_squared", 2 * CURVATURE * loss, index=window[-1])
-            yield seen("gradient_noise_trace", 1e9, index=window[-1])
+            yield seen("gradient_noise_trace", 1.05 * (100 + seed), index=window[-1])
 
     with_spectrum.add(FORK, measured)
     rows = [row for row in rows_of() if row["prediction"] == "finite_time"]
