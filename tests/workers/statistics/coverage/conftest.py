@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from workers.contract.records import Measurement
 from workers.probes import half_width
 
-NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "100"))
+NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "50"))
 LOW, HIGH = 0.93, 0.97
 FULL_STUDY, UNLIKELY = 2000, 1e-4
 ROUNDING = 1e-5
