@@ -32,23 +32,25 @@ def measure(context: MeasurementContext, settings: TailSpec) -> list[Measurement
     the training set, ⟨·⟩ the mean over the measured steps, or over the records where L or ∇L is in it,
     θ̄ = ⟨θ_t⟩, θ̄_b a block's, and c the mean iterate of the second half of the burn-in:
     `excess_loss` = ⟨L(θ_t)⟩ - L(θ̄) + (1/(B-1)) mean_b [L(θ̄_b) - L(θ̄)];
-    `harmonic_excess_loss` = ½⟨(θ_t-θ̄)·∇L(θ_t)⟩ + (1/(B-1)) mean_b ½(θ̄_b-θ̄)·∇L(θ̄_b), equal to it where L
-    is quadratic;
+    `harmonic_excess_loss` = ½⟨(θ_t-θ̄)·∇L(θ_t)⟩ + (1/(B-1)) mean_b ½(θ̄_b-θ̄)·∇L(θ̄_b), in expectation equal
+    to it where L is quadratic;
     `expected_gradient_norm_squared` = ⟨‖∇L(θ_t)‖²⟩, about 0 and not about ⟨∇L⟩, which is 0 in a
     stationary state;
     `batch_gradient_norm_squared` = ⟨‖g_B‖²⟩; `velocity_norm_squared` = ⟨‖v‖²⟩ after the step;
     `gradient_noise_trace` = m (⟨‖g_B‖²⟩ - ⟨‖∇L‖²⟩), times (N-1)/(N-m) for a shuffled sampler: tr σ² where
-    the run is (of batches, in `bn_mode: batch`);
+    the run is (of batches, in `bn_mode: batch`). Shuffled it is too large by up to η tr(σ²H): θ_t knows
+    the batches before it, so those left in its epoch are no fresh draws;
     `fluctuation_dissipation_ratio` = ⟨(θ_t-θ̄)·g_B⟩ / ½η(1+μ)⟨‖v‖²⟩, 1 in a stationary state;
     `fluctuation_dissipation_gap` = ⟨(θ_t-c)·g_B⟩ - ½η(1+μ)⟨‖v‖²⟩, 0 in one, also for either half of the
     run (index 0, 1).
     The terms in θ̄_b make up for L(θ̄) > L*: θ̄ still fluctuates, with 1/B of the variance of a block's mean.
     `hessian_top_eigenvalue` and `hessian_residual_norm`, as in `hessian`, are of the kept weights.
 
-    Errors are those of the mean over blocks, `num_samples` their number; blocks must be long against
-    the memory of SGD, 1/(ηλ). For the ratio and the gap they are too wide, up to √B times: what one
-    block ends with the next begins with, so that the deviations of neighbours cancel. What drifts
-    evenly, the first order of L along θ̄_b - θ̄, adds up to 0 and counts as no error.
+    Errors are those of the mean over blocks, `num_samples` their number; what drifts evenly, the first
+    order of L along θ̄_b - θ̄, adds up to 0 and counts as no error. Blocks must be long against the memory
+    (1-μ)/(ηλ): on a linear regression of 4 parameters 95 % intervals covered 90-92 % with blocks of 1-2
+    times the longest memory, 93-94 % with 5-8 times, 94.5 % with 18. For the ratio and the gap they are
+    too wide, up to √B times: a block begins where the one before ended, so neighbours' deviations cancel.
 
     A rate with ηλ₁ ≥ 2(1+μ), a run that leaves the finite numbers, or whose mean loss in the second half is
     above 10 times that of the first, are recorded as `unstable`, without values. `cost_gradients` counts

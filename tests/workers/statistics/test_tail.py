@@ -316,6 +316,16 @@ def test_the_same_bits_after_a_stop_at_every_turn(regression, tools, momentum):
         np.testing.assert_array_equal(resumed[quantity], values)
 
 
+@pytest.mark.parametrize("bn_mode", ["frozen", "batch"])
+def test_a_network_with_batch_norm(tiny, bn_mode):
+    """Every value is a number, in the mode that was asked for."""
+    context = tiny(num_train=6, batch_size=3, has_norm=True, dtype="float32")
+    settings = spec(num_steps=1000, num_records=64, learning_rate=1e-3, bn_mode=bn_mode)
+    rows = measure(context, settings)
+    assert {row.bn_mode for row in rows} == {bn_mode}
+    assert np.isfinite([row.value for row in rows]).all()
+
+
 @pytest.mark.parametrize(("num_steps", "num_records"), [(1000, 64), (1001, 100), (4000, 4000)])
 def test_records_are_spread_over_the_run(num_steps, num_records):
     """Blocks are of one size up to one step; each has its share of records, one in every piece of it."""
@@ -351,7 +361,7 @@ def test_intervals_cover_the_exact_stationary_moments(regression, momentum, lear
         for quantity, value in exact.items():
             found = mean_of_probes(values[quantity][:, None])
             width = half_width(found.stderr[0], NUM_BLOCKS)
-            covered[quantity] += abs(found.value[0] - value) <= width
+            covered[quantity] += int(abs(found.value[0] - value) <= width)
     shares = {quantity: count / NUM_SEEDS for quantity, count in covered.items()}
     print(NUM_SEEDS, "seeds:", shares)
     assert not [name for name in EXACT if not is_plausible(covered[name])], shares
