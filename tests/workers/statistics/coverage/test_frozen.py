@@ -62,7 +62,9 @@ def test_dense_products_are_those_of_the_network(dense):
 def put_dense_in_place(coverage, dense):
     coverage.build_once(frozen_network, "copy_network")
     stand_in = DenseRisk(dense.reference)
-    coverage.put_in_place(frozen_network, Risk=stand_in, make_resident=stand_in)
+    coverage.put_in_place(frozen_network, make_resident=stand_in)
+    for module in (hessian, spectrum):
+        coverage.put_in_place(module, Risk=stand_in)
 
 
 EXACT = 1e-9
@@ -119,7 +121,8 @@ def test_spectrum(coverage, truth, dense):
 @pytest.mark.parametrize("num_replicates", [1000, 2000])
 def test_traces(coverage, truth, dense, num_replicates):
     """Tr H by one column an example, and the least number of further ones or the default; all else is exact."""
-    coverage.build_once(traces, "copy_network", "make_resident", "dissect", "CompiledNorms")
+    coverage.build_once(frozen_network, "copy_network", "make_resident")
+    coverage.build_once(traces, "as_functional", "dissect", "CompiledNorms")
     context = dense.case.context
     settings = TracesSpec(replicate_examples=num_replicates, **MOVING)
 
@@ -131,8 +134,8 @@ def test_traces(coverage, truth, dense, num_replicates):
 
 def test_traces_of_a_smooth_network(coverage, dense_smooth, tools):
     """Tr H by Hessian-vector products, several probes for each batch where there are few batches."""
-    compiled = ["CompiledNorms", "Risk"]
-    coverage.build_once(traces, "copy_network", "make_resident", "dissect", *compiled)
+    coverage.build_once(frozen_network, "copy_network", "make_resident")
+    coverage.build_once(traces, "as_functional", "dissect", "CompiledNorms", "Risk")
     context = dense_smooth.case.context
     settings = TracesSpec(**MOVING)
 

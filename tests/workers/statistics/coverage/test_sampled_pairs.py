@@ -18,7 +18,7 @@ from workers.per_example.dissection import dissect
 from workers.per_example.vectors import CompiledVectors
 from workers.resident import make_resident
 from workers.risk import Risk
-from workers.statistics import noise_curvature
+from workers.statistics import frozen_network, noise_curvature
 
 pytestmark = pytest.mark.slow
 
@@ -95,11 +95,11 @@ def small(tools):
 def by_sampled_pairs(coverage, small):
     case, _, stand_in = small
     case.partials = coverage.partials()
-    builders = ["copy_network", "dissect", "CompiledNorms", "compile_shares"]
-    coverage.build_once(noise_curvature, *builders)
-    coverage.put_in_place(
-        noise_curvature, make_resident=stand_in, CompiledVectors=stand_in, Risk=stand_in
-    )
+    coverage.build_once(frozen_network, "copy_network")
+    coverage.build_once(noise_curvature, "as_functional", "dissect", "CompiledNorms")
+    coverage.build_once(noise_curvature, "compile_shares")
+    coverage.put_in_place(frozen_network, make_resident=stand_in)
+    coverage.put_in_place(noise_curvature, CompiledVectors=stand_in, Risk=stand_in)
     context = case.context
 
     def measure(seed, **settings):
