@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.statistics import (
     BatchNoiseSpec,
     HessianSpec,
@@ -18,7 +19,18 @@ from workers.contract.statistics import (
     SpectrumSpec,
     TracesSpec,
 )
-from workers.statistics import batch_noise, hessian, losses, noise_curvature, spectrum, traces
+from workers.statistics import (
+    batch_noise,
+    fork,
+    hessian,
+    losses,
+    noise_curvature,
+    spectrum,
+    tail,
+    traces,
+)
+
+FEW_STEPS = {"num_directions": 2, "max_lanczos_steps": 4, "learning_rate": 0.01}
 
 STATISTICS = {
     "losses": (losses, LossesSpec()),
@@ -29,6 +41,12 @@ STATISTICS = {
     "noise_curvature": (noise_curvature, NoiseCurvatureSpec(num_probes=64)),
     "spectrum": (spectrum, SpectrumSpec(num_draws=2, num_steps=2)),
     "batch_noise": (batch_noise, BatchNoiseSpec(num_probes=128, multiples=[1, 2])),
+    "fork": (fork, ForkSpec(num_streams=32, num_steps=4, num_windows=1, **FEW_STEPS)),
+    "fork, batch": (
+        fork,
+        ForkSpec(num_streams=32, num_steps=4, num_windows=1, bn_mode="batch", **FEW_STEPS),
+    ),
+    "tail": (tail, TailSpec(burn_in_steps=64, num_steps=1000, num_records=64, **FEW_STEPS)),
 }
 
 
