@@ -13,8 +13,10 @@ from analysis.interval import Interval
 from analysis.load import Cell
 
 FINITE_TIME_LAWS = {"replacement": "finite_time", "shuffle": "shuffled"}
-"""Laws that say something of every window, by the sampler they are for; the others speak of the
-stationary state."""
+"""What the kept weights say of every window, by the sampler the law is for."""
+
+_TIMED = (*FINITE_TIME_LAWS.values(), "finite_time_drift")
+"""Laws that say something of every window; the others speak of the stationary state."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ def at_the_end(rows: Sequence[LawRow]) -> list[LawRow]:
 
 def where_they_speak(rows: Sequence[LawRow]) -> list[LawRow]:
     """Keep every window for laws of finite time; for laws of the stationary state the end alone."""
-    timed = [row for row in rows if row.prediction in FINITE_TIME_LAWS.values()]
-    others = [row for row in rows if row.prediction not in FINITE_TIME_LAWS.values()]
+    timed = [row for row in rows if row.prediction in _TIMED]
+    others = [row for row in rows if row.prediction not in _TIMED]
     return [*at_the_end(others), *timed]
 
 

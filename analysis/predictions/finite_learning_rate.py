@@ -37,7 +37,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     return spectral_predictions(
         NAME,
         conditions,
-        lambda nodes: linear_dynamics.stationary_energy(nodes, conditions.sgd),
+        lambda nodes, _seed: linear_dynamics.stationary_energy(nodes, conditions.sgd),
         faults=(
             *rest_faults(conditions),
             *independence_faults(conditions),

@@ -35,7 +35,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     steps, sgd = conditions.excursion.steps, conditions.sgd
     is_stationary = steps is None
 
-    def energy(nodes: Array) -> Array:
+    def energy(nodes: Array, _seed: int) -> Array:
         if steps is None:
             return linear_dynamics.stationary_energy(nodes, sgd)
         return nodes * linear_dynamics.independent_variance(nodes, sgd, steps)

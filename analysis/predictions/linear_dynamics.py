@@ -18,13 +18,16 @@ variance with momentum; Kuehn and Rosenow (2023) for the correlation within epoc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+
+Stage = tuple[int, float]
+"""Until which step, counted from the start, and the noise c in it."""
 
 _FLATTEST = 1e-10
 """Least |ηλ| for which a stationary covariance is solved: flatter ones are at its limit, up to rounding."""
@@ -103,12 +106,33 @@ def stationary_energy(curvature: Array, sgd: SGD) -> Array:
     return energy
 
 
-def independent_variance(curvature: Array, sgd: SGD, steps: Sequence[int]) -> Array:
-    """Give the variance after t independent batches from one point at rest, mean over t in `steps`."""
-    step = _one_step(curvature, sgd)
-    squares = [step.repeated(number).squares[:, 0, 0] for number in steps]
+def independent_variance(
+    curvature: Array, sgd: SGD, steps: Sequence[int], stages: Sequence[Stage] = ()
+) -> Array:
+    """Give the variance after t independent batches from one point at rest, mean over t in `steps`.
+
+    The noise is c = 1, or that of the stages, of which the last one lasts.
+    """
+    step, squares = _one_step(curvature, sgd), []
+    for number in steps:
+        done = step.none()
+        for first, end, noise in _pieces(number, stages):
+            louder = replace(step, squares=noise * step.squares)
+            done = done.then(louder.repeated(end - first))
+        squares.append(done.squares[:, 0, 0])
     mean: Array = np.mean(squares, axis=0) / sgd.batch_size
     return mean
+
+
+def _pieces(number: int, stages: Sequence[Stage]) -> Iterator[tuple[int, int, float]]:
+    """Cut the steps 0 … number - 1 at the ends of the stages, each piece with its noise."""
+    first, noise = 0, 1.0
+    for end, noise in stages:
+        if first < number:
+            yield first, min(end, number), noise
+        first = end
+    if first < number:
+        yield first, number, noise
 
 
 def shuffled_variance(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.predictions import (
     finite_learning_rate,
     finite_time,
+    finite_time_drift,
     jastrzebski_9,
     shuffled,
     state_dependent,
@@ -19,6 +20,7 @@ LAWS: dict[str, Law] = {
     wang_4_46.NAME: wang_4_46.predict,
     finite_learning_rate.NAME: finite_learning_rate.predict,
     finite_time.NAME: finite_time.predict,
+    finite_time_drift.NAME: finite_time_drift.predict,
     shuffled.NAME: shuffled.predict,
     state_dependent.NAME: state_dependent.predict,
 }

@@ -38,7 +38,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     if not conditions.is_shuffled:
         faults.append(INDEPENDENT)
 
-    def energy(nodes: Array) -> Array:
+    def energy(nodes: Array, _seed: int) -> Array:
         if num_train is None:
             return nodes * float("nan")
         return nodes * linear_dynamics.shuffled_variance(nodes, conditions.sgd, num_train, steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ from analysis.predictions.law import Prediction
 from analysis.uncertain import Uncertain
 
 Array = npt.NDArray[np.float64]
-Energy = Callable[[Array], Array]
-"""Gives λV(λ) [n] at λ [n], V the variance along a direction whose noise c is 1."""
+Energy = Callable[[Array, int], Array]
+"""Gives λV(λ) [n] at λ [n] for a seed, V the variance along a direction whose noise c is 1."""
 
 NOT_MEASURED = "μ_σ of the total objective was not measured"
 NOT_IN_THIS_MODE = (
@@ -29,6 +29,7 @@ def spectral_predictions(
     conditions: CellConditions,
     energy: Energy,
     *,
+    noise: Mapping[int, NoiseSpectrum] | None = None,
     faults: Sequence[str],
     remarks: Sequence[str] = (),
     is_stationary: bool,
@@ -37,8 +38,10 @@ def spectral_predictions(
 
     H is constant and σ² too, both of the total objective at the kept weights; only the diagonal of
     σ² in H's eigenbasis enters. Nothing is predicted for a stationary state where ηλ ≥ 2(1+μ).
+    `noise` is μ_σ by seed where not that of all seeds is wanted.
     """
-    spectra, spectrum_faults = conditions.noise_spectra, []
+    spectra = conditions.noise_spectra if noise is None else noise
+    spectrum_faults = []
     if not spectra:
         is_batch = conditions.excursion.bn_mode == "batch"
         spectrum_faults.append(NOT_IN_THIS_MODE if is_batch else NOT_MEASURED)
@@ -49,7 +52,7 @@ def spectral_predictions(
     left_out = runaway if is_stationary else []
     stable = {seed: each for seed, each in spectra.items() if seed not in left_out}
     with np.errstate(over="ignore", invalid="ignore"):
-        energies = {seed: energy(each.nodes) for seed, each in stable.items()}
+        energies = {seed: energy(each.nodes, seed) for seed, each in stable.items()}
         by_target = {
             "excess_loss": _integrals(stable, {s: each / 2 for s, each in energies.items()}),
             "expected_gradient_norm_squared": _integrals(
@@ -74,6 +77,8 @@ def _is_unstable(conditions: CellConditions, spectrum: NoiseSpectrum) -> bool:
     return bool((conditions.sgd.step_fraction(spectrum.nodes) >= 1).any())
 
 
-def _integrals(spectra: dict[int, NoiseSpectrum], values: dict[int, Array]) -> dict[int, Uncertain]:
+def _integrals(
+    spectra: Mapping[int, NoiseSpectrum], values: dict[int, Array]
+) -> dict[int, Uncertain]:
     found = {seed: spectra[seed].integral(each) for seed, each in values.items()}
     return {seed: each for seed, each in found.items() if math.isfinite(each.value)}

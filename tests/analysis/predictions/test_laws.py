@@ -6,10 +6,12 @@ import math
 
 import pytest
 
+from analysis.cell_values import SeedValues
 from analysis.predictions import finite_time, shuffled
 from analysis.predictions.law import INDEPENDENT, NO_STATIONARY_STATE, SHUFFLED, UNSTABLE
 from analysis.predictions.registry import LAWS
 from analysis.predictions.spectral_law import NOT_IN_THIS_MODE, NOT_MEASURED
+from analysis.uncertain import Uncertain
 
 ETA, M, N = 0.001, 50, 1000
 CURVATURE, MASS = 30.0, 7.0
@@ -260,3 +262,47 @@ def test_every_law_is_registered_under_its_name(at_one_curvature):
     """The registry's keys are the names the laws give themselves."""
     for name, law in LAWS.items():
         assert {each.name for each in law(at_one_curvature())} <= {name}
+
+
+def _streams(noise, stderr):
+    """Say that streams met this noise, by the ends of windows; the same for both seeds."""
+    return {
+        ("gradient_noise_trace", end): SeedValues(
+            "s3", "fork", {0: value, 1: value}, dict.fromkeys((0, 1), Uncertain(value, stderr, 31))
+        )
+        for end, value in noise.items()
+    }
+
+
+def test_the_noise_met_on_the_way_takes_the_place_of_that_at_the_start(at_one_curvature):
+    """Half of it in steps 0-9, a quarter after: two geometric sums; its error of 2 % adds to the law's."""
+    window = {"steps": (20,), "num_steps": 20}
+    indexed = _streams({10: MASS / 2, 20: MASS / 4}, stderr=0.02 * MASS / 4)
+    loss, gradient = LAWS["finite_time_drift"](at_one_curvature(indexed=indexed, **window))
+    decay = (1 - ETA * CURVATURE) ** 2
+    late, early = (
+        (1 - decay**10) / (1 - decay),
+        decay**10 * (1 - decay**10) / (1 - decay),
+    )
+    wanted = CURVATURE / 2 * ETA**2 * MASS / M * (early / 2 + late / 4)
+    assert loss.predicted == pytest.approx(wanted, rel=1e-10)
+    assert gradient.predicted == pytest.approx(2 * CURVATURE * wanted, rel=1e-10)
+    assert loss.by_seed[0].stderr == pytest.approx(0.02 * wanted, rel=1e-6)
+    same = _streams({10: MASS, 20: MASS}, stderr=0.0)
+    both = [
+        LAWS[name](at_one_curvature(indexed=same, **window))[0].predicted
+        for name in ("finite_time", "finite_time_drift")
+    ]
+    assert both[0] == pytest.approx(both[1], rel=1e-12)
+
+
+def test_the_noise_on_the_way_is_for_forks_of_independent_batches(at_one_curvature):
+    """Nothing is said of a tail, of shuffled streams, or where the noise was not measured."""
+    indexed = _streams({10: MASS}, stderr=0.0)
+    window = {"steps": (10,), "num_steps": 10}
+    for changes in (
+        {"indexed": indexed},
+        {"indexed": indexed, "sampler": "shuffle"} | window,
+        window,
+    ):
+        assert LAWS["finite_time_drift"](at_one_curvature(**changes)) == []

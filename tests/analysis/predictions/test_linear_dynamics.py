@@ -209,3 +209,17 @@ def test_runaway_directions_grow_as_their_power():
     found = independent_variance(np.array([-2.0]), SGD(0.1, 0.0, 1), [50])
     wanted = 0.01 * (growth**100 - 1) / (growth**2 - 1)
     assert math.isclose(found.item(), wanted, rel_tol=1e-10)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+@pytest.mark.parametrize("num_steps", [1, 3, 4, 9, 12])
+def test_stages_scale_the_noise_of_their_own_steps(momentum, num_steps):
+    """Noise 2 until step 3, 0.5 until step 9 and after, step by step with dense matrices."""
+    sgd = SGD(learning_rate=0.1, momentum=momentum, batch_size=4)
+    forth = np.array([[1 - 0.1 * 3.0, momentum], [-0.1 * 3.0, momentum]])
+    covariance = np.zeros((2, 2))
+    for step in range(num_steps):
+        noise = 2.0 if step < 3 else 0.5
+        covariance = forth @ covariance @ forth.T + noise * 0.1**2 / 4
+    found = independent_variance(np.array([3.0]), sgd, [num_steps], [(3, 2.0), (9, 0.5)])
+    assert found == pytest.approx(covariance[0, 0], rel=1e-12)
