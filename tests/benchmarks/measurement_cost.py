@@ -1,6 +1,7 @@
 """Time `traces` with one column against the fastest compiled gradient of the same batches.
 
     python tests/benchmarks/measurement_cost.py [--num-images 2000] [--depth 56] [--batch-size 100]
+        [--peers …]
 
 Prints what the statistic costs in gradients, and the standard error of tr H it reached. The bar is 3
 gradients for the whole: the fused pass over all examples, and second columns for as many of them as by
@@ -8,12 +9,16 @@ default at the paper's size. On a line of its own stands the pass for batch norm
 a trial takes once for all its statistics. The gradient is that of a network with frozen batch norm, in the
 fastest of four compiled forms: as Keras runs it, or with batch norm folded into the convolutions, each
 with and without XLA. Timings alternate, batch by batch; ratios are medians over batches.
+
+With `--peers`, which takes the options of `peer_cost.py` after it, the table of that script follows: what
+tr σ² and tr H cost at equal error with PyHessian, curvlinops, BackPACK and nngeometry.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -85,6 +90,9 @@ def main() -> None:
     _print_costs(name, seconds)
     norms_pass = NormsPass("train", norms, Groups(dissection.parameters), train, probe_seed=0)
     _print_error(norms_pass, len(train))
+    if options.peers is not None:
+        script = str(Path(__file__).with_name("peer_cost.py"))
+        subprocess.run([sys.executable, "-u", script, *options.peers], check=True)
 
 
 def _options() -> argparse.Namespace:
@@ -92,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--num-images", type=int, default=2000)
     parser.add_argument("--depth", type=int, default=56)
     parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument("--peers", nargs=argparse.REMAINDER, help="options of peer_cost.py")
     return parser.parse_args()
 
 
