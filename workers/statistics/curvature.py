@@ -28,7 +28,7 @@ class Curvature:
         decay: d [P]: weight_decay where it acts for the objective `total`, 0 for `data`.
         passes: Runs the products; one takes n examples of the progress.
         name: Of the operator; its stopped products are saved under it.
-        batch_size: Examples that go through the network together.
+        batch_size: Examples that go through the network together; None for the usual number.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Curvature:
         passes: Passes,
         *,
         name: str = "product",
-        batch_size: int = PRODUCTS_BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> None:
         self._risk, self._split, self._places = risk, split, places
         self._decay, self._passes, self._name = decay, passes, name
-        self._batch_size = batch_size
+        self._batch_size = batch_size or PRODUCTS_BATCH_SIZE
 
     @property
     def num_params(self) -> int:

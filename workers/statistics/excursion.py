@@ -133,8 +133,11 @@ class Excursion:
         found = [each.numpy().ravel() for each in self._velocity()]
         return np.concatenate([np.zeros(0), *found])
 
-    def objective(self, params: Array, turn: int) -> Objective:
-        """Evaluate the total objective at weights [P], which the network then holds."""
+    def objective(self, params: Array, turn: int, *, key: str = "objective") -> Objective:
+        """Evaluate the total objective at weights [P], which the network then holds.
+
+        One that is asked for again after a stop, with others in between, needs a key of its own.
+        """
         self.place(params, np.zeros(0))
 
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
@@ -142,7 +145,7 @@ class Excursion:
             return {"sum": state["sum"] + self.risk.batch_loss_and_gradient(*batch)}
 
         start = {"sum": np.zeros(1 + len(params))}
-        total = self.passes.run("objective", step, start, self._edges(), turn=turn)["sum"]
+        total = self.passes.run(key, step, start, self._edges(), turn=turn)["sum"]
         mean = mean_over_examples(total, len(self.train))
         decayed = self._decay * params
         return Objective(float(mean[0] + decayed @ params / 2), mean[1:] + decayed)

@@ -167,7 +167,7 @@ class ForkStreams:
             ]
             return state | {"rows": np.append(state["rows"], [row], axis=0)}
 
-        mean = self.excursion.objective(centre, first_turn)
+        mean = self.excursion.objective(centre, first_turn, key="objective_of_mean")
         start = {
             "loss": np.array(mean.loss),
             "gradient": mean.gradient,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workers.contract.statistics import TracesSpec
-from workers.statistics import traces
+from workers.statistics import frozen_network, traces
 
 NUM_DRAWS = 60
 
@@ -26,8 +26,10 @@ def _compiled_once(monkeypatch):
 
         return remembered
 
-    for name in ("copy_network", "dissect", "CompiledNorms"):
-        monkeypatch.setattr(traces, name, remembering(getattr(traces, name)))
+    builders = {frozen_network: ["copy_network"], traces: ["dissect", "CompiledNorms"]}
+    for module, names in builders.items():
+        for name in names:
+            monkeypatch.setattr(module, name, remembering(getattr(module, name)))
 
 
 def values_of(rows, *quantities):
