@@ -17,7 +17,7 @@ from workers.contract.statistics import needs_spread
 from workers.contract.sweep_spec import SweepSpec
 from workers.contract.validation import faults_of
 from workers.datasets.dataset import too_few_examples, too_few_for_spread
-from workers.datasets.loading import DatasetFacts, dataset_facts
+from workers.datasets.loading import DatasetFacts, cut_facts, dataset_facts
 
 Document = dict[str, object]
 
@@ -60,19 +60,20 @@ def _facts(
 ) -> tuple[DatasetFacts | None, list[Fault]]:
     """Load the facts of the data; None when the data set's own keys are at fault.
 
-    When `num_train` is larger than the data, that fault with the facts of the whole data.
+    When more examples are asked for than there are, those faults with the facts of the whole data.
     """
     try:
         spec = TypeAdapter[DatasetSpec](DatasetSpec).validate_python(document.get("dataset"))
     except ValidationError:
         return None, []
-    if not isinstance(spec, Cifar10Spec | DigitsSpec) or spec.num_train is None:
+    if not isinstance(spec, Cifar10Spec | DigitsSpec):
         return dataset_facts(spec, data_dir), []
-    whole = dataset_facts(spec.model_copy(update={"num_train": None}), data_dir)
-    if spec.num_train > whole.num_train:
-        (fault,) = too_few_examples(spec.num_train, whole.num_train).faults
-        return whole, [replace(fault, where=f"{where}, {fault.where}")]
-    return dataset_facts(spec, data_dir), []
+    uncut = spec.model_copy(update={"num_train": None, "num_test": None})
+    whole = dataset_facts(uncut, data_dir)
+    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    if faults:
+        return whole, [replace(fault, where=f"{where}, {fault.where}") for fault in faults]
+    return cut_facts(whole, spec), []
 
 
 def _name_faults(document: Document, where: str) -> Iterator[Fault]:

@@ -72,7 +72,7 @@ class MLPSpec(Frozen):
 
 
 class Cifar10Spec(Frozen):
-    """CIFAR-10: 50,000 training and 10,000 test images, the first `num_train` of the former used.
+    """CIFAR-10: 50,000 training and 10,000 test images, the first `num_train` and `num_test` used.
 
     normalisation: `per_channel` (mean and standard deviation of the training pixels),
     `pixel_mean` (x/255 minus the mean training image), `unit` (x/255).
@@ -80,6 +80,7 @@ class Cifar10Spec(Frozen):
 
     name: Literal["cifar10"] = "cifar10"
     num_train: Count | None = None
+    num_test: Count | None = None
     normalisation: Literal["per_channel", "pixel_mean", "unit"] = "per_channel"
 
 
@@ -88,6 +89,7 @@ class DigitsSpec(Frozen):
 
     name: Literal["digits"] = "digits"
     num_train: Count | None = None
+    num_test: Count | None = None
 
 
 class SyntheticSpec(Frozen):

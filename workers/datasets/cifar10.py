@@ -25,15 +25,15 @@ def load(spec: Cifar10Spec, data_dir: str | None) -> Dataset:
     """Load CIFAR-10; the normalisation is computed over the training examples used.
 
     Raises:
-        UserError: No sound data set is found, or it has fewer than `num_train` examples.
+        UserError: No sound data set is found, or it has fewer examples than asked for.
     """
     source = _source(data_dir)
     train, test, digest = cache.decoded_splits(
         cache.cache_folder(), source.key(), lambda: decode(source)
     )
-    used = first_examples(train, spec.num_train)
-    offset, scale = normalisation(spec.normalisation, used.inputs)
-    return Dataset(used, test, offset, scale, is_classification=True, digest=digest)
+    train, test = first_examples(train, test, spec)
+    offset, scale = normalisation(spec.normalisation, train.inputs)
+    return Dataset(train, test, offset, scale, is_classification=True, digest=digest)
 
 
 def source_key(data_dir: str | None) -> JsonValue:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.errors import Fault, UserError, user_error
+from workers.contract.errors import Fault, UserError
+from workers.contract.specs import Cifar10Spec, DigitsSpec
 
 
 @dataclass(frozen=True)
@@ -62,24 +63,35 @@ class Dataset:
         return int(self.train.targets.shape[1])
 
 
-def first_examples(train: Split, num_train: int | None) -> Split:
-    """Keep the first `num_train` examples; all when None.
+def first_examples(
+    train: Split, test: Split, spec: Cifar10Spec | DigitsSpec
+) -> tuple[Split, Split]:
+    """Keep the first `num_train` and `num_test` examples; all where None.
 
     Raises:
         UserError: There are fewer.
     """
-    if num_train is not None and num_train > len(train):
-        raise too_few_examples(num_train, len(train))
-    return train.first(num_train)
+    faults = too_few_examples(spec, len(train), len(test))
+    if faults:
+        raise UserError(faults)
+    return train.first(spec.num_train), test.first(spec.num_test)
 
 
-def too_few_examples(num_train: int, found: int) -> UserError:
-    """Build the error of a `num_train` larger than the data."""
-    return user_error(
-        f"num_train is {num_train:,}, but the data set has {found:,} training examples",
-        where="dataset.num_train",
-        mend=f"give at most {found}, or null to use all",
+def too_few_examples(spec: Cifar10Spec | DigitsSpec, num_train: int, num_test: int) -> list[Fault]:
+    """List what asks for more examples than the whole data set has."""
+    asked = (
+        ("num_train", spec.num_train, num_train, "training"),
+        ("num_test", spec.num_test, num_test, "test"),
     )
+    return [
+        Fault(
+            f"{key} is {wanted:,}, but the data set has {found:,} {split} examples",
+            f"dataset.{key}",
+            f"give at most {found}, or null to use all",
+        )
+        for key, wanted, found, split in asked
+        if wanted is not None and wanted > found
+    ]
 
 
 def too_few_for_spread(statistic: str, split: str) -> Fault:

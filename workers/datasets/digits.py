@@ -18,7 +18,7 @@ def load(spec: DigitsSpec, data_dir: str | None) -> Dataset:  # noqa: ARG001 - e
     """Load the digits: inputs [N, 8, 8, 1] of values 0 … 16; rows 0, 5, 10 … are the test split.
 
     Raises:
-        UserError: `num_train` is more than the 1,437 training examples.
+        UserError: More is asked for than the 1,437 training and 360 test examples.
     """
     from sklearn.datasets import load_digits  # here: takes a second to import
 
@@ -28,9 +28,10 @@ def load(spec: DigitsSpec, data_dir: str | None) -> Dataset:  # noqa: ARG001 - e
     is_test = np.arange(len(inputs)) % 5 == 0
     train = Split(inputs[~is_test], targets[~is_test])
     test = Split(inputs[is_test], targets[is_test])
+    used, held_out = first_examples(train, test, spec)
     return Dataset(
-        first_examples(train, spec.num_train),
-        test,
+        used,
+        held_out,
         np.array(_OFFSET, np.float32),
         np.array(_SCALE, np.float32),
         is_classification=True,

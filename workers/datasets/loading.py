@@ -82,15 +82,24 @@ def dataset_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
     """
     if isinstance(spec, PluginSpec):
         return _facts(load_dataset(spec, data_dir))
-    num_train = None
+    uncut = spec
     if isinstance(spec, Cifar10Spec | DigitsSpec):
-        num_train, spec = spec.num_train, spec.model_copy(update={"num_train": None})
-    whole = _remembered(_key(spec, data_dir), lambda: _facts(load_dataset(spec, data_dir)))
-    if num_train is None:
-        return whole
-    if num_train > whole.num_train:
-        raise too_few_examples(num_train, whole.num_train)
-    return whole.model_copy(update={"num_train": num_train})
+        uncut = spec.model_copy(update={"num_train": None, "num_test": None})
+    whole = _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
+    return cut_facts(whole, spec) if isinstance(spec, Cifar10Spec | DigitsSpec) else whole
+
+
+def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFacts:
+    """Give the facts of the first `num_train` and `num_test` examples.
+
+    Raises:
+        UserError: There are fewer.
+    """
+    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    if faults:
+        raise UserError(faults)
+    asked = {"num_train": spec.num_train, "num_test": spec.num_test}
+    return whole.model_copy(update={key: each for key, each in asked.items() if each is not None})
 
 
 def _key(spec: DatasetSpec, data_dir: str | None) -> JsonValue:

@@ -120,6 +120,7 @@ def test_defaults_are_those_released():
     assert Cifar10Spec().model_dump() == {
         "name": "cifar10",
         "num_train": None,
+        "num_test": None,
         "normalisation": "per_channel",
     }
     assert DigitsSpec().num_train is None

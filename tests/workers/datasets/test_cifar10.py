@@ -28,13 +28,14 @@ def test_every_layout_gives_the_same_digest(small_cifar10, tmp_path):
 
 
 def test_the_digest_is_of_the_whole_data_set(small_cifar10, tmp_path):
-    """Cutting to num_train changes the examples, not the digest; the first ones are kept."""
+    """Cutting changes the examples, not the digest; the first ones are kept."""
     small_cifar10.write_binary(tmp_path)
     whole = load(Cifar10Spec(), str(tmp_path))
-    cut = load(Cifar10Spec(num_train=7), str(tmp_path))
+    cut = load(Cifar10Spec(num_train=7, num_test=3), str(tmp_path))
     assert cut.digest == whole.digest
-    assert (len(cut.train), len(cut.test)) == (7, 4)
+    assert (len(cut.train), len(cut.test)) == (7, 3)
     np.testing.assert_array_equal(cut.train.inputs, whole.train.inputs[:7])
+    np.testing.assert_array_equal(cut.test.inputs, whole.test.inputs[:3])
 
 
 def test_one_changed_pixel_changes_the_digest(small_cifar10, tmp_path):
@@ -47,14 +48,17 @@ def test_one_changed_pixel_changes_the_digest(small_cifar10, tmp_path):
 
 
 def test_more_examples_than_there_are_is_a_fault(small_cifar10, tmp_path):
-    """The message gives both numbers."""
+    """The message gives both numbers, of both splits."""
     small_cifar10.write_binary(tmp_path)
     with pytest.raises(UserError) as caught:
-        load(Cifar10Spec(num_train=21), str(tmp_path))
+        load(Cifar10Spec(num_train=21, num_test=5), str(tmp_path))
     assert str(caught.value) == (
         "num_train is 21, but the data set has 20 training examples\n"
         "  where: dataset.num_train\n"
-        "  mend:  give at most 20, or null to use all"
+        "  mend:  give at most 20, or null to use all\n\n"
+        "num_test is 5, but the data set has 4 test examples\n"
+        "  where: dataset.num_test\n"
+        "  mend:  give at most 4, or null to use all"
     )
 
 
