@@ -42,9 +42,9 @@ class Uncertain:
         stderr, degrees = combined_error(parts)
         return Uncertain(ratio, stderr, degrees)
 
-    def interval(self) -> tuple[float, float] | None:
-        """Give Student's 95 % interval; None where the error is unknown."""
-        half = half_width(self.stderr, self.degrees)
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+        """Give Student's interval; None where the error is unknown."""
+        half = half_width(self.stderr, self.degrees, confidence)
         return None if half is None else (self.value - half, self.value + half)
 
 
@@ -64,9 +64,9 @@ def combined_error(parts: Sequence[Uncertain]) -> tuple[float, float]:
     return math.sqrt(variance), 1 / weight if weight else math.inf
 
 
-def half_width(stderr: float, degrees: float) -> float | None:
-    """Give half the width of Student's 95 % interval; None where the error is unknown."""
+def half_width(stderr: float, degrees: float, confidence: float = CONFIDENCE) -> float | None:
+    """Give half the width of Student's interval; None where the error is unknown."""
     if not math.isfinite(stderr) or not degrees > 0:
         return None
-    quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, degrees)
+    quantile = scipy.stats.t.ppf((1 + confidence) / 2, degrees)
     return float(quantile) * stderr

@@ -15,7 +15,7 @@ from analysis.cell_values import SeedValues
 from analysis.conditions import CellConditions
 from analysis.noise_spectra import NoiseSpectrum, Spectrum
 from analysis.predictions.linear_dynamics import SGD
-from analysis.uncertain import Uncertain
+from analysis.uncertain import CONFIDENCE, Uncertain
 from workers.contract.schema import VIEWS
 
 _ROUNDING = 1e-6
@@ -80,11 +80,12 @@ def _noise_to_gradient(conditions: CellConditions, noise: float, squared: float)
 
 
 def _stationarity(whole: Uncertain, halves: Sequence[Uncertain | None]) -> Check:
-    """Pass when the interval of the run holds 0, and that of each half does.
+    """Pass when the interval of the run holds 0, and that of each half does: jointly at 95 % (Bonferroni).
 
     Halves whose signs agree are no further test: in a stationary run they do half of the time.
     """
-    intervals = [whole.interval(), *(half.interval() for half in halves if half is not None)]
+    gaps = [whole, *(half for half in halves if half is not None)]
+    intervals = [each.interval(1 - (1 - CONFIDENCE) / len(gaps)) for each in gaps]
     holds = [None if each is None else each[0] <= 0 <= each[1] for each in intervals]
     passes = None if None in holds else all(holds)
     return Check(assumptions.STATIONARITY, whole, intervals[0], passes)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from workers.probes import Estimate, mean_of_probes
 from workers.statistics.excursion import Excursion
 from workers.statistics.tail_run import AGAINST_GRADIENT, GRADIENT, LOSS, AtMeans, Blocks
 from workers.statistics.tail_stream import AGAINST_DIRECTION, DIRECTION, VELOCITY
 
 Array = npt.NDArray[np.float64]
+
+_TELESCOPING = ("fluctuation_dissipation_ratio", "fluctuation_dissipation_gap")
 
 _CLIMB = 10.0
 """A second half whose mean loss is above this multiple of the first one's runs away: a choice."""
@@ -49,6 +52,19 @@ def block_values(excursion: Excursion, blocks: Blocks, at_means: AtMeans) -> dic
         "fluctuation_dissipation_ratio": ratio + residual / dissipation.mean(),
         "fluctuation_dissipation_gap": against - dissipation,
     }
+
+
+def mean_of_blocks(quantity: str, values: Array) -> Estimate:
+    """Average a quantity over blocks [B].
+
+    Step by step, the gap is what a quadratic form y of weights and velocity about c loses: without
+    momentum (‖θ_t-c‖² - ‖θ_{t+1}-c‖²)/2η. A block's mean is (y_begin - y_end)/n, that of the run
+    (y_0 - y_T)/(nB): of the same spread, but for the factor 1/B. So is the ratio's, to first order.
+    """
+    found = mean_of_probes(values[:, None])
+    if quantity in _TELESCOPING:
+        return Estimate(found.value, found.stderr / np.sqrt(len(values)))
+    return found
 
 
 def _excess_losses(blocks: Blocks, at_means: AtMeans) -> dict[str, Array]:
