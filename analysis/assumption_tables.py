@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.covariance import CellCovariance
 from analysis.law_tables import interval_text, ratio_text
+from analysis.layers import CellLayers
 from analysis.number_text import NOTHING, plain
 from analysis.text_table import TextTable
 
@@ -69,6 +70,31 @@ def covariance_table(found: Sequence[CellCovariance]) -> TextTable | None:
             "Geometric means over seeds and directions u [95 % interval]. Wang: cη/(mλ(2 - ηλ)), c = uᵀσ²u, with "
             "momentum and the finite number of steps. η/2m: Jastrzębski's covariance, the same in "
             "every direction. If σ² = H: c ∝ λ^γ with γ = 1, Σc/Σλ = 1, cosine of (c, λ) = 1.",
+        ),
+    )
+
+
+def layer_table(found: Sequence[CellLayers]) -> TextTable | None:
+    """Compare noise with Hessian over the layers."""
+    if not found:
+        return None
+    return TextTable(
+        "σ² against H, layer by layer",
+        ("BS", "LR", "BN", "seeds × layers", "γ", "cosine"),
+        tuple(
+            (
+                str(each.cell.batch_size),
+                f"{each.cell.learning_rate:g}",
+                each.bn_mode,
+                f"{each.num_seeds} × {each.num_layers}",
+                interval_text(each.slope),
+                interval_text(each.cosine),
+            )
+            for each in found
+        ),
+        (
+            "Means over seeds [95 % interval]. tr σ² of a layer ∝ (its tr H)^γ; cosine of both over the "
+            "layers. If σ² = H both are 1.",
         ),
     )
 

@@ -14,6 +14,7 @@ from analysis.conventions import Convention, conventions
 from analysis.covariance import CellCovariance, covariances
 from analysis.factors import FactorTest, factor_tests
 from analysis.law_rows import LawRow, law_rows
+from analysis.layers import CellLayers, layer_agreement
 from analysis.league import Standing, league
 from analysis.load import SweepData
 from analysis.table1 import Table1
@@ -29,6 +30,7 @@ class Conclusions:
         validity: View `validity`.
         statistic_names: By id.
         covariances: Along top eigenvectors, by cell and fork.
+        layers: Noise against curvature over layers, by cell.
         factors: F-tests.
         claims: The paper's, on this sweep; empty when no trace is measured.
         paper_claims: The same on the printed Table 1.
@@ -40,6 +42,7 @@ class Conclusions:
     validity: pd.DataFrame
     statistic_names: dict[str, str]
     covariances: list[CellCovariance]
+    layers: list[CellLayers]
     factors: list[FactorTest]
     claims: list[Claim]
     paper_claims: list[Claim]
@@ -68,6 +71,7 @@ def conclude(
         validity=validity.to_pandas(),
         statistic_names={item.statistic_id: item.statistic.name for item in data.plan.statistics},
         covariances=covariances(data),
+        layers=layer_agreement(data),
         factors=factor_tests(data) if points else [],
         claims=claims(points) if points else [],
         paper_claims=claims(paper_points()),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from analysis import web_page
-from analysis.assumption_tables import covariance_table, validity_tables
+from analysis.assumption_tables import covariance_table, layer_table, validity_tables
 from analysis.conclusions import Conclusions, headline
 from analysis.covariance_figure import covariance_figure
 from analysis.figure_style import drawing_settings
@@ -76,7 +76,7 @@ def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:
         *(drawn_here[name] for name in ("fork_curve", "parity") if name in drawn_here),
         *_tables(verdict_tables(found.rows)),
         *(drawn_here[name] for name in ("covariance",) if name in drawn_here),
-        *_tables([covariance_table(found.covariances)]),
+        *_tables([covariance_table(found.covariances), layer_table(found.layers)]),
         *_tables(validity_tables(found.validity, found.statistic_names)),
     ]
 
