@@ -360,7 +360,7 @@ def test_intervals_cover_the_exact_stationary_moments(regression, momentum, lear
     gap = "fluctuation_dissipation_gap"
     covered = dict.fromkeys([*((name, None) for name in exact), (gap, 0), (gap, 1)], 0)
     about = SplitRows("train", "frozen", 0.0, 0.0)
-    for values in runs(context, spec(num_steps=2048)):
+    for values in runs(context, spec(num_steps=2048, num_records=64)):
         for row in rows_of(about, values):
             covered[row.quantity, row.index] += int(holds(row, exact[row.quantity]))
     shares = {quantity: count / NUM_SEEDS for quantity, count in covered.items()}
