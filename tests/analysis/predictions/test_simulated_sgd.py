@@ -7,6 +7,7 @@ import pytest
 
 from analysis.aggregate import aggregate_records
 from analysis.load import load_sweep
+from analysis.verdict import judge
 from workers.contract.excursions import ForkSpec
 from workers.contract.records import SpectrumNode
 from workers.contract.statistics import SpectrumSpec, TracesSpec
@@ -115,3 +116,48 @@ def test_the_law_of_the_sampler_holds_in_every_window(
     theirs = [row for row in table if row["prediction"] == other]
     assert not any(row["valid"] for row in theirs)
     assert max(abs(row["log_ratio"]) for row in theirs) > 0.1
+
+
+class _InformationEquality(_Quadratic):
+    """The same with σ² = factor·H exactly, and ηλ₁ = 0.045."""
+
+    def __init__(self, seed, factor):
+        super().__init__(seed)
+        basis = np.linalg.eigh(self.hessian)[1]
+        root = basis * np.sqrt(np.geomspace(0.15, 0.45, SIZE)) @ basis.T
+        white = np.linalg.qr(self.gradients)[0] * np.sqrt(NUM_TRAIN)
+        self.hessian, self.gradients = root @ root, np.sqrt(factor) * white @ root
+        self.noise = factor * self.hessian
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "holds"), (2.0, "fails"), (0.5, "fails")])
+def test_jastrzebski_holds_where_the_noise_is_the_hessian_alone(
+    store, synthetic_sweep, seen, factor, verdict
+):
+    """At a margin of 5 % tr H gives the excess loss for σ² = H, not for twice or half of it; tr σ² always."""
+    problem = _InformationEquality(seed=5, factor=factor)
+    np.testing.assert_allclose(np.cov(problem.gradients.T, bias=True), problem.noise, atol=1e-12)
+    fork = ForkSpec(num_steps=320, num_windows=1, num_streams=NUM_STREAMS, learning_rate=RATE)
+    sweep = synthetic_sweep(
+        weight_decay=0.1, pairs=[(BATCH_SIZE, 0.1)], seeds=[0], num_train=NUM_TRAIN
+    )
+    sweep.statistics = []
+    sweep.plan()
+    (trial,) = sweep.trials()
+    sweep.train(trial)
+    traces = {"gradient_noise_trace": problem.noise, "hessian_trace": problem.hessian}
+    rows = [seen(name, float(np.trace(matrix))) for name, matrix in traces.items()]
+    sweep.add(TracesSpec(), lambda seed: rows)
+    ((end, (value, _), (error, _)),) = problem.fork(fork, momentum=0.0)
+    numbers = {"stderr": error, "num_samples": NUM_STREAMS, "index": end}
+    sweep.add(fork, lambda seed: [seen("excess_loss", value, **numbers)])
+    table = aggregate_records(load_sweep(store, sweep.name)).predictions.to_pylist()
+    found = {row["prediction"]: row for row in table if row["measured"] is not None}
+
+    def judged(law):
+        return judge(found[law]["log_ratio_low"], found[law]["log_ratio_high"], margin=0.05)
+
+    assert (judged("jastrzebski_9"), judged("wang_4_45")) == (verdict, "holds")
+    assert found["jastrzebski_9"]["valid"] is (factor == 1.0)
+    assert np.exp(found["jastrzebski_9"]["log_ratio"]) == pytest.approx(factor, rel=0.05)
