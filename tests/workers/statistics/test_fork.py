@@ -228,14 +228,14 @@ def test_the_same_bits_after_any_stop(regression, tools, options):
 
 @pytest.mark.slow
 def test_intervals_cover_the_exact_moments(regression):
-    """95 % of the intervals of every window and direction hold the exact value, with the fewest streams."""
+    """95 % of the intervals of every window and direction hold the exact value, with 64 streams."""
     from workers.statistics.excursion import Excursion
     from workers.statistics.fork import rows_of
     from workers.statistics.fork_streams import ForkStreams, compile_stream
     from workers.statistics.passes import Passes
 
     context = regression()
-    settings = spec()
+    settings = spec(num_streams=64, num_steps=8, num_windows=2, records_per_window=1)
     exact = Moments(context).expected(settings)
     excursion = Excursion.prepare(context, settings, Passes(Forgetful(), 0))
     excursion = dataclasses.replace(excursion, passes=Passes(Forgetful(), 0))
