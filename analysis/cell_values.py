@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,10 @@ class SeedValues:
     def estimate(self) -> Estimate:
         """The mean over seeds."""
         return mean_over_seeds(list(self.by_seed.values()))
+
+    def of(self, seeds: Collection[int]) -> SeedValues:
+        """Keep the values of some seeds."""
+        return replace(self, by_seed={s: v for s, v in self.by_seed.items() if s in seeds})
 
     @property
     def stderr(self) -> float:

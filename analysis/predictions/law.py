@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from analysis import assumptions
 from analysis.assumptions import Assumption
@@ -65,6 +65,10 @@ class Prediction:
     by_seed: Mapping[int, Uncertain] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    def of(self, seeds: Collection[int]) -> Prediction:
+        """Keep what is predicted for some seeds."""
+        return replace(self, by_seed={s: v for s, v in self.by_seed.items() if s in seeds})
 
     @property
     def predicted(self) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from analysis.cell_values import SeedValues
 from analysis.cells import finite_or_none
 from analysis.conditions import CellConditions
 from analysis.excursions import TARGETS
@@ -22,6 +23,7 @@ def predictions(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Tabl
     A law is `valid` when it could be computed and none of the assumptions checked is broken;
     `reason` says what is broken, what was not measured, and what else matters. `verdict` judges the
     interval of the log ratio alone, so that of a law that is not valid says how wrong its use is.
+    Measured and predicted are means over the same seeds, those that have both, where any has.
     """
     rows = [
         _row(sweep, conditions, answer)
@@ -35,6 +37,10 @@ def predictions(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Tabl
 def _row(sweep: str, conditions: CellConditions, answer: Prediction) -> dict[str, object]:
     excursion = conditions.excursion
     measured = excursion.values.get(answer.target)
+    reason = _reason(conditions, answer, measured)
+    both = measured.by_seed.keys() & answer.by_seed.keys() if measured else set[int]()
+    if measured and both:
+        measured, answer = measured.of(both), answer.of(both)
     compared = log_ratio(measured.uncertain, answer.by_seed) if measured else None
     low, high = (compared.low, compared.high) if compared else (None, None)
     return {
@@ -59,14 +65,22 @@ def _row(sweep: str, conditions: CellConditions, answer: Prediction) -> dict[str
         "log_ratio_high": high,
         "verdict": judge(low, high),
         "valid": bool(answer.by_seed) and not answer.faults,
-        "reason": _reason(conditions, answer, is_measured=measured is not None),
+        "reason": reason,
     }
 
 
-def _reason(conditions: CellConditions, answer: Prediction, *, is_measured: bool) -> str | None:
+def _reason(
+    conditions: CellConditions, answer: Prediction, measured: SeedValues | None
+) -> str | None:
     parts = list(answer.faults)
-    if not is_measured:
+    num_trained = len(conditions.trial_ids)
+    if measured is None:
         parts.append(f"{TARGETS[answer.target]} was not measured")
+    elif conditions.state.is_complete and len(measured.by_seed) < num_trained:
+        parts.append(
+            f"{TARGETS[answer.target]} has a value in {len(measured.by_seed)} of {num_trained} seeds, "
+            "which alone count"
+        )
     if not conditions.state.is_complete:
         parts.append(f"the cell is incomplete: {conditions.state.sentence}")
     parts += answer.remarks

@@ -253,6 +253,25 @@ def test_seeds_that_ran_away_are_counted(one_cell, seen, rows_of):
     assert "fork of 3 seeds was unstable at η = 0.02" in row["reason"].split("; ")
 
 
+def test_like_is_compared_with_like_seed_by_seed(one_cell, seen, rows_of):
+    """Where one seed of three ran away, measured and predicted are means over the other two."""
+
+    def measured(seed):
+        if seed == 1:
+            reason = "unstable: ηλ₁ is 2.3"
+            return [seen("excess_loss", None, stderr=None, index=64, skipped_reason=reason)]
+        return [seen("excess_loss", 0.02 / 400 * (100 + seed), index=64)]
+
+    one_cell.add(FORK, measured)
+    (row,) = [row for row in rows_of() if row["prediction"] == "wang_4_45"]
+    assert row["measured"] == pytest.approx(0.02 / 400 * 101)
+    assert row["predicted"] == pytest.approx(row["measured"])
+    assert row["log_ratio"] == pytest.approx(0, abs=1e-12)
+    parts = row["reason"].split("; ")
+    assert "excess loss has a value in 2 of 3 seeds, which alone count" in parts
+    assert any(part.startswith("fork of 1 seed") for part in parts)
+
+
 def test_batch_mode_has_its_own_traces(one_cell, seen, rows_of):
     """A fork in batch mode takes tr σ² of `batch_noise` at m; that of frozen batch norm is not for it."""
     fork = ForkSpec(bn_mode="batch", num_steps=64, num_windows=1)
