@@ -122,7 +122,8 @@ def _timed(axes: Axes, timed: Sequence[LawRow]) -> None:
     values = np.array([row.predicted for row in timed])
     spread = np.array([_bar(row.predicted_stderr) for row in timed])
     color = _COLORS["finite_time"]
-    axes.plot(steps, values, color=color, label=timed[0].prediction)
+    # the mark shows a prediction at one time alone
+    axes.plot(steps, values, color=color, marker="^", markersize=4, label=timed[0].prediction)
     axes.fill_between(
         steps, np.maximum(values - spread, values * 1e-3), values + spread,
         color=color, alpha=0.2, linewidth=0,
