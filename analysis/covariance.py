@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.directions import QUANTITIES, Direction, directions, excursion_rate
 from analysis.interval import Interval, over_units, with_stderr
@@ -121,6 +122,10 @@ def _log_scale(trial: tuple[Direction, ...]) -> float:
 
 
 def _cosine(trial: tuple[Direction, ...]) -> float:
-    noise, eigenvalue = (np.array([getattr(d, n) for d in trial]) for n in ("noise", "eigenvalue"))
-    lengths = float(np.linalg.norm(noise) * np.linalg.norm(eigenvalue))
-    return float(noise @ eigenvalue) / lengths if lengths > 0 else math.nan
+    return cosine(*(np.array([getattr(d, n) for d in trial]) for n in ("noise", "eigenvalue")))
+
+
+def cosine(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Give the cosine of two vectors [n]; NaN where one is 0."""
+    lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / lengths if lengths > 0 else math.nan

@@ -123,7 +123,8 @@ def _timed(axes: Axes, timed: Sequence[LawRow]) -> None:
     spread = np.array([_bar(row.predicted_stderr) for row in timed])
     color = _COLORS["finite_time"]
     # the mark shows a prediction at one time alone
-    axes.plot(steps, values, color=color, marker="^", markersize=4, label=timed[0].prediction)
+    mark = _MARKERS["finite_time"]
+    axes.plot(steps, values, color=color, marker=mark, markersize=4, label=timed[0].prediction)
     axes.fill_between(
         steps, np.maximum(values - spread, values * 1e-3), values + spread,
         color=color, alpha=0.2, linewidth=0,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.covariance import cosine
 from analysis.interval import Interval, over_units
 from analysis.load import Cell, SweepData, groups_by_cell
 from analysis.regression import fit, is_independent
@@ -77,7 +78,7 @@ def _of_cell(cell: Cell, bn_mode: str, trials: list[Array]) -> CellLayers:
         num_layers=min(map(len, trials)),
         num_seeds=len(trials),
         slope=over_units([slope for slope in slopes if math.isfinite(slope)]),
-        cosine=over_units([_cosine(pairs) for pairs in trials]),
+        cosine=over_units([cosine(*pairs.T) for pairs in trials]),
     )
 
 
@@ -86,8 +87,3 @@ def _slope(pairs: Array) -> float:
     if not is_independent(curvature[:, None]):
         return math.nan
     return float(fit(curvature[:, None], noise).coefficients[0])
-
-
-def _cosine(pairs: Array) -> float:
-    noise, curvature = pairs.T
-    return float(noise @ curvature / np.linalg.norm(noise) / np.linalg.norm(curvature))

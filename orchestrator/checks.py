@@ -17,7 +17,7 @@ from workers.contract.statistics import needs_spread
 from workers.contract.sweep_spec import SweepSpec
 from workers.contract.validation import faults_of
 from workers.datasets.dataset import too_few_examples, too_few_for_spread
-from workers.datasets.loading import DatasetFacts, cut_facts, dataset_facts
+from workers.datasets.loading import DatasetFacts, cut_facts, whole_facts
 
 Document = dict[str, object]
 
@@ -66,10 +66,9 @@ def _facts(
         spec = TypeAdapter[DatasetSpec](DatasetSpec).validate_python(document.get("dataset"))
     except ValidationError:
         return None, []
+    whole = whole_facts(spec, data_dir)
     if not isinstance(spec, Cifar10Spec | DigitsSpec):
-        return dataset_facts(spec, data_dir), []
-    uncut = spec.model_copy(update={"num_train": None, "num_test": None})
-    whole = dataset_facts(uncut, data_dir)
+        return whole, []
     faults = too_few_examples(spec, whole.num_train, whole.num_test)
     if faults:
         return whole, [replace(fault, where=f"{where}, {fault.where}") for fault in faults]

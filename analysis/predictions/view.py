@@ -73,12 +73,12 @@ def _reason(
     conditions: CellConditions, answer: Prediction, measured: SeedValues | None
 ) -> str | None:
     parts = list(answer.faults)
-    num_trained = len(conditions.trial_ids)
+    num_seeds = len(conditions.trial_ids)
     if measured is None:
         parts.append(f"{TARGETS[answer.target]} was not measured")
-    elif conditions.state.is_complete and len(measured.by_seed) < num_trained:
+    elif conditions.state.is_complete and len(measured.by_seed) < num_seeds:
         parts.append(
-            f"{TARGETS[answer.target]} has a value in {len(measured.by_seed)} of {num_trained} seeds, "
+            f"{TARGETS[answer.target]} has a value in {len(measured.by_seed)} of {num_seeds} seeds, "
             "which alone count"
         )
     if not conditions.state.is_complete:

@@ -80,13 +80,22 @@ def dataset_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
     Raises:
         UserError: As `load_dataset` does.
     """
+    whole = whole_facts(spec, data_dir)
+    return cut_facts(whole, spec) if isinstance(spec, Cifar10Spec | DigitsSpec) else whole
+
+
+def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
+    """Give the facts of a data set before `num_train` and `num_test` cut it, as `dataset_facts` does.
+
+    Raises:
+        UserError: As `load_dataset` does.
+    """
     if isinstance(spec, PluginSpec):
         return _facts(load_dataset(spec, data_dir))
     uncut = spec
     if isinstance(spec, Cifar10Spec | DigitsSpec):
         uncut = spec.model_copy(update={"num_train": None, "num_test": None})
-    whole = _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
-    return cut_facts(whole, spec) if isinstance(spec, Cifar10Spec | DigitsSpec) else whole
+    return _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
 
 
 def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFacts:

@@ -63,12 +63,27 @@ class _Quadratic:
             yield window[-1], both.mean(axis=1) * NUM_STREAMS / (NUM_STREAMS - 1), errors
 
 
+@pytest.fixture
+def one_trial(synthetic_sweep):
+    """Make a sweep of one trained trial, of which nothing is measured yet."""
+
+    def make(**options):
+        sweep = synthetic_sweep(
+            weight_decay=0.1, pairs=[(BATCH_SIZE, 0.1)], seeds=[0], num_train=NUM_TRAIN, **options
+        )
+        sweep.statistics = []
+        sweep.plan()
+        (trial,) = sweep.trials()
+        sweep.train(trial)
+        return sweep
+
+    return make
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["replacement", "shuffle"])
 @pytest.mark.parametrize("momentum", [0.0, 0.8])
-def test_the_law_of_the_sampler_holds_in_every_window(
-    store, synthetic_sweep, seen, momentum, sampler
-):
+def test_the_law_of_the_sampler_holds_in_every_window(store, one_trial, seen, momentum, sampler):
     """Both targets, both samplers, with and without momentum: |ln ratio| within 4 errors and 10 %.
 
     The other sampler's law, and half the law, are outside.
@@ -83,14 +98,7 @@ def test_the_law_of_the_sampler_holds_in_every_window(
         for draw in range(2)
         for node, weight in problem.nodes()
     ]
-    sweep = synthetic_sweep(
-        weight_decay=0.1, pairs=[(BATCH_SIZE, 0.1)], seeds=[0], num_train=NUM_TRAIN,
-        momentum=momentum,
-    )  # fmt: skip
-    sweep.statistics = []
-    sweep.plan()
-    (trial,) = sweep.trials()
-    sweep.train(trial)
+    sweep = one_trial(momentum=momentum)
     trace = float(np.trace(problem.noise))
     sweep.add(TracesSpec(), lambda seed: [seen("gradient_noise_trace", trace)])
     sweep.add(spectrum, lambda seed: [seen("hessian_trace", 1.0)], nodes)
@@ -133,19 +141,13 @@ class _InformationEquality(_Quadratic):
 @pytest.mark.slow
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "holds"), (2.0, "fails"), (0.5, "fails")])
 def test_jastrzebski_holds_where_the_noise_is_the_hessian_alone(
-    store, synthetic_sweep, seen, factor, verdict
+    store, one_trial, seen, factor, verdict
 ):
     """At a margin of 5 % tr H gives the excess loss for σ² = H, not for twice or half of it; tr σ² always."""
     problem = _InformationEquality(seed=5, factor=factor)
     np.testing.assert_allclose(np.cov(problem.gradients.T, bias=True), problem.noise, atol=1e-12)
     fork = ForkSpec(num_steps=320, num_windows=1, num_streams=NUM_STREAMS, learning_rate=RATE)
-    sweep = synthetic_sweep(
-        weight_decay=0.1, pairs=[(BATCH_SIZE, 0.1)], seeds=[0], num_train=NUM_TRAIN
-    )
-    sweep.statistics = []
-    sweep.plan()
-    (trial,) = sweep.trials()
-    sweep.train(trial)
+    sweep = one_trial()
     traces = {"gradient_noise_trace": problem.noise, "hessian_trace": problem.hessian}
     rows = [seen(name, float(np.trace(matrix))) for name, matrix in traces.items()]
     sweep.add(TracesSpec(), lambda seed: rows)
