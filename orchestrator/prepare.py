@@ -23,7 +23,11 @@ from workers.datasets.loading import dataset_facts
 
 @dataclass(frozen=True)
 class Options:
-    """The options that commands share, paths made absolute."""
+    """The options that commands share, paths made absolute.
+
+    Attributes:
+        entry: The module whose `run_child` does an attempt; tests of the driver have trials of their own.
+    """
 
     store: str
     address: str | None = None
@@ -31,6 +35,7 @@ class Options:
     overrides: tuple[str, ...] = ()
     is_fail_fast: bool = False
     checkpoint_seconds: float = 60.0
+    entry: str = "workers.trial"
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ def make_tasks(prepared: Prepared, options: Options, run_id: str) -> list[SlotTa
             num_threads=resources.cpus,
             device_share=resources.gpus,
             checkpoint_seconds=options.checkpoint_seconds,
+            entry=options.entry,
         )
         for item in prepared.open_work
     ]
