@@ -93,7 +93,7 @@ def test_a_child_that_is_always_killed_fails(slot, make_task, tmp_path):
     """The cap of the class ends it, and the signal is its signature."""
     result = slot.run(make_task(2), "-1")
     assert result.status == "failed"
-    assert result.num_failures == failures.POLICIES["killed"].max_attempts
+    assert result.num_failures == failures.POLICIES["worker_lost"].max_attempts
     rows = Store.open(str(tmp_path / "store")).read("failures").to_pylist()
     assert {row["signature"] for row in rows} == {"SIGKILL"}
 
