@@ -136,13 +136,16 @@ def failure_of(
         signature = answer.signature or answer.failure_class
         return Failure(answer.failure_class, signature, answer.message or "")
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        if was_out_of_memory and -exit_code == signal.SIGKILL:
-            message = "the system ended the attempt, as the machine was out of memory"
-            return Failure("host_out_of_memory", name, message)
-        return Failure("worker_lost", name, f"the attempt was ended by {name}")
+        return _ended_by(signal.Signals(-exit_code), was_out_of_memory=was_out_of_memory)
     if exit_code == EXIT_DRAINED:
         return None
     return Failure(
         "bug", f"exit {exit_code}", f"the attempt left with code {exit_code} and no answer"
     )
+
+
+def _ended_by(number: signal.Signals, *, was_out_of_memory: bool) -> Failure:
+    if was_out_of_memory and number == signal.SIGKILL:
+        message = "the system ended the attempt, as the machine was out of memory"
+        return Failure("host_out_of_memory", number.name, message)
+    return Failure("worker_lost", number.name, f"the attempt was ended by {number.name}")

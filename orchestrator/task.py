@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from workers.contract.errors import StoreError
 from workers.contract.frozen import Count, Frozen, Positive
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
@@ -40,8 +42,8 @@ class SlotTask(Frozen):
     checkpoint_seconds: Positive = 60.0
     hang_seconds: Positive = 1800.0
     entry: str = "workers.trial"
-    earlier_failures: list[str] = []
-    presumed_dead: list[str] = []
+    earlier_failures: list[str] = Field(default_factory=list)
+    presumed_dead: list[str] = Field(default_factory=list)
 
     @property
     def trial_id(self) -> str:

@@ -14,6 +14,7 @@ def make_tasks(
     options: Options,
     run_id: str,
     work: Sequence[Missing],
+    *,
     shares: Mapping[str, float] | None = None,
     presumed_dead: Collection[str] = (),
 ) -> list[SlotTask]:

@@ -162,8 +162,8 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
                     run.options,
                     run.control.run_id,
                     work,
-                    ledger.shares,
-                    ledger.presumed_dead,
+                    shares=ledger.shares,
+                    presumed_dead=ledger.presumed_dead,
                 )
         watch()
         time.sleep(_POLL_SECONDS)
