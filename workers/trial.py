@@ -6,6 +6,7 @@ and signature. Which failures are tried again is not decided here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -62,7 +63,8 @@ def run_order(order: Order, should_stop: Callable[[], bool]) -> Answer:
     except Drained as drained:
         return Answer(status="drained", message=str(drained))
     except Exception as error:  # noqa: BLE001 - every failure of a child is an answer
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log may be on the disk that is full
+            traceback.print_exc()
         return Answer(
             status="user_error" if isinstance(error, UserError) else "failed",
             failure_class=classify(error),

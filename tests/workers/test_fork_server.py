@@ -21,6 +21,9 @@ from pathlib import Path
 def run_child(order_path):
     """Do what the order says."""
     order = json.loads(Path(order_path).read_text())
+    if order == "print":
+        print("kept back until the end")
+        return 5
     print("out", os.environ.get("COLOUR"), flush=True)
     print("err", file=sys.stderr, flush=True)
     if order == "raise":
@@ -140,6 +143,19 @@ def test_an_exception_ends_in_the_log(start, code):
     assert "ArithmeticError: no sum" in server.log.read_text()
     server.order(0)
     assert server.answer() == {"exit": 0}
+
+
+@pytest.mark.parametrize("what", ["print", "raise"])
+def test_a_log_that_takes_no_more_ends_nobody_but_its_child(start, what):
+    """On a full disk: the child leaves with its code, and never goes on as a second server."""
+    server = start(FORKING)
+    server.log = Path("/dev/full")
+    server.order(what)
+    assert server.answer()["exit"] in {1, 5}
+    server.log = server.folder / "log"
+    server.order(0)
+    assert server.answer() == {"exit": 0}
+    assert server.process.poll() is None
 
 
 @both_ways
