@@ -90,8 +90,8 @@ def progress_text(beat: Heartbeat) -> str:
     return f"epoch {progress.epoch + 1}/{progress.epochs}, {share}"
 
 
-def pace_line(status: SweepStatus) -> str:
-    """Say how fast it goes and how long it will take, in one line."""
+def pace_parts(status: SweepStatus) -> list[str]:
+    """Say how fast it goes and how long it will take, a sentence each."""
     parts = []
     pace = status.throughput
     if pace is not None and pace.trials_per_hour is not None:
@@ -104,7 +104,7 @@ def pace_line(status: SweepStatus) -> str:
     if status.num_done < status.num_trials:
         is_idle = not status.running
         parts.append("nothing runs" if is_idle else time_left(status.seconds_left))
-    return "; ".join(parts)
+    return parts
 
 
 def silence_line(status: SweepStatus, *, is_single_look: bool) -> str:
@@ -113,18 +113,18 @@ def silence_line(status: SweepStatus, *, is_single_look: bool) -> str:
         return ""
     names = ", ".join(f"{beat.trial_id[:10]} on {beat.host}" for beat in status.silent[:3])
     more = f" and {len(status.silent) - 3} more" if len(status.silent) > 3 else ""
-    clocks = ", or clocks differ: --watch tells by change alone" if is_single_look else ""
-    return f"silent for over a minute: {names}{more} (ended by force{clocks})"
+    clocks = ", or clocks differ (--watch tells)" if is_single_look else ""
+    return f"silent for over a minute: {names}{more}: ended by force{clocks}"
 
 
 def failure_table(groups: Sequence[dict[str, JsonValue]]) -> Table:
     """Show failures grouped by signature, a row a group; its last message stands above its log."""
     table = Table(title="failures of trials that are not done")
-    for heading in ("class", "signature", "times"):
-        table.add_column(heading, overflow="fold", max_width=24)
+    table.add_column("class, signature", overflow="fold", max_width=24)
+    table.add_column("times", justify="right", no_wrap=True)
     table.add_column("last message and its log", overflow="fold")
-    for group in groups:
-        names = ("failure_class", "signature", "count")
-        cells = [Text(str(group[name])[:100]) for name in names]  # a message is no markup
-        table.add_row(*cells, Text(f"{str(group['message'])[:300]}\n{group['log_path']}"))
+    for group in groups:  # a message is no markup
+        kind = Text(f"{group['failure_class']}\n{str(group['signature'])[:100]}")
+        told = Text(f"{str(group['message'])[:300]}\n{group['log_path']}")
+        table.add_row(kind, str(group["count"]), told, end_section=True)
     return table

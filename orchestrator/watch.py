@@ -14,7 +14,7 @@ from orchestrator.status import SweepStatus
 from orchestrator.tables import (
     device_table,
     failure_table,
-    pace_line,
+    pace_parts,
     silence_line,
     status_table,
 )
@@ -80,7 +80,7 @@ def status_view(states: Sequence[SweepStatus], *, is_single_look: bool) -> Rende
         parts.append(status_table(state))
         if state.running:
             parts.append(device_table(state.running))
-        lines = (pace_line(state), silence_line(state, is_single_look=is_single_look))
+        lines = [*pace_parts(state), silence_line(state, is_single_look=is_single_look)]
         parts += [Text(line) for line in lines if line]
         if state.failures:
             parts.append(failure_table(state.failures))
@@ -90,12 +90,11 @@ def status_view(states: Sequence[SweepStatus], *, is_single_look: bool) -> Rende
 def change_line(state: SweepStatus) -> str:
     """Say a sweep's counts in one line."""
     _, done, running, to_measure, to_train, failed = _counts(state)
-    pace = pace_line(state)
-    return (
+    counts = (
         f"{state.sweep}: {done} of {state.num_trials} trials done, {running} running, "
         f"{to_measure} to measure, {to_train} to train, {failed} failed"
-        + (f"; {pace}" if pace else "")
     )
+    return "; ".join([counts, *pace_parts(state)])
 
 
 def _counts(state: SweepStatus) -> tuple[str, int, int, int, int, int]:

@@ -14,7 +14,7 @@ from orchestrator.tables import (
     device_table,
     duration,
     failure_table,
-    pace_line,
+    pace_parts,
     progress_text,
     silence_line,
     status_table,
@@ -133,19 +133,23 @@ def test_what_each_gpu_does():
     ]
 
 
+def _pace_line(status) -> str:
+    return "; ".join(pace_parts(status))
+
+
 def test_how_fast_it_goes():
     """What was counted, over which time; nothing of what is not known."""
     cell = CellStatus(100, 0.08, 3, 1, 0, 0, 0)
     pace = Throughput(7, 3600.0, "an hour ago", 7.0, 123.4, 2)
     status = SweepStatus("toy", "r", [cell], [beat()], seconds_left=7200.0, throughput=pace)
-    assert pace_line(status) == (
+    assert _pace_line(status) == (
         "7 trials finished in the last hour: 7/h; 123 training steps/s; about 2.0 h left"
     )
     young = Throughput(2, 600.0, "the first live attempt", 12.0, None, 0)
-    assert pace_line(replace(status, throughput=young, seconds_left=math.nan)) == (
+    assert _pace_line(replace(status, throughput=young, seconds_left=math.nan)) == (
         "2 trials finished in 10 min, since the first live attempt began: 12/h; time left unknown"
     )
-    assert pace_line(replace(status, throughput=None, running=[])) == "nothing runs"
+    assert _pace_line(replace(status, throughput=None, running=[])) == "nothing runs"
 
 
 def test_who_is_silent():
@@ -155,10 +159,8 @@ def test_who_is_silent():
     status = replace(status, silent=[beat()] * 5)
     told = silence_line(status, is_single_look=True)
     assert told.startswith("silent for over a minute: 0123456789 on node7, 0123456789 on node7")
-    assert told.endswith(
-        " and 2 more (ended by force, or clocks differ: --watch tells by change alone)"
-    )
-    assert silence_line(status, is_single_look=False).endswith("2 more (ended by force)")
+    assert told.endswith(" and 2 more: ended by force, or clocks differ (--watch tells)")
+    assert silence_line(status, is_single_look=False).endswith("2 more: ended by force")
 
 
 def test_an_attempt_that_has_not_told_how_far_it_is():
@@ -173,6 +175,6 @@ def test_a_message_is_shown_as_it_is():
         "message": "shape [batch, 10] [/] [red]x" + "y" * 1000, "log_path": "logs/a.log",
     }  # fmt: skip
     shown = text_of(failure_table([group]))
-    joined = "".join(line.split("│")[4].strip() for line in shown.splitlines() if "│" in line)
+    joined = "".join(line.split("│")[3].strip() for line in shown.splitlines() if "│" in line)
     assert joined.replace(" ", "").startswith("shape[batch,10][/][red]xyy")
     assert 200 < shown.count("y") < 300
