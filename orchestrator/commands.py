@@ -110,7 +110,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
     Raises:
         UserError: No trial is done, or none under an environment like this machine's.
     """
-    from orchestrator.foreground import verify as compare_again
+    from orchestrator.verification import verify as compare_again
 
     prepared = prepare(sweep, options)
     done = [item for item in prepared.missing if item.is_done]

@@ -1,20 +1,19 @@
-"""Work done here and now, without Ray: one trial of a sweep, or trials again to compare their bits."""
+"""Work done here and now, without Ray, and two stores compared value by value."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from orchestrator.missing import Missing, read_state
+from orchestrator.missing import Missing
 from orchestrator.plan import publish_plan
 from orchestrator.prepare import Options, Prepared
 from orchestrator.run import make_tasks
 from orchestrator.run_control import RunControl
-from orchestrator.scratch import scratch_folder
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
@@ -24,6 +23,7 @@ _NOT_COMPARED = {
     "attempt_id",
     "wall_seconds",
     "seconds",
+    "device_share",
     "host",
     "started_at",
     "finished_at",
@@ -48,23 +48,6 @@ class Difference:
     column: str
     first: object
     second: object
-
-
-@dataclass
-class VerifyResult:
-    """What a second training showed.
-
-    Attributes:
-        compared: Trials compared value by value, or that failed where they were done before.
-        differences: Between them.
-        elsewhere: Trials recorded under another environment: their bits cannot be expected here.
-        environment_id: This machine's; None when no training ended.
-    """
-
-    compared: list[str] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
-    environment_id: str | None = None
 
 
 def choose_trial(prepared: Prepared, batch_size: int, learning_rate: float, seed: int) -> Missing:
@@ -92,63 +75,7 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(replace(prepared, missing=[chosen]), options, control.run_id)[0]
     with control.listening(), contextlib.closing(Slot()) as slot:
-        return _run(task, slot)
-
-
-def verify(
-    prepared: Prepared, drawn: Sequence[Missing], num_sample: int, options: Options
-) -> VerifyResult:
-    """Train and measure done trials again, each in a store of its own, and compare every value.
-
-    Bits are promised within one environment. The first trial done again tells this machine's; from
-    then on those recorded under another are told apart without training them.
-
-    Args:
-        prepared: The sweep.
-        drawn: Done trials, in the order to try them.
-        num_sample: How many to compare; fewer where fewer are done, or comparable here.
-        options: The command's.
-
-    Raises:
-        KeyboardInterrupt: An attempt was told to leave.
-    """
-    result = VerifyResult()
-    with contextlib.closing(Slot()) as slot:
-        for item in drawn:
-            if len(result.compared) == num_sample:
-                break
-            trial_id = item.planned.trial_id
-            recorded = prepared.state.trials[trial_id].environment_id
-            if result.environment_id not in {None, recorded}:
-                result.elsewhere.append(trial_id)
-                continue
-            _verify_one(prepared, item, options, slot, result)
-    return result
-
-
-def _verify_one(
-    prepared: Prepared, item: Missing, options: Options, slot: Slot, result: VerifyResult
-) -> None:
-    trial_id = item.planned.trial_id
-    asked = {statistic.statistic_id for statistic in prepared.plan.statistics}
-    with scratch_folder() as scratch:
-        again = Store.open(str(scratch / "store"))
-        fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
-        apart = replace(prepared, store=again, missing=[fresh])
-        status = _run(make_tasks(apart, options, "verify")[0], slot).status
-        if status == "drained":
-            raise KeyboardInterrupt
-        here = read_state(again).trials.get(trial_id)
-        if here is not None:
-            result.environment_id = here.environment_id
-        if here and here.environment_id != prepared.state.trials[trial_id].environment_id:
-            result.elsewhere.append(trial_id)
-            return
-        result.compared.append(trial_id)
-        if status == "done":
-            result.differences += compare(prepared.store, again, trial_id, asked)
-        else:
-            result.differences.append(Difference(trial_id, "trials", "status", "done", status))
+        return run_on(task, slot)
 
 
 def compare(
@@ -194,6 +121,7 @@ def _is_same(first: object, second: object) -> bool:
     return first == second or (first != first and second != second)  # noqa: PLR0124  # NaN
 
 
-def _run(task: SlotTask, slot: Slot) -> SlotResult:
+def run_on(task: SlotTask, slot: Slot) -> SlotResult:
+    """Do a task on a slot of this process, with the GPUs that are visible to it."""
     devices = os.environ.get("CUDA_VISIBLE_DEVICES", "0") if task.device_share else "-1"
     return slot.run(task, devices)

@@ -119,6 +119,7 @@ def finish_trial(
         planned: PlannedTrial,
         statistics: list[PlannedStatistic],
         value: float = 1.0,
+        measuring_seconds: float | None = None,
         **changes: object,
     ) -> None:
         record = trial_record(planned, **changes)
@@ -132,7 +133,7 @@ def finish_trial(
         store.commit("trials", (name,), attempt_id, table("trials", [record]))
         row = Measurement(
             quantity="mean_loss", value=value, stderr=0.0, num_samples=1, method="m",
-            bn_mode="frozen", split="train", objective="data",
+            bn_mode="frozen", split="train", objective="data", wall_seconds=measuring_seconds,
         )  # fmt: skip
         for item in statistics:
             rows = measurement_table(name, item.statistic, item.statistic_id, [row])
