@@ -15,7 +15,7 @@ from orchestrator.heartbeats import HeartbeatReader, live_heartbeats
 from orchestrator.missing import FailedAttempt, Missing, missing_of, read_state
 from orchestrator.recorded_pace import recorded_pace
 from orchestrator.store_state import StoreReader, StoreState
-from orchestrator.throughput import Throughput, throughput
+from orchestrator.throughput import Throughput, runs_began, throughput
 from orchestrator.time_left import finish_times, with_live_pace
 from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlanDocument
@@ -113,10 +113,11 @@ class StatusReader:
         status = status_of(plan, missing, beats.live)
         num_slots = len({beat.trial_id for beat in beats.live})
         status = with_time_left(status, missing, store_estimator(plan, pace), num_slots)
+        began = runs_began(self._store, plan.sweep, beats.live)
         return replace(
             status,
             silent=beats.silent,
-            throughput=throughput(missing, state, beats.live, now),
+            throughput=throughput(missing, state, beats.live, now, began),
             failures=failure_groups(missing, state),
         )
 

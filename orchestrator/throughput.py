@@ -11,6 +11,7 @@ from orchestrator.missing import Missing
 from orchestrator.store_state import StoreState
 from orchestrator.time_left import units_per_second
 from workers.contract.orders import Heartbeat
+from workers.contract.store import Store
 
 _WINDOW_SECONDS = 3600.0
 _SHORTEST_SECONDS = 60.0
@@ -22,7 +23,7 @@ class Throughput:
 
     Attributes:
         num_finished: Trials whose last record was committed within the window.
-        window_seconds: The last hour, or less when the first live attempt began within it.
+        window_seconds: The last hour, or less when the run, or the first live attempt, began within it.
         since: Which of both the window is.
         trials_per_hour: Over the window; None when it is shorter than a minute.
         steps_per_second: Of training, summed over live attempts, each since it began, its start and
@@ -39,11 +40,23 @@ class Throughput:
 
 
 def throughput(
-    missing: Sequence[Missing], state: StoreState, running: Sequence[Heartbeat], now: datetime
+    missing: Sequence[Missing],
+    state: StoreState,
+    running: Sequence[Heartbeat],
+    now: datetime,
+    runs_began: Sequence[str] = (),
 ) -> Throughput:
-    """Count what ended in the last hour, or since the first live attempt began."""
+    """Count what ended in the last hour, or since less.
+
+    Args:
+        missing: Of the plan's trials.
+        state: The store's.
+        running: Live attempts.
+        now: By this machine's clock.
+        runs_began: When the runs of live attempts began, where that is known.
+    """
     moment = now.astimezone(UTC).isoformat()
-    window, since = _window(running, moment)
+    window, since = _window(running, runs_began, moment)
     ended, done = _last_commits(state), [item.planned.trial_id for item in missing if item.is_done]
     ages = [seconds_between(ended.get(name, ""), moment) for name in done]
     num_finished = sum(1 for age in ages if age <= window)
@@ -60,11 +73,24 @@ def throughput(
     )
 
 
-def _window(running: Sequence[Heartbeat], moment: str) -> tuple[float, str]:
-    ages = [seconds_between(beat.started_at, moment) for beat in running]
-    oldest = max((age for age in ages if age >= 0), default=_WINDOW_SECONDS)
-    if oldest < _WINDOW_SECONDS:
-        return oldest, "the first live attempt"
+def runs_began(store: Store, sweep: str, running: Sequence[Heartbeat]) -> list[str]:
+    """Give when the runs of live attempts began, as they registered.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    run_ids = sorted({beat.run_id for beat in running})
+    owners = [store.read_json(Store.run_path(sweep, run_id)) for run_id in run_ids]
+    return [str(owner.get("started_at")) for owner in owners if isinstance(owner, dict)]
+
+
+def _window(running: Sequence[Heartbeat], began: Sequence[str], moment: str) -> tuple[float, str]:
+    starts = [(began, "the run"), ([beat.started_at for beat in running], "the first live attempt")]
+    for times, since in starts:
+        ages = [age for time in times if (age := seconds_between(time, moment)) >= 0]
+        if ages:
+            oldest = max(ages)
+            return (oldest, since) if oldest < _WINDOW_SECONDS else (_WINDOW_SECONDS, "an hour ago")
     return _WINDOW_SECONDS, "an hour ago"
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.missing import Missing
 from orchestrator.store_state import RecordedStatistic, StoreState
-from orchestrator.throughput import throughput
+from orchestrator.throughput import runs_began, throughput
+from workers.contract.store import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -80,3 +81,24 @@ def test_steps_of_live_trainings_add_up(make_beat):
     found = throughput([], StoreState(), beats, NOW)
     assert (found.steps_per_second, found.num_training) == (1.0, 2)
     assert throughput([], StoreState(), beats[2:], NOW).steps_per_second is None
+
+
+def test_trials_since_the_run_of_live_attempts_began(done_at, make_beat, tmp_path):
+    """As it registered: attempts are short; a registration that is damaged or gone is passed over."""
+    store = Store.open(str(tmp_path / "store"))
+    store.write_json(Store.run_path("toy", "run"), {"started_at": ago(1200), "pid": 1})
+    store.write_bytes(Store.run_path("toy", "broken"), b"{")
+    store.write_json(Store.run_path("toy", "ended"), {"started_at": ago(3000)})
+    beats = [
+        make_beat("t", started_at=ago(30)),
+        make_beat("u", run_id="broken"),
+        make_beat("v", run_id="gone"),
+    ]
+    began = runs_began(store, "toy", beats)
+    assert began == [ago(1200)]
+    items, state = done_at(10, 1199, 1201)
+    found = throughput(items, state, beats, NOW, began)
+    assert (found.num_finished, found.window_seconds, found.since) == (2, 1200, "the run")
+    assert throughput(items, state, beats, NOW, [ago(9999)]).since == "an hour ago"
+    odd = throughput(items, state, beats[:1], NOW, ["None", ago(-60)])
+    assert odd.since == "the first live attempt"
