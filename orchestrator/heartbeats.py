@@ -67,7 +67,7 @@ class HeartbeatReader:
 
     def _see(self, path: str, mark: Mark, now: datetime) -> _Seen | None:
         known = self._seen.get(path)
-        if known is not None and known.mark == mark and mark.written_ns is not None:
+        if known is not None and known.mark == mark and _is_final(known):
             return known
         heartbeat = _read(self._store, path)
         if heartbeat is None:
@@ -113,6 +113,12 @@ def _age(heartbeat: Heartbeat, mark: Mark, now: datetime) -> float:
         ages.append(abs(moment.timestamp() - mark.written_ns / 1e9))
     fresh = [age for age in ages if age <= SILENT_AFTER_SECONDS]
     return min(fresh, default=math.inf)
+
+
+def _is_final(seen: _Seen) -> bool:
+    """Say whether an equal mark means equal content: object storage tells only whole seconds."""
+    written = seen.mark.written_ns
+    return seen.heartbeat.state == "ended" or bool(written and written % 1_000_000_000)
 
 
 def _trial_of(path: str) -> str:

@@ -153,7 +153,7 @@ def test_a_time_that_is_none_leaves_the_storages(place, make_beat, beat_at):
 
 def test_what_did_not_change_is_not_read_again(place, monkeypatch):
     """Heartbeats of ended attempts pile up."""
-    place.beat("t")
+    place.beat("t", file_age=0.5)
     place.beat("u", state="ended")
     place.look("t", "u")
 
@@ -168,3 +168,16 @@ def test_seconds_between_times_of_one_clock():
     """In whatever zone; NaN when one is no time."""
     assert seconds_between("2026-01-02T03:04:05+00:00", "2026-01-02T04:04:06+01:00") == 1.0
     assert seconds_between("", "2026-01-02T03:04:05+00:00") != seconds_between("", "")
+
+
+def test_object_storage_tells_the_time_of_a_heartbeat(s3_store, make_beat):
+    """The attempt's clock is off by years, the storage's is not; then change alone tells."""
+    ticks = [0.0]
+    reader = HeartbeatReader(s3_store, lambda: ticks[0])
+    path = Store.heartbeat_path("t", "a")
+    s3_store.write_json(path, make_beat("t").model_dump(mode="json"))
+    assert len(reader.look({"t"}, datetime.now(UTC)).live) == 1
+    ticks[0] = 70.0
+    assert len(reader.look({"t"}, datetime.now(UTC)).silent) == 1
+    s3_store.write_json(path, make_beat("t", done=1, total=2).model_dump(mode="json"))
+    assert len(reader.look({"t"}, datetime.now(UTC)).live) == 1

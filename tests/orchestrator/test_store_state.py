@@ -137,9 +137,12 @@ def test_any_order_of_events_looks_as_to_a_fresh_reader(make_shaken, actions, se
                 assert as_views(state) == from_views(shaken.store)
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store.open(str(tmp_path / "store"))
+@pytest.fixture(params=["folder", "s3"])
+def store(request, tmp_path):
+    """A local folder, and object storage."""
+    if request.param == "folder":
+        return Store.open(str(tmp_path / "store"))
+    return request.getfixturevalue("s3_store")
 
 
 @pytest.fixture
