@@ -10,7 +10,7 @@ from orchestrator.foreground import Difference, compare, run_on
 from orchestrator.missing import Missing, read_state
 from orchestrator.prepare import Options, Prepared
 from orchestrator.run import make_tasks
-from orchestrator.scratch import scratch_folder
+from orchestrator.scratch import own_folders_removed, scratch_folder
 from orchestrator.slot import Slot
 from workers.contract.store import Store
 
@@ -50,7 +50,7 @@ def verify(
         KeyboardInterrupt: An attempt was told to leave.
     """
     result = VerifyResult()
-    with contextlib.closing(Slot()) as slot:
+    with own_folders_removed(), contextlib.closing(Slot()) as slot:
         for item in drawn:
             if len(result.compared) == num_sample:
                 break
