@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from orchestrator.claims import heartbeats
 from orchestrator.failures import Failure
+from orchestrator.heartbeats import heartbeats_of
 from orchestrator.task import SlotTask
 from workers.contract import records
 from workers.contract.errors import StoreError
@@ -48,7 +48,7 @@ def _last_of(store: Store, task: SlotTask) -> Heartbeat | None:
     """Give the attempt of this run at the trial that has not told its end."""
     beats = [
         beat
-        for beat in heartbeats(store, {task.trial_id})
+        for beat in heartbeats_of(store, task.trial_id)
         if beat.run_id == task.run_id and beat.state != "ended"
     ]
     return max(beats, key=lambda beat: beat.attempt_id, default=None)

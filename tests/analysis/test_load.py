@@ -54,6 +54,17 @@ def test_a_document_that_is_not_a_plan_is_told(store):
         load_plan(store, "toy")
 
 
+def test_a_damaged_plan_is_passed_over_for_the_one_before(store, synthetic_sweep):
+    """As the planner does; asked for by name it is told."""
+    sweep = synthetic_sweep(name="toy")
+    sweep.plan()
+    current = load_plan(store, "toy")
+    store.write_bytes("sweeps/toy/zzz.json", b'{"sweep": ')
+    assert load_plan(store, "toy") == current
+    with pytest.raises(StoreError, match=r"sweeps/toy/zzz\.json in the store .* is not a plan"):
+        load_plan(store, "toy", "zzz")
+
+
 def test_records_are_selected_by_the_plan(store, synthetic_sweep):
     """Trials of other sweeps, and statistics not listed, do not belong to a sweep."""
     sweep = synthetic_sweep().fill()
