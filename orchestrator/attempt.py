@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.child import ForkServer, ForkServerLost
+from orchestrator.cores import cores_environment
 from orchestrator.failures import Failure, failure_of
 from orchestrator.task import Status, Work, is_stop_asked
 from workers.contract import records
@@ -32,6 +33,7 @@ class Attempt:
     def __init__(self, store: Store, work: Work, server: ForkServer, devices: str) -> None:
         self._store, self._work, self._server = store, work, server
         self._devices = devices
+        self.cores: tuple[int, ...] = ()
         self._id = new_attempt_id(datetime.now(UTC))
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._scratch = Path(tempfile.mkdtemp(prefix=f"minima-{os.getpid()}-"))
@@ -81,6 +83,8 @@ class Attempt:
         order_file.write_text(self._order().model_dump_json())
         environment = {
             "CUDA_VISIBLE_DEVICES": self._devices,
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML numbers them
+            **cores_environment(self.cores),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }

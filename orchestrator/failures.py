@@ -25,6 +25,7 @@ POLICIES: dict[str, Policy] = {
     "model_lost": Policy(2, 0),  # the slot trains again in between
     "conflict": Policy(1, 0),  # retrained weights differ: a person must look
     "out_of_memory": Policy(2, 10),
+    "gpu_busy": Policy(5, 10),
     "killed": Policy(4, 1),
     "hang": Policy(2, 1),
     "storage": Policy(5, 5),

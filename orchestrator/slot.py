@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from orchestrator.attempt import Attempt
 from orchestrator.child import ForkServer
+from orchestrator.cores import claimed_cores
 from orchestrator.failures import Failure, should_retry, wait_before_retry
 from orchestrator.task import SlotResult, SlotTask, Status, Work, is_stop_asked
 from workers.contract.store import Store
@@ -21,6 +22,7 @@ class Slot:
         self._server: ForkServer | None = None
         self._num_attempts = 0
         self._num_failures = 0
+        self._cores: tuple[int, ...] = ()
 
     def close(self) -> None:
         """End the fork server and any child."""
@@ -35,6 +37,10 @@ class Slot:
             task: What to do.
             visible_devices: The child's CUDA_VISIBLE_DEVICES; "-1" for none.
         """
+        with claimed_cores(task.num_threads) as self._cores:
+            return self._run(task, visible_devices)
+
+    def _run(self, task: SlotTask, visible_devices: str) -> SlotResult:
         self._num_attempts = self._num_failures = 0
         statuses: list[Status] = []
         for work in _work_of(task):
@@ -58,6 +64,7 @@ class Slot:
                 return "drained"
             self._num_attempts += 1
             attempt = Attempt(store, work, self._server_for(work.task), visible_devices)
+            attempt.cores = self._cores
             failure, status = attempt.run()
             if failure is None:
                 return status

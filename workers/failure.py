@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.errors import StoreError, UserError
+from workers.gpu_memory import GpuBusy
 
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
 _OWN_FOLDER = Path(__file__).parent
@@ -26,14 +27,15 @@ class WeightsConflict(Exception):
 def classify(error: Exception) -> str:
     """Name the class of a failure; which classes are tried again is not decided here.
 
-    `user_error`, `out_of_memory`, `storage`, `device`, `numerics`, `model_lost`, `conflict`,
-    and `bug` for everything else.
+    `user_error`, `out_of_memory`, `gpu_busy`, `storage`, `device`, `numerics`, `model_lost`,
+    `conflict`, and `bug` for everything else.
     """
     classes: list[tuple[str, tuple[type[Exception], ...]]] = [
         ("user_error", (UserError,)),
         ("model_lost", (ModelLost,)),
         ("conflict", (WeightsConflict,)),
         ("out_of_memory", (MemoryError, tf.errors.ResourceExhaustedError)),
+        ("gpu_busy", (GpuBusy,)),
         ("storage", (StoreError,)),
         ("device", (tf.errors.InternalError, tf.errors.UnavailableError)),
         ("numerics", (ArithmeticError, np.linalg.LinAlgError)),
