@@ -11,7 +11,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,9 +20,11 @@ from urllib.parse import urlsplit
 import ray
 from ray import tune
 from ray._private import utils as ray_utils
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.fit import Node
 from orchestrator.guardian import guarded
+from orchestrator.preflight import Reply
 from orchestrator.run_control import interrupted_afterwards
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
@@ -32,6 +35,7 @@ from workers.contract.sweep_spec import ResourcesSpec
 _MAX_LOST_ACTORS = 3
 _OBJECT_STORE_BYTES = 200 * 2**20
 _KNOCK_SECONDS = 10.0
+_ANSWER_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,52 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
             yield _nodes()
         finally:
             ray.shutdown()
+
+
+def ask_nodes(
+    function: Callable[[str], str],
+    questions: Mapping[str, str],
+    seconds: float = _ANSWER_SECONDS,
+) -> dict[str, Reply]:
+    """Run a plain function once on every node named, all at once, without any GPU.
+
+    Args:
+        function: Of a module that every node can import.
+        questions: What it is given, by the node's id.
+        seconds: A node that has not answered by then is silent; it may have data to download.
+    """
+    # max_calls: what the function has loaded leaves the node with its process
+    task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_without_gpus)
+    asked = {
+        node_id: task.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)
+        ).remote(function, question)
+        for node_id, question in questions.items()
+    }
+    deadline, waiting = time.monotonic() + seconds, list(asked.values())
+    while (
+        waiting and (left := deadline - time.monotonic()) > 0
+    ):  # in steps, so that signals come in
+        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=min(1.0, left))
+    for task_ref in waiting:
+        ray.cancel(task_ref, force=True)
+    silent = Reply(None, f"nothing within {seconds:.0f} s")
+    return {
+        node_id: silent if task_ref in waiting else _reply(task_ref)
+        for node_id, task_ref in asked.items()
+    }
+
+
+def _without_gpus(function: Callable[[str], str], question: str) -> str:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    return function(question)
+
+
+def _reply(task_ref: ray.ObjectRef) -> Reply:
+    try:
+        return Reply(str(ray.get(task_ref)))
+    except ray.exceptions.RayError as error:
+        return Reply(None, str(error).strip().splitlines()[-1])
 
 
 def drive(
@@ -197,6 +247,7 @@ def _nodes() -> list[Node]:
             name=str(node["NodeManagerHostname"]),
             cpus=int(node["Resources"].get("CPU", 0)),
             gpus=int(node["Resources"].get("GPU", 0)),
+            node_id=str(node["NodeID"]),
         )
         for node in ray.nodes()
         if node["Alive"]
