@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.text_table import TextTable, render
 from workers.contract.errors import Fault
 from workers.contract.sweep_spec import ResourcesSpec
 
@@ -50,6 +49,8 @@ def fit_faults(demand: ResourcesSpec, nodes: Sequence[Node], cure: str) -> list[
     """Give the fault of a trial that no node can ever hold, with a table of the nodes."""
     if any(node.slots_for(demand) for node in nodes):
         return []
+    from analysis.text_table import TextTable, render  # once the command knows that it is ours
+
     title = f"a trial wants {demand.cpus} CPUs and {demand.gpus:g} GPUs, and no node has them"
     wanted = ("a trial", str(demand.cpus), f"{demand.gpus:g}", "", "")
     rows = (wanted, *(_row(node, demand) for node in nodes))
