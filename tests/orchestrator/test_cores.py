@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import secrets
 import signal
 import subprocess
@@ -11,6 +14,7 @@ import pytest
 
 from orchestrator import cores
 from orchestrator.cores import claimed_cores, cores_environment
+from orchestrator.slot import Slot
 
 HOLD = """
 import sys
@@ -80,3 +84,18 @@ def test_elsewhere_nothing_is_claimed(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with claimed_cores(1) as held:
         assert held == ()
+
+
+def test_a_trial_is_kept_to_its_cores(monkeypatch, make_task, tmp_path):
+    """As many as it has threads; with more threads than cores it may use all, as its slot may."""
+    allowed = sorted(os.sched_getaffinity(0))
+    monkeypatch.setattr(cores, "_candidates", lambda: allowed)
+    seen = []
+    with contextlib.closing(Slot()) as slot:
+        for number, num_threads in enumerate((1, len(allowed) + 1)):
+            store = tmp_path / str(number)
+            task = make_task(0, store=str(store), num_threads=num_threads)
+            assert slot.run(task, "-1").status == "done"
+            (note,) = (store / "seen").iterdir()
+            seen.append(json.loads(note.read_text())["may_use"])
+    assert seen == [allowed[:1], allowed]
