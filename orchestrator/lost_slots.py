@@ -15,6 +15,22 @@ from workers.contract.records import FailureRecord
 from workers.contract.store import Store, new_attempt_id
 
 
+def loss_of(error: Exception | None) -> Failure:
+    """Classify why a slot was lost, by what Ray raised; None where it could not be started."""
+    message = " ".join(str(error).split())[:500] if error else "its slot could not be started"
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "RayTaskError" in kinds:
+        cause = type(getattr(error, "cause", error)).__name__
+        return Failure("bug", f"{cause} in the slot", message)
+    if "OutOfMemoryError" in kinds or "running low on memory" in message:
+        return Failure("host_out_of_memory", "slot ended by Ray's memory monitor", message)
+    if getattr(error, "preempted", False):
+        return Failure("preempted", "node preempted", message)
+    if "node has died" in message or "node was terminated" in message:
+        return Failure("node_lost", "node lost", message)
+    return Failure("worker_lost", "slot lost", message)
+
+
 def loss_record(beat: Heartbeat | None, task: SlotTask, loss: Failure) -> FailureRecord:
     """Make the row of the attempt that was lost; `beat` is None where none had begun."""
     attempt_id = beat.attempt_id if beat else new_attempt_id(datetime.now(UTC))

@@ -26,6 +26,8 @@ def run_child(order_path):
         return 5
     print("out", os.environ.get("COLOUR"), flush=True)
     print("err", file=sys.stderr, flush=True)
+    if order == "cores":
+        return sum(1 << core for core in os.sched_getaffinity(0))
     if order == "raise":
         raise ArithmeticError("no sum")
     if order == "wait":
@@ -62,11 +64,11 @@ class Server:
             bufsize=0,
         )
 
-    def order(self, what: object) -> int:
+    def order(self, what: object, **variables: str) -> int:
         """Order a child; its process id."""
         (self.folder / "order.json").write_text(json.dumps(what))
         place = str(self.folder / "order.json")
-        environment = {"COLOUR": "green"}
+        environment = {"COLOUR": "green", **variables}
         self.tell({"order": place, "log": str(self.log), "environment": environment})
         return self.answer()["pid"]
 
@@ -226,3 +228,16 @@ def test_without_a_parent_death_signal_the_child_looks_itself(tmp_path):
         assert not is_gone(child)
         parent.kill()
     assert wait_until(lambda: is_gone(child))
+
+
+@both_ways
+def test_a_child_keeps_to_its_cores(start, code):
+    """The one named, where any is; the next child may use all again."""
+    server = start(code)
+    allowed = os.sched_getaffinity(0)
+    if max(allowed) > 6:
+        pytest.skip("an exit code tells of seven cores only")
+    core = max(allowed)
+    for cores, seen in ((str(core), {core}), ("", allowed), ("7777", allowed)):
+        server.order("cores", MINIMA_CORES=cores)
+        assert server.answer() == {"exit": sum(1 << number for number in seen)}

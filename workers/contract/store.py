@@ -228,6 +228,16 @@ class Store:
         """The marker that asks one run to drain."""
         return f"control/{sweep}.{run_id}.stop.json"
 
+    @staticmethod
+    def nonce_path(token: str) -> str:
+        """Where a driver leaves words, to learn which nodes see the same store."""
+        return f"control/preflight.{token}.nonce"
+
+    @staticmethod
+    def nonce_answer_path(token: str, node_id: str) -> str:
+        """Where a node repeats them."""
+        return f"control/preflight.{token}.nonce.{node_id}"
+
     # Health -----------------------------------------------------------------------------------
 
     def place_faults(self) -> list[Fault]:
