@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.claims import rivals
+from orchestrator import claims
 from orchestrator.failures import (
     Failure,
     common_cause,
@@ -37,8 +37,6 @@ from orchestrator.tasks import make_tasks
 from workers.contract.errors import StoreError
 
 _POLL_SECONDS = 1.0
-_RIVAL_SILENCE_SECONDS = 30.0
-"""An attempt of another run that is silent for so long is not waited for."""
 _UNSEEN_SECONDS = 10.0
 """How long a shared folder may take to show what another machine wrote there."""
 
@@ -170,7 +168,7 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
                 i.planned.trial_id for i in missing_of(run.prepared.plan, state) if not i.is_done
             }
             unseen = {name for name in left if ledger.statuses.get(name) == "done"}
-        if not unseen or time.monotonic() > deadline:
+        if not unseen or time.monotonic() >= deadline:
             break
         time.sleep(_POLL_SECONDS)
     if unseen:
@@ -181,7 +179,7 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
 
 def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[SlotTask]:
     """Make the tasks of the next wave, once at least one of them can do something; [] to end."""
-    silence, records = Silence(_RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
+    silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
     while not run.control.is_stopping:
         with suppress(StoreError):
             state = records.look()
@@ -217,7 +215,7 @@ def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:
     found = [
         beat
         for name in sorted(ledger.wanted)
-        for beat in rivals(store, name, run.control.run_id, ledger.presumed_dead)
+        for beat in claims.rivals(store, name, run.control.run_id, ledger.presumed_dead)
     ]
     dead = {beat.attempt_id for beat in silence.silent(found, time.monotonic())}
     ledger.presumed_dead |= dead
