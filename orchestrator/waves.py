@@ -6,6 +6,7 @@ share of a GPU, or where another run was at it. What failed for good does not.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -91,6 +92,7 @@ class _Watch:
     def __init__(self, run: Run, view: ProgressView) -> None:
         self._run, self._view = run, view
         self._slots = Silence(run.options.silence_seconds)
+        self._ended: dict[str, float] = {}
         self._num_looks = 0
 
     def __call__(self, end_slot: Callable[[str], None] = lambda _: None) -> None:
@@ -116,8 +118,15 @@ class _Watch:
 
     def _end_silent_slots(self, end_slot: Callable[[str], None]) -> None:
         ours = [beat for beat in self._view.heartbeats if beat.run_id == self._run.control.run_id]
-        for beat in self._slots.silent(ours, time.monotonic()):
-            end_slot(beat.trial_id)
+        now = time.monotonic()
+        for beat in self._slots.silent(ours, now):
+            # its end may not be in the store yet, and another slot is about to take the trial up
+            if (
+                now - self._ended.get(beat.attempt_id, -math.inf)
+                > self._run.options.silence_seconds
+            ):
+                self._ended[beat.attempt_id] = now
+                end_slot(beat.trial_id)
 
 
 def _drive(

@@ -248,7 +248,10 @@ def test_fail_fast_stops_at_the_first_trial_given_up(go, script):
 
 
 def test_a_silent_slot_is_ended(go, script, monkeypatch):
-    """Its heartbeat has not changed for too long by the driver's own clock; rivals' slots are theirs."""
+    """Its heartbeat has not changed for too long by the driver's own clock; rivals' slots are theirs.
+
+    Once: the slot that takes the trial up must not be ended for the one before.
+    """
     ended: list[str] = []
     clock = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None, now=0.0)
     monkeypatch.setattr(waves, "time", clock)
@@ -268,8 +271,8 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
         for clock.now in range(0, 121, 20):
             script.around.watch(ended.append)
             assert ended == []
-        clock.now = 130
-        script.around.watch(ended.append)
+        for clock.now in (130, 135, 140):
+            script.around.watch(ended.append)
         script.during = lambda: None
 
     script.during = during
