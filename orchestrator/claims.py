@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-from orchestrator.heartbeats import heartbeats_of
+from orchestrator.heartbeats import heartbeats_of_all
 from orchestrator.silence import Silence
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat
@@ -52,8 +52,15 @@ def rivals(
     store: Store, trial_id: str, run_id: str, presumed_dead: Collection[str] = ()
 ) -> list[Heartbeat]:
     """Give the attempts at a trial that other runs, still registered, have begun and not ended."""
+    return rivals_at_all(store, {trial_id}, run_id, presumed_dead)
+
+
+def rivals_at_all(
+    store: Store, trial_ids: Collection[str], run_id: str, presumed_dead: Collection[str] = ()
+) -> list[Heartbeat]:
+    """Give the rivals at several trials, with one look at the store for all of them."""
     try:
-        found = heartbeats_of(store, trial_id)
+        found = heartbeats_of_all(store, trial_ids)
         if not any(beat.run_id != run_id for beat in found):
             return []
         registered = set(store.names("control"))

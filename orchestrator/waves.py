@@ -221,11 +221,7 @@ def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:
         return False
     store = run.prepared.store
     forget_dead_runs(store)
-    found = [
-        beat
-        for name in sorted(ledger.wanted)
-        for beat in claims.rivals(store, name, run.control.run_id, ledger.presumed_dead)
-    ]
+    found = claims.rivals_at_all(store, ledger.wanted, run.control.run_id, ledger.presumed_dead)
     dead = {beat.attempt_id for beat in silence.silent(found, time.monotonic())}
     ledger.presumed_dead |= dead
     busy = Counter(beat.trial_id for beat in found if beat.attempt_id not in dead)
