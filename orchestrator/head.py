@@ -35,7 +35,7 @@ class Head:
         self,
         list_nodes: Callable[[], list[Node]],
         *,
-        head_seconds: float = 30.0,  # Ray itself would end the driver after 60
+        head_seconds: float = 30.0,
         room_seconds: float = 300.0,
         stopping_room_seconds: float = 30.0,
     ) -> None:

@@ -27,6 +27,7 @@ class Options:
 
     Attributes:
         hang_seconds: An attempt without progress for this long is ended.
+        head_seconds: A head that does not answer for this long is lost.
         silence_seconds: A slot that tells nothing for this long is ended.
         entry: The module whose `run_child` does an attempt; tests of the driver have trials of their own.
     """
@@ -38,6 +39,7 @@ class Options:
     is_fail_fast: bool = False
     checkpoint_seconds: float = 60.0
     hang_seconds: float = 1800.0
+    head_seconds: float = 30.0  # Ray itself would end the driver after 60
     silence_seconds: float = 120.0
     entry: str = "workers.trial"
 

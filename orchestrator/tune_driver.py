@@ -69,12 +69,14 @@ class Around:
         on_loss: Called in Tune's thread when a slot died over a task.
         is_stopping: Whether the run was asked to drain.
         scratch: A local folder for what Tune insists on writing.
+        head_seconds: A head that does not answer for this long is lost.
     """
 
     watch: Callable[[Callable[[str], None]], None]
     on_loss: Callable[[SlotTask, Failure], None]
     is_stopping: Callable[[], bool]
     scratch: Path
+    head_seconds: float = 30.0
 
 
 class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -190,7 +192,7 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
     # Tune takes over SIGINT and SIGUSR1 only in the main thread; they are ours
     thread = threading.Thread(target=fit, name="tune", daemon=True)
     thread.start()
-    with Head(_nodes) as head:
+    with Head(_nodes, head_seconds=around.head_seconds) as head:
         while thread.is_alive():
             thread.join(1.0)
             around.watch(trials.end_slot)

@@ -144,7 +144,9 @@ def _drive(
         if not record_loss(run.prepared.store, task, loss):
             ledger.unrecorded.append((task, loss))
 
-    around = tune_driver.Around(watch, on_loss, lambda: run.control.is_stopping, run.scratch)
+    around = tune_driver.Around(
+        watch, on_loss, lambda: run.control.is_stopping, run.scratch, run.options.head_seconds
+    )
     try:
         driven = tune_driver.drive(tasks, nodes, around)
     finally:  # not before: it must not end the heartbeat of an attempt that lives

@@ -46,7 +46,7 @@ class Script:
         self._finish = finish
 
     def Around(self, *parts: object) -> SimpleNamespace:  # noqa: N802  # the driver's own name
-        names = ("watch", "on_loss", "is_stopping", "scratch")
+        names = ("watch", "on_loss", "is_stopping", "scratch", "head_seconds")
         return SimpleNamespace(**dict(zip(names, parts, strict=True)))
 
     def drive(self, tasks: Sequence[SlotTask], _nodes: object, around: object) -> SimpleNamespace:
