@@ -42,7 +42,9 @@ def num_steps(trial: TrialSpec) -> int:
 def first_state(trial_id: str, trial: TrialSpec) -> State:
     """Give the state before the first step."""
     chain = hashlib.sha256(f"{trial_id} {trial.seed}".encode()).digest()
-    return State(0, np.random.Generator(np.random.Philox(trial.seed)).normal(size=NUM_VALUES), chain)
+    return State(
+        0, np.random.Generator(np.random.Philox(trial.seed)).normal(size=NUM_VALUES), chain
+    )
 
 
 def do_step(trial: TrialSpec, state: State) -> State:

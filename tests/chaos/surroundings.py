@@ -103,7 +103,14 @@ class ClusterProcess:
         folder.mkdir()
         self._errors = (place.root / "cluster-errors").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(HERE / "chaos_cluster.py"), str(folder), f"{cpus}", f"{gpus}"],
+            [
+                sys.executable,
+                "-P",
+                str(HERE / "chaos_cluster.py"),
+                str(folder),
+                f"{cpus}",
+                f"{gpus}",
+            ],
             env=place.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -151,7 +158,9 @@ class ClusterProcess:
 
     def _hear(self) -> dict[str, object]:
         line = self._process.stdout.readline()
-        assert line, "the cluster's process has died: " + Path(self._errors.name).read_text()[-2000:]
+        assert line, (
+            "the cluster's process has died: " + Path(self._errors.name).read_text()[-2000:]
+        )
         answer: dict[str, object] = json.loads(line)
         return answer
 
@@ -188,6 +197,8 @@ def seconds_until_gone(processes: list[psutil.Process], what: str) -> float:
     """Wait until none of some processes lives; how long that took."""
     started = time.monotonic()
     wait_until(
-        lambda: not any(is_running(process) for process in processes), GONE_SECONDS, f"the end of {what}"
+        lambda: not any(is_running(process) for process in processes),
+        GONE_SECONDS,
+        f"the end of {what}",
     )
     return time.monotonic() - started

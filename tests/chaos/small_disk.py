@@ -1,0 +1,49 @@
+"""A small disk of its own for a store, that can be made read-only or full; where mounting is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+_BYTES = 192 * 2**20
+
+
+class SmallDisk:
+    """A tmpfs at a folder; without the right to mount a plain folder that cannot be spoilt."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.can_be_spoilt = _mount("-t", "tmpfs", "-o", f"size={_BYTES}", "chaos", str(folder))
+
+    @contextlib.contextmanager
+    def spoilt(self, mode: str) -> Iterator[None]:
+        """Make it `read-only` or `full` for the duration of a block."""
+        if mode == "read-only":
+            assert _mount("-o", "remount,ro", str(self.folder))
+            try:
+                yield
+            finally:
+                assert _mount("-o", f"remount,rw,size={_BYTES}", str(self.folder))
+        else:
+            filler = self.folder / ".filler"
+            free = os.statvfs(self.folder)
+            with filler.open("wb") as stream:
+                os.posix_fallocate(stream.fileno(), 0, free.f_bavail * free.f_frsize)
+            try:
+                yield
+            finally:
+                filler.unlink()
+
+    def close(self) -> None:
+        """Take the disk away."""
+        if self.can_be_spoilt:
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+
+
+def _mount(*arguments: str) -> bool:
+    done = subprocess.run(["mount", *arguments], check=False, capture_output=True)
+    return done.returncode == 0
