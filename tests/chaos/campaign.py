@@ -30,7 +30,7 @@ from evidence import Evidence
 from ground import Ground, Shape, World
 from object_storage import ObjectStorage
 from side_log import change_settings
-from small_disk import SmallDisk
+from small_disk import STORE, SmallDisk
 from surroundings import ClusterProcess, Place, place
 from tally import Tally
 
@@ -126,7 +126,7 @@ def campaign(seed: int) -> Iterator[Campaign]:
             random.Random(seed),  # noqa: S311
         )
         stack.callback(lambda: world.cluster.close())
-        disk = Ground("disk", str(small_disk.folder / "store"), world)
+        disk = Ground("disk", str(small_disk.folder / STORE), world)
         bucket = Ground("s3", storage.uri, world, Shape())
         yield Campaign(world, disk, bucket, small_disk, storage)
 

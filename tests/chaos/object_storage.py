@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from surroundings import CREDENTIALS
 
 _WRITES = {"PUT", "POST", "DELETE"}
 _HOP = {
@@ -40,10 +44,12 @@ class ObjectStorage:
         import boto3
         from moto.server import ThreadedMotoServer
 
+        os.environ.update(CREDENTIALS)
         self.mode = "sound"
         self.num_spoilt = 0
         self._count = 0
         self._lock = threading.Lock()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._server.start()
         self.upstream = self._server.get_host_and_port()
@@ -97,7 +103,7 @@ def _handler(storage: ObjectStorage) -> type[BaseHTTPRequestHandler]:
                 super().handle_one_request()
 
         def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            body = self._body()
             verdict = storage.verdict(self.command)
             if verdict == "cut":
                 self.close_connection = True
@@ -107,6 +113,17 @@ def _handler(storage: ObjectStorage) -> type[BaseHTTPRequestHandler]:
                 if verdict == "slow":
                     time.sleep(0.3)
                 self._pass_on(body)
+
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            parts = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return b"".join(parts)
 
         def _refuse(self, status: int, code: str) -> None:
             text = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+STORE = "store"
 _BYTES = 192 * 2**20
 
 
@@ -23,11 +24,14 @@ class SmallDisk:
     def spoilt(self, mode: str) -> Iterator[None]:
         """Make it `read-only` or `full` for the duration of a block."""
         if mode == "read-only":
-            assert _mount("-o", "remount,ro", str(self.folder))
+            # a mount with a log open for writing cannot be made read-only, one on top of it can
+            store = str(self.folder / STORE)
+            assert _mount("--bind", store, store)
+            assert _mount("-o", "remount,bind,ro", store)
             try:
                 yield
             finally:
-                assert _mount("-o", f"remount,rw,size={_BYTES}", str(self.folder))
+                subprocess.run(["umount", "--lazy", store], check=True)
         else:
             filler = self.folder / ".filler"
             free = os.statvfs(self.folder)

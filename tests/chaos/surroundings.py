@@ -20,6 +20,12 @@ from side_log import SIDE
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 MARK = "CHAOS_CAMPAIGN"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""Of the object storage on loopback, which believes everybody."""
 GONE_SECONDS = 30.0
 """Within this time nothing may be left of what was killed."""
 
@@ -59,7 +65,8 @@ class Place:
         kept = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("RAY_", "MINIMA_", "CHAOS_")) and key != "CUDA_VISIBLE_DEVICES"
+            if not key.startswith(("RAY_", "MINIMA_", "CHAOS_", "AWS_"))
+            and key != "CUDA_VISIBLE_DEVICES"
         }
         paths = [str(HERE), str(PROJECT), os.environ.get("PYTHONPATH", "")]
         return kept | {
@@ -73,6 +80,7 @@ class Place:
             "RAY_gcs_rpc_server_reconnect_timeout_s": "8",
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_failure_threshold": "5",
+            **CREDENTIALS,
             SIDE: str(self.side),
             MARK: str(self.root),
             **more,
