@@ -1,9 +1,8 @@
-"""One attempt from start to end: order, heartbeats, stop, hang, answer, log, failure row."""
+"""One attempt from start to end: claim, order, heartbeats, stop, hang, answer, log, failure row."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import tempfile
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.child import ForkServer, ForkServerLost
+from orchestrator.claims import is_ours
 from orchestrator.failures import Failure, failure_of
 from orchestrator.task import Status, Work, is_stop_asked
+from orchestrator.work_state import is_committed
 from workers.contract import records
 from workers.contract.errors import StoreError
 from workers.contract.orders import Answer, Heartbeat, Order, Progress
@@ -24,92 +25,121 @@ from workers.contract.store import Store, new_attempt_id
 _POLL_SECONDS = 0.5
 _MARKER_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 5.0
+_DRAIN_SECONDS = 120.0
+"""A child that was asked to leave and has not is ended; it has lost what its last checkpoint has not."""
+_END_SECONDS = 10.0
+"""A fork server that does not tell the end of a killed child for so long is taken for lost."""
 
 
 class Attempt:
-    """One child from start to end: order, heartbeats, stop, hang, answer, log."""
+    """One child from start to end: claim, order, heartbeats, stop, hang, answer, log."""
 
     def __init__(self, store: Store, work: Work, server: ForkServer, devices: str) -> None:
         self._store, self._work, self._server = store, work, server
         self._devices = devices
         self._id = new_attempt_id(datetime.now(UTC))
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._scratch = Path(tempfile.mkdtemp(prefix=f"minima-{os.getpid()}-"))
         self._progress = Progress(phase="starting")
-        self._has_hung = False
+        self._killed: Literal["hang", "drain"] | None = None
+        self.has_started = False
 
     def run(self) -> tuple[Failure | None, Status]:
-        """Run the child; a failure, or how the work stands."""
-        log = self._scratch / "log"
+        """Run the child, unless another run does the same; a failure, or how the work stands."""
         try:
-            log = self._log_file()
-            exit_code = self._run_child(log)
-            answer = self._answer()
-            failure = failure_of(exit_code, answer, was_hung=self._has_hung)
-            is_drained = answer is not None and answer.status == "drained"
-            return failure, "drained" if is_drained else "done"
+            self._publish("claiming")
+            if not is_ours(self._store, self._heartbeat("claiming"), self._work.task.presumed_dead):
+                return None, "elsewhere"
+            if is_committed(self._store, self._work):
+                return None, "done"
+            with tempfile.TemporaryDirectory(
+                prefix=f"minima-{os.getpid()}-", ignore_cleanup_errors=True
+            ) as scratch:
+                return self._run_in(Path(scratch))
         except ForkServerLost as error:
-            return Failure("fork_server_lost", "fork server", str(error)), "failed"
-        except OSError as error:
+            return Failure("worker_lost", "fork server", str(error)), "failed"
+        except (OSError, StoreError) as error:
             return Failure("storage", type(error).__name__, str(error)), "failed"
         finally:
             self._beat("ended")
-            self._keep_log(log)
-            shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def record(self, failure: Failure) -> None:
-        """Commit the failure to the `failures` view."""
-        trial_id = self._work.trial_id
-        statistic = self._work.statistic
-        row = records.FailureRecord(
-            trial_id=trial_id,
-            statistic_id=statistic.statistic_id if statistic else None,
+    def failure_record(self, failure: Failure) -> records.FailureRecord:
+        """Make the row of the `failures` view."""
+        return records.FailureRecord(
+            trial_id=self._work.trial_id,
+            statistic_id=self._work.statistic_id,
             attempt_id=self._id,
             failure_class=failure.failure_class,
             signature=failure.signature,
             message=failure.message,
-            log_path=Store.log_path(trial_id, self._id),
+            log_path=Store.log_path(self._work.trial_id, self._id),
             host=socket.gethostname(),
             failed_at=datetime.now(UTC),
         )
-        rows = records.table("failures", [row])
-        with suppress(StoreError):  # where the store is away, the log still tells
-            self._store.commit("failures", (trial_id, self._id), self._id, rows)
 
-    def _run_child(self, log: Path) -> int:
-        order_file = self._scratch / "order.json"
-        order_file.write_text(self._order().model_dump_json())
+    def _run_in(self, scratch: Path) -> tuple[Failure | None, Status]:
+        log = self._log_file(scratch)
+        num_killed = out_of_memory_kills()
+        try:
+            exit_code = self._run_child(scratch, log)
+        finally:
+            self._keep_log(log)
+        if self._killed == "drain":
+            return None, "drained"
+        answer = _answer(scratch)
+        failure = failure_of(
+            exit_code,
+            answer,
+            was_hung=self._killed == "hang",
+            was_out_of_memory=out_of_memory_kills() > num_killed,
+        )
+        is_drained = answer is not None and answer.status == "drained"
+        return failure, "drained" if is_drained else "done"
+
+    def _run_child(self, scratch: Path, log: Path) -> int:
+        order_file = scratch / "order.json"
+        order_file.write_text(self._order(scratch).model_dump_json())
         environment = {
             "CUDA_VISIBLE_DEVICES": self._devices,
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
         self._server.start_attempt(order_file, log, environment)
+        self.has_started = True
         self._beat("running")
-        return self._watch()
+        return self._watch(scratch)
 
-    def _watch(self) -> int:
+    def _watch(self, scratch: Path) -> int:
         marker = heartbeat = moved = time.monotonic()
-        is_told = False
+        told = None
         while (exit_code := self._server.wait(_POLL_SECONDS)) is None:
             now = time.monotonic()
-            progress = self._read_progress()
+            progress = _progress(scratch) or self._progress
             if progress != self._progress:
                 self._progress, moved = progress, now
             if now - heartbeat > _HEARTBEAT_SECONDS:
                 heartbeat = now
                 self._beat("running")
-            if now - marker > _MARKER_SECONDS and not is_told:
+            if now - marker > _MARKER_SECONDS and told is None:
                 marker = now
-                is_told = is_stop_asked(self._store, self._work.task)
-                if is_told:
+                if is_stop_asked(self._store, self._work.task):
+                    told = now
                     self._server.signal(signal.SIGTERM)
-            if now - moved > self._work.task.hang_seconds and not self._has_hung:
-                self._has_hung = True
-                self._server.signal(signal.SIGKILL)
+            if told is not None and now - told > _DRAIN_SECONDS:
+                return self._kill("drain")
+            if now - moved > self._work.task.hang_seconds:
+                return self._kill("hang")
         return exit_code
 
-    def _order(self) -> Order:
+    def _kill(self, reason: Literal["hang", "drain"]) -> int:
+        """End the child; where the fork server does not answer any more, that too."""
+        self._killed = reason
+        self._server.signal(signal.SIGKILL)
+        exit_code = self._server.wait(_END_SECONDS)
+        if exit_code is None:
+            self._server.close()
+        return -signal.SIGKILL
+
+    def _order(self, scratch: Path) -> Order:
         task, statistic = self._work.task, self._work.statistic
         return Order(
             trial=task.planned.trial,
@@ -122,16 +152,25 @@ class Attempt:
             checkpoint_seconds=task.checkpoint_seconds,
             num_threads=task.num_threads,
             device_share=task.device_share,
-            scratch=str(self._scratch),
+            scratch=str(scratch),
         )
 
     def _beat(self, state: Literal["running", "ended"]) -> None:
         """Tell the store that the attempt lives; a store that is away for a moment is no fault here."""
+        with suppress(StoreError):
+            self._publish(state)
+
+    def _publish(self, state: Literal["claiming", "running", "ended"]) -> None:
+        path = Store.heartbeat_path(self._work.trial_id, self._id)
+        self._store.write_json(path, self._heartbeat(state).model_dump(mode="json"))
+
+    def _heartbeat(self, state: Literal["claiming", "running", "ended"]) -> Heartbeat:
         task, statistic = self._work.task, self._work.statistic
-        heartbeat = Heartbeat(
+        return Heartbeat(
             trial_id=self._work.trial_id,
             attempt_id=self._id,
             statistic=statistic.statistic.name if statistic else None,
+            statistic_id=self._work.statistic_id,
             sweep=task.sweep,
             run_id=task.run_id,
             state=state,
@@ -143,31 +182,44 @@ class Attempt:
             beat_at=datetime.now(UTC).isoformat(timespec="seconds"),
             progress=self._progress,
         )
-        path = Store.heartbeat_path(self._work.trial_id, self._id)
-        with suppress(StoreError):
-            self._store.write_json(path, heartbeat.model_dump(mode="json"))
 
-    def _log_file(self) -> Path:
+    def _log_file(self, scratch: Path) -> Path:
+        """Give the log's place in the store, so that it can be read while it grows, else one of our own."""
         place = self._store.local_path(Store.log_path(self._work.trial_id, self._id))
         if place is None:
-            return self._scratch / "log"
-        place.parent.mkdir(parents=True, exist_ok=True)
+            return scratch / "log"
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.open("ab").close()
+        except OSError:
+            return scratch / "log"
         return place
 
     def _keep_log(self, log: Path) -> None:
-        if self._store.root.local is None and log.is_file():
-            path = Store.log_path(self._work.trial_id, self._id)
+        path = Store.log_path(self._work.trial_id, self._id)
+        if log != self._store.local_path(path) and log.is_file():
             with suppress(StoreError):
                 self._store.write_bytes(path, log.read_bytes())
 
-    def _answer(self) -> Answer | None:
-        try:
-            return Answer.model_validate_json((self._scratch / "answer.json").read_bytes())
-        except (OSError, ValueError):
-            return None
 
-    def _read_progress(self) -> Progress:
-        try:
-            return Progress.model_validate_json((self._scratch / "progress.json").read_bytes())
-        except (OSError, ValueError):
-            return self._progress
+def out_of_memory_kills() -> int:
+    """Count the processes that this machine has ended for want of memory; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _answer(scratch: Path) -> Answer | None:
+    try:
+        return Answer.model_validate_json((scratch / "answer.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _progress(scratch: Path) -> Progress | None:
+    try:
+        return Progress.model_validate_json((scratch / "progress.json").read_bytes())
+    except (OSError, ValueError):
+        return None

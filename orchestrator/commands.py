@@ -15,9 +15,18 @@ from orchestrator.plan import newest_plan
 from orchestrator.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.status import open_failures, status_document, status_of, sweep_status
 from orchestrator.tables import failure_table, status_table, time_left
+from orchestrator.task import Status
 from workers.contract.errors import user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
+
+_EXIT_CODES: dict[Status, int] = {
+    "done": 0,
+    "elsewhere": 3,
+    "larger_share": 1,
+    "failed": 1,
+    "drained": 3,
+}
 
 
 def run(sweep: str, options: Options, output: Output) -> int:
@@ -32,8 +41,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
         _announce(prepared, output)
         result = run_missing(prepared, options, output.notes)
         exit_code = result.exit_code
-        for trial_id, cause in result.lost.items():
-            output.note(f"lost: trial {trial_id}: {cause}")
+        if result.cluster_lost:
+            output.note(f"the cluster is lost: {result.cluster_lost}")
     else:
         from orchestrator.plan import publish_plan
 
@@ -108,7 +117,13 @@ def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Ou
         output.note(f"trial {chosen.planned.trial_id} is done already")
     else:
         result = run_here(prepared, chosen, options)
-        exit_code = {"done": 0, "failed": 1, "drained": 3}[result.status]
+        exit_code = _EXIT_CODES[result.status]
+        if result.status == "elsewhere":
+            output.note(
+                "another run is at this trial: let it finish, or stop it with `minima stop`"
+            )
+        elif result.status == "larger_share":
+            output.note("the share of a GPU was too small: give more with --set resources.gpus=1")
     return conclude(prepared.store, _published(prepared), output, exit_code)
 
 

@@ -1,38 +1,56 @@
-"""The failure policy, pure: what class an ended attempt is of, and whether to try again."""
+"""The failure policy, pure: what class an ended attempt is of, and what is done about it.
+
+A class has a cap on how often it may befall one piece of work within a run; beyond it the work is
+given up until the command is run again. Failures of earlier runs do not count: something may have
+been mended since.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.missing import FailedAttempt
 from workers.contract.orders import EXIT_DRAINED, Answer
 
+_LONGEST_WAIT_SECONDS = 300.0
+
 
 @dataclass(frozen=True)
 class Policy:
-    """How often a class of failure is tried in all, and how long to wait before each further try."""
+    """What is done about a class of failure.
+
+    Attributes:
+        max_attempts: How often work is tried in all that fails so.
+        wait_seconds: Before the second try; doubled before each further one.
+        is_systemic: Equal failures of several trials speak of one cause, which will fail the others too.
+    """
 
     max_attempts: int
     wait_seconds: float
+    is_systemic: bool = False
 
 
 POLICIES: dict[str, Policy] = {
-    "user_error": Policy(1, 0),  # the same input fails the same way
-    "bug": Policy(2, 1),  # once more, in case it was the machine after all
+    "user_error": Policy(1, 0, is_systemic=True),  # the same input fails the same way
+    "bug": Policy(2, 1, is_systemic=True),  # once more, in case it was the machine after all
+    "nonfinite": Policy(1, 0),  # the same numbers fail the same way
     "model_lost": Policy(2, 0),  # the slot trains again in between
     "conflict": Policy(1, 0),  # retrained weights differ: a person must look
-    "out_of_memory": Policy(2, 10),
-    "killed": Policy(4, 1),
+    "gpu_out_of_memory": Policy(3, 10, is_systemic=True),  # a share is doubled instead
+    "host_out_of_memory": Policy(3, 30, is_systemic=True),
+    "device": Policy(3, 10, is_systemic=True),
+    "storage": Policy(8, 5, is_systemic=True),
     "hang": Policy(2, 1),
-    "storage": Policy(5, 5),
-    "device": Policy(3, 10),
-    "numerics": Policy(1, 0),  # the same numbers fail the same way
-    "fork_server_lost": Policy(4, 1),
+    "worker_lost": Policy(4, 1),
+    "node_lost": Policy(8, 5),
+    "preempted": Policy(20, 5),
 }
 """Classes of failure. A class not named here is treated as a bug."""
+
+NUM_EQUAL_FAILURES = 5
+"""Trials given up with one signature before a run stops by itself."""
 
 
 @dataclass(frozen=True)
@@ -49,33 +67,67 @@ def policy_of(failure_class: str) -> Policy:
     return POLICIES.get(failure_class, POLICIES["bug"])
 
 
-def should_retry(failures: Sequence[Failure]) -> bool:
-    """Say whether work that failed like this is tried again: no class beyond its cap."""
-    last = failures[-1].failure_class
-    same_class = sum(1 for failure in failures if failure.failure_class == last)
-    return same_class < policy_of(last).max_attempts
+def should_retry(classes: Sequence[str]) -> bool:
+    """Say whether work that failed like this, in this order, is tried again: no class beyond its cap."""
+    return not classes or all(
+        classes.count(name) < policy_of(name).max_attempts for name in set(classes)
+    )
 
 
-def wait_before_retry(failures: Sequence[Failure]) -> float:
-    """Give the seconds to wait: the class's own, doubled with each further failure of it."""
-    last = failures[-1].failure_class
-    same_class = sum(1 for failure in failures if failure.failure_class == last)
-    return float(policy_of(last).wait_seconds * 2 ** (same_class - 1))
+def wait_before_retry(classes: Sequence[str]) -> float:
+    """Give the seconds to wait: the last class's own, doubled with each further failure of it."""
+    last = classes[-1]
+    wait = policy_of(last).wait_seconds * 2.0 ** (classes.count(last) - 1)
+    return min(wait, _LONGEST_WAIT_SECONDS)
 
 
-def num_given_up(failures: Iterable[FailedAttempt]) -> int:
-    """Count the pieces of work whose failures reached the cap of a class."""
-    counts = Counter((item.trial_id, item.statistic_id, item.failure_class) for item in failures)
-    reached = {
-        (trial, statistic)
-        for (trial, statistic, kind), count in counts.items()
-        if count >= policy_of(kind).max_attempts
-    }
-    return len(reached)
+def wants_larger_share(failure_class: str, device_share: float) -> bool:
+    """Say whether the cure is more of the GPU, where the trial held only a share of it."""
+    return failure_class == "gpu_out_of_memory" and 0 < device_share < 1
 
 
-def failure_of(exit_code: int, answer: Answer | None, *, was_hung: bool) -> Failure | None:
-    """Classify how a child ended; None when it did not fail."""
+def larger_share(device_share: float) -> float:
+    """Give twice the share, at most the whole; 1/3 becomes 1/1, as only whole and 1/n can be packed."""
+    parts = round(1 / device_share)
+    return 1.0 / (parts // 2) if parts % 2 == 0 else 1.0 / max(1, (parts - 1) // 2)
+
+
+def given_up(failures: Sequence[FailedAttempt]) -> dict[tuple[str, str | None], FailedAttempt]:
+    """Give the pieces of work whose failures reached the cap of a class, with the failure that did."""
+    classes: dict[tuple[str, str | None], list[str]] = {}
+    reached: dict[tuple[str, str | None], FailedAttempt] = {}
+    for failure in sorted(failures, key=lambda failure: failure.attempt_id):
+        work = (failure.trial_id, failure.statistic_id)
+        classes.setdefault(work, []).append(failure.failure_class)
+        if not should_retry(classes[work]):
+            reached.setdefault(work, failure)
+    return reached
+
+
+def common_cause(failures: Sequence[FailedAttempt]) -> str | None:
+    """Say what makes one trial after another fail, once as many were given up as break the circuit."""
+    trials: dict[tuple[str, str], set[str]] = {}
+    for failure in given_up(failures).values():
+        if policy_of(failure.failure_class).is_systemic:
+            cause = (failure.failure_class, failure.signature)
+            trials.setdefault(cause, set()).add(failure.trial_id)
+    for (name, signature), found in trials.items():
+        if len(found) >= NUM_EQUAL_FAILURES:
+            return f"{len(found)} trials failed alike ({name}: {signature})"
+    return None
+
+
+def failure_of(
+    exit_code: int, answer: Answer | None, *, was_hung: bool, was_out_of_memory: bool = False
+) -> Failure | None:
+    """Classify how a child ended; None when it did not fail.
+
+    Args:
+        exit_code: Of the child; minus the signal's number where one ended it.
+        answer: What it said.
+        was_hung: It was ended for want of progress.
+        was_out_of_memory: The system killed processes for want of memory meanwhile.
+    """
     if was_hung:
         return Failure("hang", "hang", "no progress for longer than allowed; the attempt was ended")
     if answer is not None and answer.status in {"committed", "drained"} and exit_code >= 0:
@@ -84,10 +136,16 @@ def failure_of(exit_code: int, answer: Answer | None, *, was_hung: bool) -> Fail
         signature = answer.signature or answer.failure_class
         return Failure(answer.failure_class, signature, answer.message or "")
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        return Failure("killed", name, f"the attempt was ended by {name}")
+        return _ended_by(signal.Signals(-exit_code), was_out_of_memory=was_out_of_memory)
     if exit_code == EXIT_DRAINED:
         return None
     return Failure(
         "bug", f"exit {exit_code}", f"the attempt left with code {exit_code} and no answer"
     )
+
+
+def _ended_by(number: signal.Signals, *, was_out_of_memory: bool) -> Failure:
+    if was_out_of_memory and number == signal.SIGKILL:
+        message = "the system ended the attempt, as the machine was out of memory"
+        return Failure("host_out_of_memory", number.name, message)
+    return Failure("worker_lost", number.name, f"the attempt was ended by {number.name}")

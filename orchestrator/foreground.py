@@ -12,11 +12,11 @@ import pyarrow as pa
 from orchestrator.missing import Missing
 from orchestrator.plan import publish_plan
 from orchestrator.prepare import Options, Prepared
-from orchestrator.run import make_tasks
 from orchestrator.run_control import RunControl
 from orchestrator.scratch import scratch_folder
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
+from orchestrator.tasks import make_tasks
 from workers.contract.errors import user_error
 from workers.contract.store import Store
 
@@ -73,7 +73,7 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     prepared.store.check_writable()
     publish_plan(prepared.store, prepared.plan)
     control = RunControl(prepared.store, prepared.plan.sweep)
-    task = make_tasks(replace(prepared, missing=[chosen]), options, control.run_id)[0]
+    task = make_tasks(prepared, options, control.run_id, [chosen])[0]
     with control.listening(), contextlib.closing(Slot()) as slot:
         return _run(task, slot)
 
@@ -87,8 +87,8 @@ def verify(prepared: Prepared, chosen: list[Missing], options: Options) -> list[
             with scratch_folder() as scratch:
                 again = Store.open(str(scratch / "store"))
                 fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
-                apart = replace(prepared, store=again, missing=[fresh])
-                status = _run(make_tasks(apart, options, "verify")[0], slot).status
+                apart = replace(prepared, store=again)
+                status = _run(make_tasks(apart, options, "verify", [fresh])[0], slot).status
                 if status != "done":
                     trial_id = item.planned.trial_id
                     found.append(Difference(trial_id, "trials", "status", "done", status))

@@ -50,12 +50,13 @@ class Missing:
 
 
 class FailedAttempt(NamedTuple):
-    """What of a failure's row decides whether the work was given up."""
+    """What of a failure's row decides whether the work was given up; no statistic is training."""
 
     trial_id: str
     statistic_id: str | None
     attempt_id: str
     failure_class: str
+    signature: str
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class Options:
     """The options that commands share, paths made absolute.
 
     Attributes:
+        hang_seconds: An attempt without progress for this long is ended.
+        silence_seconds: A slot that tells nothing for this long is ended.
         entry: The module whose `run_child` does an attempt; tests of the driver have trials of their own.
     """
 
@@ -35,6 +37,8 @@ class Options:
     overrides: tuple[str, ...] = ()
     is_fail_fast: bool = False
     checkpoint_seconds: float = 60.0
+    hang_seconds: float = 1800.0
+    silence_seconds: float = 120.0
     entry: str = "workers.trial"
 
 

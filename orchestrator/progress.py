@@ -11,8 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from orchestrator.estimate import total_seconds
-from orchestrator.failures import num_given_up
-from orchestrator.missing import Missing, missing_of, read_state
+from orchestrator.missing import FailedAttempt, Missing, missing_of, read_state
 from orchestrator.prepare import Prepared
 from orchestrator.status import live_heartbeats, status_of
 from orchestrator.tables import running_table, status_table, time_left
@@ -23,7 +22,13 @@ _REFRESH_SECONDS = 5.0
 
 
 class ProgressView:
-    """Looks at the store every few seconds and shows what it finds."""
+    """Looks at the store every few seconds and shows what it finds.
+
+    Attributes:
+        failures: Those of this plan's trials that came since the run began.
+        running: Heartbeats of the attempts that live.
+        num_looks: How often it has found the store.
+    """
 
     def __init__(
         self,
@@ -35,9 +40,11 @@ class ProgressView:
     ) -> None:
         self._store, self._plan = prepared.store, prepared.plan
         self._estimator, self._num_slots = prepared.estimator, num_slots
-        self._known_failures = frozenset(prepared.state.failures)
+        self._known_failures = frozenset(item.attempt_id for item in prepared.state.failures)
         self._console, self._is_stopping = console, is_stopping
-        self.num_failed = 0
+        self.failures: list[FailedAttempt] = []
+        self.running: list[Heartbeat] = []
+        self.num_looks = 0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._looked_at = 0.0
         self._said = ""
@@ -65,8 +72,13 @@ class ProgressView:
         except StoreError:
             return
         trials = {planned.trial_id for planned in self._plan.trials}
-        fresh = [item for item in state.failures if item not in self._known_failures]
-        self.num_failed = num_given_up([item for item in fresh if item.trial_id in trials])
+        self.failures = [
+            item
+            for item in state.failures
+            if item.trial_id in trials and item.attempt_id not in self._known_failures
+        ]
+        self.running = running
+        self.num_looks += 1
         self._show(missing, running)
 
     def _show(self, missing: list[Missing], running: list[Heartbeat]) -> None:

@@ -28,17 +28,30 @@ class RunControl:
         self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         self._store, self._sweep = store, sweep
         self.signal_name: str | None = None
+        self._reason: str | None = None
+        self._is_told = False
 
     @property
     def is_stopping(self) -> bool:
-        """Whether a signal or `minima stop` asked this run to drain."""
+        """Whether this run was asked to drain: by a signal, by `ask_to_stop`, or by `minima stop`."""
+        if self._reason is not None:
+            return True
         with suppress(StoreError):
-            return self.signal_name is not None or self._has_marker()
-        return self.signal_name is not None
+            return self._store.read_bytes(self._stop_path) is not None
+        return False
 
     def ask_to_stop(self, reason: str) -> None:
-        """Ask every slot of this run to drain."""
-        ask_to_stop(self._store, self._sweep, self.run_id, reason)
+        """Ask every slot of this run to drain, as soon as the store can be written; see `tend`."""
+        if self._reason is None:
+            self._reason = reason
+        self.tend()
+
+    def tend(self) -> None:
+        """Tell the slots what they were not told yet, as the store was away; call now and then."""
+        if self._reason is not None and not self._is_told:
+            with suppress(StoreError):
+                ask_to_stop(self._store, self._sweep, self.run_id, self._reason)
+                self._is_told = True
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -50,7 +63,7 @@ class RunControl:
             "pid": os.getpid(),
             "started_at": started_at,
         }
-        _forget_dead_runs(self._store, self._sweep)
+        forget_dead_runs(self._store)
         self._store.write_json(path, owner | {"run_id": self.run_id})
         former = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
@@ -65,11 +78,11 @@ class RunControl:
         if self.signal_name is not None:
             raise KeyboardInterrupt
         self.signal_name = signal.Signals(number).name
-        with suppress(StoreError):
-            self.ask_to_stop(self.signal_name)
+        self.ask_to_stop(self.signal_name)
 
-    def _has_marker(self) -> bool:
-        return self._store.read_bytes(Store.stop_path(self._sweep, self.run_id)) is not None
+    @property
+    def _stop_path(self) -> str:
+        return Store.stop_path(self._sweep, self.run_id)
 
 
 @contextlib.contextmanager
@@ -122,10 +135,11 @@ def live_runs(store: Store, sweep: str) -> list[str]:
     return [part[1] for part in parts if part[0] == sweep]
 
 
-def _forget_dead_runs(store: Store, sweep: str) -> None:
-    """Remove registrations that a killed driver of this machine left behind."""
-    for run_id in live_runs(store, sweep):
-        path = Store.run_path(sweep, run_id)
+def forget_dead_runs(store: Store) -> None:
+    """Remove registrations that killed drivers of this machine left behind, of whatever sweep."""
+    for path in store.names("control"):
+        if not path.endswith(".run.json"):
+            continue
         owner = store.read_json(path)
         if isinstance(owner, dict) and owner.get("host") == socket.gethostname():
             pid = owner.get("pid")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from orchestrator.attempt import Attempt
 from orchestrator.child import ForkServer
-from orchestrator.failures import Failure, should_retry, wait_before_retry
+from orchestrator.failures import should_retry, wait_before_retry, wants_larger_share
 from orchestrator.task import SlotResult, SlotTask, Status, Work, is_stop_asked
+from orchestrator.work_state import failure_classes, is_committed
+from workers.contract import records
+from workers.contract.errors import StoreError
+from workers.contract.records import FailureRecord
 from workers.contract.store import Store
 
-_SEVERITY: list[Status] = ["done", "failed", "drained"]
+_SEVERITY: list[Status] = ["done", "elsewhere", "larger_share", "failed", "drained"]
 
 
 class Slot:
@@ -21,6 +26,7 @@ class Slot:
         self._server: ForkServer | None = None
         self._num_attempts = 0
         self._num_failures = 0
+        self._unrecorded: list[FailureRecord] = []
 
     def close(self) -> None:
         """End the fork server and any child."""
@@ -39,39 +45,54 @@ class Slot:
         statuses: list[Status] = []
         for work in _work_of(task):
             statuses.append(self._do(work, visible_devices))
-            if statuses[-1] == "drained" or (work.statistic is None and statuses[-1] == "failed"):
+            is_over = statuses[-1] in {"elsewhere", "larger_share", "drained"}
+            if is_over or (work.statistic is None and statuses[-1] == "failed"):
                 break
         worst: Status = max(statuses, key=_SEVERITY.index, default=_SEVERITY[0])
         return SlotResult(
-            trial_id=task.planned.trial_id,
+            trial_id=task.trial_id,
             status=worst,
             num_attempts=self._num_attempts,
             num_failures=self._num_failures,
         )
 
     def _do(self, work: Work, visible_devices: str) -> Status:
-        store = Store.open(work.task.store)
-        failures: list[Failure] = []
-        has_retrained = False
-        while True:
-            if is_stop_asked(store, work.task):
+        """Try until it is done, or some class of failure has reached its cap in this run."""
+        task, store = work.task, Store.open(work.task.store)
+        classes = _earlier_classes(store, work)
+        while should_retry(classes):
+            if is_stop_asked(store, task):
                 return "drained"
-            self._num_attempts += 1
-            attempt = Attempt(store, work, self._server_for(work.task), visible_devices)
+            if _is_known_to_be_committed(store, work):
+                return "done"
+            attempt = Attempt(store, work, self._server_for(task), visible_devices)
             failure, status = attempt.run()
+            self._num_attempts += attempt.has_started
             if failure is None:
+                self._record(store)
                 return status
-            failures.append(failure)
             self._num_failures += 1
-            attempt.record(failure)
-            if failure.failure_class == "model_lost" and not has_retrained:
-                has_retrained = True  # the kept model is gone or damaged: make it again
-                if (status := self._do(Work(work.task, None), visible_devices)) != "done":
+            self._record(store, attempt.failure_record(failure))
+            classes.append(failure.failure_class)
+            if wants_larger_share(failure.failure_class, task.device_share):
+                return "larger_share"
+            if failure.failure_class == "model_lost" and should_retry(classes):
+                again = Work(task, None, is_repeated=True)
+                if (status := self._do(again, visible_devices)) != "done":
                     return status
-                continue
-            if not should_retry(failures):
-                return "failed"
-            _wait(wait_before_retry(failures), lambda: is_stop_asked(store, work.task))
+            elif should_retry(classes):
+                _wait(wait_before_retry(classes), lambda: is_stop_asked(store, task))
+        return "failed"
+
+    def _record(self, store: Store, *failures: FailureRecord) -> None:
+        """Commit failures to their view; what a store that is away does not take is kept for later."""
+        self._unrecorded += failures
+        with suppress(StoreError):
+            while self._unrecorded:
+                row = self._unrecorded[0]
+                rows = records.table("failures", [row])
+                store.commit("failures", (row.trial_id, row.attempt_id), row.attempt_id, rows)
+                del self._unrecorded[0]
 
     def _server_for(self, task: SlotTask) -> ForkServer:
         if self._server is None or self._server.entry != task.entry:
@@ -83,6 +104,19 @@ class Slot:
 def _work_of(task: SlotTask) -> list[Work]:
     training = [] if task.is_trained else [Work(task, None)]
     return training + [Work(task, statistic) for statistic in task.statistics]
+
+
+def _earlier_classes(store: Store, work: Work) -> list[str]:
+    """Give the failures that lost slots and others had with this work in this run."""
+    with suppress(StoreError):
+        return failure_classes(store, work)
+    return []
+
+
+def _is_known_to_be_committed(store: Store, work: Work) -> bool:
+    with suppress(StoreError):  # the attempt will say so
+        return is_committed(store, work)
+    return False
 
 
 def _wait(seconds: float, is_over: Callable[[], bool]) -> None:

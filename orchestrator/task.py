@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from workers.contract.errors import StoreError
 from workers.contract.frozen import Count, Frozen, Positive
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
 from workers.contract.store import Store
+from workers.contract.sweep_spec import ResourcesSpec
 
-Status = Literal["done", "failed", "drained"]
+Status = Literal["done", "elsewhere", "larger_share", "failed", "drained"]
 
 
 class SlotTask(Frozen):
@@ -23,6 +26,8 @@ class SlotTask(Frozen):
         statistics: What is not measured yet.
         hang_seconds: An attempt without progress for this long is ended.
         entry: The module whose `run_child` does an attempt.
+        earlier_failures: Attempts that failed before this run, which do not count any more.
+        presumed_dead: Attempts of other runs that were silent for too long to be waited for.
     """
 
     sweep: str
@@ -37,10 +42,29 @@ class SlotTask(Frozen):
     checkpoint_seconds: Positive = 60.0
     hang_seconds: Positive = 1800.0
     entry: str = "workers.trial"
+    earlier_failures: list[str] = Field(default_factory=list)
+    presumed_dead: list[str] = Field(default_factory=list)
+
+    @property
+    def trial_id(self) -> str:
+        """The trial's identity."""
+        return self.planned.trial_id
+
+    @property
+    def demand(self) -> ResourcesSpec:
+        """What a slot must hold."""
+        return ResourcesSpec(gpus=self.device_share, cpus=self.num_threads)
 
 
 class SlotResult(Frozen):
-    """How the work of one trial ended."""
+    """How the work of one trial ended.
+
+    Attributes:
+        status: "done"; "failed": something was given up; "elsewhere": another run is at it;
+            "larger_share": it wants more of a GPU; "drained": it was asked to stop.
+        num_attempts: Children that were started.
+        num_failures: Those of them that failed.
+    """
 
     trial_id: str
     status: Status
@@ -50,15 +74,27 @@ class SlotResult(Frozen):
 
 @dataclass(frozen=True)
 class Work:
-    """One thing to do: train, or take one statistic."""
+    """One thing to do: train, or take one statistic.
+
+    Attributes:
+        task: Of the trial.
+        statistic: None to train.
+        is_repeated: To be done although it is committed, as what it left behind is gone.
+    """
 
     task: SlotTask
     statistic: PlannedStatistic | None
+    is_repeated: bool = False
 
     @property
     def trial_id(self) -> str:
         """The trial's identity."""
-        return self.task.planned.trial_id
+        return self.task.trial_id
+
+    @property
+    def statistic_id(self) -> str | None:
+        """The statistic's identity; None to train."""
+        return self.statistic.statistic_id if self.statistic else None
 
 
 def is_stop_asked(store: Store, task: SlotTask) -> bool:

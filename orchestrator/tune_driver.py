@@ -6,40 +6,70 @@ read back: the store is the only truth. Import it after `prepare_environment`.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
-import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Protocol
 
 import ray
 from ray import tune
 from ray._private import utils as ray_utils
+from ray.tune.execution import class_cache
 
+from orchestrator.failures import Failure
 from orchestrator.fit import Node
 from orchestrator.guardian import guarded
+from orchestrator.head import ClusterLost, Head, knock
 from orchestrator.run_control import interrupted_afterwards
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
-from workers.contract.sweep_spec import ResourcesSpec
 
-_MAX_LOST_ACTORS = 3
+_MAX_LOST_SLOTS = 40
+"""Of one trial in one wave, whatever lost them; the policy of their classes ends it long before."""
 _OBJECT_STORE_BYTES = 200 * 2**20
-_KNOCK_SECONDS = 10.0
+_EXIT_CLUSTER_LOST = 3
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class DriveResult:
-    """How the tasks ended; `lost` are the trials whose slot or node died too often, with the cause."""
+    """How the tasks ended; `lost` are the trials whose slots died too often, or never started."""
 
     results: list[SlotResult]
-    lost: dict[str, str]
+    lost: list[str]
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a drive tells and asks of the run around it.
+
+    Attributes:
+        watch: Called every second in the calling thread, which stays free for signals; it is given
+            what ends the slot of a trial by force.
+        on_loss: Called in Tune's thread when a slot died over a task.
+        is_stopping: Whether the run was asked to drain.
+        scratch: A local folder for what Tune insists on writing.
+    """
+
+    watch: Callable[[Callable[[str], None]], None]
+    on_loss: Callable[[SlotTask, Failure], None]
+    is_stopping: Callable[[], bool]
+    scratch: Path
 
 
 class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -75,51 +105,55 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
         try:
             _connect(address, scratch)
             yield _nodes()
-        finally:
+        except ClusterLost:
+            atexit.register(_leave_without_ray)
+            raise
+        except BaseException:
             ray.shutdown()
+            raise
+        ray.shutdown()
 
 
-def drive(
-    tasks: Sequence[SlotTask],
-    demand: ResourcesSpec,
-    nodes: Sequence[Node],
-    watch: Callable[[], None],
-    scratch: Path,
-) -> DriveResult:
+def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> DriveResult:
     """Run every task on some slot of the joined cluster, in the order given as slots come free.
 
     Args:
-        tasks: What to do.
-        demand: Of one slot.
+        tasks: What to do; each asks for its own share of a GPU.
         nodes: Of the cluster; what they hold at once bounds what waits in Ray.
-        watch: Called every second in the calling thread, which stays free for signals.
-        scratch: A local folder for what Tune insists on writing.
+        around: What is told and asked meanwhile.
+
+    Raises:
+        ClusterLost: What is not done by then can be resumed on another cluster.
     """
-    slots = sum(node.slots_for(demand) for node in nodes)
+    slots = sum(max(node.slots_for(task.demand) for task in tasks) for node in nodes)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
     outcome: list[DriveResult | BaseException] = []
+    trials = _Trials(around.on_loss)
 
     def fit() -> None:
         try:
-            outcome.append(_fit(tasks, demand, scratch))
+            outcome.append(_fit(tasks, trials, around.scratch))
         except BaseException as error:  # noqa: BLE001  # carried to the calling thread
             outcome.append(error)
 
     # Tune takes over SIGINT and SIGUSR1 only in the main thread; they are ours
     thread = threading.Thread(target=fit, name="tune", daemon=True)
     thread.start()
-    while thread.is_alive():
-        thread.join(1.0)
-        watch()
+    with Head(_nodes) as head:
+        while thread.is_alive():
+            thread.join(1.0)
+            around.watch(trials.end_slot)
+            head.check([task.demand for task in tasks], is_stopping=around.is_stopping())
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]
 
 
-def _fit(tasks: Sequence[SlotTask], demand: ResourcesSpec, scratch: Path) -> DriveResult:
-    bundle = {"CPU": float(demand.cpus)} | ({"GPU": demand.gpus} if demand.gpus else {})
+def _fit(tasks: Sequence[SlotTask], trials: _Trials, scratch: Path) -> DriveResult:
+    # Tune would write the driver's credentials into the cluster's records
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     tuner = tune.Tuner(
-        tune.with_resources(TrialSlot, tune.PlacementGroupFactory([bundle])),
+        tune.with_resources(TrialSlot, _resources_of),
         param_space={"task": tune.grid_search([task.model_dump_json() for task in tasks])},
         tune_config=tune.TuneConfig(
             reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
@@ -128,23 +162,105 @@ def _fit(tasks: Sequence[SlotTask], demand: ResourcesSpec, scratch: Path) -> Dri
             name="tune",
             storage_path=str(scratch / "tune"),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=_MAX_LOST_ACTORS),
+            callbacks=[trials],
+            failure_config=tune.FailureConfig(max_failures=_MAX_LOST_SLOTS),
             # a class trainable that cannot save would end in error
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    results, lost = [], {}
+    results, lost = [], []
     # Tune keeps the order of the grid; of a trial that never started it keeps nothing else
     for task, item in zip(tasks, tuner.fit(), strict=True):
         if item.error is not None or "result" not in (item.metrics or {}):
-            lost[task.planned.trial_id] = str(item.error).strip().splitlines()[-1]
+            lost.append(task.trial_id)
         else:
             results.append(SlotResult.model_validate_json(item.metrics["result"]))
     return DriveResult(results, lost)
 
 
-def _name(trial: object) -> str:
-    return str(trial.trial_id)  # type: ignore[attr-defined]  # Tune's own class has no types
+def _resources_of(config: dict[str, str]) -> tune.PlacementGroupFactory:
+    demand = SlotTask.model_validate_json(config["task"]).demand
+    gpus = {"GPU": demand.gpus} if demand.gpus else {}
+    return tune.PlacementGroupFactory([{"CPU": float(demand.cpus)} | gpus])
+
+
+def _name(trial: _Trial) -> str:
+    return str(trial.trial_id)
+
+
+class _State(Protocol):
+    ray_actor: object | None
+
+
+class _Trial(Protocol):
+    """What is used of Tune's own class, which has no types."""
+
+    trial_id: str
+    config: dict[str, str]
+    temporary_state: _State
+
+    def get_pickled_error(self) -> Exception | None: ...
+
+
+class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
+    """Hears from Tune which slot does what, and which was lost; it never raises, which would end Tune."""
+
+    def __init__(self, on_loss: Callable[[SlotTask, Failure], None]) -> None:
+        self._on_loss = on_loss
+        self._started: dict[str, _Trial] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # Tune keeps callbacks in a file, which nobody reads
+
+    def on_trial_start(self, *, trial: _Trial, **_: object) -> None:  # Tune's signature
+        """Remember whose slot it is."""
+        self._started[_task_of(trial).trial_id] = trial
+
+    def on_trial_recover(self, *, trial: _Trial, **_: object) -> None:
+        """Tell of a lost slot; Tune tries the trial again."""
+        self._tell(trial)
+
+    def on_trial_error(self, *, trial: _Trial, **_: object) -> None:
+        """Tell of a lost slot; Tune gives the trial up for this drive."""
+        self._tell(trial)
+
+    def end_slot(self, trial_id: str) -> None:
+        """Kill the slot that does a trial, if any does; Tune then starts another."""
+        trial = self._started.get(trial_id)
+        actor = None if trial is None else trial.temporary_state.ray_actor
+        if actor is not None:
+            ray.kill(actor)
+
+    def _tell(self, trial: _Trial) -> None:
+        try:
+            self._on_loss(_task_of(trial), loss_of(trial.get_pickled_error()))
+        except Exception:  # noqa: BLE001  # it must not end the other trials
+            _log.exception("a lost slot could not be recorded")
+
+
+def _task_of(trial: _Trial) -> SlotTask:
+    return SlotTask.model_validate_json(trial.config["task"])
+
+
+def loss_of(error: Exception | None) -> Failure:
+    """Classify why a slot was lost, as Ray tells it."""
+    message = " ".join(str(error).split())[:500] if error else "its slot could not be started"
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return Failure("bug", f"{type(error.cause).__name__} in the slot", message)
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in message:
+        return Failure("host_out_of_memory", "slot ended by Ray's memory monitor", message)
+    if getattr(error, "preempted", False):
+        return Failure("preempted", "node preempted", message)
+    if "node has died" in message or "node was terminated" in message:
+        return Failure("node_lost", "node lost", message)
+    return Failure("worker_lost", "slot lost", message)
+
+
+def _leave_without_ray() -> None:
+    """Leave before Ray's own farewell, which would wait for a head that is gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_EXIT_CLUSTER_LOST)
 
 
 def _connect(address: str | None, scratch: Path) -> None:
@@ -168,7 +284,7 @@ def _start_or_join(address: str | None, scratch: Path) -> None:
         "_temp_dir": str(scratch / "ray"),
     }
     if address is not None:
-        _knock(address)
+        knock(address)
     with interrupted_afterwards(), _no_handlers_of_ray():
         ray.init(address=address or "local", **quiet, **({} if address else own))
 
@@ -182,13 +298,6 @@ def _no_handlers_of_ray() -> Iterator[None]:
         yield
     finally:
         ray_utils.set_sigterm_handler = former
-
-
-def _knock(address: str) -> None:
-    """Find out within seconds that nobody is there; Ray itself takes minutes."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.hostname and parts.port:  # else "auto", or what Ray alone understands
-        socket.create_connection((parts.hostname, parts.port), _KNOCK_SECONDS).close()
 
 
 def _nodes() -> list[Node]:

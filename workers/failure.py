@@ -26,21 +26,26 @@ class WeightsConflict(Exception):
 def classify(error: Exception) -> str:
     """Name the class of a failure; which classes are tried again is not decided here.
 
-    `user_error`, `out_of_memory`, `storage`, `device`, `numerics`, `model_lost`, `conflict`,
-    and `bug` for everything else.
+    `user_error`, `gpu_out_of_memory`, `host_out_of_memory`, `storage`, `device`, `nonfinite`,
+    `model_lost`, `conflict`, and `bug` for everything else.
     """
     classes: list[tuple[str, tuple[type[Exception], ...]]] = [
         ("user_error", (UserError,)),
         ("model_lost", (ModelLost,)),
         ("conflict", (WeightsConflict,)),
-        ("out_of_memory", (MemoryError, tf.errors.ResourceExhaustedError)),
+        ("host_out_of_memory", (MemoryError,)),
+        (_out_of_memory(), (tf.errors.ResourceExhaustedError,)),
         ("storage", (StoreError,)),
         ("device", (tf.errors.InternalError, tf.errors.UnavailableError)),
-        ("numerics", (ArithmeticError, np.linalg.LinAlgError)),
+        ("nonfinite", (ArithmeticError, np.linalg.LinAlgError)),
     ]
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
         return "storage"
     return next((name for name, kinds in classes if isinstance(error, kinds)), "bug")
+
+
+def _out_of_memory() -> str:
+    return f"{'gpu' if tf.config.get_visible_devices('GPU') else 'host'}_out_of_memory"
 
 
 def signature(error: Exception) -> str:

@@ -12,6 +12,7 @@ Protocol, one JSON document a line. In: {"order": path, "log": path, "environmen
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -115,11 +116,15 @@ def _run_forked(entry: str, request: Request, parent: int) -> NoReturn:
         _redirect(request.log)
         code = importlib.import_module(entry).run_child(request.order)
     except BaseException:  # noqa: BLE001  # whatever it is, it ends in the log and not in the server
-        traceback.print_exc()
+        with contextlib.suppress(OSError, ValueError):
+            traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            with contextlib.suppress(OSError, ValueError):  # a full disk takes no more of the log
+                sys.stdout.flush()
+                sys.stderr.flush()
+        finally:
+            os._exit(code)  # whatever happens, the child must not go on as a second server
 
 
 def _redirect(log: str) -> None:

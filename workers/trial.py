@@ -75,6 +75,7 @@ def run_order(order: Order, should_stop: Callable[[], bool]) -> Answer:
 def run_child(order_json_path: str) -> int:
     """Carry out the order in a file; SIGTERM and SIGINT ask it to save and leave.
 
+    Before the first step there is nothing to save: then it leaves at once, whatever is being compiled.
     Writes `progress.json` and at last `answer.json` into the order's `scratch`.
 
     Returns:
@@ -82,15 +83,19 @@ def run_child(order_json_path: str) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     order = Order.model_validate_json(Path(order_json_path).read_text())
+    scratch = Path(order.scratch)
     stop_requests: list[int] = []
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
         stop_requests.append(number)
+        if not _has_begun(scratch):
+            _write_json(scratch / ANSWER_FILE, Answer(status="drained", message="nothing begun"))
+            os._exit(EXIT_DRAINED)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     answer = run_order(order, lambda: bool(stop_requests))
-    _write_json(Path(order.scratch) / ANSWER_FILE, answer)
+    _write_json(scratch / ANSWER_FILE, answer)
     return _EXIT_CODES[answer.status]
 
 
@@ -113,6 +118,14 @@ def _carry_out(order: Order, should_stop: Callable[[], bool]) -> None:
         train_and_commit(attempt)
     else:
         measure_and_commit(attempt, order.statistic, str(order.statistic_id))
+
+
+def _has_begun(scratch: Path) -> bool:
+    try:
+        progress = Progress.model_validate_json((scratch / PROGRESS_FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return progress.phase != "starting"
 
 
 def _pulse(order: Order, should_stop: Callable[[], bool]) -> Pulse:

@@ -195,7 +195,7 @@ def test_a_trial_here_drains_on_a_signal(prepared, make_task, monkeypatch):
     """As a run does: the marker is looked for between attempts and within them."""
     monkeypatch.setattr("orchestrator.foreground.RunControl", StoppedAtOnce)
 
-    def tasks(_prepared, _options, run_id):
+    def tasks(_prepared, _options, run_id, _work):
         return [make_task(3, store=prepared.store.uri, run_id=run_id)]
 
     monkeypatch.setattr("orchestrator.foreground.make_tasks", tasks)

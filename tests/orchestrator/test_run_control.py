@@ -90,7 +90,7 @@ def test_a_marker_stops_one_run_only(store):
 
 
 def test_a_dead_run_of_this_host_is_forgotten(store, dead_pid):
-    """What another host or a living process registered stays, and what nobody can judge."""
+    """Of whatever sweep; what another host or a living process registered stays, and what nobody can judge."""
     here, running = socket.gethostname(), os.getppid()
     owners = {
         "dead": {"host": here, "pid": dead_pid},
@@ -105,7 +105,7 @@ def test_a_dead_run_of_this_host_is_forgotten(store, dead_pid):
     with control.listening():
         found = set(live_runs(store, "toy"))
     assert found == {"alive", "elsewhere", "strange", control.run_id}
-    assert live_runs(store, "other") == ["dead"]
+    assert live_runs(store, "other") == []
 
 
 def test_the_run_of_another_user_is_not_forgotten(store, monkeypatch):
@@ -120,19 +120,25 @@ def test_the_run_of_another_user_is_not_forgotten(store, monkeypatch):
         assert "theirs" in live_runs(store, "toy")
 
 
-def test_a_store_that_is_away_stops_nobody(store, monkeypatch):
-    """A signal still does, without its marker."""
+def test_the_marker_is_written_once_the_store_is_back(store, monkeypatch):
+    """A signal while the store is away stops the run, and its slots as soon as they can be told."""
     control = RunControl(store, "toy")
 
     def fail(*_: object) -> None:
         raise StoreError("away")
 
     with control.listening():
-        monkeypatch.setattr(Store, "read_bytes", fail)
-        monkeypatch.setattr(Store, "write_json", fail)
-        assert not control.is_stopping
-        signal.raise_signal(signal.SIGUSR1)
-        assert control.is_stopping
+        with monkeypatch.context() as away:
+            away.setattr(Store, "read_bytes", fail)
+            away.setattr(Store, "write_json", fail)
+            assert not control.is_stopping
+            signal.raise_signal(signal.SIGUSR1)
+            control.tend()
+            assert control.is_stopping
+        path = Store.stop_path("toy", control.run_id)
+        assert store.read_json(path) is None
+        control.tend()
+        assert store.read_json(path)["reason"] == "SIGUSR1"
 
 
 def test_sigterm_interrupts_where_no_run_listens():

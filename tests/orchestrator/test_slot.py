@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -11,8 +12,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator import failures
+from orchestrator.failures import Failure
+from orchestrator.lost_slots import record_loss
 from orchestrator.run_control import ask_to_stop
 from orchestrator.slot import Slot
+from orchestrator.task import SlotResult
+from workers.contract.errors import StoreError
+from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
 
 
@@ -93,7 +99,7 @@ def test_a_child_that_is_always_killed_fails(slot, make_task, tmp_path):
     """The cap of the class ends it, and the signal is its signature."""
     result = slot.run(make_task(2), "-1")
     assert result.status == "failed"
-    assert result.num_failures == failures.POLICIES["killed"].max_attempts
+    assert result.num_failures == failures.POLICIES["worker_lost"].max_attempts
     rows = Store.open(str(tmp_path / "store")).read("failures").to_pylist()
     assert {row["signature"] for row in rows} == {"SIGKILL"}
 
@@ -131,6 +137,125 @@ def test_a_second_trial_starts_at_once(slot, make_task):
     started = time.monotonic()
     slot.run(make_task(6), "-1")
     assert time.monotonic() - started < 2
+
+
+def test_what_is_committed_is_not_done_again(slot, make_task, statistics, finish_trial, tmp_path):
+    """As by a slot that was lost after its commit: neither trained nor measured twice."""
+    task = make_task(0, statistics=statistics)
+    finish_trial(Store.open(task.store), task.planned, statistics[:1])
+    result = slot.run(task, "-1")
+    assert (result.status, result.num_attempts) == ("done", 1)
+    assert seen(tmp_path / "store") == ["traces"]
+
+
+def test_a_lost_model_is_trained_again_although_it_is_committed(
+    slot, make_task, statistics, finish_trial, tmp_path
+):
+    """Its record is there, and a statistic wants the weights."""
+    task = make_task(0, statistics=statistics[:1])
+    store = Store.open(task.store)
+    finish_trial(store, task.planned, [])
+    for name in store.names("models"):
+        store.remove(name)
+    assert slot.run(task, "-1").num_attempts == 2
+    assert seen(tmp_path / "store") == ["losses", "train"]
+
+
+def test_work_that_other_slots_died_over_is_left_alone(slot, make_task, tmp_path):
+    """Its failures in this run have reached their cap: the trial is in quarantine until the next run."""
+    task = make_task(0)
+    store = Store.open(task.store)
+    lost = Failure("worker_lost", "slot lost", "")
+    for _ in range(failures.POLICIES["worker_lost"].max_attempts):
+        record_loss(store, task, lost)
+    assert slot.run(task, "-1") == SlotResult(
+        trial_id=task.trial_id, status="failed", num_attempts=0, num_failures=0
+    )
+    earlier = [row["attempt_id"] for row in store.read("failures").to_pylist()]
+    assert slot.run(make_task(0, earlier_failures=earlier), "-1").status == "done"
+
+
+def test_a_trial_that_another_run_is_at_is_left_to_it(slot, make_task, tmp_path):
+    """Nothing is started; once the other one is presumed dead, it is done here."""
+    task = make_task(0)
+    store = Store.open(task.store)
+    store.write_json(Store.run_path("toy", "other"), {})
+    other = Heartbeat(
+        trial_id=task.trial_id, attempt_id="theirs", statistic=None, sweep="toy", run_id="other",
+        state="running", host="h", pid=1, devices="-1", device_share=0.0, started_at="",
+        beat_at="", progress=Progress(phase="training"),
+    )  # fmt: skip
+    path = Store.heartbeat_path(task.trial_id, "theirs")
+    store.write_json(path, other.model_dump(mode="json"))
+    result = slot.run(task, "-1")
+    assert (result.status, result.num_attempts) == ("elsewhere", 0)
+    assert slot.run(make_task(0, presumed_dead=["theirs"]), "-1").status == "done"
+
+
+def test_a_share_of_a_gpu_that_is_too_small_is_told(slot, make_task):
+    """The slot cannot grow; the driver gives the trial another."""
+    result = slot.run(make_task(8, device_share=0.25), "0")
+    assert (result.status, result.num_attempts) == ("larger_share", 1)
+    assert slot.run(make_task(8, device_share=0.5), "0").status == "done"
+
+
+def test_a_store_that_cannot_be_written_fails_before_anything_is_trained(
+    slot, make_task, tmp_path, monkeypatch
+):
+    """And every failure is recorded once it can be again."""
+    write = Store.write_json
+    tries: list[str] = []
+
+    def fail(store: Store, path: str, value: object) -> None:
+        tries.append(path)
+        if len(tries) <= 4:  # two attempts, each telling its claim and its end
+            raise StoreError("away")
+        write(store, path, value)
+
+    monkeypatch.setattr(Store, "write_json", fail)
+    result = slot.run(make_task(0), "-1")
+    assert (result.status, result.num_attempts, result.num_failures) == ("done", 1, 2)
+    assert seen(tmp_path / "store") == ["train"]
+    rows = Store.open(str(tmp_path / "store")).read("failures").to_pylist()
+    assert [row["failure_class"] for row in rows] == ["storage", "storage"]
+
+
+def test_failures_are_recorded_once_the_store_is_back(slot, make_task, tmp_path, monkeypatch):
+    """A commit that failed is made with the next one."""
+    commit = Store.commit
+    tries: list[str] = []
+
+    def fail_once(store: Store, view: str, *rest: object) -> str:
+        tries.append(view)
+        if len(tries) == 1:
+            raise StoreError("away")
+        return commit(store, view, *rest)
+
+    monkeypatch.setattr(Store, "commit", fail_once)
+    assert slot.run(make_task(5), "-1").status == "done"
+    rows = Store.open(str(tmp_path / "store")).read("failures").to_pylist()
+    assert [row["signature"] for row in rows] == ["SIGKILL"]
+
+
+def test_a_child_that_does_not_leave_is_ended(slot, make_task, tmp_path, monkeypatch):
+    """It was asked to save and leave, and did not for too long: drained, which is no failure."""
+    monkeypatch.setattr("orchestrator.attempt._DRAIN_SECONDS", 0.5)
+    store = Store.open(str(tmp_path / "store"))
+    threading.Timer(0.5, ask_to_stop, (store, "toy", "run", "test")).start()
+    result = slot.run(make_task(9), "-1")
+    assert (result.status, result.num_failures) == ("drained", 0)
+
+
+def test_a_fork_server_that_does_not_answer_is_replaced(slot, make_task, tmp_path, monkeypatch):
+    """Stopped by whatever, it cannot tell that its child is dead."""
+    monkeypatch.setattr("orchestrator.attempt._END_SECONDS", 0.5)
+    slot.run(make_task(0), "-1")
+    server = slot._server._process.pid
+    os.kill(server, signal.SIGSTOP)
+    monkeypatch.setattr("orchestrator.child._START_SECONDS", 0.5)
+    result = slot.run(make_task(6), "-1")
+    assert (result.status, result.num_failures) == ("done", 1)
+    assert wait_until(lambda: not is_alive(server))
 
 
 def test_nobody_outlives_the_slot(slot, make_task, tmp_path):

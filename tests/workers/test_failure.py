@@ -19,20 +19,27 @@ from workers.failure import ModelLost, WeightsConflict, classify, signature
         (user_error("what", where="where", mend="mend"), "user_error"),
         (ModelLost(), "model_lost"),
         (WeightsConflict(), "conflict"),
-        (MemoryError(), "out_of_memory"),
-        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out_of_memory"),
+        (MemoryError(), "host_out_of_memory"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "host_out_of_memory"),
         (StoreError(), "storage"),
         (OSError(errno.ENOSPC, "No space left on device"), "storage"),
         (OSError(errno.ENOENT, "No such file"), "bug"),
         (tf.errors.InternalError(None, None, "CUDA_ERROR_LAUNCH_FAILED"), "device"),
-        (FloatingPointError(), "numerics"),
-        (np.linalg.LinAlgError(), "numerics"),
+        (FloatingPointError(), "nonfinite"),
+        (np.linalg.LinAlgError(), "nonfinite"),
         (KeyError("a"), "bug"),
     ],
 )
 def test_each_failure_has_a_class(error, name):
     """What is not known is a bug."""
     assert classify(error) == name
+
+
+def test_memory_that_ran_out_is_the_gpus_where_there_is_one(monkeypatch):
+    """TensorFlow raises the same error for both."""
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+    assert classify(error) == "gpu_out_of_memory"
 
 
 def test_the_signature_names_the_innermost_function_of_ours(make_trial):

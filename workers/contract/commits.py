@@ -19,6 +19,9 @@ KEY_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What identifies one commit of a view of facts."""
 
+COMPACTED = "compacted-"
+"""How the names of merged files begin; no id begins so."""
+
 DERIVED_VIEWS = ("cell_measurements", "cells", "predictions", "validity")
 """Written by the aggregation job, one file a sweep, made anew each time."""
 

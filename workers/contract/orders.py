@@ -81,8 +81,9 @@ class Heartbeat(Frozen):
     """What an attempt tells the store while it lives, so that any machine can see it.
 
     Attributes:
-        state: "running", or "ended" however it ended.
+        state: "claiming" until no other run is seen to do the same, "running", "ended" however it ended.
         statistic: What is measured; None while training.
+        statistic_id: Its identity.
         pid: Of the slot's process on `host`.
         devices: CUDA_VISIBLE_DEVICES of the attempt; "-1" for none.
         beat_at: ISO 8601, UTC.
@@ -91,9 +92,10 @@ class Heartbeat(Frozen):
     trial_id: str
     attempt_id: str
     statistic: str | None
+    statistic_id: str | None = None
     sweep: str
     run_id: str
-    state: Literal["running", "ended"]
+    state: Literal["claiming", "running", "ended"]
     host: str
     pid: int
     devices: str

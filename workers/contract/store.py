@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import JsonValue
 
 from workers.contract import filesystem
 from workers.contract.commits import (
+    COMPACTED,
     DERIVED_VIEWS,
     KEY_COLUMNS,
     Commit,
@@ -90,10 +92,24 @@ class Store:
         Raises:
             StoreError: The store cannot be read.
         """
+        return self._commits(view, lambda name: name.endswith(".parquet"))
+
+    def commits_of(self, view: str, first_key: str) -> list[Commit]:
+        """Read the sound commits of a view whose key begins so, as `commits` does, and little else.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        beginnings = (f"{first_key}.", COMPACTED)
+        found = self._commits(
+            view, lambda name: name.endswith(".parquet") and name.startswith(beginnings)
+        )
+        return [commit for commit in found if commit.key[0] == first_key]
+
+    def _commits(self, view: str, is_wanted: Callable[[str], bool]) -> list[Commit]:
         for _ in range(_LISTINGS):
-            paths = [
-                path for path in filesystem.names(self.root, view) if path.endswith(".parquet")
-            ]
+            listed = filesystem.names(self.root, view)
+            paths = [path for path in listed if is_wanted(path.rsplit("/", 1)[-1])]
             with ThreadPoolExecutor(_READERS) as pool:
                 decoded = list(pool.map(lambda path: self._decode(view, path), paths))
             if None not in decoded:

@@ -8,7 +8,6 @@ from orchestrator.scratch import scratch_folder
 from orchestrator.task import SlotTask
 from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec
-from workers.contract.sweep_spec import ResourcesSpec
 
 STORE, SHARE, NUM_TASKS, NUM_GPUS = sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:])
 
@@ -51,9 +50,9 @@ with scratch_folder() as scratch:
     head.add_node(num_cpus=8, num_gpus=NUM_GPUS)
     with tune_driver.cluster(head.address, Path(scratch)) as nodes:
         assert [node.gpus for node in nodes if node.cpus] == [NUM_GPUS], nodes
-        demand = ResourcesSpec(gpus=SHARE, cpus=1)
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
-        driven = tune_driver.drive(tasks, demand, nodes, lambda: None, Path(scratch))
+        around = tune_driver.Around(lambda _: None, print, lambda: False, Path(scratch))
+        driven = tune_driver.drive(tasks, nodes, around)
     head.shutdown()
 assert not driven.lost, driven.lost
 assert {result.status for result in driven.results} == {"done"}

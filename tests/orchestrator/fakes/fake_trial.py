@@ -1,7 +1,8 @@
 """A trial that takes no time: it does what the order's learning rate tells it to do.
 
 Behaviour by seed: 0 commits, 1 fails as a bug, 2 is killed, 3 waits for SIGTERM and drains, 4 hangs,
-5 is killed the first time only, 7 has lost its model until it is trained, 10 and above wait until as many trials as their batch size
+5 is killed the first time only, 7 has lost its model until it is trained, 8 wants at least half a GPU, 9 ignores SIGTERM,
+10 and above wait until as many trials as their batch size
 have begun, and half a second more. Each notes when it ran on which devices in the store's folder `seen`.
 """
 
@@ -39,7 +40,11 @@ def run_child(order_path: str) -> int:
         while not asked:
             time.sleep(0.02)
         return _answer(scratch, 3, status="drained")
-    if seed == 4:
+    if seed == 8 and order["device_share"] < 0.5:
+        return _answer(scratch, 1, status="failed", failure_class="gpu_out_of_memory", message="")
+    if seed == 9:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if seed in {4, 9}:
         time.sleep(600)
     if seed >= 10:
         deadline = time.monotonic() + 90

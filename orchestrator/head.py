@@ -1,0 +1,90 @@
+"""Whether the head of a cluster still answers, and whether any node could hold what is to be done."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from orchestrator.fit import Node
+from workers.contract.sweep_spec import ResourcesSpec
+
+_KNOCK_SECONDS = 10.0
+_LOOK_SECONDS = 5.0
+
+
+class ClusterLost(Exception):
+    """The cluster does not answer any more, or has no node left that could hold a trial."""
+
+
+class Head:
+    """Asks for the nodes in a thread of its own, as a head that is gone does not answer.
+
+    Args:
+        list_nodes: Gives the living nodes; may block for ever, or raise anything.
+        head_seconds: Without an answer for so long the head is lost.
+        room_seconds: How long no node may have room before the cluster counts as lost.
+        stopping_room_seconds: The same while the run is stopping.
+    """
+
+    def __init__(
+        self,
+        list_nodes: Callable[[], list[Node]],
+        *,
+        head_seconds: float = 30.0,  # Ray itself would end the driver after 60
+        room_seconds: float = 300.0,
+        stopping_room_seconds: float = 30.0,
+    ) -> None:
+        self._list_nodes = list_nodes
+        self._head_seconds = head_seconds
+        self._patience = {False: room_seconds, True: stopping_room_seconds}
+        self._over = threading.Event()
+        self._nodes: list[Node] = []
+        self._answered = self._had_room = time.monotonic()
+
+    def __enter__(self) -> Head:
+        threading.Thread(target=self._ask, name="head", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def check(self, demands: Sequence[ResourcesSpec], *, is_stopping: bool) -> None:
+        """Compare what it last said with what is wanted.
+
+        Raises:
+            ClusterLost: It is silent for too long, or no node could hold any of the trials for too long.
+        """
+        now = time.monotonic()
+        if now - self._answered > self._head_seconds:
+            raise ClusterLost(
+                f"the head of the cluster has not answered for {self._head_seconds:.0f} s"
+            )
+        nodes = self._nodes
+        if not nodes or any(node.slots_for(demand) for node in nodes for demand in demands):
+            self._had_room = now
+        if now - self._had_room > self._patience[is_stopping]:
+            raise ClusterLost(
+                f"no node that could hold a trial was there for {self._patience[is_stopping]:.0f} s"
+            )
+
+    def _ask(self) -> None:
+        while not self._over.is_set():
+            with contextlib.suppress(Exception):
+                self._nodes = self._list_nodes()
+                self._answered = time.monotonic()
+            self._over.wait(_LOOK_SECONDS)
+
+
+def knock(address: str) -> None:
+    """Find out within seconds that nobody is there; Ray itself takes minutes.
+
+    Raises:
+        OSError: Nobody answers at the address.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:  # else "auto", or what Ray alone understands
+        socket.create_connection((parts.hostname, parts.port), _KNOCK_SECONDS).close()

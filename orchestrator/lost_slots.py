@@ -1,0 +1,54 @@
+"""What a slot or node that was lost leaves behind: a row in `failures`, and a heartbeat that is ended."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from orchestrator.claims import heartbeats
+from orchestrator.failures import Failure
+from orchestrator.task import SlotTask
+from workers.contract import records
+from workers.contract.errors import StoreError
+from workers.contract.orders import Heartbeat
+from workers.contract.records import FailureRecord
+from workers.contract.store import Store, new_attempt_id
+
+
+def loss_record(beat: Heartbeat | None, task: SlotTask, loss: Failure) -> FailureRecord:
+    """Make the row of the attempt that was lost; `beat` is None where none had begun."""
+    attempt_id = beat.attempt_id if beat else new_attempt_id(datetime.now(UTC))
+    return FailureRecord(
+        trial_id=task.trial_id,
+        statistic_id=beat.statistic_id if beat else None,
+        attempt_id=attempt_id,
+        failure_class=loss.failure_class,
+        signature=loss.signature,
+        message=loss.message,
+        log_path=Store.log_path(task.trial_id, attempt_id),
+        host=beat.host if beat else "unknown",
+        failed_at=datetime.now(UTC),
+    )
+
+
+def record_loss(store: Store, task: SlotTask, loss: Failure) -> None:
+    """Commit the row and end the heartbeat; a store that is away takes neither, which costs no work."""
+    with suppress(StoreError):
+        beat = _last_of(store, task)
+        row = loss_record(beat, task, loss)
+        rows = records.table("failures", [row])
+        store.commit("failures", (row.trial_id, row.attempt_id), row.attempt_id, rows)
+        if beat is not None:
+            ended = beat.model_copy(update={"state": "ended"})
+            path = Store.heartbeat_path(beat.trial_id, beat.attempt_id)
+            store.write_json(path, ended.model_dump(mode="json"))
+
+
+def _last_of(store: Store, task: SlotTask) -> Heartbeat | None:
+    """Give the attempt of this run at the trial that has not told its end."""
+    beats = [
+        beat
+        for beat in heartbeats(store, {task.trial_id})
+        if beat.run_id == task.run_id and beat.state != "ended"
+    ]
+    return max(beats, key=lambda beat: beat.attempt_id, default=None)

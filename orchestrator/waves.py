@@ -1,0 +1,187 @@
+"""A run is a series of waves over Ray Tune: each does what is still missing, until nothing changes.
+
+A trial comes again in the next wave where its slots were lost while starting, where it wants a larger
+share of a GPU, or where another run was at it. What failed for good does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.claims import rivals
+from orchestrator.failures import (
+    Failure,
+    common_cause,
+    given_up,
+    larger_share,
+    should_retry,
+)
+from orchestrator.fit import Node
+from orchestrator.lost_slots import record_loss
+from orchestrator.missing import missing_of, read_state
+from orchestrator.prepare import Options, Prepared
+from orchestrator.progress import ProgressView
+from orchestrator.run_control import RunControl, forget_dead_runs
+from orchestrator.silence import Silence
+from orchestrator.task import SlotTask, Status
+from orchestrator.tasks import make_tasks
+from workers.contract.errors import StoreError
+
+_POLL_SECONDS = 1.0
+_RIVAL_SILENCE_SECONDS = 30.0
+"""An attempt of another run that is silent for so long is not waited for."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the command: what it does, as it was told, and around what."""
+
+    prepared: Prepared
+    options: Options
+    control: RunControl
+    console: Console
+    scratch: Path
+
+
+@dataclass
+class _Ledger:
+    """What the waves so far have shown."""
+
+    wanted: set[str]
+    statuses: dict[str, Status]
+    shares: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, list[str]] = field(default_factory=dict)
+    presumed_dead: set[str] = field(default_factory=set)
+
+
+def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> None:
+    """Do everything that is missing, wave by wave; the status of each trial goes into `statuses`.
+
+    Raises:
+        ClusterLost: The cluster is gone.
+    """
+    prepared = run.prepared
+    names = {item.planned.trial_id for item in prepared.open_work}
+    statuses |= dict.fromkeys(names, "drained")  # until something else is heard
+    ledger = _Ledger(names, statuses)
+    num_slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
+    view = ProgressView(
+        prepared, num_slots, run.console, is_stopping=lambda: run.control.is_stopping
+    )
+    with view:
+        watch = _Watch(run, view)
+        while ledger.wanted and (tasks := _next_tasks(run, ledger, watch)):
+            _drive(run, nodes, tasks, ledger, watch)
+
+
+class _Watch:
+    """What is done every second while trials run: show, tell slots to stop, end what hangs."""
+
+    def __init__(self, run: Run, view: ProgressView) -> None:
+        self._run, self._view = run, view
+        self._slots = Silence(run.options.silence_seconds)
+        self._num_looks = 0
+
+    def __call__(self, end_slot: Callable[[str], None] = lambda _: None) -> None:
+        self._view.update()
+        self._run.control.tend()
+        if not self._run.control.is_stopping:
+            self._stop_if_hopeless()
+        if self._view.num_looks != self._num_looks:
+            self._num_looks = self._view.num_looks
+            self._end_silent_slots(end_slot)
+
+    def _stop_if_hopeless(self) -> None:
+        failures = self._view.failures
+        lost = given_up(failures)
+        reason = common_cause(failures)
+        if reason is None and self._run.options.is_fail_fast and lost:
+            first = min(lost.values(), key=lambda failure: failure.attempt_id)
+            reason = f"--fail-fast, and a trial failed ({first.failure_class}: {first.signature})"
+        if reason is not None:
+            self._run.console.print(f"stopping: {reason}", markup=False, highlight=False)
+            self._run.control.ask_to_stop(reason)
+
+    def _end_silent_slots(self, end_slot: Callable[[str], None]) -> None:
+        ours = [beat for beat in self._view.running if beat.run_id == self._run.control.run_id]
+        for beat in self._slots.silent(ours, time.monotonic()):
+            end_slot(beat.trial_id)
+
+
+def _drive(
+    run: Run,
+    nodes: Sequence[Node],
+    tasks: Sequence[SlotTask],
+    ledger: _Ledger,
+    watch: Callable[[Callable[[str], None]], None],
+) -> None:
+    """Run one wave and note how it ended."""
+    from orchestrator import tune_driver  # brings Ray, which the planner needs not
+
+    def on_loss(task: SlotTask, loss: Failure) -> None:
+        ledger.losses.setdefault(task.trial_id, []).append(loss.failure_class)
+        record_loss(run.prepared.store, task, loss)
+
+    around = tune_driver.Around(watch, on_loss, lambda: run.control.is_stopping, run.scratch)
+    driven = tune_driver.drive(tasks, nodes, around)
+    ledger.statuses |= {result.trial_id: result.status for result in driven.results}
+    given = {name for name in driven.lost if not should_retry(ledger.losses.get(name, ["bug"] * 2))}
+    ledger.statuses |= dict.fromkeys(given, "failed")
+    for task in tasks:
+        if ledger.statuses[task.trial_id] == "larger_share":
+            ledger.shares[task.trial_id] = larger_share(task.device_share)
+    over = {name for name, status in ledger.statuses.items() if status in {"done", "failed"}}
+    ledger.wanted -= over
+
+
+def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[SlotTask]:
+    """Make the tasks of the next wave, once at least one of them can do something; [] to end."""
+    silence = Silence(_RIVAL_SILENCE_SECONDS)
+    while not run.control.is_stopping:
+        with suppress(StoreError):
+            state = read_state(run.prepared.store)
+            left = {
+                item.planned.trial_id: item
+                for item in missing_of(run.prepared.plan, state)
+                if not item.is_done
+            }
+            ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")
+            ledger.wanted &= set(left)
+            work = [item for name, item in left.items() if name in ledger.wanted]
+            work.sort(key=run.prepared.estimator.seconds, reverse=True)
+            if not work or not _all_elsewhere(run, ledger, silence):
+                return make_tasks(
+                    run.prepared,
+                    run.options,
+                    run.control.run_id,
+                    work,
+                    shares=ledger.shares,
+                    presumed_dead=ledger.presumed_dead,
+                )
+        watch()
+        time.sleep(_POLL_SECONDS)
+    return []
+
+
+def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:
+    """Say whether other runs are at everything that is left; those silent for long count no more."""
+    if any(ledger.statuses[name] != "elsewhere" for name in ledger.wanted):
+        return False
+    store = run.prepared.store
+    forget_dead_runs(store)
+    found = [
+        beat
+        for name in sorted(ledger.wanted)
+        for beat in rivals(store, name, run.control.run_id, ledger.presumed_dead)
+    ]
+    dead = {beat.attempt_id for beat in silence.silent(found, time.monotonic())}
+    ledger.presumed_dead |= dead
+    busy = Counter(beat.trial_id for beat in found if beat.attempt_id not in dead)
+    return all(busy[name] for name in ledger.wanted)

@@ -1,0 +1,74 @@
+"""A cluster without a head, or without a node with room, is lost after a while."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from orchestrator.fit import Node
+from orchestrator.head import ClusterLost, Head, knock
+from workers.contract.sweep_spec import ResourcesSpec
+
+GPU = [ResourcesSpec(gpus=1, cpus=1)]
+
+
+def lost_after(head: Head, *, is_stopping: bool = False, seconds: float = 5.0) -> str | None:
+    """Check until the cluster is lost; None if it is not within some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            head.check(GPU, is_stopping=is_stopping)
+        except ClusterLost as lost:
+            return str(lost)
+        time.sleep(0.01)
+    return None
+
+
+def test_a_head_that_does_not_answer_is_lost():
+    """It blocks for ever, and the check does not."""
+    over = threading.Event()
+
+    def block() -> list[Node]:
+        over.wait()
+        return []
+
+    with Head(block, head_seconds=0.2) as head:
+        assert "has not answered" in lost_after(head)
+    over.set()
+
+
+def test_a_head_that_fails_is_lost():
+    """Whatever it raises."""
+
+    def fail() -> list[Node]:
+        raise RuntimeError
+
+    with Head(fail, head_seconds=0.2) as head:
+        assert "has not answered" in lost_after(head)
+
+
+def test_a_cluster_without_room_is_waited_for_less_long_when_stopping():
+    """A node may come back; who wants to leave does not wait for it."""
+    small = [Node("n", cpus=4, gpus=0)]
+    with Head(lambda: small, room_seconds=60, stopping_room_seconds=0.2) as head:
+        assert lost_after(head, seconds=0.5) is None
+        assert "no node" in lost_after(head, is_stopping=True)
+
+
+def test_a_cluster_with_room_is_not_lost():
+    """However little it says otherwise."""
+    with Head(lambda: [Node("n", cpus=1, gpus=1)], room_seconds=0.1) as head:
+        assert lost_after(head, seconds=0.5) is None
+
+
+def test_knocking_where_nobody_is():
+    """Refused at once; what is no host and port is for Ray to judge."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(OSError, match="refused"):
+        knock(f"127.0.0.1:{port}")
+    knock("auto")

@@ -1,0 +1,45 @@
+"""Silence is told by our own clock, and never of those who could not be heard."""
+
+from __future__ import annotations
+
+from orchestrator.silence import Silence
+from workers.contract.orders import Heartbeat, Progress
+
+
+def beat(name: str, done: int = 0, beat_at: str = "1999-01-01T00:00:00") -> Heartbeat:
+    return Heartbeat(
+        trial_id="t", attempt_id=name, statistic=None, sweep="toy", run_id="r", state="running",
+        host="h", pid=1, devices="-1", device_share=0.0, started_at="", beat_at=beat_at,
+        progress=Progress(phase="training", done=done),
+    )  # fmt: skip
+
+
+def names(beats: list[Heartbeat]) -> list[str]:
+    return [item.attempt_id for item in beats]
+
+
+def test_who_does_not_change_is_silent():
+    """Whatever time it says it is, and whatever it was doing."""
+    silence = Silence(60)
+    for now in range(0, 61, 20):
+        assert silence.silent([beat("a"), beat("b", now)], now) == []
+    assert names(silence.silent([beat("a"), beat("b", 61)], 61)) == ["a"]
+    assert names(silence.silent([beat("a", beat_at="later"), beat("b", 61)], 80)) == []
+
+
+def test_after_a_time_without_looks_all_begin_anew():
+    """The store was away: nobody could be heard."""
+    silence = Silence(60, longest_gap_seconds=30)
+    silence.silent([beat("a")], 0)
+    assert silence.silent([beat("a")], 100) == []
+    for now in (120, 140, 160):
+        assert silence.silent([beat("a")], now) == []
+    assert names(silence.silent([beat("a")], 161)) == ["a"]
+
+
+def test_who_is_gone_is_forgotten():
+    """And begins anew when it is back."""
+    silence = Silence(10)
+    silence.silent([beat("a")], 0)
+    silence.silent([], 5)
+    assert silence.silent([beat("a")], 11) == []
