@@ -6,6 +6,7 @@ several sweeps serve each of them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -87,7 +88,7 @@ def list_revisions(store: Store, sweep: str) -> list[str]:
 
 
 def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocument:
-    """Load one revision of a sweep's plan, by default the current one.
+    """Load one revision of a sweep's plan, by default the current one: the newest that is whole.
 
     Raises:
         UserError: There is no such sweep or revision in the store.
@@ -101,7 +102,15 @@ def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocu
     if revision is not None and revision not in revisions:
         mend = did_you_mean(revision, revisions)
         raise user_error(f"no revision {revision!r} of {sweep!r}", where=store.uri, mend=mend)
-    path = store.plan_path(sweep, revision or revisions[-1])
+    if revision is None:
+        for older in reversed(revisions[1:]):
+            with suppress(StoreError):  # damaged, or of another version: the one before counts
+                return _read_plan(store, sweep, older)
+    return _read_plan(store, sweep, revision or revisions[0])
+
+
+def _read_plan(store: Store, sweep: str, revision: str) -> PlanDocument:
+    path = store.plan_path(sweep, revision)
     try:
         return PlanDocument.model_validate(store.read_json(path))
     except ValidationError as error:

@@ -277,6 +277,8 @@ def _connect(address: str | None, scratch: Path) -> None:
 
 def _start_or_join(address: str | None, scratch: Path) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # of every lost slot it prints the stack; what was lost is told in the `failures` view
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     own = {
         "include_dashboard": False,

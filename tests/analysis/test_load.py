@@ -54,6 +54,16 @@ def test_a_document_that_is_not_a_plan_is_told(store):
         load_plan(store, "toy")
 
 
+def test_a_damaged_newest_plan_gives_way_to_the_one_before(store, synthetic_sweep):
+    """Unless that very revision is asked for."""
+    synthetic_sweep().plan()
+    sound = list_revisions(store, "toy")
+    store.write_bytes(store.plan_path("toy", "99991231T000000-zz"), b"{")
+    assert load_plan(store, "toy").revision == sound[-1]
+    with pytest.raises(StoreError, match="is not a plan"):
+        load_plan(store, "toy", "99991231T000000-zz")
+
+
 def test_records_are_selected_by_the_plan(store, synthetic_sweep):
     """Trials of other sweeps, and statistics not listed, do not belong to a sweep."""
     sweep = synthetic_sweep().fill()

@@ -22,6 +22,7 @@ from workers.contract.store import Store
 
 CHECKPOINT_SECONDS = 0.3
 HANG_SECONDS = 6.0
+SILENCE_SECONDS = 12.0
 LONGEST_SECONDS = 60.0
 _MOST_LIVES = 8
 
@@ -114,7 +115,7 @@ class Ground:
         sweep.write_text(self.shape.sweep(self.sweep, self._number))
         arguments = [str(sweep), "--store", self.uri, "--address", self.world.cluster.address]
         arguments += ["--checkpoint-seconds", str(CHECKPOINT_SECONDS), "--json"]
-        options = json.dumps({"hang_seconds": HANG_SECONDS})
+        options = json.dumps({"hang_seconds": HANG_SECONDS, "silence_seconds": SILENCE_SECONDS})
         environment = self.driver_environment | environment
         return Driver(
             self.world.place,
