@@ -6,7 +6,6 @@ several sweeps serve each of them.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -88,11 +87,11 @@ def list_revisions(store: Store, sweep: str) -> list[str]:
 
 
 def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocument:
-    """Load one revision of a sweep's plan, by default the current one: the newest that is whole.
+    """Load one revision of a sweep's plan, by default the current one: the last that is whole.
 
     Raises:
         UserError: There is no such sweep or revision in the store.
-        StoreError: The document is there and is not a plan.
+        StoreError: The document is there and is not a plan; by default, none of them is.
     """
     revisions = list_revisions(store, sweep)
     if not revisions:
@@ -102,19 +101,14 @@ def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocu
     if revision is not None and revision not in revisions:
         mend = did_you_mean(revision, revisions)
         raise user_error(f"no revision {revision!r} of {sweep!r}", where=store.uri, mend=mend)
-    if revision is None:
-        for older in reversed(revisions[1:]):
-            with suppress(StoreError):  # damaged, or of another version: the one before counts
-                return _read_plan(store, sweep, older)
-    return _read_plan(store, sweep, revision or revisions[0])
-
-
-def _read_plan(store: Store, sweep: str, revision: str) -> PlanDocument:
-    path = store.plan_path(sweep, revision)
-    try:
-        return PlanDocument.model_validate(store.read_json(path))
-    except ValidationError as error:
-        raise StoreError(f"{path} in the store {store.uri} is not a plan: {error}") from error
+    damages = []
+    for name in reversed(revisions) if revision is None else [revision]:
+        path = store.plan_path(sweep, name)
+        try:
+            return PlanDocument.model_validate(store.read_json(path))
+        except ValidationError as error:  # not whole: the one before counts
+            damages.append(f"{path} in the store {store.uri} is not a plan: {error}")
+    raise StoreError(damages[0])
 
 
 def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepData:

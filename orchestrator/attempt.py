@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal
 
 from orchestrator.child import ForkServer, ForkServerLost
 from orchestrator.claims import is_ours
+from orchestrator.cores import cores_environment
 from orchestrator.failures import Failure, failure_of
 from orchestrator.task import Status, Work, is_stop_asked
 from orchestrator.work_state import is_committed
@@ -34,9 +36,11 @@ _END_SECONDS = 10.0
 class Attempt:
     """One child from start to end: claim, order, heartbeats, stop, hang, answer, log."""
 
-    def __init__(self, store: Store, work: Work, server: ForkServer, devices: str) -> None:
+    def __init__(
+        self, store: Store, work: Work, server: ForkServer, devices: str, cores: Sequence[int] = ()
+    ) -> None:
         self._store, self._work, self._server = store, work, server
-        self._devices = devices
+        self._devices, self._cores = devices, cores
         self._id = new_attempt_id(datetime.now(UTC))
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._progress = Progress(phase="starting")
@@ -100,6 +104,8 @@ class Attempt:
         order_file.write_text(self._order(scratch).model_dump_json())
         environment = {
             "CUDA_VISIBLE_DEVICES": self._devices,
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML numbers them
+            **cores_environment(self._cores),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
+from orchestrator.heartbeats import heartbeats_of
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
@@ -48,7 +49,7 @@ def rivals(
 ) -> list[Heartbeat]:
     """Give the attempts at a trial that other runs, still registered, have begun and not ended."""
     try:
-        found = heartbeats(store, {trial_id})
+        found = heartbeats_of(store, trial_id)
         if not any(beat.run_id != run_id for beat in found):
             return []
         registered = set(store.names("control"))
@@ -62,24 +63,6 @@ def rivals(
         and beat.attempt_id not in presumed_dead
         and Store.run_path(beat.sweep, beat.run_id) in registered
     ]
-
-
-def heartbeats(store: Store, trial_ids: Collection[str]) -> list[Heartbeat]:
-    """Read every attempt's heartbeat of these trials; what is not whole is passed over."""
-    found = []
-    for path in store.names("attempts"):
-        if path.rsplit("/", 1)[-1].split(".")[0] in trial_ids:
-            beat = _read(store, path)
-            if beat is not None:
-                found.append(beat)
-    return found
-
-
-def _read(store: Store, path: str) -> Heartbeat | None:
-    try:
-        return Heartbeat.model_validate(store.read_json(path))
-    except ValueError:
-        return None
 
 
 def _comes_first(other: Heartbeat, claim: Heartbeat) -> bool:

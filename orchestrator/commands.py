@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,9 +11,17 @@ from pydantic import JsonValue
 from orchestrator.console import Output
 from orchestrator.fit import fit_faults, this_machine
 from orchestrator.plan import newest_plan, publish_plan
+from orchestrator.plan_report import (
+    nodes_table,
+    plan_document,
+    plan_report,
+    plan_table,
+    summary_line,
+)
 from orchestrator.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
-from orchestrator.status import open_failures, status_document, status_of, sweep_status
-from orchestrator.tables import failure_table, status_table, time_left
+from orchestrator.status import open_failures, status_document, sweep_status
+from orchestrator.store_state import StoreState
+from orchestrator.tables import failure_table, status_table
 from orchestrator.task import Status
 from workers.contract.errors import user_error
 from workers.contract.plan_document import PlanDocument
@@ -79,28 +86,13 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     from orchestrator.run import nodes_at
 
     nodes = [this_machine()] if options.address is None else nodes_at(options.address)
-    slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
-    state = status_of(prepared.plan, prepared.missing, [])
-    seconds = prepared.seconds_left(slots)
-    output.show(status_table(state))
-    source = "recorded trials" if prepared.estimator.is_recorded else "a stated speed"
-    faults = fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes))
-    for fault in faults:
+    report = plan_report(prepared, nodes)
+    output.show(plan_table(report))
+    output.show(nodes_table(report))
+    for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
         output.show(f"does not fit: {fault}")
-    if not faults:
-        output.show(f"{slots} trials at once; {time_left(seconds)}, by {source}")
-    output.document(
-        status_document(state)
-        | {
-            "fits": not faults,
-            "slots": slots,
-            "seconds_left": seconds if not faults and math.isfinite(seconds) else None,
-            "trials": [
-                {"trial_id": item.planned.trial_id, "state": item.state}
-                for item in prepared.missing
-            ],
-        }
-    )
+    output.show(summary_line(report) if prepared.open_work else "nothing is missing")
+    output.document(plan_document(report))
     return 0
 
 
@@ -126,8 +118,12 @@ def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Ou
 
 
 def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
-    """Compare a sample of done trials with a second training, bit by bit."""
-    from orchestrator.foreground import verify as compare_again
+    """Compare a sample of done trials with a second training, bit by bit.
+
+    Raises:
+        UserError: No trial is done, or none under an environment like this machine's.
+    """
+    from orchestrator.verification import verify as compare_again
 
     prepared = prepare(sweep, options)
     done = [item for item in prepared.missing if item.is_done]
@@ -137,19 +133,46 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
             where="--store",
             mend="run the sweep first",
         )
-    chosen = random.Random(prepared.plan.revision).sample(done, min(sample, len(done)))  # noqa: S311  # a sample, not a secret
-    differences = compare_again(prepared, chosen, options)
-    for difference in differences:
+    drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
+    result = compare_again(prepared, drawn, sample, options)
+    for difference in result.differences:
         output.show(str(difference))
-    equal = "all values equal" if not differences else f"{len(differences)} values differ"
-    output.show(f"{len(chosen)} of {len(done)} done trials trained and measured again: {equal}")
+    if result.elsewhere:
+        output.show(elsewhere_line(prepared.state, result.elsewhere))
+    if result.compared:
+        number = len(result.differences)
+        equal = f"{number} values differ" if number else "all values equal"
+        output.show(
+            f"{len(result.compared)} of {len(done)} done trials trained and measured again: {equal}"
+        )
     output.document(
         {
-            "verified": [item.planned.trial_id for item in chosen],
-            "differences": [{k: str(v) for k, v in asdict(item).items()} for item in differences],
+            "verified": list[JsonValue](result.compared),
+            "differences": [
+                {k: str(v) for k, v in asdict(item).items()} for item in result.differences
+            ],
+            "not_comparable_here": list[JsonValue](result.elsewhere),
+            "environment_id": result.environment_id,
         }
     )
-    return 1 if differences else 0
+    if not result.compared:
+        raise user_error(
+            f"none of the {len(done)} done trials was recorded under this machine's environment",
+            where="--store",
+            mend="verify on a machine like theirs, with the same installation and resources",
+        )
+    return 1 if result.differences else 0
+
+
+def elsewhere_line(state: StoreState, trial_ids: list[str]) -> str:
+    """Say which trials cannot be expected to have the same bits here, and where they were trained."""
+    places = sorted(
+        {f"{state.trials[name].device} on {state.trials[name].host}" for name in trial_ids}
+    )
+    return (
+        f"{len(trial_ids)} not comparable here: recorded under another environment "
+        f"({', '.join(places[:3])}{', …' if len(places) > 3 else ''})"
+    )
 
 
 def _published(prepared: Prepared) -> PlanDocument:

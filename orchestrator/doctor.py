@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator.fit import this_machine
 from workers.contract.errors import UserError
 from workers.contract.store import Store
+from workers.gpu_memory import gigabytes, opened_nvml
 
 _PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
 _LONGEST_TEMPORARY_PATH = 40
@@ -44,6 +45,8 @@ def diagnose(store: str) -> Iterator[Check]:
     node = this_machine()
     yield Check("cores", str(node.cpus))
     yield Check("GPUs", str(node.gpus) if node.gpus else "none: trials need resources.gpus: 0")
+    if node.gpus:
+        yield _gpu_memory()
     yield _disk()
     yield _temporary_folder()
     yield _store(store)
@@ -83,6 +86,24 @@ def _tensorflow() -> Check:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return Check("TensorFlow starts", last, "reinstall from the lock in deploy/")
     return Check("TensorFlow starts", f"yes, and sees {done.stdout.strip()} GPUs")
+
+
+def _gpu_memory() -> Check:
+    with opened_nvml() as nvml:
+        if nvml is None:
+            return Check(
+                "NVML",
+                "not here: trials do not wait for memory of a GPU, and a share has no limit",
+                "install minima with its extra `gpu`, and the driver of the GPUs",
+            )
+        found = [(number, nvml.memory(str(number))) for number in range(nvml.count())]
+    told = [
+        f"GPU {number}: {gigabytes(memory.free_bytes)} of {gigabytes(memory.total_bytes)} GB free"
+        if memory
+        else f"GPU {number}: does not tell its memory"
+        for number, memory in found
+    ]
+    return Check("NVML", "; ".join(told))
 
 
 def _disk() -> Check:

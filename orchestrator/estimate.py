@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from orchestrator.missing import Missing, StoreState
+from orchestrator.recorded_pace import RecordedPace, recorded_pace
 from workers.contract.plan_document import PlanDocument
 from workers.contract.specs import MLPSpec, ResNetSpec, TrialSpec
 from workers.contract.statistics import StatisticSpec, TracesSpec
@@ -32,21 +33,31 @@ class Estimator:
     Attributes:
         num_train: Of the data set used.
         multiply_adds: Of one forward pass of one example; NaN where the model is a plugin.
-        speed: Multiply-adds a second of one slot.
-        is_recorded: The speed comes from recorded trials of this plan.
+        speed: Multiply-adds a second of one slot, for what was not recorded.
+        is_recorded: The speed comes from recorded trials.
+        pace: What was recorded of such work.
     """
 
     num_train: int
     multiply_adds: float
     speed: float
     is_recorded: bool
+    pace: RecordedPace = field(default_factory=RecordedPace)
 
     def training_seconds(self, trial: TrialSpec) -> float:
         """Estimate one trial's training."""
-        return START_SECONDS + _training_work(trial, self) / self.speed
+        known = self.pace.training_seconds(trial.batch_size)
+        return START_SECONDS + (
+            _training_work(trial, self) / self.speed if known is None else known
+        )
 
-    def statistic_seconds(self, statistic: StatisticSpec) -> float:
+    def statistic_seconds(
+        self, statistic: StatisticSpec, statistic_id: str = "", batch_size: int | None = None
+    ) -> float:
         """Estimate one statistic of one trial."""
+        known = self.pace.statistic_seconds(statistic_id, statistic.name, batch_size)
+        if known is not None:
+            return START_SECONDS + known
         gradients = 0.4
         if isinstance(statistic, TracesSpec):
             columns = 10 if statistic.columns == "exact" else statistic.columns
@@ -55,24 +66,53 @@ class Estimator:
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
         """Estimate as if nothing were recorded, on other resources."""
-        return replace(self, speed=stated_speed(resources), is_recorded=False)
+        return replace(self, speed=stated_speed(resources), is_recorded=False, pace=RecordedPace())
+
+    def calibrated(self, plan: PlanDocument, pace: RecordedPace) -> Estimator:
+        """Estimate by what was recorded; without a recorded training as before."""
+        mean = pace.training.get(None)
+        work = _training_work(plan.trials[0].trial, self)
+        if mean is None or not mean > 0:
+            return replace(self, pace=pace)
+        if math.isnan(work):  # a plugin: its statistics by its trainings, in units of its own
+            return replace(self, multiply_adds=1.0).calibrated(plan, pace)
+        return replace(self, speed=work / mean, is_recorded=True, pace=pace)
 
     def seconds(self, missing: Missing) -> float:
         """Estimate all missing work of one trial."""
-        training = 0.0 if missing.is_trained else self.training_seconds(missing.planned.trial)
-        statistics = (self.statistic_seconds(item.statistic) for item in missing.statistics)
+        trial = missing.planned.trial
+        training = 0.0 if missing.is_trained else self.training_seconds(trial)
+        statistics = (
+            self.statistic_seconds(item.statistic, item.statistic_id, trial.batch_size)
+            for item in missing.statistics
+        )
         return training + sum(statistics)
+
+    @property
+    def source(self) -> str:
+        """Say what the estimate rests on."""
+        number = self.pace.num_trials
+        if not number:
+            return "by a stated speed"
+        of = "" if self.pace.is_of_plan else " of other sweeps"
+        return f"by {number} recorded trial{'s' if number > 1 else ''}{of}"
 
 
 def make_estimator(
     plan: PlanDocument, state: StoreState, facts: DatasetFacts, resources: ResourcesSpec
 ) -> Estimator:
-    """Calibrate on the plan's recorded trials, else on the stated speeds."""
+    """Calibrate on trials recorded in the store, the plan's own first, else on the stated speeds."""
     work = _multiply_adds(plan.trials[0].trial, facts)
-    unscaled = Estimator(facts.num_train, work, 1.0, is_recorded=False)
-    recorded = _recorded_speed(plan, state.wall_seconds, unscaled)
-    speed = recorded or stated_speed(resources)
-    return Estimator(facts.num_train, work, speed, is_recorded=recorded is not None)
+    stated = Estimator(facts.num_train, work, stated_speed(resources), is_recorded=False)
+    return stated.calibrated(plan, recorded_pace(plan, state, facts.num_train))
+
+
+def store_estimator(plan: PlanDocument, pace: RecordedPace) -> Estimator:
+    """Estimate without the data set at hand: trainings as recorded, statistics by them.
+
+    Both grow with examples and multiply-adds, so these drop out; nothing recorded gives NaN.
+    """
+    return Estimator(1, 1.0, math.nan, is_recorded=False).calibrated(plan, pace)
 
 
 def stated_speed(resources: ResourcesSpec) -> float:
@@ -96,19 +136,6 @@ def total_seconds(work: Sequence[float], slots: int) -> float:
 
 def _training_work(trial: TrialSpec, estimator: Estimator) -> float:
     return 3.2 * trial.training.epochs * estimator.num_train * estimator.multiply_adds
-
-
-def _recorded_speed(
-    plan: PlanDocument, wall_seconds: Mapping[str, float], unscaled: Estimator
-) -> float | None:
-    known = [
-        (_training_work(item.trial, unscaled), wall_seconds[item.trial_id])
-        for item in plan.trials
-        if wall_seconds.get(item.trial_id, 0.0) > 0
-    ]
-    seconds = sum(wall for _, wall in known)
-    speed = sum(work for work, _ in known) / seconds if seconds else math.nan
-    return speed if math.isfinite(speed) and speed > 0 else None
 
 
 def _multiply_adds(trial: TrialSpec, facts: DatasetFacts) -> float:

@@ -39,6 +39,7 @@ POLICIES: dict[str, Policy] = {
     "model_lost": Policy(2, 0),  # the slot trains again in between
     "conflict": Policy(1, 0),  # retrained weights differ: a person must look
     "gpu_out_of_memory": Policy(3, 10, is_systemic=True),  # a share is doubled instead
+    "gpu_busy": Policy(5, 10),
     "host_out_of_memory": Policy(3, 30, is_systemic=True),
     "device": Policy(3, 10, is_systemic=True),
     "storage": Policy(8, 5, is_systemic=True),

@@ -1,11 +1,11 @@
-"""Work done here and now, without Ray: one trial of a sweep, or trials again to compare their bits."""
+"""Work done here and now, without Ray, and two stores compared value by value."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -13,7 +13,6 @@ from orchestrator.missing import Missing
 from orchestrator.plan import publish_plan
 from orchestrator.prepare import Options, Prepared
 from orchestrator.run_control import RunControl
-from orchestrator.scratch import scratch_folder
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
 from orchestrator.tasks import make_tasks
@@ -24,6 +23,7 @@ _NOT_COMPARED = {
     "attempt_id",
     "wall_seconds",
     "seconds",
+    "device_share",
     "host",
     "started_at",
     "finished_at",
@@ -75,26 +75,7 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(prepared, options, control.run_id, [chosen])[0]
     with control.listening(), contextlib.closing(Slot()) as slot:
-        return _run(task, slot)
-
-
-def verify(prepared: Prepared, chosen: list[Missing], options: Options) -> list[Difference]:
-    """Train and measure done trials again in a store of their own and compare every value."""
-    found: list[Difference] = []
-    asked = {item.statistic_id for item in prepared.plan.statistics}
-    with contextlib.closing(Slot()) as slot:
-        for item in chosen:
-            with scratch_folder() as scratch:
-                again = Store.open(str(scratch / "store"))
-                fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
-                apart = replace(prepared, store=again)
-                status = _run(make_tasks(apart, options, "verify", [fresh])[0], slot).status
-                if status != "done":
-                    trial_id = item.planned.trial_id
-                    found.append(Difference(trial_id, "trials", "status", "done", status))
-                    continue
-                found += compare(prepared.store, again, item.planned.trial_id, asked)
-    return found
+        return run_on(task, slot)
 
 
 def compare(
@@ -140,6 +121,7 @@ def _is_same(first: object, second: object) -> bool:
     return first == second or (first != first and second != second)  # noqa: PLR0124  # NaN
 
 
-def _run(task: SlotTask, slot: Slot) -> SlotResult:
+def run_on(task: SlotTask, slot: Slot) -> SlotResult:
+    """Do a task on a slot of this process, with the GPUs that are visible to it."""
     devices = os.environ.get("CUDA_VISIBLE_DEVICES", "0") if task.device_share else "-1"
     return slot.run(task, devices)

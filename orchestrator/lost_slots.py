@@ -5,14 +5,30 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from orchestrator.claims import heartbeats
 from orchestrator.failures import Failure
+from orchestrator.heartbeats import heartbeats_of
 from orchestrator.task import SlotTask
 from workers.contract import records
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat
 from workers.contract.records import FailureRecord
 from workers.contract.store import Store, new_attempt_id
+
+
+def loss_of(error: Exception | None) -> Failure:
+    """Classify why a slot was lost, by what Ray raised; None where it could not be started."""
+    message = " ".join(str(error).split())[:500] if error else "its slot could not be started"
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "RayTaskError" in kinds:
+        cause = type(getattr(error, "cause", error)).__name__
+        return Failure("bug", f"{cause} in the slot", message)
+    if "OutOfMemoryError" in kinds or "running low on memory" in message:
+        return Failure("host_out_of_memory", "slot ended by Ray's memory monitor", message)
+    if getattr(error, "preempted", False):
+        return Failure("preempted", "node preempted", message)
+    if "node has died" in message or "node was terminated" in message:
+        return Failure("node_lost", "node lost", message)
+    return Failure("worker_lost", "slot lost", message)
 
 
 def loss_record(beat: Heartbeat | None, task: SlotTask, loss: Failure) -> FailureRecord:
@@ -48,7 +64,7 @@ def _last_of(store: Store, task: SlotTask) -> Heartbeat | None:
     """Give the attempt of this run at the trial that has not told its end."""
     beats = [
         beat
-        for beat in heartbeats(store, {task.trial_id})
+        for beat in heartbeats_of(store, task.trial_id)
         if beat.run_id == task.run_id and beat.state != "ended"
     ]
     return max(beats, key=lambda beat: beat.attempt_id, default=None)

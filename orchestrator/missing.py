@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from orchestrator.store_state import FailedAttempt, StoreState, read_state
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
-from workers.contract.store import Store
+
+__all__ = ["FailedAttempt", "Missing", "StoreState", "missing_of", "read_state"]
 
 State = Literal["done", "to_measure", "to_train", "failed"]
 WITHOUT_MODEL = frozenset({"diverged", "nonfinite"})
@@ -47,47 +49,6 @@ class Missing:
         if self.has_failed:
             return "failed"
         return "to_measure" if self.is_trained else "to_train"
-
-
-class FailedAttempt(NamedTuple):
-    """What of a failure's row decides whether the work was given up; no statistic is training."""
-
-    trial_id: str
-    statistic_id: str | None
-    attempt_id: str
-    failure_class: str
-    signature: str
-
-
-@dataclass(frozen=True)
-class StoreState:
-    """What the store holds, by identity."""
-
-    outcomes: dict[str, str] = field(default_factory=dict)
-    wall_seconds: dict[str, float] = field(default_factory=dict)
-    with_model: frozenset[str] = frozenset()
-    measured: frozenset[tuple[str, str]] = frozenset()
-    failed: frozenset[tuple[str, str | None]] = frozenset()
-    failures: tuple[FailedAttempt, ...] = ()
-
-
-def read_state(store: Store) -> StoreState:
-    """Read what is done from the store."""
-    trials = store.read("trials").select(["trial_id", "outcome", "wall_seconds"]).to_pylist()
-    measurements = store.read("measurements").select(["trial_id", "statistic_id"])
-    names = list(FailedAttempt._fields)
-    failures = tuple(
-        FailedAttempt(**row) for row in store.read("failures").select(names).to_pylist()
-    )
-    models = (name.rsplit("/", 1)[-1].split(".")[0] for name in store.names("models"))
-    return StoreState(
-        outcomes={row["trial_id"]: row["outcome"] for row in trials},
-        wall_seconds={row["trial_id"]: row["wall_seconds"] for row in trials},
-        with_model=frozenset(models),
-        measured=frozenset(zip(*measurements.to_pydict().values(), strict=True)),
-        failed=frozenset((failure.trial_id, failure.statistic_id) for failure in failures),
-        failures=failures,
-    )
 
 
 def missing_of(plan: PlanDocument, state: StoreState) -> list[Missing]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -17,6 +17,9 @@ from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
 from workers.datasets.loading import DatasetFacts
+
+_STAMP, _STAMP_CHARACTERS = "%Y%m%dT%H%M%S%f", 21
+"""How a revision's name begins: names sort by time."""
 
 
 def make_plan(sweep: SweepSpec, facts: DatasetFacts, now: datetime) -> PlanDocument:
@@ -31,7 +34,7 @@ def make_plan(sweep: SweepSpec, facts: DatasetFacts, now: datetime) -> PlanDocum
     spec = sweep.model_dump(mode="json")
     return PlanDocument(
         sweep=sweep.name,
-        revision=f"{now.astimezone(UTC):%Y%m%dT%H%M%S%f}-{digest(spec | _data_identity(facts))[:8]}",
+        revision=f"{now.astimezone(UTC):{_STAMP}}-{digest(spec | _data_identity(facts))[:8]}",
         planned_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         spec=spec,
         seeds=sweep.seed_list,
@@ -50,11 +53,13 @@ def publish_plan(store: Store, plan: PlanDocument) -> PlanDocument:
     """Write the plan and its `sweep_trials` rows, unless the newest revision asks for the same.
 
     Returns:
-        The plan as it lies in the store: the newest revision where nothing changed.
+        The plan as it lies in the store: the newest revision where nothing changed; else under a
+        name that sorts after those there, though they were named by a clock that is ahead of ours.
     """
     known = as_in_store(store, plan)
     if known is not plan:
         return known
+    plan = plan.model_copy(update={"revision": _last_revision(store, plan)})
     rows = [
         {
             "sweep": plan.sweep,
@@ -80,6 +85,21 @@ def newest_plan(store: Store, sweep: str) -> PlanDocument | None:
         with suppress(ValidationError):  # not whole, or of another version: the one before counts
             return PlanDocument.model_validate(document)
     return None
+
+
+def _last_revision(store: Store, plan: PlanDocument) -> str:
+    """Give the plan's revision, moved on where one in the store would sort after it."""
+    names = store.names(f"sweeps/{plan.sweep}")
+    last = names[-1].rsplit("/", 1)[-1] if names else ""
+    if f"{plan.revision}.json" > last:
+        return plan.revision
+    content_digest = plan.revision.rsplit("-", 1)[-1]
+    stamp = last.split("-", 1)[0]
+    with suppress(ValueError, OverflowError):  # not named by a time, or by the last one there is
+        if len(stamp) == _STAMP_CHARACTERS:
+            later = datetime.strptime(stamp, _STAMP) + timedelta(microseconds=1)
+            return f"{later:{_STAMP}}-{content_digest}"
+    return f"{last.removesuffix('.json')}_{content_digest}"  # "_" sorts after "."
 
 
 def _content(plan: PlanDocument) -> object:

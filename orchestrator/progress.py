@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.text import Text
 
-from orchestrator.estimate import total_seconds
-from orchestrator.missing import FailedAttempt, Missing, missing_of, read_state
+from orchestrator.heartbeats import HeartbeatReader
+from orchestrator.missing import Missing, missing_of
 from orchestrator.prepare import Prepared
-from orchestrator.status import live_heartbeats, status_of
-from orchestrator.tables import running_table, status_table, time_left
+from orchestrator.recorded_pace import recorded_pace
+from orchestrator.status import SweepStatus, status_of, with_time_left
+from orchestrator.store_state import FailedAttempt, StoreReader, StoreState
+from orchestrator.tables import device_table, status_table, time_left
+from orchestrator.time_left import with_live_pace
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat
 
@@ -26,7 +29,7 @@ class ProgressView:
 
     Attributes:
         failures: Those of this plan's trials that came since the run began.
-        running: Heartbeats of the attempts that live.
+        heartbeats: Of the attempts that say they run.
         num_looks: How often it has found the store.
     """
 
@@ -41,9 +44,11 @@ class ProgressView:
         self._store, self._plan = prepared.store, prepared.plan
         self._estimator, self._num_slots = prepared.estimator, num_slots
         self._known_failures = frozenset(item.attempt_id for item in prepared.state.failures)
+        self._records = StoreReader(prepared.store)
+        self._heartbeats = HeartbeatReader(prepared.store)
         self._console, self._is_stopping = console, is_stopping
         self.failures: list[FailedAttempt] = []
-        self.running: list[Heartbeat] = []
+        self.heartbeats: list[Heartbeat] = []
         self.num_looks = 0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._looked_at = 0.0
@@ -65,10 +70,10 @@ class ProgressView:
             return
         self._looked_at = now
         try:
-            state = read_state(self._store)
+            state = self._records.look()
             missing = missing_of(self._plan, state)
             open_trials = {item.planned.trial_id for item in missing if not item.is_done}
-            running = live_heartbeats(self._store, open_trials, datetime.now(UTC))
+            found = self._heartbeats.look(open_trials, datetime.now(UTC))
         except StoreError:
             return
         trials = {planned.trial_id for planned in self._plan.trials}
@@ -77,37 +82,35 @@ class ProgressView:
             for item in state.failures
             if item.trial_id in trials and item.attempt_id not in self._known_failures
         ]
-        self.running = running
+        self.heartbeats = found.live + found.silent
         self.num_looks += 1
-        self._show(missing, running)
+        self._show(self._estimated(state, missing, found.live))
 
-    def _show(self, missing: list[Missing], running: list[Heartbeat]) -> None:
+    def _estimated(
+        self, state: StoreState, missing: list[Missing], running: list[Heartbeat]
+    ) -> SweepStatus:
+        """Estimate by what was recorded until now, else at a stated speed."""
+        pace = recorded_pace(self._plan, state, self._estimator.num_train)
+        pace = with_live_pace(pace, self._plan, running)
+        estimator = self._estimator.calibrated(self._plan, pace)
         status = status_of(self._plan, missing, running)
-        left = time_left(self._seconds_left(missing, running))
-        note = "draining: trials save and leave" if self._is_stopping() else left
+        return with_time_left(status, missing, estimator, self._num_slots)
+
+    def _show(self, status: SweepStatus) -> None:
+        note = (
+            "draining: trials save and leave"
+            if self._is_stopping()
+            else time_left(status.seconds_left)
+        )
         if self._live:
-            caption = Table.grid()
-            caption.add_row(note)
-            self._live.update(
-                Group(status_table(status), running_table(running), caption), refresh=True
-            )
+            tables = [status_table(status)]
+            tables += [device_table(status.running)] if status.running else []
+            self._live.update(Group(*tables, Text(note)), refresh=True)
             return
         line = (
-            f"{status.num_done} of {status.num_trials} trials done, {len(running)} running, {note}"
+            f"{status.num_done} of {status.num_trials} trials done, "
+            f"{len(status.running)} running, {note}"
         )
         if line != self._said:
             self._said = line
             self._console.print(line, highlight=False)
-
-    def _seconds_left(self, missing: list[Missing], running: list[Heartbeat]) -> float:
-        shares = {
-            beat.trial_id: beat.progress.done / beat.progress.total
-            for beat in running
-            if beat.progress.total and beat.statistic is None
-        }
-        work = [
-            self._estimator.seconds(item) * (1 - shares.get(item.planned.trial_id, 0.0))
-            for item in missing
-            if not item.is_done
-        ]
-        return total_seconds(work, self._num_slots)

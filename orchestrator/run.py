@@ -9,6 +9,7 @@ from rich.console import Console
 from orchestrator.fit import Node
 from orchestrator.head import ClusterLost
 from orchestrator.plan import publish_plan
+from orchestrator.preflight import check_nodes
 from orchestrator.prepare import Options, Prepared, refuse_misfit
 from orchestrator.ray_environment import prepare_environment
 from orchestrator.run_control import RunControl
@@ -42,7 +43,8 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
     """Train and measure what is missing on Ray; the caller has seen that something is.
 
     Raises:
-        UserError: No node can ever hold a trial, the store cannot be written, no cluster answers.
+        UserError: No node can ever hold a trial, the store cannot be written, no cluster answers,
+            or a node has other code, another store or other data.
     """
     statuses: dict[str, Status] = {}
     try:
@@ -53,6 +55,8 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
             with tune_driver.cluster(options.address, scratch) as nodes:
                 refuse_misfit(prepared, nodes)
                 prepared.store.check_writable()
+                if options.address:  # a cluster of our own is this very machine
+                    check_nodes(prepared, options.data_dir, nodes, tune_driver.ask_nodes)
                 control = RunControl(prepared.store, prepared.plan.sweep)
                 publish_plan(prepared.store, prepared.plan)
                 with control.listening():

@@ -35,6 +35,20 @@ def scratch_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def own_folders_removed() -> Iterator[None]:
+    """Remove at the end what this process made meanwhile and could not remove.
+
+    A child that is ended only after its attempt's folder may have written into that once more.
+    """
+    before = _own_folders()
+    try:
+        yield
+    finally:
+        for folder in _own_folders() - before:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
     """Send what libraries print to standard output to nowhere: it is ours alone."""
     sys.stdout.flush()
@@ -58,6 +72,10 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _own_folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{os.getpid()}-*"))
 
 
 def _remove_abandoned() -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from orchestrator.attempt import Attempt
 from orchestrator.child import ForkServer
+from orchestrator.cores import claimed_cores
 from orchestrator.failures import should_retry, wait_before_retry, wants_larger_share
 from orchestrator.task import SlotResult, SlotTask, Status, Work, is_stop_asked
 from orchestrator.work_state import failure_classes, is_committed
@@ -27,6 +28,7 @@ class Slot:
         self._num_attempts = 0
         self._num_failures = 0
         self._unrecorded: list[FailureRecord] = []
+        self._cores: tuple[int, ...] = ()
 
     def close(self) -> None:
         """End the fork server and any child."""
@@ -41,6 +43,10 @@ class Slot:
             task: What to do.
             visible_devices: The child's CUDA_VISIBLE_DEVICES; "-1" for none.
         """
+        with claimed_cores(task.num_threads) as self._cores:
+            return self._run(task, visible_devices)
+
+    def _run(self, task: SlotTask, visible_devices: str) -> SlotResult:
         self._num_attempts = self._num_failures = 0
         statuses: list[Status] = []
         for work in _work_of(task):
@@ -65,7 +71,8 @@ class Slot:
                 return "drained"
             if _is_known_to_be_committed(store, work):
                 return "done"
-            attempt = Attempt(store, work, self._server_for(task), visible_devices)
+            server = self._server_for(task)
+            attempt = Attempt(store, work, server, visible_devices, self._cores)
             failure, status = attempt.run()
             self._num_attempts += attempt.has_started
             if failure is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,14 +15,12 @@ from rich.text import Text
 from orchestrator.console import Output
 from orchestrator.plan import newest_plan
 from orchestrator.run_control import ask_to_stop, live_runs
-from orchestrator.status import status_document, sweep_status
+from orchestrator.status import StatusReader, SweepStatus, status_document
 from orchestrator.sweep import built_in_sweeps, is_sweep_file, read_sweep
-from orchestrator.tables import running_table, status_table
+from orchestrator.watch import status_view, watch
 from workers.contract.errors import did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
-
-_WATCH_SECONDS = 5.0
 
 
 class Format(StrEnum):
@@ -41,18 +38,18 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
     With `--json` watching is waiting: the one document is that of the end.
     """
     store = Store.open(store_uri)
-    while True:
-        states = [sweep_status(store, plan, datetime.now(UTC)) for plan in plans_in(store, sweep)]
-        for state in states:
-            output.show(status_table(state))
-            if state.running:
-                output.show(running_table(state.running))
-        if not states:
-            output.note(f"no sweep was run in {store.uri} yet")
-        if not is_watching or all(state.num_done == state.num_trials for state in states):
-            output.document([status_document(state) for state in states])
-            return 0
-        time.sleep(_WATCH_SECONDS)
+    reader = StatusReader(store)
+
+    def look() -> list[SweepStatus]:
+        return [reader.look(plan, datetime.now(UTC)) for plan in plans_in(store, sweep)]
+
+    states = watch(look, output) if is_watching else look()
+    if states and not is_watching:
+        output.show(status_view(states, is_single_look=True))
+    if not states:
+        output.note(f"no sweep was run in {store.uri} yet")
+    output.document([status_document(state) for state in states])
+    return 0
 
 
 def stop(sweep: str, store_uri: str, output: Output) -> int:

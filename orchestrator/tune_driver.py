@@ -12,7 +12,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,11 +22,14 @@ import ray
 from ray import tune
 from ray._private import utils as ray_utils
 from ray.tune.execution import class_cache
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.failures import Failure
 from orchestrator.fit import Node
 from orchestrator.guardian import guarded
 from orchestrator.head import ClusterLost, Head, knock
+from orchestrator.lost_slots import loss_of
+from orchestrator.preflight import Reply
 from orchestrator.run_control import interrupted_afterwards
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
@@ -35,6 +39,7 @@ from workers.contract.errors import user_error
 _MAX_LOST_SLOTS = 40
 """Of one trial in one wave, whatever lost them; the policy of their classes ends it long before."""
 _OBJECT_STORE_BYTES = 200 * 2**20
+_ANSWER_SECONDS = 300.0
 _EXIT_CLUSTER_LOST = 3
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
@@ -112,6 +117,52 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
             ray.shutdown()
             raise
         ray.shutdown()
+
+
+def ask_nodes(
+    function: Callable[[str], str],
+    questions: Mapping[str, str],
+    seconds: float = _ANSWER_SECONDS,
+) -> dict[str, Reply]:
+    """Run a plain function once on every node named, all at once, without any GPU.
+
+    Args:
+        function: Of a module that every node can import.
+        questions: What it is given, by the node's id.
+        seconds: A node that has not answered by then is silent; it may have data to download.
+    """
+    # max_calls: what the function has loaded leaves the node with its process
+    task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_without_gpus)
+    asked = {
+        node_id: task.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)
+        ).remote(function, question)
+        for node_id, question in questions.items()
+    }
+    deadline, waiting = time.monotonic() + seconds, list(asked.values())
+    while (
+        waiting and (left := deadline - time.monotonic()) > 0
+    ):  # in steps, so that signals come in
+        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=min(1.0, left))
+    for task_ref in waiting:
+        ray.cancel(task_ref, force=True)
+    silent = Reply(None, f"nothing within {seconds:.0f} s")
+    return {
+        node_id: silent if task_ref in waiting else _reply(task_ref)
+        for node_id, task_ref in asked.items()
+    }
+
+
+def _without_gpus(function: Callable[[str], str], question: str) -> str:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    return function(question)
+
+
+def _reply(task_ref: ray.ObjectRef) -> Reply:
+    try:
+        return Reply(str(ray.get(task_ref)))
+    except ray.exceptions.RayError as error:
+        return Reply(None, str(error).strip().splitlines()[-1])
 
 
 def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> DriveResult:
@@ -242,20 +293,6 @@ def _task_of(trial: _Trial) -> SlotTask:
     return SlotTask.model_validate_json(trial.config["task"])
 
 
-def loss_of(error: Exception | None) -> Failure:
-    """Classify why a slot was lost, as Ray tells it."""
-    message = " ".join(str(error).split())[:500] if error else "its slot could not be started"
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return Failure("bug", f"{type(error.cause).__name__} in the slot", message)
-    if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in message:
-        return Failure("host_out_of_memory", "slot ended by Ray's memory monitor", message)
-    if getattr(error, "preempted", False):
-        return Failure("preempted", "node preempted", message)
-    if "node has died" in message or "node was terminated" in message:
-        return Failure("node_lost", "node lost", message)
-    return Failure("worker_lost", "slot lost", message)
-
-
 def _leave_without_ray() -> None:
     """Leave before Ray's own farewell, which would wait for a head that is gone."""
     sys.stdout.flush()
@@ -308,6 +345,7 @@ def _nodes() -> list[Node]:
             name=str(node["NodeManagerHostname"]),
             cpus=int(node["Resources"].get("CPU", 0)),
             gpus=int(node["Resources"].get("GPU", 0)),
+            node_id=str(node["NodeID"]),
         )
         for node in ray.nodes()
         if node["Alive"]

@@ -25,11 +25,12 @@ from orchestrator.failures import (
 )
 from orchestrator.fit import Node
 from orchestrator.lost_slots import record_loss
-from orchestrator.missing import missing_of, read_state
+from orchestrator.missing import missing_of
 from orchestrator.prepare import Options, Prepared
 from orchestrator.progress import ProgressView
 from orchestrator.run_control import RunControl, forget_dead_runs
 from orchestrator.silence import Silence
+from orchestrator.store_state import StoreReader
 from orchestrator.task import SlotTask, Status
 from orchestrator.tasks import make_tasks
 from workers.contract.errors import StoreError
@@ -110,7 +111,7 @@ class _Watch:
             self._run.control.ask_to_stop(reason)
 
     def _end_silent_slots(self, end_slot: Callable[[str], None]) -> None:
-        ours = [beat for beat in self._view.running if beat.run_id == self._run.control.run_id]
+        ours = [beat for beat in self._view.heartbeats if beat.run_id == self._run.control.run_id]
         for beat in self._slots.silent(ours, time.monotonic()):
             end_slot(beat.trial_id)
 
@@ -143,10 +144,10 @@ def _drive(
 
 def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[SlotTask]:
     """Make the tasks of the next wave, once at least one of them can do something; [] to end."""
-    silence = Silence(_RIVAL_SILENCE_SECONDS)
+    silence, records = Silence(_RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
     while not run.control.is_stopping:
         with suppress(StoreError):
-            state = read_state(run.prepared.store)
+            state = records.look()
             left = {
                 item.planned.trial_id: item
                 for item in missing_of(run.prepared.plan, state)

@@ -32,10 +32,15 @@ class Environment:
     host: str
 
 
-def prepare(num_threads: int, *, uses_gpu: bool) -> Environment:
+def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = None) -> Environment:
     """Fix threads, device and determinism of this process, before TensorFlow runs any operation.
 
     float32 means float32: TensorFloat-32 is switched off.
+
+    Args:
+        num_threads: Of one operation.
+        uses_gpu: Whether GPUs are seen; they take memory as they need it.
+        gpu_limit_bytes: The most that a share of a GPU may take.
 
     Raises:
         RuntimeError: Operations have run with other settings (our own bug).
@@ -48,8 +53,8 @@ def prepare(num_threads: int, *, uses_gpu: bool) -> Environment:
     if gpus and not uses_gpu:
         tf.config.set_visible_devices([], "GPU")
         gpus = []
-    for gpu in gpus:  # a share of a GPU takes memory as it needs it
-        tf.config.experimental.set_memory_growth(gpu, enable=True)
+    for gpu in gpus:
+        _bound_memory(gpu, gpu_limit_bytes)
     device = _gpu_name(gpus[0]) if gpus else processor_name()
     return Environment(_environment_id(num_threads, device), device, platform.node())
 
@@ -60,6 +65,21 @@ def _set_threads(num_threads: int) -> None:
         threading.set_intra_op_parallelism_threads(num_threads)
     if threading.get_inter_op_parallelism_threads() != _INTER_OP_THREADS:
         threading.set_inter_op_parallelism_threads(_INTER_OP_THREADS)
+
+
+def _bound_memory(gpu: tf.config.PhysicalDevice, limit_bytes: int | None) -> None:
+    """Let a GPU's memory be taken as it is needed, up to a limit.
+
+    TensorFlow 2.21 refuses `set_memory_growth` on a device with logical ones, and leaves out of the
+    device's options one that was set before them (`Context._compute_device_options`). The
+    variable below is read by the allocator itself, whatever the options say, so it gives both.
+    """
+    if limit_bytes is None:
+        tf.config.experimental.set_memory_growth(gpu, enable=True)
+        return
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_bytes // 2**20)  # in MiB
+    tf.config.set_logical_device_configuration(gpu, [limit])
 
 
 def _environment_id(num_threads: int, device: str) -> str:

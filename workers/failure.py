@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.errors import StoreError, UserError
+from workers.gpu_memory import GpuBusy
 
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
 _OWN_FOLDER = Path(__file__).parent
@@ -26,8 +27,8 @@ class WeightsConflict(Exception):
 def classify(error: Exception) -> str:
     """Name the class of a failure; which classes are tried again is not decided here.
 
-    `user_error`, `gpu_out_of_memory`, `host_out_of_memory`, `storage`, `device`, `nonfinite`,
-    `model_lost`, `conflict`, and `bug` for everything else.
+    `user_error`, `gpu_out_of_memory`, `gpu_busy`, `host_out_of_memory`, `storage`, `device`,
+    `nonfinite`, `model_lost`, `conflict`, and `bug` for everything else.
     """
     classes: list[tuple[str, tuple[type[Exception], ...]]] = [
         ("user_error", (UserError,)),
@@ -35,6 +36,7 @@ def classify(error: Exception) -> str:
         ("conflict", (WeightsConflict,)),
         ("host_out_of_memory", (MemoryError,)),
         (_out_of_memory(), (tf.errors.ResourceExhaustedError,)),
+        ("gpu_busy", (GpuBusy,)),
         ("storage", (StoreError,)),
         ("device", (tf.errors.InternalError, tf.errors.UnavailableError)),
         ("nonfinite", (ArithmeticError, np.linalg.LinAlgError)),

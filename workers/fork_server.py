@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from workers.pinning import CORES_VARIABLE, pin_to_cores
+
 _POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 _CLOSED: dict[str, object] = {"closed": True}
@@ -113,6 +115,7 @@ def _run_forked(entry: str, request: Request, parent: int) -> NoReturn:
         end_with_parent(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.environ.update(request.environment)
+        pin_to_cores(os.environ.get(CORES_VARIABLE, ""))
         _redirect(request.log)
         code = importlib.import_module(entry).run_child(request.order)
     except BaseException:  # noqa: BLE001  # whatever it is, it ends in the log and not in the server
@@ -153,6 +156,7 @@ def _start_process(entry: str, request: Request) -> int:
 def _run_spawned(entry: str, order: str, parent: int) -> int:
     end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pin_to_cores(os.environ.get(CORES_VARIABLE, ""))
     code: int = importlib.import_module(entry).run_child(order)
     return code
 

@@ -9,7 +9,7 @@ from workers.contract.catalog import Kind, is_plugin
 from workers.contract.errors import Drained, user_error
 from workers.failure import classify
 
-_OF_THE_CODE = ("bug", "numerics")
+_OF_THE_CODE = ("bug", "nonfinite")
 """Classes of failure that the code itself is the cause of; a full memory or disk is not among them."""
 
 

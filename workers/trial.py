@@ -6,6 +6,7 @@ and signature. Which failures are tried again is not decided here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -33,6 +34,7 @@ from workers.contract.orders import (
 from workers.contract.store import Store
 from workers.datasets.loading import load_dataset
 from workers.failure import classify, signature
+from workers.gpu_memory import wait_for_share
 from workers.pulse import Pulse
 from workers.trial_measuring import measure_and_commit
 from workers.trial_training import train_and_commit
@@ -62,7 +64,8 @@ def run_order(order: Order, should_stop: Callable[[], bool]) -> Answer:
     except Drained as drained:
         return Answer(status="drained", message=str(drained))
     except Exception as error:  # noqa: BLE001 - every failure of a child is an answer
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log may be on the disk that is full
+            traceback.print_exc()
         return Answer(
             status="user_error" if isinstance(error, UserError) else "failed",
             failure_class=classify(error),
@@ -107,7 +110,11 @@ def main() -> None:
 def _carry_out(order: Order, should_stop: Callable[[], bool]) -> None:
     pulse = _pulse(order, should_stop)
     pulse.report(Progress(phase="starting"))
-    found = environment.prepare(order.num_threads, uses_gpu=order.device_share > 0)
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    limit = wait_for_share(order.device_share, devices, should_stop)
+    found = environment.prepare(
+        order.num_threads, uses_gpu=order.device_share > 0, gpu_limit_bytes=limit
+    )
     check_identities(order)
     dataset = load_dataset(order.trial.dataset, order.data_dir)
     check_data(order, dataset)

@@ -54,14 +54,15 @@ def test_a_document_that_is_not_a_plan_is_told(store):
         load_plan(store, "toy")
 
 
-def test_a_damaged_newest_plan_gives_way_to_the_one_before(store, synthetic_sweep):
-    """Unless that very revision is asked for."""
-    synthetic_sweep().plan()
-    sound = list_revisions(store, "toy")
-    store.write_bytes(store.plan_path("toy", "99991231T000000-zz"), b"{")
-    assert load_plan(store, "toy").revision == sound[-1]
-    with pytest.raises(StoreError, match="is not a plan"):
-        load_plan(store, "toy", "99991231T000000-zz")
+def test_a_damaged_plan_is_passed_over_for_the_one_before(store, synthetic_sweep):
+    """As the planner does; asked for by name it is told."""
+    sweep = synthetic_sweep(name="toy")
+    sweep.plan()
+    current = load_plan(store, "toy")
+    store.write_bytes("sweeps/toy/zzz.json", b'{"sweep": ')
+    assert load_plan(store, "toy") == current
+    with pytest.raises(StoreError, match=r"sweeps/toy/zzz\.json in the store .* is not a plan"):
+        load_plan(store, "toy", "zzz")
 
 
 def test_records_are_selected_by_the_plan(store, synthetic_sweep):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from orchestrator.task import SlotTask
 from workers.contract.identity import statistic_id, trial_id
+from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
 from workers.contract.records import (
     EpochRecord,
@@ -118,6 +119,7 @@ def finish_trial(
         planned: PlannedTrial,
         statistics: list[PlannedStatistic],
         value: float = 1.0,
+        measuring_seconds: float | None = None,
         **changes: object,
     ) -> None:
         record = trial_record(planned, **changes)
@@ -131,10 +133,32 @@ def finish_trial(
         store.commit("trials", (name,), attempt_id, table("trials", [record]))
         row = Measurement(
             quantity="mean_loss", value=value, stderr=0.0, num_samples=1, method="m",
-            bn_mode="frozen", split="train", objective="data",
+            bn_mode="frozen", split="train", objective="data", wall_seconds=measuring_seconds,
         )  # fmt: skip
         for item in statistics:
             rows = measurement_table(name, item.statistic, item.statistic_id, [row])
             store.commit("measurements", (name, item.statistic_id), attempt_id, rows)
 
     return finish
+
+
+@pytest.fixture
+def make_beat() -> Callable[..., Heartbeat]:
+    """Make a heartbeat; its attempt began `age` seconds before it, of what it has done `done` of `total`."""
+
+    def make(trial_id: str, age: float = 100.0, **changes: object) -> Heartbeat:
+        beat_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        progress = {
+            name: changes.pop(name)
+            for name in ("done", "total", "epoch", "epochs", "resumed_at")
+            if name in changes
+        }
+        fields: dict[str, object] = {
+            "trial_id": trial_id, "attempt_id": "a", "statistic": None, "sweep": "toy",
+            "run_id": "run", "state": "running", "host": "h", "pid": 1, "devices": "-1",
+            "device_share": 0.0, "started_at": (beat_at - timedelta(seconds=age)).isoformat(),
+            "beat_at": beat_at.isoformat(), "progress": {"phase": "training"} | progress,
+        }  # fmt: skip
+        return Heartbeat.model_validate(fields | changes)
+
+    return make

@@ -36,7 +36,7 @@ def make_order(tmp_path):
     def make(seed: int) -> tuple[Path, Path, dict[str, str]]:
         order = {
             "scratch": str(tmp_path), "store": str(tmp_path), "statistic": None,
-            "trial_id": f"t{seed}", "attempt_id": "a", "trial": {"seed": seed},
+            "trial_id": f"t{seed}", "attempt_id": "a", "trial": {"seed": seed}, "device_share": 0.0,
         }  # fmt: skip
         place = tmp_path / f"order{seed}.json"
         place.write_text(json.dumps(order))

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from orchestrator.claims import heartbeats, is_ours, rivals
+from orchestrator.claims import is_ours, rivals
+from orchestrator.heartbeats import heartbeats_of
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
@@ -121,4 +122,4 @@ def test_what_is_not_whole_is_passed_over(store):
     publish(store, "a")
     store.write_bytes("attempts/t.cut.json", b'{"trial_id": "t"')
     store.write_json("attempts/t.other.json", {"trial_id": "t"})
-    assert [beat.attempt_id for beat in heartbeats(store, {"t"})] == ["a1"]
+    assert [beat.attempt_id for beat in heartbeats_of(store, "t")] == ["a1"]

@@ -196,9 +196,12 @@ def test_the_command_starts_without_tensorflow_or_ray():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_an_interrupted_command_leaves_3(minima, monkeypatch, number):
+def test_an_interrupted_command_leaves_3(minima, monkeypatch, request, number):
     """Wherever it is, and the handler of whoever called it is put back."""
     former = signal.getsignal(signal.SIGTERM)
+    # whoever started the tests in the background may have had SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     monkeypatch.setattr(commands, "plan", lambda *_: signal.raise_signal(number))
     assert minima("plan", "toy.yaml") == (3, "", "interrupted; the same command resumes\n")
     assert signal.getsignal(signal.SIGTERM) == former

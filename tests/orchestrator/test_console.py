@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -177,7 +178,8 @@ def test_watching_ends_with_the_last_trial(minima, done, finish_trial, monkeypat
         for item in prepared.open_work:
             finish_trial(done, item.planned, item.statistics)
 
-    monkeypatch.setattr(store_commands.time, "sleep", finish_the_rest)
+    look = functools.partial(store_commands.watch, wait=finish_the_rest)
+    monkeypatch.setattr(store_commands, "watch", look)
     code, out, _ = minima("status", "toy", "--watch", "--json")
     assert (code, len(waits)) == (0, 1)
     assert json.loads(out)[0]["num_done"] == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import namedtuple
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from orchestrator import doctor, store_commands
 from orchestrator.console import Output
 from orchestrator.doctor import Check, diagnose
 from orchestrator.fit import Node
+from workers.gpu_memory import DeviceMemory
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +144,31 @@ def test_a_store_that_cannot_be_written(tmp_path):
     assert "cannot write" in found.found
     assert found.cure == "choose a place that can be written"
     assert checks("ftp://a/b")["store"].found == "no store of kind 'ftp'"
+
+
+class FakeNvml:
+    """Two GPUs; the second one does not tell its memory."""
+
+    def count(self) -> int:
+        return 2
+
+    def memory(self, device: str) -> DeviceMemory | None:
+        return DeviceMemory(device, 20 * 10**9, 24 * 10**9) if device == "0" else None
+
+
+@pytest.mark.parametrize(
+    ("nvml", "found", "cure"),
+    [
+        (FakeNvml(), "GPU 0: 20.0 of 24.0 GB free; GPU 1: does not tell its memory", ""),
+        (None, "not here: trials do not wait", "install minima with its extra `gpu`"),
+    ],
+)
+def test_memory_of_gpus_is_told(monkeypatch, nvml, found, cure):
+    """Where there are any; what only NVML can do is named where it is absent."""
+    assert "NVML" not in checks()
+    monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 2))
+    monkeypatch.setattr(doctor, "opened_nvml", lambda: nullcontext(nvml))
+    check = checks()["NVML"]
+    assert check.found.startswith(found)
+    assert check.cure.startswith(cure)
+    assert check.is_good is not bool(cure)

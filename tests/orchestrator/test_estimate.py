@@ -133,14 +133,18 @@ def test_only_missing_work_takes_time(make_plan_of, statistics):
     assert estimator.seconds(Missing(planned, True, [], False)) == 0.0  # noqa: FBT003
 
 
-def test_the_time_of_a_plugin_is_unknown(make_plan_of, statistics):
-    """Its multiply-adds are not known, so neither is its time, recorded or not."""
+def test_the_time_of_a_plugin_is_unknown_until_it_was_recorded(make_plan_of, statistics):
+    """Its multiply-adds are not known; a recorded training tells its own time and that of statistics."""
     plan = make_plan_of({"name": "my_package.nets:build"})
+    missing = Missing(plan.trials[0], False, statistics, False)  # noqa: FBT003
+    unknown = make_estimator(plan, StoreState(), DIGITS, ONE_CPU).seconds(missing)
+    assert math.isnan(unknown)
+    assert math.isnan(total_seconds([1.0, unknown], 2))
     state = StoreState(wall_seconds={plan.trials[0].trial_id: 50.0})
     estimator = make_estimator(plan, state, DIGITS, ONE_CPU)
-    missing = Missing(plan.trials[0], False, statistics, False)  # noqa: FBT003
-    assert math.isnan(estimator.seconds(missing))
-    assert math.isnan(total_seconds([1.0, estimator.seconds(missing)], 2))
+    assert estimator.training_seconds(plan.trials[0].trial) == START_SECONDS + 50.0
+    losses = estimator.statistic_seconds(LossesSpec()) - START_SECONDS
+    assert losses == pytest.approx(0.4 * 3 / 3.2 * 50.0)
 
 
 def longest_first(work: tuple[float, ...], slots: int) -> float:

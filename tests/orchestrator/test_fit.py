@@ -33,7 +33,19 @@ def test_a_trial_that_fits_nowhere_is_refused_with_the_nodes():
     demand = ResourcesSpec(gpus=2, cpus=4)
     assert fit_faults(demand, [small, large], "x") == []
     fault = fit_faults(demand, [small], "the cure")[0]
-    assert fault.what == (
-        "a trial wants 4 CPUs and 2 GPUs, and no node has them (small: 2 CPUs, 0 GPUs)"
-    )
+    assert fault.what.splitlines() == [
+        "a trial wants 4 CPUs and 2 GPUs, and no node has them",
+        "           CPUs  GPUs  trials by CPUs  trials by GPUs",
+        "  ───────  ────  ────  ──────────────  ──────────────",
+        "  a trial     4     2",
+        "  small       2     0               0               0",
+    ]
     assert (fault.where, fault.mend) == ("resources", "the cure")
+
+
+def test_a_trial_without_gpus_is_told_so():
+    """As many as the CPUs hold; names of nodes are padded."""
+    fault = fit_faults(ResourcesSpec(gpus=0, cpus=9), [Node("a-long-name", 8, 2)], "x")[0]
+    assert (
+        fault.what.splitlines()[-1] == "  a-long-name     8     2               0             any"
+    )

@@ -111,7 +111,9 @@ def test_a_store_equals_itself(prepared, planned):
 def test_when_and_where_it_ran_does_not_count(compare_changed):
     """Nor how long it took."""
     later = datetime(2027, 1, 1, tzinfo=UTC) + timedelta(hours=1)
-    elsewhere = in_first_row(wall_seconds=1.0, host="another", started_at=later, finished_at=later)
+    elsewhere = in_first_row(
+        wall_seconds=1.0, host="another", device_share=0.5, started_at=later, finished_at=later
+    )
     assert compare_changed("trials", elsewhere) == []
     assert compare_changed("epochs", in_first_row(seconds=99.0)) == []
 

@@ -141,3 +141,55 @@ def test_a_sweep_never_run_has_no_plan(store):
     kept = publish_plan(store, plan_of())
     store.write_bytes("sweeps/toy/99990101T000000-0.json", b'{"sweep": ')
     assert newest_plan(store, "toy") == kept
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"sweep": "toy"', b"\xff\xfe", b"[]", b"null"])
+def test_a_damaged_plan_is_passed_over(store, damage):
+    """Truncated, no text, or another document: the one before counts, and the next sorts after it."""
+    kept = publish_plan(store, plan_of())
+    broken = publish_plan(store, plan_of(now=NOW + timedelta(seconds=1), seeds=1))
+    store.write_bytes(Store.plan_path("toy", broken.revision), damage)
+    assert newest_plan(store, "toy") == kept
+    third = publish_plan(store, plan_of(now=NOW, seeds=2))
+    assert third.revision > broken.revision
+    assert newest_plan(store, "toy") == third
+
+
+def test_a_revision_sorts_after_those_there_whatever_the_clock(store):
+    """A machine an hour behind publishes what becomes current, many times over."""
+    first = publish_plan(store, plan_of())
+    plans = [first]
+    for number, seeds in enumerate((2, 1, 2, 3)):
+        late = plan_of(now=NOW - timedelta(hours=1 + number), seeds=seeds)
+        plans.append(publish_plan(store, late))
+        assert newest_plan(store, "toy") == plans[-1]
+        assert publish_plan(store, late) == plans[-1]
+    revisions = [plan.revision for plan in plans]
+    assert sorted(set(revisions)) == revisions
+    rows = store.read("sweep_trials").column("revision").unique().to_pylist()
+    assert sorted(rows) == revisions
+    assert plans[-1].planned_at == late.planned_at
+    ahead = publish_plan(store, plan_of(now=NOW + timedelta(days=1), seeds=5))
+    assert ahead.revision.startswith("20260103T")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "99991231T235959999999-0a0b0c0d",  # the last microsecond there is
+        "99990101T000000-0",  # of another length
+        "99999999T999999999999-0",  # no time
+        "zebra",
+        "zebra_0.json",
+    ],
+)
+def test_a_revision_sorts_after_any_name(store, name):
+    """Also after one that is no time or has no later one; again and again."""
+    store.write_bytes(f"sweeps/toy/{name}.json", b"{")
+    before = name
+    for seeds in (1, 2, 3):
+        plan = publish_plan(store, plan_of(seeds=seeds))
+        assert f"{plan.revision}.json" > f"{before}.json"
+        assert plan.revision > before  # readers sort with and without the ending
+        assert newest_plan(store, "toy") == plan
+        before = plan.revision

@@ -10,8 +10,8 @@ import pytest
 from orchestrator.fit import Node
 from orchestrator.plan import publish_plan
 from orchestrator.prepare import Options, misfit_cure, prepare, refuse_misfit
-from orchestrator.run import RunResult, make_tasks
-from orchestrator.task import SlotResult
+from orchestrator.run import RunResult
+from orchestrator.tasks import make_tasks
 from workers.contract.errors import UserError
 
 SWEEP = """
@@ -87,7 +87,8 @@ def test_a_trial_that_fits_nowhere_is_refused_with_the_way_out():
 def test_a_task_holds_what_a_slot_must_know():
     """The missing work of each open trial, with the sweep's resources and the command's options."""
     options = Options("store", data_dir="/data", checkpoint_seconds=7.0)
-    tasks = make_tasks(prepared_with(), options, "run7")
+    prepared = prepared_with()
+    tasks = make_tasks(prepared, options, "run7", prepared.open_work)
     assert len(tasks) == 4
     task = tasks[0]
     assert (task.sweep, task.run_id, task.is_trained) == ("toy", "run7", False)
@@ -99,20 +100,18 @@ def test_a_task_holds_what_a_slot_must_know():
 
 
 @pytest.mark.parametrize(
-    ("statuses", "lost", "code"),
+    ("statuses", "cluster_lost", "code"),
     [
-        ([], {}, 0),
-        (["done", "done"], {}, 0),
-        (["done", "failed"], {}, 1),
-        (["failed", "drained"], {}, 3),
-        (["done"], {"t": "the node died"}, 3),
-        (["failed"], {"t": "the node died"}, 3),
+        ([], "", 0),
+        (["done", "done"], "", 0),
+        (["done", "failed"], "", 1),
+        (["failed", "drained"], "", 3),
+        (["done", "elsewhere"], "", 3),
+        (["done"], "no head", 3),
+        (["failed"], "no head", 3),
     ],
 )
-def test_exit_code_of_a_run(statuses, lost, code):
-    """To be resumed goes before failed, failed before done."""
-    results = [
-        SlotResult(trial_id="t", status=status, num_attempts=1, num_failures=0)
-        for status in statuses
-    ]
-    assert RunResult(results, lost).exit_code == code
+def test_exit_code_of_a_run(statuses, cluster_lost, code):
+    """What was interrupted or lost outweighs what failed: the same command goes on."""
+    by_trial = {str(number): status for number, status in enumerate(statuses)}
+    assert RunResult(by_trial, cluster_lost).exit_code == code

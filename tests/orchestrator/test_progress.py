@@ -109,7 +109,7 @@ def test_a_store_that_is_away_shows_nothing_new(make_watched, monkeypatch):
     def fail(*_: object) -> None:
         raise StoreError("away")
 
-    monkeypatch.setattr(Store, "read", fail)
+    monkeypatch.setattr(Store, "marks", fail)
     assert len(watched.look()) == 1
 
 
@@ -120,19 +120,13 @@ def test_a_drain_is_said(make_watched):
     assert watched.look() == ["0 of 3 trials done, 0 running, draining: trials save and leave"]
 
 
-def test_what_is_half_trained_takes_half_as_long(make_watched):
-    """By the steps that its heartbeat tells."""
+def test_recorded_trials_tell_how_long_the_rest_takes(make_watched, finish_trial):
+    """From the first one on, in place of the speed stated before."""
     watched = make_watched()
-    estimator = watched.prepared.estimator
-    missing = watched.prepared.missing[:1]
-    whole = estimator.seconds(missing[0])
-    beat = Heartbeat.model_construct(
-        trial_id=missing[0].planned.trial_id,
-        statistic=None,
-        progress=Progress(phase="training", done=1, total=2),
-    )
-    assert watched.view._seconds_left(missing, []) == pytest.approx(whole)
-    assert watched.view._seconds_left(missing, [beat]) == pytest.approx(whole / 2)
+    first = watched.look()[0]
+    finish_trial(watched.prepared.store, watched.prepared.plan.trials[0], [], wall_seconds=36_000.0)
+    assert "h left" in watched.look()[1]
+    assert "h left" not in first
 
 
 def test_failures_since_the_start_are_counted(make_watched):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.scratch import is_alive, scratch_folder
+from orchestrator.scratch import is_alive, own_folders_removed, scratch_folder
 
 
 @pytest.fixture
@@ -48,6 +48,18 @@ def test_it_is_removed_when_the_block_fails(temporary, tmp_path):
         raise ValueError("of the block")
     assert Path.cwd() == tmp_path
     assert list(temporary.iterdir()) == []
+
+
+def test_what_a_late_child_wrote_is_removed_at_the_end(temporary):
+    """Folders of this process made within the block, not those before it or of others."""
+    kept = [f"minima-{os.getpid()}-before", f"minima-{os.getppid()}-abc"]
+    for name in kept:
+        (temporary / name).mkdir()
+    with own_folders_removed():
+        late = temporary / f"minima-{os.getpid()}-late"
+        late.mkdir()
+        (late / "progress.json").write_text("{}")
+    assert sorted(path.name for path in temporary.iterdir()) == sorted(kept)
 
 
 def test_folders_of_dead_processes_are_removed(temporary, dead_pid):

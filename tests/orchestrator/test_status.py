@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.missing import missing_of, read_state
 from orchestrator.status import (
+    StatusReader,
     live_heartbeats,
     open_failures,
     status_document,
@@ -42,10 +43,14 @@ def plan(make_trial, statistics):
 def beat(store):
     """Write the heartbeat of an attempt."""
 
-    def write(trial_id, attempt_id="a", state="running", age_seconds=0.0, **progress):
+    def write(
+        trial_id, attempt_id="a", state="running", age_seconds=0.0, *, started_at="",
+        devices="-1", share=0.0, **progress,
+    ):  # fmt: skip
         heartbeat = Heartbeat(
             trial_id=trial_id, attempt_id=attempt_id, statistic=None, sweep="toy", run_id="run",
-            state=state, host="h", pid=1, devices="-1", device_share=0.0, started_at="",
+            state=state, host="h", pid=1, devices=devices, device_share=share,
+            started_at=started_at,
             beat_at=(NOW - timedelta(seconds=age_seconds)).isoformat(),
             progress=Progress(**{"phase": "training"} | progress),
         )  # fmt: skip
@@ -60,11 +65,13 @@ def beat(store):
 def fail(store):
     """Commit a failure row."""
 
-    def write(trial_id, statistic_id, attempt_id, signature="ValueError", message="no"):
+    def write(
+        trial_id, statistic_id, attempt_id, signature="ValueError", message="no", *, host="h"
+    ):
         row = FailureRecord(
             trial_id=trial_id, statistic_id=statistic_id, attempt_id=attempt_id,
             failure_class="bug", signature=signature, message=message,
-            log_path=f"logs/{attempt_id}.log", host="h", failed_at=NOW,
+            log_path=f"logs/{attempt_id}.log", host=host, failed_at=NOW,
         )  # fmt: skip
         store.commit("failures", (trial_id, attempt_id), attempt_id, table("failures", [row]))
 
@@ -155,6 +162,63 @@ def test_failures_made_good_are_not_shown(store, plan, fail, finish):
     assert open_failures(store, plan, state) == []
     fail(second.trial_id, plan.statistics[1].statistic_id, "f3")
     assert [g["log_path"] for g in open_failures(store, plan, state)] == ["logs/f3.log"]
+
+
+def test_failures_tell_their_hosts(store, plan, fail):
+    """One signature on one host is that host's fault."""
+    for number, planned in enumerate(plan.trials[:3]):
+        fail(planned.trial_id, None, f"f{number}", host=f"h{number % 2}")
+    state = sweep_status(store, plan, NOW)
+    assert [(group["count"], group["hosts"]) for group in state.failures] == [(3, ["h0", "h1"])]
+
+
+def test_the_furthest_epoch_and_the_time_left_of_a_cell(store, plan, finish, beat):
+    """From a recorded trial of 10 s: two live at their own pace, three wait for two slots."""
+    done, second, third, *_ = plan.trials
+    finish(done)
+    for planned, epoch, done_steps in ((second, 4, 25), (third, 9, 50)):
+        beat(
+            planned.trial_id, epoch=epoch, epochs=20, done=done_steps, total=100,
+            started_at=(NOW - timedelta(seconds=100)).isoformat(),
+        )  # fmt: skip
+    state = sweep_status(store, plan, NOW)
+    assert [(cell.furthest_epoch, cell.epochs) for cell in state.cells] == [(10, 1), (None, 1)]
+    losses, traces = 4 + 0.4 * 3 / 3.2 * 10, 4 + 2.6 * 3 / 3.2 * 10
+    first_left, second_left = 300 + losses + traces, 100 + losses + traces
+    assert state.cells[0].seconds_left == pytest.approx(first_left)
+    waiting = 14 + losses + traces
+    assert state.cells[1].seconds_left == pytest.approx(second_left + 3 * waiting)
+    assert state.seconds_left == pytest.approx(max(first_left, second_left + 3 * waiting))
+
+
+def test_the_document_tells_all_that_is_shown(store, plan, finish, beat, fail):
+    """Time left, throughput, devices, silent attempts and failures; null for what is unknown."""
+    first, second, third, *_ = plan.trials
+    beat(first.trial_id, devices="3", share=0.5, done=1, total=4)
+    beat(second.trial_id, age_seconds=3600)
+    fail(third.trial_id, None, "f1")
+    document = json.loads(json.dumps(status_document(sweep_status(store, plan, NOW))))
+    assert document["seconds_left"] is None
+    assert document["cells"][0]["seconds_left"] is None
+    (device,) = document["devices"]
+    assert (device["host"], device["device"], device["share"]) == ("h", "3", 0.5)
+    assert device["attempts"][0]["trial_id"] == first.trial_id
+    assert device["attempts"][0]["progress"]["done"] == 1
+    assert [beat["trial_id"] for beat in document["silent"]] == [second.trial_id]
+    assert document["throughput"]["num_finished"] == 0
+    assert document["failures"][0]["signature"] == "ValueError"
+
+
+def test_looks_at_several_sweeps_of_one_store_do_not_mix(store, plan, beat):
+    """Each has attempts of its own; the same reader looks at both, again and again."""
+    other = plan.model_copy(update={"sweep": "other", "trials": plan.trials[:1]})
+    rest = plan.model_copy(update={"trials": plan.trials[1:]})
+    beat(plan.trials[0].trial_id)
+    beat(plan.trials[1].trial_id)
+    reader = StatusReader(store)
+    for _ in range(2):
+        for asked, name in ((other, plan.trials[0].trial_id), (rest, plan.trials[1].trial_id)):
+            assert [b.trial_id for b in reader.look(asked, NOW).running] == [name]
 
 
 def test_a_sweep_that_is_done_has_no_open_failure(store, plan, fail, finish):

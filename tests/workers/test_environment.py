@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import tensorflow as tf
 
 from workers import environment
@@ -38,3 +40,45 @@ def test_a_system_that_does_not_tell_its_processor_is_no_fault(monkeypatch):
     monkeypatch.setattr(environment, "_processor_line", lambda key: "")
     assert environment.processor_name() != ""
     assert environment.instruction_sets() == ""
+
+
+def fake_gpu(monkeypatch) -> dict[str, object]:
+    """Let TensorFlow have one GPU; what is asked of it."""
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu"])
+    monkeypatch.setattr(environment, "_gpu_name", lambda _: "Fake 100")
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda _, enable: asked.update(growth=enable)
+    )
+    monkeypatch.setattr(
+        tf.config,
+        "set_logical_device_configuration",
+        lambda _, devices: asked.update(limits=[device.memory_limit for device in devices]),
+    )
+    monkeypatch.setattr(
+        tf.config, "set_visible_devices", lambda devices, _: asked.update(visible=devices)
+    )
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    return asked
+
+
+def test_a_whole_gpu_gives_memory_as_it_is_needed(monkeypatch):
+    """Without a limit."""
+    asked = fake_gpu(monkeypatch)
+    assert environment.prepare(1, uses_gpu=True).device == "Fake 100"
+    assert asked == {"growth": True}
+
+
+def test_a_share_has_a_limit_too(monkeypatch):
+    """One logical device, of so many MiB; TensorFlow takes growth from the variable alone then."""
+    asked = fake_gpu(monkeypatch)
+    environment.prepare(1, uses_gpu=True, gpu_limit_bytes=5 * 2**30 + 1)
+    assert asked == {"limits": [5 * 1024]}
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def test_a_cpu_trial_sees_no_gpu(monkeypatch):
+    """Though the machine has one."""
+    asked = fake_gpu(monkeypatch)
+    assert environment.prepare(1, uses_gpu=False).device == environment.processor_name()
+    assert asked == {"visible": []}

@@ -11,6 +11,7 @@ import tensorflow as tf
 from workers.batches import steps_per_epoch
 from workers.contract.errors import StoreError, UserError, user_error
 from workers.failure import ModelLost, WeightsConflict, classify, signature
+from workers.gpu_memory import GpuBusy
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ from workers.failure import ModelLost, WeightsConflict, classify, signature
         (WeightsConflict(), "conflict"),
         (MemoryError(), "host_out_of_memory"),
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "host_out_of_memory"),
+        (GpuBusy(), "gpu_busy"),
         (StoreError(), "storage"),
         (OSError(errno.ENOSPC, "No space left on device"), "storage"),
         (OSError(errno.ENOENT, "No such file"), "bug"),

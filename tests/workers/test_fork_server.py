@@ -21,8 +21,13 @@ from pathlib import Path
 def run_child(order_path):
     """Do what the order says."""
     order = json.loads(Path(order_path).read_text())
+    if order == "print":
+        print("kept back until the end")
+        return 5
     print("out", os.environ.get("COLOUR"), flush=True)
     print("err", file=sys.stderr, flush=True)
+    if order == "cores":
+        return sum(1 << core for core in os.sched_getaffinity(0))
     if order == "raise":
         raise ArithmeticError("no sum")
     if order == "wait":
@@ -59,11 +64,11 @@ class Server:
             bufsize=0,
         )
 
-    def order(self, what: object) -> int:
+    def order(self, what: object, **variables: str) -> int:
         """Order a child; its process id."""
         (self.folder / "order.json").write_text(json.dumps(what))
         place = str(self.folder / "order.json")
-        environment = {"COLOUR": "green"}
+        environment = {"COLOUR": "green", **variables}
         self.tell({"order": place, "log": str(self.log), "environment": environment})
         return self.answer()["pid"]
 
@@ -142,6 +147,19 @@ def test_an_exception_ends_in_the_log(start, code):
     assert server.answer() == {"exit": 0}
 
 
+@pytest.mark.parametrize("what", ["print", "raise"])
+def test_a_log_that_takes_no_more_ends_nobody_but_its_child(start, what):
+    """On a full disk: the child leaves with its code, and never goes on as a second server."""
+    server = start(FORKING)
+    server.log = Path("/dev/full")
+    server.order(what)
+    assert server.answer()["exit"] in {1, 5}
+    server.log = server.folder / "log"
+    server.order(0)
+    assert server.answer() == {"exit": 0}
+    assert server.process.poll() is None
+
+
 @both_ways
 def test_a_signal_is_passed_on(start, code):
     """A child ended by it is told by its number; without a child nothing happens."""
@@ -210,3 +228,16 @@ def test_without_a_parent_death_signal_the_child_looks_itself(tmp_path):
         assert not is_gone(child)
         parent.kill()
     assert wait_until(lambda: is_gone(child))
+
+
+@both_ways
+def test_a_child_keeps_to_its_cores(start, code):
+    """The one named, where any is; the next child may use all again."""
+    server = start(code)
+    allowed = os.sched_getaffinity(0)
+    if max(allowed) > 6:
+        pytest.skip("an exit code tells of seven cores only")
+    core = max(allowed)
+    for cores, seen in ((str(core), {core}), ("", allowed), ("7777", allowed)):
+        server.order("cores", MINIMA_CORES=cores)
+        assert server.answer() == {"exit": sum(1 << number for number in seen)}

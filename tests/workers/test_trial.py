@@ -375,6 +375,28 @@ def test_a_signal_drains_a_child_and_another_process_goes_on(make_order, store, 
     assert without_seconds(store) == without_seconds(straight)
 
 
+STOPPED_WHILE_STARTING = """
+import os, signal, sys
+from workers import trial
+def stop_instead(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    raise AssertionError("went on")
+trial.load_dataset = stop_instead
+trial.run_child(sys.argv[1])
+"""
+
+
+def test_before_the_first_step_sigterm_is_answered_at_once(make_order, tmp_path):
+    """Nothing was begun, so nothing is saved: compiling may take longer than there is time."""
+    order = make_order()
+    path = tmp_path / "order.json"
+    path.write_text(order.model_dump_json())
+    command = [sys.executable, "-c", STOPPED_WHILE_STARTING, str(path)]
+    assert subprocess.run(command, check=False).returncode == 3
+    answer = Answer.model_validate_json((Path(order.scratch) / "answer.json").read_text())
+    assert answer.status == "drained"
+
+
 FORK_EACH = """
 import json, os, sys
 from workers import trial

@@ -12,6 +12,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
@@ -41,6 +42,13 @@ class Root:
     uri: str
     filesystem: fs.FileSystem
     local: Path | None
+
+
+class Mark(NamedTuple):
+    """A file's size and the time it was written by the storage's own clock; None where it tells none."""
+
+    num_bytes: int
+    written_ns: int | None
 
 
 def open_root(uri: str) -> Root:
@@ -173,16 +181,25 @@ def names(root: Root, folder: str, *, recursive: bool = False) -> list[str]:
     Raises:
         StoreError: The folder is there and cannot be listed.
     """
+    return sorted(marks(root, folder, recursive=recursive))
+
+
+def marks(root: Root, folder: str, *, recursive: bool = False) -> dict[str, Mark]:
+    """List the finished files of a folder by path, each with what tells one content from the next.
+
+    Raises:
+        StoreError: The folder is there and cannot be listed.
+    """
     selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
     try:
         found = root.filesystem.get_file_info(selector)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"cannot list {folder} in the store {root.uri}: {error}") from error
-    return sorted(
-        info.path
+    return {
+        info.path: Mark(info.size, info.mtime_ns)
         for info in found
         if info.type == fs.FileType.File and not info.base_name.startswith(".")
-    )
+    }
 
 
 def remove(root: Root, path: str) -> None:

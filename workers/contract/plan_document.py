@@ -33,7 +33,7 @@ class PlanDocument(Frozen):
 
     Attributes:
         sweep: The sweep's name.
-        revision: Names sort by the time they were made, so the last one is current.
+        revision: Names sort in the order they were made, whatever the clocks, so the last one is current.
         planned_at: ISO 8601, UTC.
         spec: The resolved sweep, as written in YAML with every default filled in.
         trials: Every cell's trials, one a seed.

@@ -120,7 +120,7 @@ class Store:
             if isinstance(commits, DamagedFile)
         ]
         if damages:
-            warnings.warn(_damage_sentence(damages), stacklevel=2)
+            warnings.warn(damage_sentence(damages), stacklevel=2)
         found = [commit for commits in decoded if isinstance(commits, list) for commit in commits]
         return sorted(found, key=rank)
 
@@ -165,6 +165,10 @@ class Store:
     def names(self, folder: str, *, recursive: bool = False) -> list[str]:
         """List the finished files of a folder, by path below the root."""
         return filesystem.names(self.root, folder, recursive=recursive)
+
+    def marks(self, folder: str) -> dict[str, filesystem.Mark]:
+        """List the finished files of a folder with size and time, which change when the content does."""
+        return filesystem.marks(self.root, folder)
 
     def read_bytes(self, path: str) -> bytes | None:
         """Read a file; None when there is none."""
@@ -224,6 +228,16 @@ class Store:
         """The marker that asks one run to drain."""
         return f"control/{sweep}.{run_id}.stop.json"
 
+    @staticmethod
+    def nonce_path(token: str) -> str:
+        """Where a driver leaves words, to learn which nodes see the same store."""
+        return f"control/preflight.{token}.nonce"
+
+    @staticmethod
+    def nonce_answer_path(token: str, node_id: str) -> str:
+        """Where a node repeats them."""
+        return f"control/preflight.{token}.nonce.{node_id}"
+
     # Health -----------------------------------------------------------------------------------
 
     def place_faults(self) -> list[Fault]:
@@ -271,7 +285,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _damage_sentence(damages: list[str]) -> str:
+def damage_sentence(damages: list[str]) -> str:
+    """Say which files of the store are ignored, and why."""
     if len(damages) == 1:
         return f"ignored a damaged file of the store, {damages[0]}"
     shown = "; ".join(damages[:_SHOWN_DAMAGES])

@@ -1,5 +1,6 @@
 """Drive fake trials on a Ray cluster of one node with faked GPUs: STORE SHARE NUM_TASKS NUM_GPUS."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def task(seed: int) -> SlotTask:
 
 with scratch_folder() as scratch:
     prepare_environment("a cluster of the test", scratch)
+    os.environ |= {"AWS_ACCESS_KEY_ID": "secret", "AWS_SECRET_ACCESS_KEY": "secret"}
     from ray.cluster_utils import Cluster
+    from ray.tune.execution import class_cache
 
     from orchestrator import tune_driver
 
@@ -53,6 +56,8 @@ with scratch_folder() as scratch:
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
         around = tune_driver.Around(lambda _: None, print, lambda: False, Path(scratch))
         driven = tune_driver.drive(tasks, nodes, around)
+    told = class_cache._ActorClassCache().get(tune_driver.TrialSlot)._default_options["runtime_env"]
+    assert "secret" not in str(told), "the driver's credentials travel with its slots"
     head.shutdown()
 assert not driven.lost, driven.lost
 assert {result.status for result in driven.results} == {"done"}

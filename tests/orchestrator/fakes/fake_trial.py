@@ -22,6 +22,8 @@ def run_child(order_path: str) -> int:
     name = order["statistic"]["name"] if order["statistic"] else "train"
     seen = store / "seen" / f"{order['trial_id']}.{name}.{order['attempt_id']}"
     note = {"pid": os.getpid(), "devices": os.environ["CUDA_VISIBLE_DEVICES"], "began": time.time()}
+    note["cores"] = os.environ.get("MINIMA_CORES", "")
+    note["may_use"] = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     seen.write_text(json.dumps(note))
     seed = order["trial"]["seed"]
     print("the log of an attempt")

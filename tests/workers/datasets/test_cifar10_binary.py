@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import subprocess
+import sys
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +134,34 @@ def test_many_at_once_download_once(served, cache):
     assert len(asked) == 1
     train, test = read_archive(paths[0])
     assert (len(train), len(test)) == (20, 4)
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from workers.datasets.cifar10_binary import fetch_archive
+folder, address, sha256 = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+print(fetch_archive(Path(folder), address, sha256))
+"""
+
+
+def test_two_processes_download_once(served, cache):
+    """Both begin at once; the lock holds between processes as between threads."""
+    address, sha256, asked = served
+    command = [sys.executable, "-c", FETCH, str(cache), address, sha256]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=60)[0].strip() for process in processes]
+    assert told == [str(cache / "cifar-10-binary.tar.gz")] * 2
+    assert len(asked) == 1
 
 
 def test_what_is_not_the_archive_is_not_kept(served, cache):

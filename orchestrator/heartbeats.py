@@ -1,0 +1,143 @@
+"""Which attempts live, by their heartbeats in the store and whatever the clocks say.
+
+A heartbeat is written every few seconds, and an attempt that was killed leaves its last one behind.
+Clocks of machines differ, so three signs of life count. At a first look: the heartbeat's own time or
+the time that the storage gave its file is within a minute of this machine's clock. From then on: it
+has changed within a minute, which no clock can spoil. What says that it runs and shows none of them is
+silent: killed, or (at a single look) this machine's clock differs from both others.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from workers.contract.errors import StoreError
+from workers.contract.filesystem import Mark
+from workers.contract.orders import Heartbeat
+from workers.contract.store import Store
+
+SILENT_AFTER_SECONDS = 60.0
+
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class Heartbeats:
+    """The attempts that say they run: those that live, and of trials without one the last silent one."""
+
+    live: list[Heartbeat]
+    silent: list[Heartbeat]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A heartbeat as last read: its file's mark, and when it last changed by the monotonic clock."""
+
+    mark: Mark
+    heartbeat: Heartbeat
+    changed_at: float
+
+
+class HeartbeatReader:
+    """Looks at the heartbeats of trials; a second look reads only files that changed."""
+
+    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._monotonic = store, monotonic
+        self._seen: dict[str, _Seen] = {}
+        self._listed: frozenset[str] | None = None
+
+    def look(self, trial_ids: Collection[str], now: datetime) -> Heartbeats:
+        """Find the attempts at these trials that say they run; `now` by this machine's clock.
+
+        Raises:
+            StoreError: The heartbeats cannot be listed.
+        """
+        marks = self._store.marks("attempts")
+        wanted = {path: marks[path] for path in sorted(marks) if trial_of(path) in trial_ids}
+        with ThreadPoolExecutor(_READERS) as pool:
+            found = list(pool.map(lambda path: self._see(path, wanted[path], now), wanted))
+        self._seen = {path: seen for path, seen in zip(wanted, found, strict=True) if seen}
+        self._listed = frozenset(marks)
+        return self._sorted()
+
+    def _see(self, path: str, mark: Mark, now: datetime) -> _Seen | None:
+        known = self._seen.get(path)
+        if known is not None and known.mark == mark and _is_final(known):
+            return known
+        heartbeat = _read_whole(self._store, path)
+        if heartbeat is None:
+            return None
+        if known is not None and known.heartbeat == heartbeat:
+            return _Seen(mark, heartbeat, known.changed_at)
+        is_new = known is not None or (self._listed is not None and path not in self._listed)
+        age = 0.0 if is_new else _age(heartbeat, mark, now)
+        return _Seen(mark, heartbeat, self._monotonic() - age)
+
+    def _sorted(self) -> Heartbeats:
+        oldest = self._monotonic() - SILENT_AFTER_SECONDS
+        running = [seen for seen in self._seen.values() if seen.heartbeat.state == "running"]
+        live = [seen.heartbeat for seen in running if seen.changed_at >= oldest]
+        known = {heartbeat.trial_id for heartbeat in live}
+        silent: dict[str, Heartbeat] = {}
+        for seen in running:
+            heartbeat = seen.heartbeat
+            former = silent.get(heartbeat.trial_id, heartbeat)
+            if heartbeat.trial_id not in known and heartbeat.started_at >= former.started_at:
+                silent[heartbeat.trial_id] = heartbeat
+        return Heartbeats(live, list(silent.values()))
+
+
+def live_heartbeats(store: Store, trial_ids: Collection[str], now: datetime) -> list[Heartbeat]:
+    """Find at a single look the attempts at these trials that live."""
+    return HeartbeatReader(store).look(trial_ids, now).live
+
+
+def heartbeats_of(store: Store, trial_id: str) -> list[Heartbeat]:
+    """Read every heartbeat of a trial's attempts, of those that ended too.
+
+    Raises:
+        StoreError: The heartbeats cannot be listed.
+    """
+    paths = [path for path in store.names("attempts") if trial_of(path) == trial_id]
+    return [beat for path in paths if (beat := _read_whole(store, path)) is not None]
+
+
+def trial_of(path: str) -> str:
+    """Give the trial whose attempt a heartbeat's path names."""
+    return path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
+
+
+def _read_whole(store: Store, path: str) -> Heartbeat | None:
+    try:
+        return Heartbeat.model_validate(store.read_json(path))
+    except (ValueError, StoreError):  # not whole, or of another version: it tells nothing
+        return None
+
+
+def seconds_between(first: str, last: str) -> float:
+    """Give the seconds between two ISO 8601 times; NaN where one is none."""
+    try:
+        return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+    except (ValueError, TypeError):  # no time, or only one of them with a time zone
+        return math.nan
+
+
+def _age(heartbeat: Heartbeat, mark: Mark, now: datetime) -> float:
+    """Give the smaller difference of both times from now, infinite when neither shows life."""
+    moment = now.astimezone(UTC)
+    ages = [abs(seconds_between(heartbeat.beat_at, moment.isoformat()))]
+    if mark.written_ns is not None:
+        ages.append(abs(moment.timestamp() - mark.written_ns / 1e9))
+    fresh = [age for age in ages if age <= SILENT_AFTER_SECONDS]
+    return min(fresh, default=math.inf)
+
+
+def _is_final(seen: _Seen) -> bool:
+    """Say whether an equal mark means equal content: object storage tells only whole seconds."""
+    written = seen.mark.written_ns
+    return seen.heartbeat.state == "ended" or bool(written and written % 1_000_000_000)
