@@ -47,7 +47,8 @@ class RecordChecks:
         I1 at most one row per id, I2 none lost or changed, I5 every value as computed without us.
         """
         found: dict[Key, dict[str, object]] = {}
-        for view, columns in _KEYS.items():
+        # trials last: what is seen of one was committed before it, or after it was seen
+        for view, columns in reversed(_KEYS.items()):
             rows = self._rows(view)
             keys = [(view, *(str(row[column]) for column in columns)) for row in rows]
             twice = [key for key, count in Counter(keys).items() if count > 1]
@@ -55,7 +56,7 @@ class RecordChecks:
             found |= dict(zip(keys, rows, strict=True))
         self._compare(found)
         if self._is_numpy:
-            for key, row in found.items():
+            for key, row in sorted(found.items(), key=lambda item: item[0][0] != "trials"):
                 if key not in self._seen:
                     self._check_value(key[0], row)
         self._seen |= found

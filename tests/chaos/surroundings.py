@@ -76,8 +76,6 @@ class Place:
             "TMPDIR": str(self.temp),
             "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
-            # a head that is gone is noticed after a minute by default
-            "RAY_gcs_rpc_server_reconnect_timeout_s": "8",
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_failure_threshold": "5",
             **CREDENTIALS,
