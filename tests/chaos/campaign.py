@@ -32,7 +32,7 @@ from object_storage import ObjectStorage
 from side_log import change_settings
 from small_disk import STORE, SmallDisk
 from surroundings import ClusterProcess, Place, place
-from tally import Tally
+from tally import Tally, table
 
 STEP_SECONDS = 0.02
 CPUS, GPUS, MACHINES = 4, 2, 2
@@ -51,7 +51,8 @@ class Campaign:
 
     def new_cluster(self) -> ClusterProcess:
         """Start another cluster in place of one that was lost."""
-        return new_cluster(self.world.place)
+        world = self.world
+        return ClusterProcess(world.place, cpus=world.cluster.cpus, gpus=GPUS, machines=MACHINES)
 
     def faults_of(self, ground: Ground) -> dict[str, list[Fault]]:
         """List every fault a store can meet, by group."""
@@ -97,20 +98,9 @@ class Campaign:
         modes = ("read-only", "full")
         return [partial(faults_storage.spoil, storage=self.small_disk, mode=mode) for mode in modes]
 
-    def finish(self) -> None:
-        """Let both stores come to the end of their sweeps."""
-        for ground in (self.disk, self.bucket):
-            if ground.driver is not None:
-                ground.finish()
-
-
-def new_cluster(where: Place) -> ClusterProcess:
-    """Start the campaign's cluster."""
-    return ClusterProcess(where, cpus=CPUS, gpus=GPUS, machines=MACHINES)
-
 
 @contextlib.contextmanager
-def campaign(seed: int) -> Iterator[Campaign]:
+def campaign(seed: int, cpus: int = CPUS) -> Iterator[Campaign]:
     """Set everything up, and take it down."""
     with place() as where, contextlib.ExitStack() as stack:
         small_disk = SmallDisk(where.root / "disk")
@@ -120,7 +110,7 @@ def campaign(seed: int) -> Iterator[Campaign]:
         change_settings(where.side, step_seconds=STEP_SECONDS)
         world = World(
             where,
-            new_cluster(where),
+            ClusterProcess(where, cpus=cpus, gpus=GPUS, machines=MACHINES),
             Tally(),
             Evidence(where.side),
             random.Random(seed),  # noqa: S311
@@ -132,34 +122,41 @@ def campaign(seed: int) -> Iterator[Campaign]:
 
 
 def main() -> None:
-    """Draw faults at random until the time is over."""
+    """Run the script of CI, or draw faults at random until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", help="a group of faults, such as 'raylet'")
     parser.add_argument("--ground", choices=["disk", "s3"])
+    parser.add_argument("--script", choices=["disk", "bucket", "tensorflow"])
+    parser.add_argument("--report", type=Path, help="where to leave the counts")
     asked = parser.parse_args()
-    with campaign(asked.seed) as found:
-        deadline = time.monotonic() + 60 * asked.minutes
-        grounds = [g for g in (found.disk, found.bucket) if asked.ground in {None, g.name}]
+    # a real trial has as many threads as CPUs
+    with campaign(asked.seed, cpus=1 if asked.script == "tensorflow" else CPUS) as found:
         try:
-            while time.monotonic() < deadline:
-                ground = found.world.rng.choice(grounds)
-                _run_some(found, ground, asked.only)
-                ground.finish()
+            if asked.script:
+                import scripts
+
+                getattr(scripts, f"run_{asked.script}")(found)
+            else:
+                _run_at_random(found, asked)
         finally:
-            print("\n".join(found.world.tally.table(found.world.evidence)), flush=True)
+            report = found.world.tally.report(asked.script or "random", found.world.evidence)
+            print("\n".join(table([report])), flush=True)
+            if asked.report:
+                report.write(asked.report)
 
 
-def _run_some(found: Campaign, ground: Ground, only: str | None) -> None:
-    """Do a few faults to one store, groups drawn evenly."""
-    groups = found.faults_of(ground)
-    for _ in range(found.world.rng.randint(5, 15)):
-        group = only or found.world.rng.choice(list(groups))
-        if groups[group]:
-            fault = found.world.rng.choice(groups[group])
-            print(f"{time.strftime('%H:%M:%S')} {ground.name}: {group} {fault}", flush=True)
-            fault(ground)
+def _run_at_random(found: Campaign, asked: argparse.Namespace) -> None:
+    deadline = time.monotonic() + 60 * asked.minutes
+    grounds = [g for g in (found.disk, found.bucket) if asked.ground in {None, g.name}]
+    while time.monotonic() < deadline:
+        ground = found.world.rng.choice(grounds)
+        groups = found.faults_of(ground)
+        for _ in range(found.world.rng.randint(5, 15)):
+            group = asked.only or found.world.rng.choice([name for name in groups if groups[name]])
+            found.world.rng.choice(groups[group])(ground)
+        ground.finish()
 
 
 if __name__ == "__main__":

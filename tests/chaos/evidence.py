@@ -34,6 +34,7 @@ class Seen:
     ended_at: float = 0.0
     status: str | None = None
     armed: str = ""
+    is_working: bool = False
 
     @property
     def work(self) -> Work:
@@ -119,7 +120,9 @@ class Evidence:
             seen.resumed_at = int(note.get("done", 0))
             seen.last_step = max(seen.last_step, seen.resumed_at)
         elif event == "step":
-            seen.last_step = int(note["done"])
+            seen.last_step, seen.is_working = int(note["done"]), True
+        elif event == "working":
+            seen.is_working = True
         elif event == "saved":
             seen.last_saved = int(note["done"])
         elif event == "committed":

@@ -86,19 +86,18 @@ def wrong_clock(ground: Ground) -> None:
     """A driver and its attempts live a day ago, or a day ahead; those before and after do not."""
     offset = ground.world.rng.choice([-_DAY, _DAY])
     with ground.fault("clock set back, or ahead and then back"):
-        if ground.driver is not None:
-            _leave(ground, ground.driver)
+        ground.ensure().kill()
+        ground.drop_driver()
         change_settings(ground.world.place.side, clock_offset_seconds=offset)
-        ground.driver = ground.start_driver(CHAOS_CLOCK_OFFSET=str(offset))
-        shifted = ground.driver
+        shifted = ground.driver = ground.start_driver(CHAOS_CLOCK_OFFSET=str(offset))
         rows = ground.checks.check()
         ground.wait(
-            lambda: ground.driver is not shifted or ground.checks.check() > rows + 4, "some commits"
+            lambda: ground.driver is not shifted or ground.checks.check() > rows + 3, "some commits"
         )
         change_settings(ground.world.place.side, clock_offset_seconds=0.0)
         if ground.driver is shifted:
-            _leave(ground, shifted)
-        ground.wait_for_attempts()
+            shifted.kill()
+            ground.drop_driver()
 
 
 def _leave(ground: Ground, driver: Driver) -> None:

@@ -28,7 +28,7 @@ def kill_child_somewhere(ground: Ground) -> None:
 
 def kill_child_at(ground: Ground, place: str) -> None:
     """An attempt is killed in the middle of a write, between write and rename, between commits."""
-    kind = place.split(":")[0]
+    kind = place.split(":", maxsplit=1)[0]
     where = {"write": "inside a Parquet write", "renaming": "between write and rename"}
     what = where.get(kind.rsplit("_", 1)[-1], f"at {kind}")
     what = "inside a checkpoint write" if kind == "checkpoint_write" else what

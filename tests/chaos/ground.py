@@ -16,6 +16,7 @@ from side_log import arm, disarm
 from surroundings import ClusterProcess, Place
 from tally import Tally
 
+from orchestrator.foreground import compare
 from orchestrator.plan import newest_plan
 from workers.contract.plan_document import PlanDocument, PlannedTrial
 from workers.contract.store import Store
@@ -168,7 +169,6 @@ class Ground:
             assert lives <= _MOST_LIVES, self.driver.told()
             self._take_leave()
         self.check()
-        self.world.tally.rows[self.name] = self.checks.check()
 
     # Attempts ---------------------------------------------------------------------------------
 
@@ -223,22 +223,30 @@ class Ground:
     @contextmanager
     def fault(self, kind: str) -> Iterator[None]:
         """Count a fault that happens inside the block, then check every invariant."""
+        print(f"{time.strftime('%H:%M:%S')} {self.name}: {kind}", flush=True)
         started = time.monotonic()
         yield
         tally = self.world.tally
         self.check()
-        tally.faults[kind, self.name] += 1
+        tally.faults[kind] += 1
         tally.seconds[kind] += time.monotonic() - started
 
     def check(self) -> None:
         """Check the invariants that can be seen from the store and from the attempts' own notes."""
-        self.world.tally.rows[self.name] = self.checks.check()
+        self.world.tally.rows = self.checks.check()
         attempts = self.world.evidence.look()
         for loss in losses(attempts):
             allowed = loss.allowed * (3 if loss.work[1] in self.world.damaged_work else 1)
             assert loss.steps <= allowed, f"more than a checkpoint interval was lost: {loss}"
         loads = highest_loads(attempts)
         assert all(load <= 1 + 1e-9 for load in loads.values()), f"a device was overloaded: {loads}"
+
+    def assert_same_bits(self, undisturbed: Ground) -> None:
+        """Compare every value of the other ground's first sweep, times and host aside."""
+        plan = newest_plan(undisturbed.store, f"{undisturbed.name}0")
+        assert plan is not None
+        for planned in plan.trials:
+            assert compare(undisturbed.store, self.store, planned.trial_id) == []
 
     def _told(self) -> str:
         return self.driver.told() if self.driver else "there was no driver"

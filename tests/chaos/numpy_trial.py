@@ -254,7 +254,7 @@ class NumpyAttempt:
             try:
                 with np.load(io.BytesIO(content)) as kept:
                     state = State(0, kept["values"], kept["chain"].tobytes())
-            except Exception:  # noqa: BLE001  # NumPy raises whatever damage leads to
+            except Exception:  # noqa: BLE001, S112  # NumPy raises whatever damage leads to
                 continue
             if weights_sha256(state) == rows[0]["weights_sha256"]:
                 return state.values, weights_sha256(state)

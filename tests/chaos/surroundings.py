@@ -88,7 +88,7 @@ class Place:
 @contextlib.contextmanager
 def place() -> Iterator[Place]:
     """Make the folders; at the end kill what still carries the campaign's mark, and remove them."""
-    found = Place(Path(tempfile.mkdtemp(prefix="c", dir="/tmp")))  # noqa: S108  # sockets need short paths
+    found = Place(Path(tempfile.mkdtemp(prefix="c", dir="/tmp")))  # sockets need short paths
     # Ray writes the address of the newest cluster below its default folder, which it expects to be there
     for folder in (found.side, found.home, found.stand, found.temp, found.temp / "ray"):
         folder.mkdir()
@@ -124,6 +124,7 @@ class ClusterProcess:
             text=True,
             start_new_session=True,
         )
+        self.cpus = cpus
         self.address = str(self._hear()["address"])
         self.raylets: dict[str, int] = {}
         for number in range(machines):

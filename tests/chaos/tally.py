@@ -1,59 +1,124 @@
-"""What happened in a campaign, counted; the table at its end."""
+"""What happened in a campaign, counted; the report it leaves and the table of several of them."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from evidence import Evidence, highest_loads, losses, repeats
 
 
 @dataclass
 class Tally:
-    """Counts of faults by kind and store, and what was seen of them."""
+    """Counts of faults by kind, and what was seen of them."""
 
-    faults: Counter[tuple[str, str]] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
     gone_seconds: list[float] = field(default_factory=list)
     exit_codes: Counter[str] = field(default_factory=Counter)
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
     started_at: float = field(default_factory=time.monotonic)
-    notes: list[str] = field(default_factory=list)
 
-    def count(self, kind: str) -> int:
-        """Give how often a kind of fault happened, over all stores."""
-        return sum(number for (name, _), number in self.faults.items() if name == kind)
-
-    def of_ground(self, ground: str) -> int:
-        """Give how many faults a store met."""
-        return sum(number for (_, name), number in self.faults.items() if name == ground)
-
-    def table(self, evidence: Evidence) -> list[str]:
-        """Give the lines of the report."""
-        grounds = sorted({ground for _, ground in self.faults})
-        kinds = sorted({kind for kind, _ in self.faults})
-        lines = [f"{'fault':44}" + "".join(f"{ground:>8}" for ground in grounds) + f"{'s each':>9}"]
-        for kind in kinds:
-            counts = "".join(f"{self.faults[kind, ground] or '·':>8}" for ground in grounds)
-            lines.append(f"{kind:44}{counts}{self.seconds[kind] / self.count(kind):9.1f}")
-        total = "".join(f"{self.of_ground(ground):8}" for ground in grounds)
-        lines += [f"{'all':44}{total}", *self._findings(evidence), *self.notes]
-        return lines
-
-    def _findings(self, evidence: Evidence) -> list[str]:
+    def report(self, name: str, evidence: Evidence) -> Report:
+        """Sum up, with what the attempts noted themselves."""
         attempts = evidence.look()
-        lost = [loss.steps for loss in losses(attempts)]
         loads = highest_loads(attempts)
-        rows = ", ".join(f"{name} {number}" for name, number in sorted(self.rows.items()))
-        codes = ", ".join(f"{code}: {number}" for code, number in sorted(self.exit_codes.items()))
-        gone = f"{max(self.gone_seconds, default=0):.1f} s"
-        return [
-            f"attempts {len(attempts)}; attempts that took up failed or drained ones {len(lost)}, "
-            f"steps lost by each: mean {sum(lost) / max(len(lost), 1):.1f}, most {max(lost, default=0)}",
-            f"attempts at work that was committed before: {len(repeats(attempts))}",
-            f"largest load of a device: {max(loads.values(), default=0):g} on {len(loads)} devices",
-            f"committed rows, none lost, none changed: {rows}",
-            f"drivers' exit codes: {codes}; slowest end of what a kill left behind: {gone}",
-            f"wall time {time.monotonic() - self.started_at:.0f} s",
-        ]
+        shared = {place for place, load in loads.items() if load > 0.5}
+        return Report(
+            name=name,
+            faults=dict(self.faults),
+            seconds=dict(self.seconds),
+            exit_codes=dict(self.exit_codes),
+            rows=self.rows,
+            num_attempts=len(attempts),
+            steps_lost=[loss.steps for loss in losses(attempts)],
+            num_repeats=len(repeats(attempts)),
+            largest_load=max(loads.values(), default=0.0),
+            num_devices=len(shared),
+            slowest_end_seconds=max(self.gone_seconds, default=0.0),
+            wall_seconds=time.monotonic() - self.started_at,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one campaign leaves.
+
+    Attributes:
+        faults: Number of each kind.
+        seconds: Time each kind took in all, until everything was checked.
+        rows: Committed rows at the end; none was lost or changed.
+        steps_lost: By each attempt that took up what another had left.
+        num_repeats: Attempts that began on work committed before.
+        largest_load: Largest sum of shares of live attempts on a device.
+        slowest_end_seconds: Longest time until nothing was left of what was killed.
+    """
+
+    name: str
+    faults: dict[str, int]
+    seconds: dict[str, float]
+    exit_codes: dict[str, int]
+    rows: int
+    num_attempts: int
+    steps_lost: list[int]
+    num_repeats: int
+    largest_load: float
+    num_devices: int
+    slowest_end_seconds: float
+    wall_seconds: float
+
+    def write(self, path: Path) -> None:
+        """Keep it as JSON."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read it back."""
+        return cls(**json.loads(path.read_text()))
+
+
+def total(reports: Sequence[Report]) -> Counter[str]:
+    """Count each kind of fault over several campaigns."""
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.faults)
+    return counts
+
+
+def table(reports: Sequence[Report]) -> list[str]:
+    """Give the lines that tell what happened, a column a campaign."""
+    seconds: dict[str, float] = defaultdict(float)
+    for report in reports:
+        for kind, spent in report.seconds.items():
+            seconds[kind] += spent
+    counts = total(reports)
+    lines = [f"{'fault':46}" + "".join(f"{report.name:>12}" for report in reports) + "      s each"]
+    for kind in sorted(counts):
+        cells = "".join(f"{report.faults.get(kind) or '·':>12}" for report in reports)
+        lines.append(f"{kind:46}{cells}{seconds[kind] / counts[kind]:12.1f}")
+    facts = {
+        "all faults": lambda report: sum(report.faults.values()),
+        "attempts": lambda report: report.num_attempts,
+        "attempts that took up failed or drained ones": lambda report: len(report.steps_lost),
+        "steps lost by each, mean": lambda report: _mean(report.steps_lost),
+        "steps lost by each, most": lambda report: max(report.steps_lost, default=0),
+        "attempts at work committed before": lambda report: report.num_repeats,
+        "largest load of a device": lambda report: f"{report.largest_load:g}",
+        "committed rows, none lost, none changed": lambda report: report.rows,
+        "slowest end of what a kill left behind, s": lambda report: (
+            f"{report.slowest_end_seconds:.1f}"
+        ),
+        "wall time, s": lambda report: f"{report.wall_seconds:.0f}",
+    }
+    for fact, give in facts.items():
+        lines.append(f"{fact:46}" + "".join(f"{give(report)!s:>12}" for report in reports))
+    codes = "; ".join(f"{report.name}: {report.exit_codes}" for report in reports)
+    return [*lines, f"drivers' exit codes: {codes}"]
+
+
+def _mean(steps: Sequence[int]) -> str:
+    return f"{sum(steps) / max(len(steps), 1):.1f}"
