@@ -51,6 +51,8 @@ class Attempt:
         """Run the child, unless another run does the same; a failure, or how the work stands."""
         try:
             self._publish("claiming")
+            # for as long as this takes a rival would not see us running after our claim stands
+            self._server.ensure_started()
             if not is_ours(self._store, self._heartbeat("claiming"), self._work.task.presumed_dead):
                 return None, "elsewhere"
             if is_committed(self._store, self._work):

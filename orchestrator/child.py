@@ -37,7 +37,7 @@ class ForkServer:
         Raises:
             ForkServerLost: The server cannot be started or has died.
         """
-        self._ensure_started()
+        self.ensure_started()
         self._send({"order": str(order), "log": str(log), "environment": dict(environment)})
         return int(self._expect("pid", _START_SECONDS))
 
@@ -68,7 +68,12 @@ class ForkServer:
             process.kill()
             process.wait()
 
-    def _ensure_started(self) -> None:
+    def ensure_started(self) -> None:
+        """Start the server unless it runs.
+
+        Raises:
+            ForkServerLost: It cannot be started.
+        """
         if self._process is not None and self._process.poll() is None:
             return
         self.close()

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.missing import FailedAttempt
-from workers.contract.orders import EXIT_DRAINED, Answer
+from workers.contract.orders import Answer
 
 _LONGEST_WAIT_SECONDS = 300.0
+_SHARE_TOO_SMALL = "gpu_out_of_memory"
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,18 @@ def policy_of(failure_class: str) -> Policy:
     return POLICIES.get(failure_class, POLICIES["bug"])
 
 
-def should_retry(classes: Sequence[str]) -> bool:
-    """Say whether work that failed like this, in this order, is tried again: no class beyond its cap."""
-    return not classes or all(
-        classes.count(name) < policy_of(name).max_attempts for name in set(classes)
+def should_retry(classes: Sequence[str], num_smaller_shares: int = 0) -> bool:
+    """Say whether work that failed like this is tried again: no class beyond its cap.
+
+    Args:
+        classes: Of its failures.
+        num_smaller_shares: Shares of a GPU tried before this one; to have found them too small does
+            not count, as the cure was still to come.
+    """
+    uncounted = {_SHARE_TOO_SMALL: num_smaller_shares}
+    return all(
+        classes.count(name) - uncounted.get(name, 0) < policy_of(name).max_attempts
+        for name in set(classes)
     )
 
 
@@ -84,7 +93,7 @@ def wait_before_retry(classes: Sequence[str]) -> float:
 
 def wants_larger_share(failure_class: str, device_share: float) -> bool:
     """Say whether the cure is more of the GPU, where the trial held only a share of it."""
-    return failure_class == "gpu_out_of_memory" and 0 < device_share < 1
+    return failure_class == _SHARE_TOO_SMALL and 0 < device_share < 1
 
 
 def larger_share(device_share: float) -> float:
@@ -93,22 +102,34 @@ def larger_share(device_share: float) -> float:
     return 1.0 / (parts // 2) if parts % 2 == 0 else 1.0 / max(1, (parts - 1) // 2)
 
 
-def given_up(failures: Sequence[FailedAttempt]) -> dict[tuple[str, str | None], FailedAttempt]:
-    """Give the pieces of work whose failures reached the cap of a class, with the failure that did."""
+def num_larger_shares(device_share: float) -> int:
+    """Count the shares that are tried one after the other from this one to the whole device."""
+    if not 0 < device_share < 1:
+        return 0
+    return 1 + num_larger_shares(larger_share(device_share))
+
+
+def given_up(
+    failures: Sequence[FailedAttempt], num_smaller_shares: int = 0
+) -> dict[tuple[str, str | None], FailedAttempt]:
+    """Give the pieces of work whose failures reached the cap of a class, with the failure that did.
+
+    `num_smaller_shares` are tried before work has a whole device, as in `should_retry`.
+    """
     classes: dict[tuple[str, str | None], list[str]] = {}
     reached: dict[tuple[str, str | None], FailedAttempt] = {}
     for failure in sorted(failures, key=lambda failure: failure.attempt_id):
         work = (failure.trial_id, failure.statistic_id)
         classes.setdefault(work, []).append(failure.failure_class)
-        if not should_retry(classes[work]):
+        if not should_retry(classes[work], num_smaller_shares):
             reached.setdefault(work, failure)
     return reached
 
 
-def common_cause(failures: Sequence[FailedAttempt]) -> str | None:
+def common_cause(failures: Sequence[FailedAttempt], num_smaller_shares: int = 0) -> str | None:
     """Say what makes one trial after another fail, once as many were given up as break the circuit."""
     trials: dict[tuple[str, str], set[str]] = {}
-    for failure in given_up(failures).values():
+    for failure in given_up(failures, num_smaller_shares).values():
         if policy_of(failure.failure_class).is_systemic:
             cause = (failure.failure_class, failure.signature)
             trials.setdefault(cause, set()).add(failure.trial_id)
@@ -137,16 +158,16 @@ def failure_of(
         signature = answer.signature or answer.failure_class
         return Failure(answer.failure_class, signature, answer.message or "")
     if exit_code < 0:
-        return _ended_by(signal.Signals(-exit_code), was_out_of_memory=was_out_of_memory)
-    if exit_code == EXIT_DRAINED:
-        return None
+        return _ended_by(-exit_code, was_out_of_memory=was_out_of_memory)
     return Failure(
         "bug", f"exit {exit_code}", f"the attempt left with code {exit_code} and no answer"
     )
 
 
-def _ended_by(number: signal.Signals, *, was_out_of_memory: bool) -> Failure:
+def _ended_by(number: int, *, was_out_of_memory: bool) -> Failure:
+    known = {each.value: each.name for each in signal.Signals}
+    name = known.get(number, f"signal {number}")  # most real-time signals have no name
     if was_out_of_memory and number == signal.SIGKILL:
         message = "the system ended the attempt, as the machine was out of memory"
-        return Failure("host_out_of_memory", number.name, message)
-    return Failure("worker_lost", number.name, f"the attempt was ended by {number.name}")
+        return Failure("host_out_of_memory", name, message)
+    return Failure("worker_lost", name, f"the attempt was ended by {name}")

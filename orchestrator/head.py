@@ -14,6 +14,7 @@ from workers.contract.sweep_spec import ResourcesSpec
 
 _KNOCK_SECONDS = 10.0
 _LOOK_SECONDS = 5.0
+_POLL_SECONDS = 0.2
 
 
 class ClusterLost(Exception):
@@ -41,16 +42,17 @@ class Head:
         self._list_nodes = list_nodes
         self._head_seconds = head_seconds
         self._patience = {False: room_seconds, True: stopping_room_seconds}
-        self._over = threading.Event()
+        self._woken, self._is_over = threading.Event(), False
         self._nodes: list[Node] = []
-        self._answered = self._had_room = time.monotonic()
+        self._answered = self._answered_question = self._had_room = time.monotonic()
 
     def __enter__(self) -> Head:
         threading.Thread(target=self._ask, name="head", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._is_over = True
+        self._woken.set()
 
     def check(self, demands: Sequence[ResourcesSpec], *, is_stopping: bool) -> None:
         """Compare what it last said with what is wanted.
@@ -58,11 +60,8 @@ class Head:
         Raises:
             ClusterLost: It is silent for too long, or no node could hold any of the trials for too long.
         """
+        self._refuse_silence()
         now = time.monotonic()
-        if now - self._answered > self._head_seconds:
-            raise ClusterLost(
-                f"the head of the cluster has not answered for {self._head_seconds:.0f} s"
-            )
         nodes = self._nodes
         if not nodes or any(node.slots_for(demand) for node in nodes for demand in demands):
             self._had_room = now
@@ -71,12 +70,32 @@ class Head:
                 f"no node that could hold a trial was there for {self._patience[is_stopping]:.0f} s"
             )
 
+    def wait_for_answer(self) -> None:
+        """Wait until it answers a question that was asked from now on.
+
+        Raises:
+            ClusterLost: It is silent for too long.
+        """
+        now = time.monotonic()
+        while self._answered_question < now:
+            self._refuse_silence()
+            self._woken.set()
+            time.sleep(_POLL_SECONDS)
+
+    def _refuse_silence(self) -> None:
+        if time.monotonic() - self._answered > self._head_seconds:
+            raise ClusterLost(
+                f"the head of the cluster has not answered for {self._head_seconds:.0f} s"
+            )
+
     def _ask(self) -> None:
-        while not self._over.is_set():
+        while not self._is_over:
+            asked = time.monotonic()
             with contextlib.suppress(Exception):
                 self._nodes = self._list_nodes()
-                self._answered = time.monotonic()
-            self._over.wait(_LOOK_SECONDS)
+                self._answered, self._answered_question = time.monotonic(), asked
+            self._woken.wait(_LOOK_SECONDS)
+            self._woken.clear()
 
 
 def knock(address: str) -> None:

@@ -47,17 +47,20 @@ def loss_record(beat: Heartbeat | None, task: SlotTask, loss: Failure) -> Failur
     )
 
 
-def record_loss(store: Store, task: SlotTask, loss: Failure) -> None:
-    """Commit the row and end the heartbeat; a store that is away takes neither, which costs no work."""
+def record_loss(store: Store, task: SlotTask, loss: Failure) -> bool:
+    """Commit the row and end the heartbeat; False where the store is away and the row is not in it."""
+    is_recorded = False
     with suppress(StoreError):
         beat = _last_of(store, task)
         row = loss_record(beat, task, loss)
         rows = records.table("failures", [row])
         store.commit("failures", (row.trial_id, row.attempt_id), row.attempt_id, rows)
+        is_recorded = True
         if beat is not None:
             ended = beat.model_copy(update={"state": "ended"})
             path = Store.heartbeat_path(beat.trial_id, beat.attempt_id)
             store.write_json(path, ended.model_dump(mode="json"))
+    return is_recorded
 
 
 def _last_of(store: Store, task: SlotTask) -> Heartbeat | None:

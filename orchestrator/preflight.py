@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from orchestrator.fit import Node
 from orchestrator.prepare import Prepared
 from workers import node_facts
@@ -107,7 +109,10 @@ def reply_faults(
     if reply.answer is None:
         mend = "look at the node, take it out of the cluster, or install the same minima on it"
         return [Fault(f"the node does not answer: {reply.silence}", place, mend)]
-    facts = NodeFacts.model_validate_json(reply.answer)
+    try:
+        facts = NodeFacts.model_validate_json(reply.answer)
+    except ValidationError:
+        return [Fault("the node answers as another version of minima does", place, _SAME_CODE)]
     return [
         *_software_faults(place, facts.software, expected.software),
         *_store_faults(place, facts, expected.nonce, hear),

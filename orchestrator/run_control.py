@@ -87,21 +87,22 @@ class RunControl:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, tidily, where no run is listening yet or any more."""
+    """Let SIGTERM and SIGUSR1 end the block as Ctrl-C does, where no run is listening yet or any more."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    former = signal.signal(signal.SIGTERM, interrupt)
+    former = {number: signal.signal(number, interrupt) for number in _SIGNALS[1:]}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def interrupted_afterwards() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back until the block is over, for code that would not get over them.
+    """Hold the signals back until the block is over, for code that would not get over them.
 
     A second signal interrupts at once.
     """
@@ -112,7 +113,7 @@ def interrupted_afterwards() -> Iterator[None]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield
     finally:

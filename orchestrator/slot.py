@@ -17,7 +17,8 @@ from workers.contract.errors import StoreError
 from workers.contract.records import FailureRecord
 from workers.contract.store import Store
 
-_SEVERITY: list[Status] = ["done", "elsewhere", "larger_share", "failed", "drained"]
+_SEVERITY: list[Status] = ["done", "failed", "elsewhere", "larger_share", "drained"]
+"""A trial with work given up comes again all the same where other work of it is only put off."""
 
 
 class Slot:
@@ -66,7 +67,7 @@ class Slot:
         """Try until it is done, or some class of failure has reached its cap in this run."""
         task, store = work.task, Store.open(work.task.store)
         classes = _earlier_classes(store, work)
-        while should_retry(classes):
+        while should_retry(classes, task.num_smaller_shares):
             if is_stop_asked(store, task):
                 return "drained"
             if _is_known_to_be_committed(store, work):
@@ -83,13 +84,15 @@ class Slot:
             classes.append(failure.failure_class)
             if wants_larger_share(failure.failure_class, task.device_share):
                 return "larger_share"
-            if failure.failure_class == "model_lost" and should_retry(classes):
+            can_retry = should_retry(classes, task.num_smaller_shares)
+            if failure.failure_class == "model_lost" and can_retry:
                 again = Work(task, None, is_repeated=True)
                 if (status := self._do(again, visible_devices)) != "done":
                     return status
-            elif should_retry(classes):
+            elif can_retry:
                 _wait(wait_before_retry(classes), lambda: is_stop_asked(store, task))
-        return "failed"
+        # the last attempt may have failed, or been lost, just after its commit
+        return "done" if _is_known_to_be_committed(store, work) else "failed"
 
     def _record(self, store: Store, *failures: FailureRecord) -> None:
         """Commit failures to their view; what a store that is away does not take is kept for later."""

@@ -28,6 +28,7 @@ class SlotTask(Frozen):
         entry: The module whose `run_child` does an attempt.
         earlier_failures: Attempts that failed before this run, which do not count any more.
         presumed_dead: Attempts of other runs that were silent for too long to be waited for.
+        num_smaller_shares: Of a GPU, that were tried before `device_share` and were too small.
     """
 
     sweep: str
@@ -44,6 +45,7 @@ class SlotTask(Frozen):
     entry: str = "workers.trial"
     earlier_failures: list[str] = Field(default_factory=list)
     presumed_dead: list[str] = Field(default_factory=list)
+    num_smaller_shares: int = 0
 
     @property
     def trial_id(self) -> str:

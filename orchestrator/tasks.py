@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from orchestrator.failures import num_larger_shares
 from orchestrator.missing import Missing
 from orchestrator.prepare import Options, Prepared
 from orchestrator.task import SlotTask
@@ -30,6 +31,7 @@ def make_tasks(
     """
     resources = prepared.sweep.resources
     failed = _failed_before(prepared)
+    first_share = num_larger_shares(resources.gpus)
     return [
         SlotTask(
             sweep=prepared.plan.sweep,
@@ -40,7 +42,8 @@ def make_tasks(
             store=prepared.store.uri,
             data_dir=options.data_dir,
             num_threads=resources.cpus,
-            device_share=(shares or {}).get(item.planned.trial_id, resources.gpus),
+            device_share=(share := (shares or {}).get(item.planned.trial_id, resources.gpus)),
+            num_smaller_shares=first_share - num_larger_shares(share),
             checkpoint_seconds=options.checkpoint_seconds,
             hang_seconds=options.hang_seconds,
             entry=options.entry,

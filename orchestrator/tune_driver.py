@@ -195,8 +195,9 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
             thread.join(1.0)
             around.watch(trials.end_slot)
             head.check([task.demand for task in tasks], is_stopping=around.is_stopping())
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
+        if isinstance(outcome[0], BaseException):
+            head.wait_for_answer()  # whatever Tune raises where the head is gone
+            raise outcome[0]
     return outcome[0]
 
 
@@ -303,9 +304,10 @@ def _leave_without_ray() -> None:
 def _connect(address: str | None, scratch: Path) -> None:
     try:
         _start_or_join(address, scratch)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise user_error(
-            f"no Ray cluster answers: {str(error).splitlines()[0]}",
+            f"no Ray cluster answers: {reason}",
             where=f"--address {address}" if address else "this machine",
             mend="start one with `ray start --head`, mend the address, or check RAY_AUTH_MODE "
             "and the token; without an address a local cluster is started",

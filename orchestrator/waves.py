@@ -21,6 +21,7 @@ from orchestrator.failures import (
     common_cause,
     given_up,
     larger_share,
+    num_larger_shares,
     should_retry,
 )
 from orchestrator.fit import Node
@@ -38,6 +39,8 @@ from workers.contract.errors import StoreError
 _POLL_SECONDS = 1.0
 _RIVAL_SILENCE_SECONDS = 30.0
 """An attempt of another run that is silent for so long is not waited for."""
+_UNSEEN_SECONDS = 10.0
+"""How long a shared folder may take to show what another machine wrote there."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class _Ledger:
     statuses: dict[str, Status]
     shares: dict[str, float] = field(default_factory=dict)
     losses: dict[str, list[str]] = field(default_factory=dict)
+    unrecorded: list[tuple[SlotTask, Failure]] = field(default_factory=list)
     presumed_dead: set[str] = field(default_factory=set)
 
 
@@ -80,6 +84,7 @@ def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> N
         watch = _Watch(run, view)
         while ledger.wanted and (tasks := _next_tasks(run, ledger, watch)):
             _drive(run, nodes, tasks, ledger, watch)
+        _doubt_what_is_not_there(run, ledger)
 
 
 class _Watch:
@@ -101,8 +106,9 @@ class _Watch:
 
     def _stop_if_hopeless(self) -> None:
         failures = self._view.failures
-        lost = given_up(failures)
-        reason = common_cause(failures)
+        num_smaller = num_larger_shares(self._run.prepared.sweep.resources.gpus)
+        lost = given_up(failures, num_smaller)
+        reason = common_cause(failures, num_smaller)
         if reason is None and self._run.options.is_fail_fast and lost:
             first = min(lost.values(), key=lambda failure: failure.attempt_id)
             reason = f"--fail-fast, and a trial failed ({first.failure_class}: {first.signature})"
@@ -128,10 +134,17 @@ def _drive(
 
     def on_loss(task: SlotTask, loss: Failure) -> None:
         ledger.losses.setdefault(task.trial_id, []).append(loss.failure_class)
-        record_loss(run.prepared.store, task, loss)
+        if not record_loss(run.prepared.store, task, loss):
+            ledger.unrecorded.append((task, loss))
 
     around = tune_driver.Around(watch, on_loss, lambda: run.control.is_stopping, run.scratch)
-    driven = tune_driver.drive(tasks, nodes, around)
+    try:
+        driven = tune_driver.drive(tasks, nodes, around)
+    finally:  # not before: it must not end the heartbeat of an attempt that lives
+        ledger.unrecorded = [
+            item for item in ledger.unrecorded if not record_loss(run.prepared.store, *item)
+        ]
+    ledger.statuses |= dict.fromkeys(driven.lost, "drained")  # not what an earlier wave said
     ledger.statuses |= {result.trial_id: result.status for result in driven.results}
     given = {name for name in driven.lost if not should_retry(ledger.losses.get(name, ["bug"] * 2))}
     ledger.statuses |= dict.fromkeys(given, "failed")
@@ -140,6 +153,30 @@ def _drive(
             ledger.shares[task.trial_id] = larger_share(task.device_share)
     over = {name for name, status in ledger.statuses.items() if status in {"done", "failed"}}
     ledger.wanted -= over
+
+
+def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
+    """Take back that a trial is done where the store does not show it, so that the run is not over.
+
+    Its record may be damaged since, or lie in the store of a node that joined late and has its own.
+    """
+    records = StoreReader(run.prepared.store)
+    deadline = time.monotonic() + _UNSEEN_SECONDS
+    unseen: set[str] = set()
+    while not run.control.is_stopping:
+        with suppress(StoreError):
+            state = records.look()
+            left = {
+                i.planned.trial_id for i in missing_of(run.prepared.plan, state) if not i.is_done
+            }
+            unseen = {name for name in left if ledger.statuses.get(name) == "done"}
+        if not unseen or time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    if unseen:
+        ledger.statuses |= dict.fromkeys(unseen, "drained")
+        what = f"{len(unseen)} trials were done and are not in the store {run.prepared.store.uri}"
+        run.console.print(what, markup=False, highlight=False)
 
 
 def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[SlotTask]:

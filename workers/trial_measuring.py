@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +14,7 @@ from workers import kept_model
 from workers.attempt import Attempt
 from workers.checkpoint import remove_checkpoints
 from workers.contract.catalog import resolve
+from workers.contract.errors import StoreError
 from workers.contract.orders import Progress
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import (
@@ -83,7 +85,8 @@ def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id:
     rows = [row for row in found if isinstance(row, Measurement)]
     content = measurement_table(order.trial_id, statistic, statistic_id, rows)
     store.commit("measurements", key, order.attempt_id, content)
-    remove_checkpoints(store, attempt.checkpoint_folder)
+    with suppress(StoreError):  # the work is done, whatever is left over
+        remove_checkpoints(store, attempt.checkpoint_folder)
 
 
 def find_trial(store: Store, trial_id: str) -> CommittedTrial:

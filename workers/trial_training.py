@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import keras
@@ -10,6 +11,7 @@ from workers import kept_model, weights
 from workers.attempt import Attempt
 from workers.checkpoint import Checkpoints, remove_checkpoints
 from workers.contract import faults
+from workers.contract.errors import StoreError
 from workers.contract.orders import Progress
 from workers.contract.records import TrialRecord, table
 from workers.training import Trained, Trainer, TrainingJob
@@ -38,7 +40,8 @@ def train_and_commit(attempt: Attempt) -> None:
     store.commit("epochs", key, order.attempt_id, table("epochs", trained.records))
     faults.reach("epochs_committed")
     store.commit("trials", key, order.attempt_id, table("trials", [record]))
-    remove_checkpoints(store, attempt.checkpoint_folder)
+    with suppress(StoreError):  # the work is done, whatever is left over
+        remove_checkpoints(store, attempt.checkpoint_folder)
 
 
 def _train(attempt: Attempt, model: keras.Model) -> Trained:

@@ -15,6 +15,7 @@ from orchestrator.failures import (
     failure_of,
     given_up,
     larger_share,
+    num_larger_shares,
     policy_of,
     should_retry,
     wait_before_retry,
@@ -122,3 +123,31 @@ def test_how_a_child_ended():
     )
     told = Answer(status="failed", failure_class="storage", signature="s", message="m")
     assert failure_of(1, told, was_hung=False) == Failure("storage", "s", "m")
+
+
+@pytest.mark.parametrize(("share", "number"), [(0, 0), (1, 0), (2, 0), (1 / 2, 1), (1 / 8, 3)])
+def test_shares_that_are_tried_before_the_whole_device(share, number):
+    """Each twice the one before."""
+    assert num_larger_shares(share) == number
+
+
+def test_a_share_too_small_is_not_held_against_a_whole_device():
+    """From 1/8 on three shares are tried first; the whole device then has the attempts of its class."""
+    memory = ["gpu_out_of_memory"]
+    assert should_retry(memory * 3, num_smaller_shares=3)
+    assert should_retry(memory * 5, num_smaller_shares=3)
+    assert not should_retry(memory * 6, num_smaller_shares=3)
+    assert not should_retry(["bug", "bug"], num_smaller_shares=3)
+    on_shares = attempts("gpu_out_of_memory", "s", num_trials=NUM_EQUAL_FAILURES, each=3)
+    assert common_cause(on_shares) is not None
+    assert common_cause(on_shares, num_smaller_shares=3) is None
+
+
+def test_an_exit_code_is_no_answer():
+    """A plugin that leaves with the code of a drained attempt has committed nothing and saved nothing."""
+    assert failure_of(3, None, was_hung=False).signature == "exit 3"
+
+
+def test_a_signal_without_a_name():
+    """Most real-time signals have none."""
+    assert failure_of(-(signal.SIGRTMIN + 1), None, was_hung=False).signature == "signal 35"

@@ -72,3 +72,12 @@ def test_knocking_where_nobody_is():
     with pytest.raises(OSError, match="refused"):
         knock(f"127.0.0.1:{port}")
     knock("auto")
+
+
+def test_after_a_failure_a_head_that_is_gone_is_told():
+    """It had answered before; one that answers again is not lost."""
+    answers = iter([[], []])
+    with Head(lambda: next(answers), head_seconds=1.0) as head:
+        head.wait_for_answer()
+        with pytest.raises(ClusterLost, match="has not answered"):
+            head.wait_for_answer()

@@ -217,3 +217,10 @@ def test_the_question_is_plain_json(prepared):
     assert {question.store for question in seen} == {prepared.store.uri}
     assert {question.data_dir for question in seen} == {"/data"}
     assert {question.dataset for question in seen} == {prepared.sweep.dataset}
+
+
+def test_an_answer_in_another_form_is_another_version():
+    """As of an older minima: told with its cure, not as a fault of ours."""
+    (fault,) = reply_faults("node a", Reply('{"nonce": "words"}'), EXPECTED, lambda: "words")
+    assert "another version" in fault.what
+    assert "same minima" in fault.mend

@@ -141,15 +141,16 @@ def test_the_marker_is_written_once_the_store_is_back(store, monkeypatch):
         assert store.read_json(path)["reason"] == "SIGUSR1"
 
 
-def test_sigterm_interrupts_where_no_run_listens():
+@pytest.mark.parametrize("number", SIGNALS[1:], ids=lambda number: number.name)
+def test_a_signal_interrupts_where_no_run_listens(number):
     """As Ctrl-C does, so that everything is put away; then as before."""
-    former = signal.getsignal(signal.SIGTERM)
+    former = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), interruptible():
-        signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == former
+        signal.raise_signal(number)
+    assert signal.getsignal(number) == former
 
 
-@pytest.mark.parametrize("number", SIGNALS[:2], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_an_interruption_is_held_back(number):
     """Until the block is over; then as before."""
     former = signal.getsignal(number)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 from orchestrator.silence import Silence
 from workers.contract.orders import Heartbeat, Progress
 
@@ -43,3 +46,17 @@ def test_who_is_gone_is_forgotten():
     silence.silent([beat("a")], 0)
     silence.silent([], 5)
     assert silence.silent([beat("a")], 11) == []
+
+
+def test_a_loss_that_is_no_number_does_not_look_alive():
+    """NaN differs from itself, and a heartbeat that tells it is still the same when read anew."""
+
+    def read() -> Heartbeat:
+        told = beat("a").model_dump() | {"progress": {"phase": "training", "train_loss": math.nan}}
+        return Heartbeat.model_validate_json(json.dumps(told))
+
+    silence = Silence(60)
+    assert silence.silent([read()], 0) == []
+    for now in range(20, 61, 20):
+        assert silence.silent([read()], now) == []
+    assert names(silence.silent([read()], 61)) == ["a"]

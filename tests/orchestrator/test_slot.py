@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import failures
+from orchestrator.attempt import Attempt
+from orchestrator.child import ForkServer
 from orchestrator.failures import Failure
 from orchestrator.lost_slots import record_loss
 from orchestrator.run_control import ask_to_stop
@@ -292,3 +294,43 @@ def _quietly(function, *arguments):
         function(*arguments)
     except Exception as error:  # noqa: BLE001  # the slot is closed under it
         print(error)
+
+
+def test_work_put_off_outweighs_work_given_up(slot, make_task, statistics, monkeypatch):
+    """A failed statistic must not end a trial whose next one wants more of a GPU: it comes again."""
+    ends = iter([(Failure("user_error", "s", "m"), "failed"), (None, "larger_share")])
+    monkeypatch.setattr(Attempt, "run", lambda _: next(ends))
+    task = make_task(0, is_trained=True, statistics=statistics)
+    assert slot.run(task, "-1").status == "larger_share"
+
+
+def test_work_that_failed_after_its_commit_is_done(slot, make_task, finish_trial, monkeypatch):
+    """At the cap of its class too: the record counts, not how the attempt ended."""
+    task = make_task(0)
+
+    def commit_and_fail(_: Attempt) -> tuple[Failure, str]:
+        finish_trial(Store.open(task.store), task.planned, [])
+        return Failure("user_error", "s", "m"), "failed"
+
+    monkeypatch.setattr(Attempt, "run", commit_and_fail)
+    assert slot.run(task, "-1").status == "done"
+
+
+def test_a_whole_gpu_is_tried_after_every_share_was_too_small(slot, make_task):
+    """Three shares found too small in earlier waves are not the whole device's attempts."""
+    task = make_task(0, device_share=1.0, num_smaller_shares=3)
+    for _ in range(3):
+        record_loss(Store.open(task.store), task, Failure("gpu_out_of_memory", "s", "m"))
+    assert slot.run(task, "0").status == "done"
+
+
+def test_the_fork_server_is_started_before_the_claim_stands(slot, make_task, monkeypatch):
+    """Else a rival would wait for a claim until it took it for dead, while TensorFlow is imported."""
+    seen: list[str] = []
+    start = ForkServer.ensure_started
+    monkeypatch.setattr(
+        ForkServer, "ensure_started", lambda self: (seen.append("start"), start(self))
+    )
+    monkeypatch.setattr("orchestrator.attempt.is_ours", lambda *_: bool(seen.append("claim")))
+    assert slot.run(make_task(0), "-1").status == "elsewhere"
+    assert seen == ["start", "claim"]

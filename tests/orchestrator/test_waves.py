@@ -17,6 +17,7 @@ from orchestrator.prepare import Options, prepare
 from orchestrator.run_control import RunControl
 from orchestrator.task import SlotResult, SlotTask
 from orchestrator.waves import Run, run_waves
+from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
 
@@ -273,3 +274,40 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
     script.during = during
     go()
     assert ended == [script.waves[0][0].trial_id]
+
+
+def test_what_is_called_done_and_is_not_in_the_store_is_not_done(go, script, monkeypatch):
+    """As by a late node with a store of its own, or damaged since: the same command resumes."""
+    monkeypatch.setattr(waves, "_UNSEEN_SECONDS", 0.1)
+    finish = script._finish
+    script._finish = lambda store, planned, statistics: (
+        None if planned.trial.seed == 3 else finish(store, planned, statistics)
+    )
+    statuses, said = go()
+    assert {seed for seed, status in statuses.items() if status != "done"} == {3}
+    assert statuses[3] == "drained"
+    assert "1 trials were done and are not in the store" in said
+
+
+def test_a_loss_during_an_outage_is_recorded_afterwards(go, script, monkeypatch):
+    """The failures view misses no row."""
+    script.endings = {3: ["lost"]}
+    commit = Store.commit
+
+    def refuse(self: Store, view: str, *rest: object) -> str:
+        if view == "failures":
+            raise StoreError("away")
+        return commit(self, view, *rest)
+
+    monkeypatch.setattr(Store, "commit", refuse)
+    script.during = lambda: monkeypatch.setattr(Store, "commit", commit)
+    assert go()[0][3] == "done"
+    assert len(Store.open("store").read("failures")) == 1
+
+
+def test_a_slot_that_is_lost_does_not_enlarge_a_share(go, script):
+    """Only the trial's own wish does."""
+    script.endings = {3: ["larger_share", "lost"]}
+    assert go()[0][3] == "done"
+    assert [wave[0].device_share for wave in script.waves[1:]] == [0.5, 0.5]
+    assert [wave[0].num_smaller_shares for wave in script.waves[1:]] == [1, 1]

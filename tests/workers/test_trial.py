@@ -14,6 +14,7 @@ import pytest
 
 from workers import trial as entry
 from workers.contract import identity, records
+from workers.contract.errors import StoreError
 from workers.contract.orders import Answer, Progress
 from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
@@ -101,6 +102,17 @@ def test_the_trial_is_committed_last(make_order, store, monkeypatch):
     monkeypatch.setattr("workers.contract.faults.reach_write", written.append)
     entry.run_order(make_order(), never)
     assert [path.split("/")[0] for path in written] == ["models", "epochs", "trials"]
+
+
+def test_what_cannot_be_removed_after_the_commit_is_no_failure(make_order, store, monkeypatch):
+    """The work is done; a checkpoint that stays harms nothing."""
+    store.write_bytes(f"{Store.checkpoint_folder(make_order().work_id)}/left", b"")
+
+    def fail(*_: object) -> None:
+        raise StoreError("may not be removed")
+
+    monkeypatch.setattr(Store, "remove", fail)
+    assert entry.run_order(make_order(), never) == Answer(status="committed")
 
 
 def test_a_stopped_trial_resumes_in_another_attempt(make_order, store, tmp_path):

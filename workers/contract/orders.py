@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from workers.contract.frozen import Count, Frozen, Positive
 from workers.contract.specs import TrialSpec
@@ -66,6 +67,12 @@ class Progress(Frozen):
     epochs: int | None = None
     train_loss: float | None = Field(default=None, allow_inf_nan=True)
     resumed_at: int | None = None
+
+    @field_validator("train_loss")
+    @classmethod
+    def _one_nan(cls, value: float | None) -> float | None:
+        """Let two that tell the same be equal: then nothing has moved, though NaN differs from itself."""
+        return math.nan if value is not None and math.isnan(value) else value
 
 
 class Answer(Frozen):
