@@ -31,7 +31,7 @@ from ground import Ground, Shape, World
 from object_storage import ObjectStorage
 from side_log import change_settings
 from small_disk import STORE, SmallDisk
-from surroundings import ClusterProcess, Place, place
+from surroundings import ClusterProcess, place
 from tally import Tally, table
 
 STEP_SECONDS = 0.02
@@ -115,7 +115,7 @@ def campaign(seed: int, cpus: int = CPUS) -> Iterator[Campaign]:
             Evidence(where.side),
             random.Random(seed),  # noqa: S311
         )
-        stack.callback(lambda: world.cluster.close())
+        stack.callback(lambda: world.cluster.close())  # noqa: PLW0108  # another one by then
         disk = Ground("disk", str(small_disk.folder / STORE), world)
         bucket = Ground("s3", storage.uri, world, Shape())
         yield Campaign(world, disk, bucket, small_disk, storage)

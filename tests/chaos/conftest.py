@@ -37,7 +37,7 @@ def campaigns(tmp_path_factory):
         for process in running.values():
             process.terminate()
             process.wait()
-    yield {
+    return {
         name: (process.returncode, (folder / f"{name}.txt").read_text(), folder / f"{name}.json")
         for name, process in running.items()
     }

@@ -24,7 +24,7 @@ from workers.contract.store import Store
 CHECKPOINT_SECONDS = 0.3
 HANG_SECONDS = 6.0
 SILENCE_SECONDS = 12.0
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS = 90.0
 _MOST_LIVES = 8
 
 
@@ -37,6 +37,7 @@ class Shape:
         model: As in YAML, with its data set and training.
         cells: How many learning rates.
         seeds: How many seeds of each.
+        hang_seconds: An attempt that does not move for so long is ended.
         resources: One for each sweep in turn; a machine has 4 CPUs and 2 GPUs.
     """
 
@@ -51,6 +52,7 @@ class Shape:
     batch_size: int = 50
     cells: int = 2
     seeds: int = 12
+    hang_seconds: float = HANG_SECONDS
     resources: tuple[str, ...] = (
         "{gpus: 1, cpus: 4}",
         "{gpus: 0.5, cpus: 2}",
@@ -116,7 +118,9 @@ class Ground:
         sweep.write_text(self.shape.sweep(self.sweep, self._number))
         arguments = [str(sweep), "--store", self.uri, "--address", self.world.cluster.address]
         arguments += ["--checkpoint-seconds", str(CHECKPOINT_SECONDS), "--json"]
-        options = json.dumps({"hang_seconds": HANG_SECONDS, "silence_seconds": SILENCE_SECONDS})
+        options = json.dumps(
+            {"hang_seconds": self.shape.hang_seconds, "silence_seconds": SILENCE_SECONDS}
+        )
         environment = self.driver_environment | environment
         return Driver(
             self.world.place,
@@ -193,7 +197,7 @@ class Ground:
         def are_there() -> bool:
             since = self.ensure().started_at
             found[:] = [
-                seen for seen in self.attempts() if seen.began_at > since and seen.last_step
+                seen for seen in self.attempts() if seen.began_at > since and seen.is_working
             ]
             return len(found) >= least
 
@@ -249,7 +253,10 @@ class Ground:
             assert compare(undisturbed.store, self.store, planned.trial_id) == []
 
     def _told(self) -> str:
-        return self.driver.told() if self.driver else "there was no driver"
+        seen = self.world.evidence.look()[-4:]
+        notes = [(one.began, one.is_alive, one.is_working, one.status) for one in seen]
+        said = self.driver.told() if self.driver else "there was no driver"
+        return f"{said}\n{notes}"
 
 
 def with_resources(shape: Shape, *resources: str) -> Shape:

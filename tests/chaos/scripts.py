@@ -41,6 +41,7 @@ TENSORFLOW_SHAPE = Shape(
     batch_size=32,
     cells=1,
     seeds=5,
+    hang_seconds=300.0,
     resources=("{gpus: 1, cpus: 1}",),
 )
 

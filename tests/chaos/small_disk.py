@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +33,7 @@ class SmallDisk:
                 subprocess.run(["umount", "--lazy", store], check=True)
         else:
             filler = self.folder / ".filler"
-            free = os.statvfs(self.folder)
-            with filler.open("wb") as stream:
-                os.posix_fallocate(stream.fileno(), 0, free.f_bavail * free.f_frsize)
+            _fill(filler)
             try:
                 yield
             finally:
@@ -46,6 +43,15 @@ class SmallDisk:
         """Take the disk away."""
         if self.can_be_spoilt:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+
+
+def _fill(filler: Path) -> None:
+    """Take all the space there is; others may take some meanwhile."""
+    with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        for size in (2**20, 2**12):
+            with contextlib.suppress(OSError):
+                while True:
+                    stream.write(bytes(size))
 
 
 def _mount(*arguments: str) -> bool:

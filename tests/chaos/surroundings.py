@@ -179,7 +179,10 @@ def marked(place: Place) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-            if wanted in environment and process.status() != psutil.STATUS_ZOMBIE:
+            # some of Ray's processes write their title over their environment
+            stands = str(Path(f"/proc/{process.pid}/cwd").readlink())
+            is_ours = wanted in environment or stands.startswith(f"{place.root}/")
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
