@@ -38,6 +38,8 @@ def damage(ground: Ground, target: str, how: str) -> None:
         if target in {"trials", "epochs", "measurements", "models"}:
             ground.checks.damaged(path.split("/")[1].split(".")[0])
             ground.must_run_again = True
+        if target == "epochs":
+            ground.checks.without_epochs.add(path.split("/")[1].split(".")[0])
         _damage(ground, path, how)
 
 

@@ -24,7 +24,7 @@ BUCKET = {
 }  # fmt: skip
 TENSORFLOW = {"child": 2, "slot": 1, "fork server": 1, "driver": 2, "raylet": 1, "head": 1}
 TENSORFLOW_PLACES = (
-    "training_chunk:3", "checkpoint_write:2", "epochs_committed:1", "measurement_batch:2",
+    "training_chunk:3", "checkpoint_write:2", "epochs_committed:1", "measurement_batch:1",
     "trial_renaming:1", "model_write:1",
 )  # fmt: skip
 """How often each group of faults; a group's faults are taken in turn."""
