@@ -11,13 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-from orchestrator.heartbeats import heartbeats_of
+from orchestrator.heartbeats import heartbeats_of_all
+from orchestrator.silence import Silence
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
 
 _POLL_SECONDS = 0.2
 _LONGEST_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
+RIVAL_SILENCE_SECONDS = 30.0
+"""An attempt of another run that is silent for so long is not waited for."""
 
 
 def is_ours(
@@ -48,8 +52,15 @@ def rivals(
     store: Store, trial_id: str, run_id: str, presumed_dead: Collection[str] = ()
 ) -> list[Heartbeat]:
     """Give the attempts at a trial that other runs, still registered, have begun and not ended."""
+    return rivals_at_all(store, {trial_id}, run_id, presumed_dead)
+
+
+def rivals_at_all(
+    store: Store, trial_ids: Collection[str], run_id: str, presumed_dead: Collection[str] = ()
+) -> list[Heartbeat]:
+    """Give the rivals at several trials, with one look at the store for all of them."""
     try:
-        found = heartbeats_of(store, trial_id)
+        found = heartbeats_of_all(store, trial_ids)
         if not any(beat.run_id != run_id for beat in found):
             return []
         registered = set(store.names("control"))
@@ -63,6 +74,30 @@ def rivals(
         and beat.attempt_id not in presumed_dead
         and Store.run_path(beat.sweep, beat.run_id) in registered
     ]
+
+
+def dead_rivals(
+    store: Store, trial_id: str, run_id: str, is_over: Callable[[], bool]
+) -> set[str] | None:
+    """Watch the attempts of other runs at a trial; None once one shows life, else those that do not.
+
+    Args:
+        store: Where their heartbeats are.
+        trial_id: The trial.
+        run_id: Of our own run.
+        is_over: Asked between looks; True to wait no longer, which counts as life.
+    """
+    silence = Silence(RIVAL_SILENCE_SECONDS)
+    seen: dict[str, Heartbeat] = {}
+    while not is_over():
+        found = rivals(store, trial_id, run_id)
+        silent = silence.silent(found, time.monotonic())
+        if len(silent) == len(found):
+            return {beat.attempt_id for beat in silent}
+        if any(seen.setdefault(beat.attempt_id, beat) != beat for beat in found):
+            return None
+        time.sleep(_LOOK_SECONDS)
+    return None
 
 
 def _comes_first(other: Heartbeat, claim: Heartbeat) -> bool:

@@ -43,8 +43,8 @@ def _claim(count: int, claims: contextlib.ExitStack) -> tuple[int, ...]:
     for core in _candidates():
         if len(cores) == count:
             break
-        claim = claims.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        with contextlib.suppress(OSError):  # somebody else's
+        with contextlib.suppress(OSError):  # somebody else's, or no socket is to be had
+            claim = claims.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             claim.bind(f"{_NAME}{core}")
             cores.append(core)
     return tuple(cores)

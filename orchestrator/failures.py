@@ -16,6 +16,9 @@ from workers.contract.orders import Answer
 
 _LONGEST_WAIT_SECONDS = 300.0
 _SHARE_TOO_SMALL = "gpu_out_of_memory"
+_CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS}
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ POLICIES: dict[str, Policy] = {
     "device": Policy(3, 10, is_systemic=True),
     "storage": Policy(8, 5, is_systemic=True),
     "hang": Policy(2, 1),
+    "crash": Policy(3, 1, is_systemic=True),  # as from a library that does not fit the machine
     "worker_lost": Policy(4, 1),
     "node_lost": Policy(8, 5),
     "preempted": Policy(20, 5),
@@ -170,4 +174,5 @@ def _ended_by(number: int, *, was_out_of_memory: bool) -> Failure:
     if was_out_of_memory and number == signal.SIGKILL:
         message = "the system ended the attempt, as the machine was out of memory"
         return Failure("host_out_of_memory", name, message)
-    return Failure("worker_lost", name, f"the attempt was ended by {name}")
+    kind = "crash" if number in _CRASHES else "worker_lost"
+    return Failure(kind, name, f"the attempt was ended by {name}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from orchestrator.claims import dead_rivals
 from orchestrator.missing import Missing
 from orchestrator.plan import publish_plan
 from orchestrator.prepare import Options, Prepared
@@ -75,7 +76,14 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(prepared, options, control.run_id, [chosen])[0]
     with control.listening(), contextlib.closing(Slot()) as slot:
-        return run_on(task, slot)
+        result = run_on(task, slot)
+        if result.status == "elsewhere":
+            dead = dead_rivals(
+                prepared.store, task.trial_id, control.run_id, lambda: control.is_stopping
+            )
+            if dead is not None:
+                result = run_on(task.model_copy(update={"presumed_dead": sorted(dead)}), slot)
+        return result
 
 
 def compare(

@@ -43,7 +43,7 @@ class Head:
         self._head_seconds = head_seconds
         self._patience = {False: room_seconds, True: stopping_room_seconds}
         self._woken, self._is_over = threading.Event(), False
-        self._nodes: list[Node] = []
+        self._nodes: list[Node] | None = None
         self._answered = self._answered_question = self._had_room = time.monotonic()
 
     def __enter__(self) -> Head:
@@ -63,7 +63,7 @@ class Head:
         self._refuse_silence()
         now = time.monotonic()
         nodes = self._nodes
-        if not nodes or any(node.slots_for(demand) for node in nodes for demand in demands):
+        if nodes is None or any(node.slots_for(demand) for node in nodes for demand in demands):
             self._had_room = now
         if now - self._had_room > self._patience[is_stopping]:
             raise ClusterLost(

@@ -103,8 +103,19 @@ def heartbeats_of(store: Store, trial_id: str) -> list[Heartbeat]:
     Raises:
         StoreError: The heartbeats cannot be listed.
     """
-    paths = [path for path in store.names("attempts") if trial_of(path) == trial_id]
-    return [beat for path in paths if (beat := _read_whole(store, path)) is not None]
+    return heartbeats_of_all(store, {trial_id})
+
+
+def heartbeats_of_all(store: Store, trial_ids: Collection[str]) -> list[Heartbeat]:
+    """Read every heartbeat of the attempts at these trials, with one listing.
+
+    Raises:
+        StoreError: The heartbeats cannot be listed.
+    """
+    paths = [path for path in store.names("attempts") if trial_of(path) in trial_ids]
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = pool.map(lambda path: _read_whole(store, path), paths)
+        return [beat for beat in found if beat is not None]
 
 
 def trial_of(path: str) -> str:

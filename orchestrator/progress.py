@@ -50,6 +50,7 @@ class ProgressView:
         self.failures: list[FailedAttempt] = []
         self.heartbeats: list[Heartbeat] = []
         self.num_looks = 0
+        self._is_away = False
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._looked_at = 0.0
         self._said = ""
@@ -64,7 +65,7 @@ class ProgressView:
             self._live.stop()
 
     def update(self) -> None:
-        """Look and show, unless that was done a moment ago; a store that is away shows nothing new."""
+        """Look and show, unless that was done a moment ago; a store that is away is told once."""
         now = time.monotonic()
         if now - self._looked_at < _REFRESH_SECONDS:
             return
@@ -74,8 +75,13 @@ class ProgressView:
             missing = missing_of(self._plan, state)
             open_trials = {item.planned.trial_id for item in missing if not item.is_done}
             found = self._heartbeats.look(open_trials, datetime.now(UTC))
-        except StoreError:
+        except StoreError as error:
+            if not self._is_away:
+                what = f"the store does not answer, looking again: {error}"
+                self._console.print(what, markup=False, highlight=False)
+            self._is_away = True
             return
+        self._is_away = False
         trials = {planned.trial_id for planned in self._plan.trials}
         self.failures = [
             item

@@ -6,6 +6,7 @@ share of a GPU, or where another run was at it. What failed for good does not.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.claims import rivals
+from orchestrator import claims
 from orchestrator.failures import (
     Failure,
     common_cause,
@@ -37,8 +38,6 @@ from orchestrator.tasks import make_tasks
 from workers.contract.errors import StoreError
 
 _POLL_SECONDS = 1.0
-_RIVAL_SILENCE_SECONDS = 30.0
-"""An attempt of another run that is silent for so long is not waited for."""
 _UNSEEN_SECONDS = 10.0
 """How long a shared folder may take to show what another machine wrote there."""
 
@@ -93,6 +92,7 @@ class _Watch:
     def __init__(self, run: Run, view: ProgressView) -> None:
         self._run, self._view = run, view
         self._slots = Silence(run.options.silence_seconds)
+        self._ended: dict[str, float] = {}
         self._num_looks = 0
 
     def __call__(self, end_slot: Callable[[str], None] = lambda _: None) -> None:
@@ -118,8 +118,15 @@ class _Watch:
 
     def _end_silent_slots(self, end_slot: Callable[[str], None]) -> None:
         ours = [beat for beat in self._view.heartbeats if beat.run_id == self._run.control.run_id]
-        for beat in self._slots.silent(ours, time.monotonic()):
-            end_slot(beat.trial_id)
+        now = time.monotonic()
+        for beat in self._slots.silent(ours, now):
+            # its end may not be in the store yet, and another slot is about to take the trial up
+            if (
+                now - self._ended.get(beat.attempt_id, -math.inf)
+                > self._run.options.silence_seconds
+            ):
+                self._ended[beat.attempt_id] = now
+                end_slot(beat.trial_id)
 
 
 def _drive(
@@ -170,7 +177,7 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
                 i.planned.trial_id for i in missing_of(run.prepared.plan, state) if not i.is_done
             }
             unseen = {name for name in left if ledger.statuses.get(name) == "done"}
-        if not unseen or time.monotonic() > deadline:
+        if not unseen or time.monotonic() >= deadline:
             break
         time.sleep(_POLL_SECONDS)
     if unseen:
@@ -181,7 +188,7 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
 
 def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[SlotTask]:
     """Make the tasks of the next wave, once at least one of them can do something; [] to end."""
-    silence, records = Silence(_RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
+    silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
     while not run.control.is_stopping:
         with suppress(StoreError):
             state = records.look()
@@ -214,11 +221,7 @@ def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:
         return False
     store = run.prepared.store
     forget_dead_runs(store)
-    found = [
-        beat
-        for name in sorted(ledger.wanted)
-        for beat in rivals(store, name, run.control.run_id, ledger.presumed_dead)
-    ]
+    found = claims.rivals_at_all(store, ledger.wanted, run.control.run_id, ledger.presumed_dead)
     dead = {beat.attempt_id for beat in silence.silent(found, time.monotonic())}
     ledger.presumed_dead |= dead
     busy = Counter(beat.trial_id for beat in found if beat.attempt_id not in dead)

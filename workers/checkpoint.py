@@ -27,6 +27,8 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 _NAME = re.compile(r"step-(\d{9,})\.([0-9a-f]{16})\.[^/]+\.npz")
 _CONDITIONS = "conditions"
 _NUM_KEPT = 2
+_LISTINGS = 10
+"""How often the folder is listed anew because another attempt has pruned what was listed meanwhile."""
 _log = logging.getLogger(__name__)
 
 
@@ -82,10 +84,14 @@ class Checkpoints:
         Raises:
             StoreError: The store cannot be read.
         """
-        for file in sorted(self._files(), reverse=True):
-            arrays = self._read(file)
-            if arrays is not None:
-                return Saved(file.done, arrays)
+        for _ in range(_LISTINGS):
+            files = sorted(self._files(), reverse=True)
+            for file in files:
+                arrays = self._read(file)
+                if arrays is not None:
+                    return Saved(file.done, arrays)
+            if set(files) <= set(self._files()):
+                break
         return None
 
     def _files(self) -> list[_File]:

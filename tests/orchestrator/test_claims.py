@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from orchestrator.claims import is_ours, rivals
+from orchestrator.claims import is_ours, rivals, rivals_at_all
 from orchestrator.heartbeats import heartbeats_of
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat, Progress
@@ -105,6 +105,17 @@ def test_what_counts_as_a_rival(store):
     assert [beat.attempt_id for beat in rivals(store, "t", "b")] == ["a1"]
     assert rivals(store, "t", "b", {"a1"}) == []
     assert rivals(store, "other", "b") == []
+
+
+def test_rivals_at_many_trials_cost_one_look(store, monkeypatch):
+    """However many there are: a look that took longer than the silence allowed would find nobody silent."""
+    publish(store, "a", "running")
+    looks: list[str] = []
+    names = Store.names
+    monkeypatch.setattr(Store, "names", lambda self, at: (looks.append(at), names(self, at))[1])
+    found = rivals_at_all(store, {"t", *map(str, range(100))}, "b")
+    assert [beat.attempt_id for beat in found] == ["a1"]
+    assert looks == ["attempts", "control"]
 
 
 def test_a_store_that_is_away_has_no_rivals(store, monkeypatch):

@@ -115,7 +115,7 @@ def test_how_a_child_ended():
     starved = failure_of(-9, None, was_hung=False, was_out_of_memory=True)
     assert starved.failure_class == "host_out_of_memory"
     crashed = failure_of(-signal.SIGSEGV, None, was_hung=False, was_out_of_memory=True)
-    assert crashed.failure_class == "worker_lost"
+    assert (crashed.failure_class, crashed.signature) == ("crash", "SIGSEGV")
     assert failure_of(-signal.SIGSEGV, None, was_hung=False).signature == "SIGSEGV"
     assert failure_of(-9, None, was_hung=True).failure_class == "hang"
     assert failure_of(1, None, was_hung=False) == Failure(

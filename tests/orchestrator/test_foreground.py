@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from orchestrator import claims
 from orchestrator.foreground import Difference, choose_trial, compare, run_here
 from orchestrator.plan import newest_plan
 from orchestrator.prepare import Options, prepare
@@ -191,6 +192,35 @@ def test_a_trial_here_publishes_the_plan_and_leaves_no_registration(
     assert (result.status, result.num_attempts) == ("done", 1)
     assert newest_plan(prepared.store, "toy") == prepared.plan
     assert live_runs(prepared.store, "toy") == []
+
+
+def test_a_trial_here_does_not_wait_for_a_dead_run_of_another_machine(
+    prepared, make_task, make_beat, monkeypatch
+):
+    """Nobody can say that its driver is dead; its attempt is silent for long enough."""
+    monkeypatch.setattr(claims, "RIVAL_SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(claims, "_LOOK_SECONDS", 0.05)
+    make_task(0)  # the fake trial can be imported
+    chosen = choose_trial(prepared, 32, 0.1, 0)
+    store, theirs = prepared.store, make_beat(chosen.planned.trial_id, run_id="theirs")
+    store.write_json(Store.run_path("toy", "theirs"), {"host": "another", "pid": 1})
+    path = Store.heartbeat_path(theirs.trial_id, theirs.attempt_id)
+    store.write_json(path, theirs.model_dump(mode="json"))
+    assert run_here(prepared, chosen, Options("store", entry="fake_trial")).status == "done"
+
+
+def test_a_trial_here_leaves_a_live_run_alone(prepared, make_task, make_beat, monkeypatch):
+    """Its heartbeat has changed."""
+    monkeypatch.setattr(claims, "_LOOK_SECONDS", 0.0)
+    make_task(0)
+    chosen = choose_trial(prepared, 32, 0.1, 0)
+    name, done = chosen.planned.trial_id, iter(range(1000))
+    monkeypatch.setattr(
+        claims,
+        "rivals",
+        lambda *_: [make_beat(name, run_id="theirs", done=next(done))],
+    )
+    assert run_here(prepared, chosen, Options("store", entry="fake_trial")).status == "elsewhere"
 
 
 def test_a_trial_here_drains_on_a_signal(prepared, make_task, monkeypatch):

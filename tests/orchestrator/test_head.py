@@ -58,6 +58,12 @@ def test_a_cluster_without_room_is_waited_for_less_long_when_stopping():
         assert "no node" in lost_after(head, is_stopping=True)
 
 
+def test_a_cluster_without_any_node_is_lost():
+    """Its head may answer all the same."""
+    with Head(list, room_seconds=0.2) as head:
+        assert "no node" in lost_after(head)
+
+
 def test_a_cluster_with_room_is_not_lost():
     """However little it says otherwise."""
     with Head(lambda: [Node("n", cpus=1, gpus=1)], room_seconds=0.1) as head:

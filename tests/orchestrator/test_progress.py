@@ -101,16 +101,20 @@ def test_the_store_is_not_read_at_every_call(make_watched):
     assert len(watched.look(seconds_later=6.0)) == 2
 
 
-def test_a_store_that_is_away_shows_nothing_new(make_watched, monkeypatch):
-    """And ends nothing."""
+def test_a_store_that_is_away_is_told_once_and_ends_nothing(make_watched, monkeypatch):
+    """A run that waits for it must not look as if it did nothing."""
     watched = make_watched()
     watched.look()
 
     def fail(*_: object) -> None:
-        raise StoreError("away")
+        raise StoreError("cannot list trials")
 
-    monkeypatch.setattr(Store, "marks", fail)
-    assert len(watched.look()) == 1
+    with monkeypatch.context() as away:
+        away.setattr(Store, "marks", fail)
+        said = watched.look()
+        assert said[1:] == ["the store does not answer, looking again: cannot list trials"]
+        assert watched.look(seconds_later=6.0) == said
+    assert len(watched.look(seconds_later=6.0)) == 2
 
 
 def test_a_drain_is_said(make_watched):

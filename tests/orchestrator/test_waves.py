@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from orchestrator import progress, waves
+from orchestrator import claims, progress, waves
 from orchestrator.failures import NUM_EQUAL_FAILURES, Failure
 from orchestrator.fit import Node
 from orchestrator.lost_slots import record_loss
@@ -80,6 +80,7 @@ def script(monkeypatch, finish_trial):
     made = Script(finish_trial)
     monkeypatch.setattr("orchestrator.tune_driver", made, raising=False)
     monkeypatch.setattr(waves, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(waves, "_UNSEEN_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_REFRESH_SECONDS", 0.0)
     return made
 
@@ -180,7 +181,7 @@ def test_a_trial_of_a_run_that_is_over_is_taken_up(go, script):
 
 def test_a_trial_of_a_run_that_is_silent_is_taken_up(go, script, monkeypatch):
     """Nobody can say that its driver is dead, as it is on another machine."""
-    monkeypatch.setattr(waves, "_RIVAL_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(claims, "RIVAL_SILENCE_SECONDS", 0.2)
     script.endings = {3: ["elsewhere"]}
     store = Store.open("store")
 
@@ -247,7 +248,10 @@ def test_fail_fast_stops_at_the_first_trial_given_up(go, script):
 
 
 def test_a_silent_slot_is_ended(go, script, monkeypatch):
-    """Its heartbeat has not changed for too long by the driver's own clock; rivals' slots are theirs."""
+    """Its heartbeat has not changed for too long by the driver's own clock; rivals' slots are theirs.
+
+    Once: the slot that takes the trial up must not be ended for the one before.
+    """
     ended: list[str] = []
     clock = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None, now=0.0)
     monkeypatch.setattr(waves, "time", clock)
@@ -267,8 +271,8 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
         for clock.now in range(0, 121, 20):
             script.around.watch(ended.append)
             assert ended == []
-        clock.now = 130
-        script.around.watch(ended.append)
+        for clock.now in (130, 135, 140):
+            script.around.watch(ended.append)
         script.during = lambda: None
 
     script.during = during
@@ -276,9 +280,8 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
     assert ended == [script.waves[0][0].trial_id]
 
 
-def test_what_is_called_done_and_is_not_in_the_store_is_not_done(go, script, monkeypatch):
+def test_what_is_called_done_and_is_not_in_the_store_is_not_done(go, script):
     """As by a late node with a store of its own, or damaged since: the same command resumes."""
-    monkeypatch.setattr(waves, "_UNSEEN_SECONDS", 0.1)
     finish = script._finish
     script._finish = lambda store, planned, statistics: (
         None if planned.trial.seed == 3 else finish(store, planned, statistics)

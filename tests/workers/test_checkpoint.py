@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from workers.checkpoint import remove_checkpoints
+from workers.contract.store import Store
 
 FOLDER = "checkpoints/work"
 
@@ -46,6 +47,25 @@ def test_the_last_two_are_kept(make_checkpoints, store):
     for done in (5, 8, 13):
         checkpoints.save(done, arrays(done))
     assert [path.split(".")[0][-2:] for path in files(store)] == ["08", "13"]
+
+
+def test_what_another_attempt_prunes_meanwhile_is_replaced_by_what_it_saved(
+    make_checkpoints, store, monkeypatch
+):
+    """A second attempt at the work must not begin anew because all it had listed is gone."""
+    first, second = make_checkpoints(), make_checkpoints("second")
+    for done in (1, 2):
+        first.save(done, arrays(done))
+    names, later = Store.names, [3, 4]
+
+    def list_late(self: Store, folder: str) -> list[str]:
+        found = names(self, folder)
+        while later:
+            first.save(later.pop(0), arrays(0.0))
+        return found
+
+    monkeypatch.setattr(Store, "names", list_late)
+    assert second.newest().done == 4
 
 
 def test_a_checkpoint_further_on_is_not_removed(make_checkpoints, store):
