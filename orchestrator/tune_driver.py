@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -147,9 +147,14 @@ def ask_nodes(
     for task_ref in waiting:
         ray.cancel(task_ref, force=True)
     silent = Reply(None, f"nothing within {seconds:.0f} s")
-    return {
+    replies = {
         node_id: silent if task_ref in waiting else _reply(task_ref)
         for node_id, task_ref in asked.items()
+    }
+    alive = {node.node_id for node in _nodes()}
+    return {
+        node_id: reply if node_id in alive else replace(reply, is_leaving=True)
+        for node_id, reply in replies.items()
     }
 
 
@@ -161,6 +166,8 @@ def _without_gpus(function: Callable[[str], str], question: str) -> str:
 def _reply(task_ref: ray.ObjectRef) -> Reply:
     try:
         return Reply(str(ray.get(task_ref)))
+    except ray.exceptions.TaskUnschedulableError as error:
+        return Reply(None, str(error).strip().splitlines()[-1], is_leaving=True)
     except ray.exceptions.RayError as error:
         return Reply(None, str(error).strip().splitlines()[-1])
 

@@ -12,6 +12,7 @@ Ray's own processes and not the slots. Gaps come from the times that attempts no
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -118,7 +119,7 @@ def _print_causes(run: Run, attempts: Sequence[Seen]) -> None:
     firsts = [group[0] for group in by_slot.values()]
     within, between = [], []
     for group in by_slot.values():
-        for one, other in zip(group, group[1:], strict=False):
+        for one, other in itertools.pairwise(group):
             same = one.work[1] == other.work[1]
             (within if same else between).append(other.began_at - one.ended_at)
     last_end = max(seen.ended_at for seen in attempts)

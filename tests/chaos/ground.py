@@ -212,13 +212,12 @@ class Ground:
         def stands() -> bool:
             if token.exists() and token.read_text():
                 return True
-            takers = [seen for seen in self.world.evidence.look() if str(token) in seen.armed]
-            is_waiting = any((side / "armed").glob(f"{name}.*.order"))
-            if not is_waiting and takers and not any(seen.is_alive for seen in takers):
-                arm(side, name, place, is_training=is_training)  # it ended before it got there
+            if not any((side / "armed").glob(f"{name}.*.order")):
+                arm(side, name, place, is_training=is_training)  # all ended before they got there
             return False
 
         self.wait(stands, f"an attempt at {place}")
+        disarm(side)
         pid = int(token.read_text())
         return next(seen for seen in reversed(self.world.evidence.look()) if seen.pid == pid)
 

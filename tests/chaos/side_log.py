@@ -74,18 +74,25 @@ class Notes:
 
 
 def arm(folder: Path, name: str, place: str, *, is_training: bool | None = None) -> Path:
-    """Ask the next attempt (of that kind) to stand still at a place; give the token to watch."""
+    """Ask attempts (of that kind) to stand still at a place; give the token to watch.
+
+    Three may take the order, as not each gets so far; the first to get there makes the token, and then
+    the others pass by.
+    """
     armed = folder / "armed"
     armed.mkdir(parents=True, exist_ok=True)
     token = armed / f"{name}.token"
     kind = {True: "training", False: "measuring", None: "any"}[is_training]
-    (armed / f".{name}").write_text(f"{place}:{token}")
-    (armed / f".{name}").replace(armed / f"{name}.{kind}.order")
+    for number in range(3):
+        order = armed / f"{name}.{number}.{kind}.order"
+        unfinished = armed / f".{name}.{number}"
+        unfinished.write_text(f"{place}:{token}")
+        unfinished.replace(order)
     return token
 
 
 def disarm(folder: Path) -> None:
-    """Take back all orders that nobody has taken."""
+    """Take back all orders that nobody has taken yet."""
     for path in (folder / "armed").glob("*.order"):
         path.unlink(missing_ok=True)
 
