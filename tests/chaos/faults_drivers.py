@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 
-from drivers import Driver
 from ground import Ground
 from side_log import change_settings
 from surroundings import wait_until
@@ -38,7 +37,8 @@ def kill_driver_early(ground: Ground) -> None:
     """The driver is killed at any moment of its start."""
     with ground.fault("driver SIGKILL while it starts"):
         if ground.driver is not None:
-            _leave(ground, ground.driver)
+            ground.driver.kill()
+            ground.drop_driver()
         driver = ground.ensure()
         time.sleep(ground.world.rng.uniform(0.3, 3.5))
         left = driver.kill()
@@ -98,10 +98,3 @@ def wrong_clock(ground: Ground) -> None:
         if ground.driver is shifted:
             shifted.kill()
             ground.drop_driver()
-
-
-def _leave(ground: Ground, driver: Driver) -> None:
-    driver.send(signal.SIGTERM)
-    driver.wait(_DRAIN_SECONDS)
-    driver.seconds_until_alone([])
-    ground.drop_driver()

@@ -37,6 +37,7 @@ def damage(ground: Ground, target: str, how: str) -> None:
         path = ground.world.rng.choice(paths)
         if target in {"trials", "epochs", "measurements", "models"}:
             ground.checks.damaged(path.split("/")[1].split(".")[0])
+            ground.world.tally.damaged.add(path.split("/")[1].split(".")[0])
             ground.must_run_again = True
         if target == "epochs":
             ground.checks.without_epochs.add(path.split("/")[1].split(".")[0])

@@ -33,7 +33,7 @@ def kill_child_at(ground: Ground, place: str) -> None:
     what = where.get(kind.rsplit("_", 1)[-1], f"at {kind}")
     what = "inside a checkpoint write" if kind == "checkpoint_write" else what
     with ground.fault(f"attempt SIGKILL {what}"):
-        is_training = place not in MEASURING_PLACES
+        is_training = not place.startswith("measurement")
         _kill_child(ground, ground.stand_still_at(place, is_training=is_training))
 
 

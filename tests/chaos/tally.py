@@ -21,6 +21,8 @@ class Tally:
     gone_seconds: list[float] = field(default_factory=list)
     exit_codes: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    damaged: set[str] = field(default_factory=set)
+    """Trials that were damaged from outside, whose work is rightly done again."""
     started_at: float = field(default_factory=time.monotonic)
 
     def report(self, name: str, evidence: Evidence) -> Report:
@@ -36,7 +38,7 @@ class Tally:
             rows=self.rows,
             num_attempts=len(attempts),
             steps_lost=[loss.steps for loss in losses(attempts)],
-            num_repeats=len(repeats(attempts)),
+            num_repeats=sum(seen.work[1] not in self.damaged for seen in repeats(attempts)),
             largest_load=max(loads.values(), default=0.0),
             num_devices=len(shared),
             slowest_end_seconds=max(self.gone_seconds, default=0.0),
@@ -53,7 +55,7 @@ class Report:
         seconds: Time each kind took in all, until everything was checked.
         rows: Committed rows at the end; none was lost or changed.
         steps_lost: By each attempt that took up what another had left.
-        num_repeats: Attempts that began on work committed before.
+        num_repeats: Attempts that began on work committed before and not damaged since.
         largest_load: Largest sum of shares of live attempts on a device.
         slowest_end_seconds: Longest time until nothing was left of what was killed.
     """
