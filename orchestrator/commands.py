@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from orchestrator.console import Output
 from orchestrator.fit import fit_faults, this_machine
-from orchestrator.plan import newest_plan
+from orchestrator.plan import newest_plan, publish_plan
 from orchestrator.plan_report import (
     nodes_table,
     plan_document,
@@ -50,11 +50,9 @@ def run(sweep: str, options: Options, output: Output) -> int:
         exit_code = result.exit_code
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
-    else:
-        from orchestrator.plan import publish_plan
-
-        publish_plan(prepared.store, prepared.plan)
-    return conclude(prepared.store, _published(prepared), output, exit_code)
+    # also after a run: the document may have been damaged meanwhile; where it is sound, nothing is written
+    plan = publish_plan(prepared.store, prepared.plan)
+    return conclude(prepared.store, plan, output, exit_code)
 
 
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:

@@ -28,10 +28,15 @@ _SAME_CODE = "install the same minima, from one lock, on all nodes and restart R
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back from a node: its answer, or why there is none."""
+    """What came back from a node: its answer, or why there is none.
+
+    Attributes:
+        is_leaving: The node is gone, or takes no more tasks as it is to go; no fault of anyone.
+    """
 
     answer: str | None
     silence: str = ""
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ def check_nodes(
         faults = [
             fault
             for place, node in zip(_places(asked), asked, strict=True)
+            if not replies[node.node_id].is_leaving
             for fault in reply_faults(
                 place, replies[node.node_id], expected, _hearer(prepared, questions[node.node_id])
             )

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -149,9 +149,14 @@ def ask_nodes(
     for task_ref in waiting:
         ray.cancel(task_ref, force=True)
     silent = Reply(None, f"nothing within {seconds:.0f} s")
-    return {
+    replies = {
         node_id: silent if task_ref in waiting else _reply(task_ref)
         for node_id, task_ref in asked.items()
+    }
+    alive = {node.node_id for node in _nodes()}
+    return {
+        node_id: reply if node_id in alive else replace(reply, is_leaving=True)
+        for node_id, reply in replies.items()
     }
 
 
@@ -163,6 +168,8 @@ def _without_gpus(function: Callable[[str], str], question: str) -> str:
 def _reply(task_ref: ray.ObjectRef) -> Reply:
     try:
         return Reply(str(ray.get(task_ref)))
+    except ray.exceptions.TaskUnschedulableError as error:
+        return Reply(None, str(error).strip().splitlines()[-1], is_leaving=True)
     except ray.exceptions.RayError as error:
         return Reply(None, str(error).strip().splitlines()[-1])
 
@@ -318,6 +325,8 @@ def _connect(address: str | None, scratch: Path) -> None:
 
 def _start_or_join(address: str | None, scratch: Path) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # of every lost slot it prints the stack; what was lost is told in the `failures` view
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     own = {
         "include_dashboard": False,

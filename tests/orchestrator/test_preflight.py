@@ -204,6 +204,17 @@ def test_nodes_of_one_name_are_told_apart(prepared):
     ]
 
 
+def test_a_node_that_is_leaving_is_no_fault(prepared):
+    """It died, or is being drained, while it was asked; the others count."""
+
+    def ask(_: object, questions: Mapping[str, str]) -> dict[str, Reply]:
+        return {name: Reply(None, "x", is_leaving=name == "id-a") for name in questions}
+
+    with pytest.raises(UserError) as caught:
+        check_nodes(prepared, None, NODES, ask)
+    assert [fault.where for fault in caught.value.faults] == ["node b"]
+
+
 def test_the_question_is_plain_json(prepared):
     """And asks of the sweep's own data and store."""
     seen = []

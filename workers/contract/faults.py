@@ -9,6 +9,8 @@ it handles lets it go on. Places:
 - `training_chunk`: after a chunk of training steps;
 - `checkpoint_write`, `shared_write`, `model_write`, `epoch_write`, `trial_write`, `measurement_write`: in the
   middle of writing such a file;
+- `checkpoint_renaming`, `shared_renaming`, and so on: all of such a file is written, and nobody can see it
+  yet;
 - `model_committed`: the model is in the store, the epochs are not;
 - `epochs_committed`: the epochs are in the store, the trial is not;
 - `measurement_batch`: between two batches of a measurement.
@@ -57,6 +59,11 @@ def reach(place: str) -> None:
 def reach_write(path: str) -> None:
     """Pass the middle of writing a file of the store: `<kind>_write` of its folder's kind."""
     reach(f"{path.split('/', maxsplit=1)[0].removesuffix('s')}_write")
+
+
+def reach_renaming(path: str) -> None:
+    """Pass the moment before a whole file is seen: `<kind>_renaming` of its folder's kind."""
+    reach(f"{path.split('/', maxsplit=1)[0].removesuffix('s')}_renaming")
 
 
 def _parse(text: str) -> _Wanted:

@@ -123,6 +123,7 @@ def _publish_locally(folder: Path, path: str, content: bytes) -> None:
             stream.write(content[len(content) // 2 :])
             stream.flush()
             os.fsync(stream.fileno())
+        faults.reach_renaming(path)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -154,6 +155,7 @@ def _put(filesystem: fs.FileSystem, path: str, content: bytes) -> None:
     stream.write(content[: len(content) // 2])
     faults.reach_write(path)
     stream.write(content[len(content) // 2 :])
+    faults.reach_renaming(path)
     stream.close()
 
 

@@ -1,0 +1,59 @@
+"""A small disk of its own for a store, that can be made read-only or full; where mounting is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+STORE = "store"
+_BYTES = 192 * 2**20
+
+
+class SmallDisk:
+    """A tmpfs at a folder; without the right to mount a plain folder that cannot be spoilt."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.can_be_spoilt = _mount("-t", "tmpfs", "-o", f"size={_BYTES}", "chaos", str(folder))
+
+    @contextlib.contextmanager
+    def spoilt(self, mode: str) -> Iterator[None]:
+        """Make it `read-only` or `full` for the duration of a block."""
+        if mode == "read-only":
+            # a mount with a log open for writing cannot be made read-only, one on top of it can
+            store = str(self.folder / STORE)
+            assert _mount("--bind", store, store)
+            assert _mount("-o", "remount,bind,ro", store)
+            try:
+                yield
+            finally:
+                subprocess.run(["umount", "--lazy", store], check=True)
+        else:
+            filler = self.folder / ".filler"
+            _fill(filler)
+            try:
+                yield
+            finally:
+                filler.unlink()
+
+    def close(self) -> None:
+        """Take the disk away."""
+        if self.can_be_spoilt:
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+
+
+def _fill(filler: Path) -> None:
+    """Take all the space there is; others may take some meanwhile."""
+    with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        for size in (2**20, 2**12):
+            with contextlib.suppress(OSError):
+                while True:
+                    stream.write(bytes(size))
+
+
+def _mount(*arguments: str) -> bool:
+    done = subprocess.run(["mount", *arguments], check=False, capture_output=True)
+    return done.returncode == 0

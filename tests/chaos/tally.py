@@ -1,0 +1,126 @@
+"""What happened in a campaign, counted; the report it leaves and the table of several of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from evidence import Evidence, highest_loads, losses, repeats
+
+
+@dataclass
+class Tally:
+    """Counts of faults by kind, and what was seen of them."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+    gone_seconds: list[float] = field(default_factory=list)
+    exit_codes: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    damaged: set[str] = field(default_factory=set)
+    """Trials that were damaged from outside, whose work is rightly done again."""
+    started_at: float = field(default_factory=time.monotonic)
+
+    def report(self, name: str, evidence: Evidence) -> Report:
+        """Sum up, with what the attempts noted themselves."""
+        attempts = evidence.look()
+        loads = highest_loads(attempts)
+        shared = {place for place, load in loads.items() if load > 0.5}
+        return Report(
+            name=name,
+            faults=dict(self.faults),
+            seconds=dict(self.seconds),
+            exit_codes=dict(self.exit_codes),
+            rows=self.rows,
+            num_attempts=len(attempts),
+            steps_lost=[loss.steps for loss in losses(attempts)],
+            num_repeats=sum(seen.work[1] not in self.damaged for seen in repeats(attempts)),
+            largest_load=max(loads.values(), default=0.0),
+            num_devices=len(shared),
+            slowest_end_seconds=max(self.gone_seconds, default=0.0),
+            wall_seconds=time.monotonic() - self.started_at,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one campaign leaves.
+
+    Attributes:
+        faults: Number of each kind.
+        seconds: Time each kind took in all, until everything was checked.
+        rows: Committed rows at the end; none was lost or changed.
+        steps_lost: By each attempt that took up what another had left.
+        num_repeats: Attempts that began on work committed before and not damaged since.
+        largest_load: Largest sum of shares of live attempts on a device.
+        slowest_end_seconds: Longest time until nothing was left of what was killed.
+    """
+
+    name: str
+    faults: dict[str, int]
+    seconds: dict[str, float]
+    exit_codes: dict[str, int]
+    rows: int
+    num_attempts: int
+    steps_lost: list[int]
+    num_repeats: int
+    largest_load: float
+    num_devices: int
+    slowest_end_seconds: float
+    wall_seconds: float
+
+    def write(self, path: Path) -> None:
+        """Keep it as JSON."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read it back."""
+        return cls(**json.loads(path.read_text()))
+
+
+def total(reports: Sequence[Report]) -> Counter[str]:
+    """Count each kind of fault over several campaigns."""
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.faults)
+    return counts
+
+
+def table(reports: Sequence[Report]) -> list[str]:
+    """Give the lines that tell what happened, a column a campaign."""
+    seconds: dict[str, float] = defaultdict(float)
+    for report in reports:
+        for kind, spent in report.seconds.items():
+            seconds[kind] += spent
+    counts = total(reports)
+    lines = [f"{'fault':46}" + "".join(f"{report.name:>12}" for report in reports) + "      s each"]
+    for kind in sorted(counts):
+        cells = "".join(f"{report.faults.get(kind) or '·':>12}" for report in reports)
+        lines.append(f"{kind:46}{cells}{seconds[kind] / counts[kind]:12.1f}")
+    facts = {
+        "all faults": lambda report: sum(report.faults.values()),
+        "attempts": lambda report: report.num_attempts,
+        "attempts that took up failed or drained ones": lambda report: len(report.steps_lost),
+        "steps lost by each, mean": lambda report: _mean(report.steps_lost),
+        "steps lost by each, most": lambda report: max(report.steps_lost, default=0),
+        "attempts at work committed before": lambda report: report.num_repeats,
+        "largest load of a device": lambda report: f"{report.largest_load:g}",
+        "committed rows, none lost, none changed": lambda report: report.rows,
+        "slowest end of what a kill left behind, s": lambda report: (
+            f"{report.slowest_end_seconds:.1f}"
+        ),
+        "wall time, s": lambda report: f"{report.wall_seconds:.0f}",
+    }
+    for fact, give in facts.items():
+        lines.append(f"{fact:46}" + "".join(f"{give(report)!s:>12}" for report in reports))
+    codes = "; ".join(f"{report.name}: {report.exit_codes}" for report in reports)
+    return [*lines, f"drivers' exit codes: {codes}"]
+
+
+def _mean(steps: Sequence[int]) -> str:
+    return f"{sum(steps) / max(len(steps), 1):.1f}"

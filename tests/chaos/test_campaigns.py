@@ -1,0 +1,78 @@
+"""Whatever is killed, filled, damaged or cut off during a sweep: nothing is lost, and no bit changes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tally import Report, table, total
+
+pytestmark = pytest.mark.slow
+
+AT_LEAST = {
+    "driver SIGKILL": 30,
+    "raylet SIGKILL": 10,
+    "driver SIGKILL while it starts": 3,
+    "driver SIGTERM": 3,
+    "driver SIGINT": 3,
+    "driver SIGUSR1": 3,
+    "once": 3,
+    "twice": 3,
+    "two drivers on one sweep": 3,
+    "clock set back": 3,
+    "attempt SIGKILL": 3,
+    "inside a checkpoint write": 3,
+    "inside a Parquet write": 3,
+    "between write and rename": 3,
+    "attempt SIGSTOP": 3,
+    "slot SIGKILL": 3,
+    "slot SIGSTOP": 3,
+    "fork server SIGKILL": 3,
+    "node drained": 3,
+    "head killed": 3,
+    "storage read-only": 3,
+    "storage full": 3,
+    "storage slow": 3,
+    "storage cut": 3,
+    "truncated": 3,
+    "bit-flipped": 3,
+    "garbage": 3,
+    "of trials": 3,
+    "of measurements": 3,
+    "of checkpoints": 3,
+    "of heartbeats": 3,
+    "of plans": 3,
+    "rows of an older version": 3,
+}
+"""How often faults whose kind holds these words happen at least."""
+
+
+@pytest.mark.parametrize("name", ["disk", "bucket", "tensorflow"])
+def test_every_invariant_holds_after_each_fault(campaigns, name):
+    """On a local disk, on object storage, and with the real trial; checked inside the campaign."""
+    code, said, _ = campaigns[name]
+    assert code == 0, said[-6000:]
+
+
+def test_every_kind_of_fault_happened_often_enough(campaigns, show_table):
+    """Counted from what happened, not from what was planned."""
+    reports = [Report.read(path) for _, _, path in campaigns.values() if path.exists()]
+    show_table(table(reports))
+    counts = total(reports)
+    for words, least in AT_LEAST.items():
+        found = sum(count for kind, count in counts.items() if words in kind)
+        assert found >= least, f"{words}: {found}"
+    with_tensorflow = next(report for report in reports if report.name == "tensorflow")
+    assert sum(with_tensorflow.faults.values()) >= 10
+
+
+def test_no_device_ever_held_more_than_one_gpus_worth(campaigns):
+    """Four GPUs on two machines, whole and in halves, from the trials' own records."""
+    for _, _, path in campaigns.values():
+        report = Report.read(path)
+        assert report.largest_load == 1.0
+        assert report.num_devices >= 2

@@ -1,0 +1,45 @@
+"""The real trial with TensorFlow; a test can have it stand still at a place, and sees when it did what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from side_log import Notes, side_folder, take_armed_fault
+
+from workers import trial
+from workers.contract import faults
+from workers.contract.orders import EXIT_DONE, Order
+
+
+def run_child(order_path: str) -> int:
+    """Carry out the order in a file."""
+    order = Order.model_validate_json(Path(order_path).read_text())
+    notes = Notes(side_folder(), order)
+    take_armed_fault(side_folder(), order, notes)
+    notes.note("working")
+    _note_milestones(notes)
+    code = trial.run_child(order_path)
+    if code == EXIT_DONE:
+        notes.note("committed")
+    notes.note("end", status=str(code))
+    return code
+
+
+def _note_milestones(notes: Notes) -> None:
+    """Note when the data are there, and when the first chunk of training is done."""
+    load, reach = trial.load_dataset, faults.reach
+    seen: set[str] = set()
+
+    def load_and_note(*given: object) -> object:
+        found = load(*given)
+        notes.note("loaded")
+        return found
+
+    def note_and_reach(place: str) -> None:
+        if place not in seen:
+            seen.add(place)
+            notes.note("reached", place=place)
+        reach(place)
+
+    trial.load_dataset = load_and_note
+    faults.reach = note_and_reach
