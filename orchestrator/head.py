@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from orchestrator.fit import Node
@@ -54,7 +54,7 @@ class Head:
         self._is_over = True
         self._woken.set()
 
-    def check(self, demands: Sequence[ResourcesSpec], *, is_stopping: bool) -> None:
+    def check(self, demands: Collection[ResourcesSpec], *, is_stopping: bool) -> None:
         """Compare what it last said with what is wanted.
 
         Raises:

@@ -185,7 +185,8 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
     Raises:
         ClusterLost: What is not done by then can be resumed on another cluster.
     """
-    slots = sum(max(node.slots_for(task.demand) for task in tasks) for node in nodes)
+    demands = {task.demand for task in tasks}
+    slots = sum(max(node.slots_for(demand) for demand in demands) for node in nodes)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
     outcome: list[DriveResult | BaseException] = []
     trials = _Trials(around.on_loss)
@@ -203,7 +204,7 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
         while thread.is_alive():
             thread.join(1.0)
             around.watch(trials.end_slot)
-            head.check([task.demand for task in tasks], is_stopping=around.is_stopping())
+            head.check(demands, is_stopping=around.is_stopping())
         if isinstance(outcome[0], BaseException):
             head.wait_for_answer()  # whatever Tune raises where the head is gone
             raise outcome[0]
