@@ -110,6 +110,7 @@ class Attempt:
             **cores_environment(self._cores),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "TF_CPP_MIN_LOG_LEVEL": "2",
+            "TMPDIR": str(scratch),  # what a child that is killed leaves behind goes with the rest
         }
         self._server.start_attempt(order_file, log, environment)
         self.has_started = True

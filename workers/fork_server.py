@@ -20,6 +20,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -115,6 +116,7 @@ def _run_forked(entry: str, request: Request, parent: int) -> NoReturn:
         end_with_parent(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.environ.update(request.environment)
+        tempfile.tempdir = None  # else the server's, where that has asked for it
         pin_to_cores(os.environ.get(CORES_VARIABLE, ""))
         _redirect(request.log)
         code = importlib.import_module(entry).run_child(request.order)

@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import faults_cluster
+import faults_compaction
 import faults_drivers
 import faults_files
 import faults_processes
@@ -82,6 +83,10 @@ class Campaign:
                 partial(faults_files.damage, target=target, how=how)
                 for target in faults_files.TARGETS
                 for how in faults_files.DAMAGES
+            ],
+            "compaction": [
+                partial(faults_compaction.compact, is_killed=is_killed)
+                for is_killed in (False, True)
             ],
             "old rows": [faults_files.add_old_rows],
             "storage": self._storage_faults(ground),

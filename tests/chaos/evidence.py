@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections import defaultdict
+import statistics
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,6 +178,45 @@ def repeats(attempts: Iterable[Seen]) -> list[Seen]:
         commits = [one.committed_at for one in group if one.committed_at]
         found += [seen for seen in group if commits and seen.began_at > min(commits)]
     return found
+
+
+@dataclass(frozen=True)
+class SlotTime:
+    """What committed work took.
+
+    Attributes:
+        taken: Seconds of all its attempts, from their begin to their end, failed ones included.
+        undisturbed: The same number of works, each as long as the median of those of its kind (store;
+            training or which statistic) that one attempt did from begin to end.
+        restarts: Seconds from the end of each attempt that committed nothing to the begin of the next.
+    """
+
+    taken: float
+    undisturbed: float
+    restarts: list[float]
+
+
+def slot_time(attempts: Iterable[Seen]) -> SlotTime:
+    """Sum up the time of all committed work."""
+    taken, restarts = 0.0, list[float]()
+    straight: dict[tuple[str, str | None], list[float]] = defaultdict(list)
+    number: Counter[tuple[str, str | None]] = Counter()
+    for (store, _, statistic), group in by_work(attempts).items():
+        seconds = [seen.ended_at - seen.began_at for seen in group]
+        if any(seen.committed_at for seen in group):
+            taken += sum(seconds)
+            number[store, statistic] += 1
+            if len(group) == 1:
+                straight[store, statistic] += seconds
+        for one, other in itertools.pairwise(group):
+            if one.committed_at is None and other.began_at > one.ended_at:
+                restarts.append(other.began_at - one.ended_at)
+    undisturbed = sum(
+        count * statistics.median(straight[kind])
+        for kind, count in number.items()
+        if straight[kind]
+    )
+    return SlotTime(taken, undisturbed, restarts)
 
 
 def highest_loads(attempts: Iterable[Seen]) -> dict[tuple[str, str], float]:

@@ -242,6 +242,7 @@ class Ground:
     def check(self) -> None:
         """Check the invariants that can be seen from the store and from the attempts' own notes."""
         self.world.tally.rows = self.checks.check()
+        self.world.place.assert_nothing_else_is_written()
         attempts = self.world.evidence.look()
         for loss in losses(attempts):
             allowed = loss.allowed * (3 if loss.work[1] in self.world.damaged_work else 1)

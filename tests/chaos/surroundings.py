@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,7 @@ class Place:
     Attributes:
         root: Everything.
         side: What attempts note outside the store.
-        home: HOME of all processes; must stay empty.
+        home: HOME of all processes; libraries keep their caches there.
         stand: Working directory of drivers; must stay empty.
         temp: TMPDIR of all processes.
     """
@@ -59,6 +60,17 @@ class Place:
     @property
     def temp(self) -> Path:
         return self.root / "t"
+
+    def assert_nothing_else_is_written(self) -> None:
+        """Check that outside the store there is but what is known to be, and goes away again."""
+        known = {
+            self.stand: r"",
+            self.home: r"\.cache|\.config|\.keras",  # Matplotlib's and Keras' are among these
+            self.temp: r"ray\d*|minima-\d+-\w+",
+        }
+        for folder, pattern in known.items():
+            others = [path for path in folder.iterdir() if not re.fullmatch(pattern, path.name)]
+            assert not others, f"written outside the store: {others}"
 
     def environment(self, **more: str) -> dict[str, str]:
         """Give the environment of drivers and cluster; their children inherit it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from evidence import Evidence, highest_loads, losses, repeats
+from evidence import Evidence, highest_loads, losses, repeats, slot_time
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Tally:
         """Sum up, with what the attempts noted themselves."""
         attempts = evidence.look()
         loads = highest_loads(attempts)
+        time_taken = slot_time(attempts)
         shared = {place for place, load in loads.items() if load > 0.5}
         return Report(
             name=name,
@@ -41,6 +43,9 @@ class Tally:
             num_repeats=sum(seen.work[1] not in self.damaged for seen in repeats(attempts)),
             largest_load=max(loads.values(), default=0.0),
             num_devices=len(shared),
+            slot_seconds=time_taken.taken,
+            undisturbed_seconds=time_taken.undisturbed,
+            restart_seconds=time_taken.restarts,
             slowest_end_seconds=max(self.gone_seconds, default=0.0),
             wall_seconds=time.monotonic() - self.started_at,
         )
@@ -57,6 +62,9 @@ class Report:
         steps_lost: By each attempt that took up what another had left.
         num_repeats: Attempts that began on work committed before and not damaged since.
         largest_load: Largest sum of shares of live attempts on a device.
+        slot_seconds: Time of all attempts at committed work.
+        undisturbed_seconds: The same had nothing failed.
+        restart_seconds: Time until each failed or drained attempt's work was taken up.
         slowest_end_seconds: Longest time until nothing was left of what was killed.
     """
 
@@ -70,6 +78,9 @@ class Report:
     num_repeats: int
     largest_load: float
     num_devices: int
+    slot_seconds: float
+    undisturbed_seconds: float
+    restart_seconds: list[float]
     slowest_end_seconds: float
     wall_seconds: float
 
@@ -109,6 +120,12 @@ def table(reports: Sequence[Report]) -> list[str]:
         "steps lost by each, mean": lambda report: _mean(report.steps_lost),
         "steps lost by each, most": lambda report: max(report.steps_lost, default=0),
         "attempts at work committed before": lambda report: report.num_repeats,
+        "time of all attempts over undisturbed": lambda report: (
+            f"{report.slot_seconds / report.undisturbed_seconds:.2f}"
+        ),
+        "work waited for its next attempt, median, s": lambda report: (
+            f"{statistics.median(report.restart_seconds):.1f}"
+        ),
         "largest load of a device": lambda report: f"{report.largest_load:g}",
         "committed rows, none lost, none changed": lambda report: report.rows,
         "slowest end of what a kill left behind, s": lambda report: (

@@ -15,8 +15,10 @@ import pytest
 
 HOME = Path(__file__).resolve().parents[2]
 ENTRY = '''
-import json, os, sys, time
+import json, os, sys, tempfile, time
 from pathlib import Path
+
+tempfile.gettempdir()
 
 def run_child(order_path):
     """Do what the order says."""
@@ -28,6 +30,9 @@ def run_child(order_path):
     print("err", file=sys.stderr, flush=True)
     if order == "cores":
         return sum(1 << core for core in os.sched_getaffinity(0))
+    if order == "folder":
+        print(tempfile.gettempdir(), flush=True)
+        return 0
     if order == "raise":
         raise ArithmeticError("no sum")
     if order == "wait":
@@ -134,6 +139,15 @@ def test_each_order_is_a_process_of_its_own(start, code):
         assert server.answer() == {"exit": wanted}
     assert len({*pids, server.process.pid}) == 3
     assert server.log.read_text() == "out green\nerr\n" * 2
+
+
+@both_ways
+def test_a_childs_temporary_files_lie_where_its_order_says(start, code, tmp_path):
+    """Though the server, which has asked before, has a folder of its own."""
+    server = start(code)
+    server.order("folder", TMPDIR=str(tmp_path))
+    assert server.answer() == {"exit": 0}
+    assert server.log.read_text().splitlines()[-1] == str(tmp_path)
 
 
 @both_ways
