@@ -91,9 +91,9 @@ def dead_rivals(
     seen: dict[str, Heartbeat] = {}
     while not is_over():
         found = rivals(store, trial_id, run_id)
-        silent = silence.silent(found, time.monotonic())
+        silent = silence.silent({beat.attempt_id: beat for beat in found}, time.monotonic())
         if len(silent) == len(found):
-            return {beat.attempt_id for beat in silent}
+            return silent
         if any(seen.setdefault(beat.attempt_id, beat) != beat for beat in found):
             return None
         time.sleep(_LOOK_SECONDS)

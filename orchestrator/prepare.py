@@ -28,7 +28,9 @@ class Options:
     Attributes:
         hang_seconds: An attempt without progress for this long is ended.
         head_seconds: A head that does not answer for this long is lost.
-        silence_seconds: A slot that tells nothing for this long is ended.
+        silence_seconds: A slot that tells nothing of a running attempt for this long is ended.
+        idle_seconds: So is one that has a trial and runs no attempt; a pause before another try takes
+            up to 300.
         entry: The module whose `run_child` does an attempt; tests of the driver have trials of their own.
     """
 
@@ -41,6 +43,7 @@ class Options:
     hang_seconds: float = 1800.0
     head_seconds: float = 30.0  # Ray itself would end the driver after 60
     silence_seconds: float = 120.0
+    idle_seconds: float = 900.0
     entry: str = "workers.trial"
 
 

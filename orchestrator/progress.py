@@ -29,7 +29,7 @@ class ProgressView:
 
     Attributes:
         failures: Those of this plan's trials that came since the run began.
-        heartbeats: Of the attempts that say they run.
+        heartbeats: Of the attempts that say they run at trials of this plan that are, or were, to do.
         num_looks: How often it has found the store.
     """
 
@@ -44,6 +44,8 @@ class ProgressView:
         self._store, self._plan = prepared.store, prepared.plan
         self._estimator, self._num_slots = prepared.estimator, num_slots
         self._known_failures = frozenset(item.attempt_id for item in prepared.state.failures)
+        # also once they are done: their slots may hang all the same
+        self._tended = {item.planned.trial_id for item in prepared.open_work}
         self._records = StoreReader(prepared.store)
         self._heartbeats = HeartbeatReader(prepared.store)
         self._console, self._is_stopping = console, is_stopping
@@ -74,7 +76,7 @@ class ProgressView:
             state = self._records.look()
             missing = missing_of(self._plan, state)
             open_trials = {item.planned.trial_id for item in missing if not item.is_done}
-            found = self._heartbeats.look(open_trials, datetime.now(UTC))
+            found = self._heartbeats.look(open_trials | self._tended, datetime.now(UTC))
         except StoreError as error:
             if not self._is_away:
                 what = f"the store does not answer, looking again: {error}"
@@ -90,7 +92,8 @@ class ProgressView:
         ]
         self.heartbeats = found.live + found.silent
         self.num_looks += 1
-        self._show(self._estimated(state, missing, found.live))
+        running = [beat for beat in found.live if beat.trial_id in open_trials]
+        self._show(self._estimated(state, missing, running))
 
     def _estimated(
         self, state: StoreState, missing: list[Missing], running: list[Heartbeat]

@@ -1,14 +1,12 @@
-"""Which attempts have fallen silent, by this process' own clock alone: no two machines' clocks agree."""
+"""What has fallen silent, by this process' own clock alone: no two machines' clocks agree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from workers.contract.orders import Heartbeat
+from collections.abc import Mapping
 
 
 class Silence:
-    """Looks at heartbeats now and then, and tells which have not changed for too long.
+    """Looks at things now and then, and tells which have not changed for too long.
 
     Args:
         limit_seconds: How long is too long.
@@ -18,22 +16,26 @@ class Silence:
 
     def __init__(self, limit_seconds: float, longest_gap_seconds: float = 30.0) -> None:
         self._limit, self._longest_gap = limit_seconds, longest_gap_seconds
-        self._heard: dict[str, tuple[Heartbeat, float]] = {}
+        self._heard: dict[str, tuple[object, float]] = {}
         self._looked_at: float | None = None
 
-    def silent(self, beats: Sequence[Heartbeat], now: float) -> list[Heartbeat]:
-        """Look at the heartbeats of all attempts that should live; give the silent ones.
+    def silent(self, seen: Mapping[str, object], now: float) -> set[str]:
+        """Look at all that should live; give the silent ones.
 
         Args:
-            beats: As the store holds them.
+            seen: What each looks like now, by its name.
             now: Monotonic seconds.
         """
         if self._looked_at is not None and now - self._looked_at > self._longest_gap:
             self._heard.clear()
         self._looked_at = now
         former, self._heard = self._heard, {}
-        for beat in beats:
-            known = former.get(beat.attempt_id)
-            since = known[1] if known is not None and known[0] == beat else now
-            self._heard[beat.attempt_id] = (beat, since)
-        return [beat for beat, since in self._heard.values() if now - since > self._limit]
+        for name, state in seen.items():
+            known = former.get(name)
+            since = known[1] if known is not None and known[0] == state else now
+            self._heard[name] = (state, since)
+        return {name for name, (_, since) in self._heard.items() if now - since > self._limit}
+
+    def forget(self, name: str) -> None:
+        """Let one begin anew at the next look, however it looks then."""
+        self._heard.pop(name, None)

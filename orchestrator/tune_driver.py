@@ -22,12 +22,14 @@ import ray
 from ray import tune
 from ray._private import utils as ray_utils
 from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.failures import Failure
 from orchestrator.fit import Node
 from orchestrator.guardian import guarded
 from orchestrator.head import ClusterLost, Head, knock
+from orchestrator.hung_slots import Slots
 from orchestrator.lost_slots import loss_of
 from orchestrator.preflight import Reply
 from orchestrator.run_control import interrupted_afterwards
@@ -65,14 +67,14 @@ class Around:
 
     Attributes:
         watch: Called every second in the calling thread, which stays free for signals; it is given
-            what ends the slot of a trial by force.
+            the slots at work.
         on_loss: Called in Tune's thread when a slot died over a task.
         is_stopping: Whether the run was asked to drain.
         scratch: A local folder for what Tune insists on writing.
         head_seconds: A head that does not answer for this long is lost.
     """
 
-    watch: Callable[[Callable[[str], None]], None]
+    watch: Callable[[Slots], None]
     on_loss: Callable[[SlotTask, Failure], None]
     is_stopping: Callable[[], bool]
     scratch: Path
@@ -203,7 +205,7 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
     with Head(_nodes, head_seconds=around.head_seconds) as head:
         while thread.is_alive():
             thread.join(1.0)
-            around.watch(trials.end_slot)
+            around.watch(trials)
             head.check(demands, is_stopping=around.is_stopping())
         if isinstance(outcome[0], BaseException):
             head.wait_for_answer()  # whatever Tune raises where the head is gone
@@ -259,6 +261,7 @@ class _Trial(Protocol):
 
     trial_id: str
     config: dict[str, str]
+    status: str
     temporary_state: _State
 
     def get_pickled_error(self) -> Exception | None: ...
@@ -286,8 +289,14 @@ class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
         """Tell of a lost slot; Tune gives the trial up for this drive."""
         self._tell(trial)
 
-    def end_slot(self, trial_id: str) -> None:
-        """Kill the slot that does a trial, if any does; Tune then starts another."""
+    def busy(self) -> set[str]:
+        """Name the trials that slots hold."""
+        return {
+            name for name, trial in list(self._started.items()) if trial.status == Trial.RUNNING
+        }
+
+    def end(self, trial_id: str) -> None:
+        """Kill the slot that holds a trial, if any does; Tune then starts another."""
         trial = self._started.get(trial_id)
         actor = None if trial is None else trial.temporary_state.ray_actor
         if actor is not None:

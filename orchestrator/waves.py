@@ -6,7 +6,6 @@ share of a GPU, or where another run was at it. What failed for good does not.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from orchestrator.failures import (
     should_retry,
 )
 from orchestrator.fit import Node
+from orchestrator.hung_slots import HungSlots, Slots
 from orchestrator.lost_slots import record_loss
 from orchestrator.missing import missing_of
 from orchestrator.prepare import Options, Prepared
@@ -91,18 +91,18 @@ class _Watch:
 
     def __init__(self, run: Run, view: ProgressView) -> None:
         self._run, self._view = run, view
-        self._slots = Silence(run.options.silence_seconds)
-        self._ended: dict[str, float] = {}
+        self._hung = HungSlots(run.options.silence_seconds, run.options.idle_seconds)
         self._num_looks = 0
 
-    def __call__(self, end_slot: Callable[[str], None] = lambda _: None) -> None:
+    def __call__(self, slots: Slots | None = None) -> None:
         self._view.update()
         self._run.control.tend()
         if not self._run.control.is_stopping:
             self._stop_if_hopeless()
         if self._view.num_looks != self._num_looks:
             self._num_looks = self._view.num_looks
-            self._end_silent_slots(end_slot)
+            if slots is not None:
+                self._end_hung(slots)
 
     def _stop_if_hopeless(self) -> None:
         failures = self._view.failures
@@ -116,17 +116,10 @@ class _Watch:
             self._run.console.print(f"stopping: {reason}", markup=False, highlight=False)
             self._run.control.ask_to_stop(reason)
 
-    def _end_silent_slots(self, end_slot: Callable[[str], None]) -> None:
+    def _end_hung(self, slots: Slots) -> None:
         ours = [beat for beat in self._view.heartbeats if beat.run_id == self._run.control.run_id]
-        now = time.monotonic()
-        for beat in self._slots.silent(ours, now):
-            # its end may not be in the store yet, and another slot is about to take the trial up
-            if (
-                now - self._ended.get(beat.attempt_id, -math.inf)
-                > self._run.options.silence_seconds
-            ):
-                self._ended[beat.attempt_id] = now
-                end_slot(beat.trial_id)
+        for trial_id in self._hung.find(ours, slots.busy(), time.monotonic()):
+            slots.end(trial_id)
 
 
 def _drive(
@@ -134,7 +127,7 @@ def _drive(
     nodes: Sequence[Node],
     tasks: Sequence[SlotTask],
     ledger: _Ledger,
-    watch: Callable[[Callable[[str], None]], None],
+    watch: Callable[[Slots], None],
 ) -> None:
     """Run one wave and note how it ended."""
     from orchestrator import tune_driver  # brings Ray, which the planner needs not
@@ -224,7 +217,7 @@ def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:
     store = run.prepared.store
     forget_dead_runs(store)
     found = claims.rivals_at_all(store, ledger.wanted, run.control.run_id, ledger.presumed_dead)
-    dead = {beat.attempt_id for beat in silence.silent(found, time.monotonic())}
+    dead = silence.silent({beat.attempt_id: beat for beat in found}, time.monotonic())
     ledger.presumed_dead |= dead
     busy = Counter(beat.trial_id for beat in found if beat.attempt_id not in dead)
     return all(busy[name] for name in ledger.wanted)

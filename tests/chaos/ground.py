@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from workers.contract.store import Store
 CHECKPOINT_SECONDS = 0.3
 HANG_SECONDS = 6.0
 SILENCE_SECONDS = 12.0
+IDLE_SECONDS = 50.0
 HEAD_SECONDS = 10.0
 LONGEST_SECONDS = 90.0
 _MOST_LIVES = 8
@@ -123,6 +125,7 @@ class Ground:
             {
                 "hang_seconds": self.shape.hang_seconds,
                 "silence_seconds": SILENCE_SECONDS,
+                "idle_seconds": IDLE_SECONDS,
                 "head_seconds": HEAD_SECONDS,
             }
         )
@@ -258,6 +261,9 @@ class Ground:
             assert compare(undisturbed.store, self.store, planned.trial_id) == []
 
     def _told(self) -> str:
+        if hold := os.environ.get("CHAOS_HOLD"):
+            print("HOLDING", self._number, flush=True)
+            time.sleep(float(hold))
         seen = self.world.evidence.look()[-4:]
         notes = [(one.began, one.is_alive, one.is_working, one.status) for one in seen]
         said = self.driver.told() if self.driver else "there was no driver"

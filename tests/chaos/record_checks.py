@@ -48,6 +48,9 @@ class RecordChecks:
 
         I1 at most one row per id, I2 none lost or changed, I5 every value as computed without us.
         """
+        return len(self._look())
+
+    def _look(self) -> dict[Key, dict[str, object]]:
         found: dict[Key, dict[str, object]] = {}
         # trials last: what is seen of one was committed before it, or after it was seen
         for view, columns in reversed(_KEYS.items()):
@@ -62,7 +65,7 @@ class RecordChecks:
                 if key not in self._seen:
                     self._check_value(key[0], row)
         self._seen |= found
-        return len(found)
+        return found
 
     def _compare(self, found: dict[Key, dict[str, object]]) -> None:
         for key, row in self._seen.items():
@@ -102,20 +105,13 @@ class RecordChecks:
 
     def assert_complete(self, trial_ids: Iterable[str], statistics: int) -> None:
         """Check that nothing planned is missing."""
-        self.check()
+        found = self._look()
         for trial_id in trial_ids:
-            views = Counter(key[0] for key in self._current() if key[1] == trial_id)
+            views = Counter(key[0] for key in found if key[1] == trial_id)
             assert views["trials"] == 1, f"{trial_id} is not trained"
             assert views["measurements"] >= statistics, f"{trial_id} is not measured"
             has_epochs = views["epochs"] > 0 or trial_id in self.without_epochs
             assert has_epochs, f"{trial_id} has no epochs"
-
-    def _current(self) -> list[Key]:
-        return [
-            (view, *(str(row[column]) for column in columns))
-            for view, columns in _KEYS.items()
-            for row in self._rows(view)
-        ]
 
 
 def _values(row: dict[str, object]) -> str:

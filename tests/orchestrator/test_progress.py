@@ -124,6 +124,17 @@ def test_a_drain_is_said(make_watched):
     assert watched.look() == ["0 of 3 trials done, 0 running, draining: trials save and leave"]
 
 
+def test_an_attempt_at_a_trial_that_is_done_is_still_watched(make_watched, finish_trial):
+    """Its slot may hang after the last commit; but it is not shown as running."""
+    watched = make_watched()
+    watched.look()
+    watched.beat(0)
+    plan = watched.prepared.plan
+    finish_trial(watched.prepared.store, plan.trials[0], plan.statistics)
+    assert watched.look()[1].startswith("1 of 3 trials done, 0 running")
+    assert [beat.trial_id for beat in watched.view.heartbeats] == [plan.trials[0].trial_id]
+
+
 def test_recorded_trials_tell_how_long_the_rest_takes(make_watched, finish_trial):
     """From the first one on, in place of the speed stated before."""
     watched = make_watched()

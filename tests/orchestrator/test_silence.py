@@ -17,35 +17,32 @@ def beat(name: str, done: int = 0, beat_at: str = "1999-01-01T00:00:00") -> Hear
     )  # fmt: skip
 
 
-def names(beats: list[Heartbeat]) -> list[str]:
-    return [item.attempt_id for item in beats]
-
-
 def test_who_does_not_change_is_silent():
     """Whatever time it says it is, and whatever it was doing."""
     silence = Silence(60)
     for now in range(0, 61, 20):
-        assert silence.silent([beat("a"), beat("b", now)], now) == []
-    assert names(silence.silent([beat("a"), beat("b", 61)], 61)) == ["a"]
-    assert names(silence.silent([beat("a", beat_at="later"), beat("b", 61)], 80)) == []
+        assert silence.silent({"a": beat("a"), "b": beat("b", now)}, now) == set()
+    assert silence.silent({"a": beat("a"), "b": beat("b", 61)}, 61) == {"a"}
+    later = {"a": beat("a", beat_at="later"), "b": beat("b", 61)}
+    assert silence.silent(later, 80) == set()
 
 
 def test_after_a_time_without_looks_all_begin_anew():
     """The store was away: nobody could be heard."""
     silence = Silence(60, longest_gap_seconds=30)
-    silence.silent([beat("a")], 0)
-    assert silence.silent([beat("a")], 100) == []
+    silence.silent({"a": beat("a")}, 0)
+    assert silence.silent({"a": beat("a")}, 100) == set()
     for now in (120, 140, 160):
-        assert silence.silent([beat("a")], now) == []
-    assert names(silence.silent([beat("a")], 161)) == ["a"]
+        assert silence.silent({"a": beat("a")}, now) == set()
+    assert silence.silent({"a": beat("a")}, 161) == {"a"}
 
 
 def test_who_is_gone_is_forgotten():
     """And begins anew when it is back."""
     silence = Silence(10)
-    silence.silent([beat("a")], 0)
-    silence.silent([], 5)
-    assert silence.silent([beat("a")], 11) == []
+    silence.silent({"a": beat("a")}, 0)
+    silence.silent({}, 5)
+    assert silence.silent({"a": beat("a")}, 11) == set()
 
 
 def test_a_loss_that_is_no_number_does_not_look_alive():
@@ -56,7 +53,19 @@ def test_a_loss_that_is_no_number_does_not_look_alive():
         return Heartbeat.model_validate_json(json.dumps(told))
 
     silence = Silence(60)
-    assert silence.silent([read()], 0) == []
+    assert silence.silent({"a": read()}, 0) == set()
     for now in range(20, 61, 20):
-        assert silence.silent([read()], now) == []
-    assert names(silence.silent([read()], 61)) == ["a"]
+        assert silence.silent({"a": read()}, now) == set()
+    assert silence.silent({"a": read()}, 61) == {"a"}
+
+
+def test_who_is_forgotten_begins_anew():
+    """At the next look, and though it looks the same."""
+    silence = Silence(10)
+    for now in (0, 5, 11):
+        found = silence.silent({"a": 1}, now)
+    assert found == {"a"}
+    silence.forget("a")
+    for now in (12, 22):
+        assert silence.silent({"a": 1}, now) == set()
+    assert silence.silent({"a": 1}, 23) == {"a"}
