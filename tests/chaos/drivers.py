@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
-from surroundings import HERE, Place, is_running, seconds_until_gone
+from surroundings import HERE, Place, seconds_until_gone, with_variable
 
 _MARK = "CHAOS_DRIVER"
 _ORDERLY = {0, 1, 3}
@@ -29,10 +27,8 @@ class Driver:
         self._place = place
         self.output = place.root / f"driver{self.number}.out"
         self.errors = place.root / f"driver{self.number}.err"
-        self._mark = f"{_MARK}={place.root}:{self.number}"
-        environment = place.environment(
-            CHAOS_ENTRY=entry, **{_MARK: self._mark.split("=", 1)[1]}, **more
-        )
+        self._mark = f"{place.root}:{self.number}"
+        environment = place.environment(CHAOS_ENTRY=entry, **{_MARK: self._mark}, **more)
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(HERE / "chaos_driver.py"), "run", *arguments],
@@ -97,10 +93,5 @@ class Driver:
 
     def _own(self) -> list[psutil.Process]:
         """List the living processes that carry this driver's mark, itself aside."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-                if self._mark.encode() in environment and process.pid != self.pid:
-                    found.append(process)
-        return [process for process in found if is_running(process)]
+        found = with_variable(_MARK, self._mark)
+        return [process for process in found if process.pid != self.pid]

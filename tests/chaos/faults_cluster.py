@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 from ground import Ground
-from surroundings import ClusterProcess, is_running, seconds_until_gone
+from surroundings import ClusterProcess, is_running, seconds_until_gone, with_variable
 
 
 def kill_raylet(ground: Ground) -> None:
@@ -72,11 +70,4 @@ def kill_head(ground: Ground, new_cluster: Callable[[], ClusterProcess]) -> None
 
 def _workers_of(raylet: int) -> list[psutil.Process]:
     """List what a node runs, by the mark Ray gives its workers, which their children inherit."""
-    wanted = f"RAY_RAYLET_PID={raylet}".encode()
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-            if wanted in environment:
-                found.append(process)
-    return found
+    return with_variable("RAY_RAYLET_PID", str(raylet))

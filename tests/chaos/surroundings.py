@@ -186,15 +186,24 @@ class ClusterProcess:
 
 def marked(place: Place) -> list[psutil.Process]:
     """List the living processes of a campaign, by the mark they inherited."""
-    wanted = f"{MARK}={place.root}".encode()
+    found = with_variable(MARK, str(place.root))
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            # some of Ray's processes write their title over their environment
+            stands = str(Path(f"/proc/{process.pid}/cwd").readlink())
+            if stands.startswith(f"{place.root}/") and is_running(process):
+                found.append(process)
+    return found
+
+
+def with_variable(name: str, value: str) -> list[psutil.Process]:
+    """List the living processes that were started with a variable in their environment."""
+    wanted = f"{name}={value}".encode()
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-            # some of Ray's processes write their title over their environment
-            stands = str(Path(f"/proc/{process.pid}/cwd").readlink())
-            is_ours = wanted in environment or stands.startswith(f"{place.root}/")
-            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+            if wanted in environment and is_running(process):
                 found.append(process)
     return found
 
