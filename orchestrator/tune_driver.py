@@ -31,6 +31,7 @@ from orchestrator.guardian import guarded
 from orchestrator.head import ClusterLost, Head, knock
 from orchestrator.hung_slots import Slots
 from orchestrator.lost_slots import loss_of
+from orchestrator.node_call import call_without_gpus
 from orchestrator.preflight import Reply
 from orchestrator.run_control import interrupted_afterwards
 from orchestrator.scratch import quiet_stdout
@@ -136,7 +137,7 @@ def ask_nodes(
         seconds: A node that has not answered by then is silent; it may have data to download.
     """
     # max_calls: what the function has loaded leaves the node with its process
-    task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_without_gpus)
+    task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(call_without_gpus)
     asked = {
         node_id: task.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)
@@ -160,11 +161,6 @@ def ask_nodes(
         node_id: reply if node_id in alive else replace(reply, is_leaving=True)
         for node_id, reply in replies.items()
     }
-
-
-def _without_gpus(function: Callable[[str], str], question: str) -> str:
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    return function(question)
 
 
 def _reply(task_ref: ray.ObjectRef) -> Reply:

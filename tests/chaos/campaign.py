@@ -28,11 +28,12 @@ import faults_files
 import faults_processes
 import faults_storage
 from evidence import Evidence
-from ground import Ground, Shape, World
+from ground import Ground, World
 from object_storage import ObjectStorage
+from record_checks import RECORDS
 from side_log import change_settings
-from small_disk import STORE, SmallDisk
-from surroundings import ClusterProcess, place
+from small_disk import SmallDisk
+from surroundings import STORE, ClusterProcess, place
 from tally import Tally, table
 
 STEP_SECONDS = 0.02
@@ -122,7 +123,9 @@ def campaign(seed: int, cpus: int = CPUS) -> Iterator[Campaign]:
         )
         stack.callback(lambda: world.cluster.close())  # noqa: PLW0108  # another one by then
         disk = Ground("disk", str(small_disk.folder / STORE), world)
-        bucket = Ground("s3", storage.uri, world, Shape())
+        # the bucket's server is of this process: reading all of it after each fault would slow down the rest
+        copy = partial(storage.mirror, where.root / "mirror", RECORDS)
+        bucket = Ground("s3", storage.uri, world, copy=copy)
         yield Campaign(world, disk, bucket, small_disk, storage)
 
 

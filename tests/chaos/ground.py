@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from drivers import Driver
 from evidence import Evidence, Seen, highest_loads, losses
@@ -89,11 +89,21 @@ class World:
 class Ground:
     """A store, its endless sweeps, and the driver at work on them."""
 
-    def __init__(self, name: str, store_uri: str, world: World, shape: Shape | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        store_uri: str,
+        world: World,
+        shape: Shape | None = None,
+        copy: Callable[[], Path] | None = None,
+    ) -> None:
+        """Make a ground; its records are checked in a `copy` brought up to date, where there is one."""
         self.name, self.world, self.shape = name, world, shape or Shape()
         self.uri = store_uri
         self.store = Store.open(store_uri)
-        self.checks = RecordChecks(self.store, is_numpy=self.shape.is_numpy)
+        self.checks = RecordChecks(
+            lambda: Store.open(str(copy())) if copy else self.store, is_numpy=self.shape.is_numpy
+        )
         self.driver: Driver | None = None
         self.driver_environment: dict[str, str] = {}
         self.must_run_again = False
@@ -261,9 +271,6 @@ class Ground:
             assert compare(undisturbed.store, self.store, planned.trial_id) == []
 
     def _told(self) -> str:
-        if hold := os.environ.get("CHAOS_HOLD"):
-            print("HOLDING", self._number, flush=True)
-            time.sleep(float(hold))
         seen = self.world.evidence.look()[-4:]
         notes = [(one.began, one.is_alive, one.is_working, one.status) for one in seen]
         said = self.driver.told() if self.driver else "there was no driver"

@@ -8,10 +8,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
-from surroundings import CREDENTIALS
+from surroundings import CREDENTIALS, STORE
 
 _WRITES = {"PUT", "POST", "DELETE"}
 _HOP = {
@@ -57,14 +58,15 @@ class ObjectStorage:
         self._proxy.daemon_threads = True
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
         host, port = self.upstream
-        client = boto3.client(
+        self._client = boto3.client(
             "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1",
             aws_access_key_id="testing", aws_secret_access_key="testing",  # noqa: S106
         )  # fmt: skip
-        client.create_bucket(Bucket=bucket)
-        client.close()
+        self._bucket = bucket
+        self._client.create_bucket(Bucket=bucket)
+        self._mirrored: dict[str, str] = {}
         place = f"scheme=http&endpoint_override=127.0.0.1%3A{self._proxy.server_port}"
-        self.uri = f"s3://{bucket}/store?{place}&region=us-east-1"
+        self.uri = f"s3://{bucket}/{STORE}?{place}&region=us-east-1"
 
     @contextlib.contextmanager
     def spoilt(self, mode: str) -> Iterator[None]:
@@ -75,8 +77,42 @@ class ObjectStorage:
         finally:
             self.mode = "sound"
 
+    def mirror(self, folder: Path, views: Iterable[str]) -> Path:
+        """Bring a folder of this machine to the state of the store's views; give the store there.
+
+        What changed is known by its digest. Files merged meanwhile are looked for again.
+        """
+        while True:
+            found = self._digests(views)
+            with contextlib.suppress(self._client.exceptions.NoSuchKey):
+                self._fetch(folder, found)
+                if found.keys() <= self._digests(views).keys():
+                    return folder / STORE
+
+    def _digests(self, views: Iterable[str]) -> dict[str, str]:
+        list_objects = self._client.get_paginator("list_objects_v2").paginate
+        return {
+            item["Key"]: item["ETag"]
+            for view in views
+            for page in list_objects(Bucket=self._bucket, Prefix=f"{STORE}/{view}/")
+            for item in page.get("Contents", [])
+            if not item["Key"].endswith("/")
+        }
+
+    def _fetch(self, folder: Path, digests: dict[str, str]) -> None:
+        for key in self._mirrored.keys() - digests.keys():
+            (folder / key).unlink()
+            del self._mirrored[key]
+        for key, digest in digests.items():
+            if self._mirrored.get(key) != digest:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+                (folder / key).parent.mkdir(parents=True, exist_ok=True)
+                (folder / key).write_bytes(answer["Body"].read())
+                self._mirrored[key] = answer["ETag"]
+
     def close(self) -> None:
         """End proxy and storage."""
+        self._client.close()
         self._proxy.shutdown()
         self._proxy.server_close()
         self._server.stop()

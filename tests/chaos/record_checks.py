@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from numpy_steps import Expected, expected
 
@@ -13,7 +13,7 @@ from workers.contract import identity
 from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 
-_KEYS = {
+RECORDS = {
     "trials": ("trial_id",),
     "epochs": ("trial_id", "epoch"),
     "measurements": (
@@ -27,9 +27,14 @@ Key = tuple[str, ...]
 
 
 class RecordChecks:
-    """Remembers every committed row ever seen in one store and compares."""
+    """Remembers every committed row ever seen in one store and compares.
 
-    def __init__(self, store: Store, *, is_numpy: bool = True) -> None:
+    Args:
+        store: Gives the store as it is now.
+        is_numpy: Whether its values can be computed here.
+    """
+
+    def __init__(self, store: Callable[[], Store], *, is_numpy: bool = True) -> None:
         self._store, self._is_numpy = store, is_numpy
         self._seen: dict[Key, dict[str, object]] = {}
         self._damaged: set[str] = set()
@@ -52,9 +57,10 @@ class RecordChecks:
 
     def _look(self) -> dict[Key, dict[str, object]]:
         found: dict[Key, dict[str, object]] = {}
+        store = self._store()
         # trials last: what is seen of one was committed before it, or after it was seen
-        for view, columns in reversed(_KEYS.items()):
-            rows = self._rows(view)
+        for view, columns in reversed(RECORDS.items()):
+            rows = self._rows(store, view)
             keys = [(view, *(str(row[column]) for column in columns)) for row in rows]
             twice = [key for key, count in Counter(keys).items() if count > 1]
             assert not twice, f"rows that are there twice: {twice[:5]}"
@@ -76,11 +82,11 @@ class RecordChecks:
             else:
                 assert _values(now) == _values(row), f"changed: {key}: {row} is now {now}"
 
-    def _rows(self, view: str) -> list[dict[str, object]]:
+    def _rows(self, store: Store, view: str) -> list[dict[str, object]]:
         with warnings.catch_warnings():
             if self._damaged:
                 warnings.filterwarnings("ignore", message="ignored .*damaged")
-            return list(self._store.read(view).to_pylist())
+            return list(store.read(view).to_pylist())
 
     def _check_value(self, view: str, row: dict[str, object]) -> None:
         trial_id = str(row["trial_id"])

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-STORE = "store"
+from surroundings import STORE
+
 _BYTES = 192 * 2**20
 
 

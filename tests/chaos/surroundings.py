@@ -21,6 +21,8 @@ from side_log import SIDE
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 MARK = "CHAOS_CAMPAIGN"
+STORE = "store"
+"""Name of the folder, or of the keys' beginning, that a store is in."""
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
