@@ -59,16 +59,21 @@ class HeartbeatReader:
         """
         marks = self._store.marks("attempts")
         wanted = {path: marks[path] for path in sorted(marks) if trial_of(path) in trial_ids}
+        seen = {path: self._seen[path] for path in wanted if self._is_settled(path, wanted[path])}
+        open_paths = [path for path in wanted if path not in seen]
         with ThreadPoolExecutor(_READERS) as pool:
-            found = list(pool.map(lambda path: self._see(path, wanted[path], now), wanted))
-        self._seen = {path: seen for path, seen in zip(wanted, found, strict=True) if seen}
+            found = pool.map(lambda path: self._see(path, wanted[path], now), open_paths)
+            seen |= {path: one for path, one in zip(open_paths, found, strict=True) if one}
+        self._seen = seen
         self._listed = frozenset(marks)
         return self._sorted()
 
+    def _is_settled(self, path: str, mark: Mark) -> bool:
+        known = self._seen.get(path)
+        return known is not None and known.mark == mark and _is_final(known)
+
     def _see(self, path: str, mark: Mark, now: datetime) -> _Seen | None:
         known = self._seen.get(path)
-        if known is not None and known.mark == mark and _is_final(known):
-            return known
         heartbeat = _read_whole(self._store, path)
         if heartbeat is None:
             return None
