@@ -25,6 +25,7 @@ class Seen:
         last_step: Furthest step or batch done; where it began when it did none.
         resumed_at: Steps it did not have to do; None when it did not get so far as to look.
         ended_at: Time of the last sign of life.
+        told_at: Time of the last event it noted itself; what comes after is waiting for its end.
         status: How it ended; None when it was killed, or is still at work.
     """
 
@@ -34,6 +35,7 @@ class Seen:
     last_saved: int = 0
     committed_at: float | None = None
     ended_at: float = 0.0
+    told_at: float = 0.0
     status: str | None = None
     armed: str = ""
     is_working: bool = False
@@ -118,6 +120,8 @@ class Evidence:
         if event == "killed" and seen.status is not None:  # it was quicker to leave by itself
             return
         seen.ended_at = max(seen.ended_at, float(note["time"]))
+        if event != "killed":
+            seen.told_at = float(note["time"])
         if event in {"start", "resume"}:
             seen.resumed_at = int(note.get("done", 0))
             seen.last_step = max(seen.last_step, seen.resumed_at)
@@ -185,7 +189,7 @@ class SlotTime:
     """What committed work took.
 
     Attributes:
-        taken: Seconds of all its attempts, from their begin to their end, failed ones included.
+        taken: Seconds of all its attempts, from their begin to their last event, failed ones included.
         undisturbed: The same number of works, each as long as the median of those of its kind (store;
             training or which statistic) that one attempt did from begin to end.
         restarts: Seconds from the end of each attempt that committed nothing to the begin of the next.
@@ -202,7 +206,7 @@ def slot_time(attempts: Iterable[Seen]) -> SlotTime:
     straight: dict[tuple[str, str | None], list[float]] = defaultdict(list)
     number: Counter[tuple[str, str | None]] = Counter()
     for (store, _, statistic), group in by_work(attempts).items():
-        seconds = [seen.ended_at - seen.began_at for seen in group]
+        seconds = [seen.told_at - seen.began_at for seen in group]
         if any(seen.committed_at for seen in group):
             taken += sum(seconds)
             number[store, statistic] += 1

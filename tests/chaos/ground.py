@@ -254,7 +254,7 @@ class Ground:
 
     def check(self) -> None:
         """Check the invariants that can be seen from the store and from the attempts' own notes."""
-        self.world.tally.rows = self.checks.check()
+        self.world.tally.rows[self.name] = self.checks.check()
         self.world.place.assert_nothing_else_is_written()
         attempts = self.world.evidence.look()
         for loss in losses(attempts):

@@ -24,10 +24,8 @@ class SmallDisk:
     def spoilt(self, mode: str) -> Iterator[None]:
         """Make it `read-only` or `full` for the duration of a block."""
         if mode == "read-only":
-            # a mount with a log open for writing cannot be made read-only, one on top of it can
             store = str(self.folder / STORE)
-            assert _mount("--bind", store, store)
-            assert _mount("-o", "remount,bind,ro", store)
+            _cover_read_only(store)
             try:
                 yield
             finally:
@@ -44,6 +42,16 @@ class SmallDisk:
         """Take the disk away."""
         if self.can_be_spoilt:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+
+
+def _cover_read_only(store: str) -> None:
+    """Mount a folder on itself, read-only; the mount below may have a log open for writing."""
+    for _ in range(50):
+        assert _mount("--bind", store, store)
+        if _mount("-o", "remount,bind,ro", store):
+            return
+        subprocess.run(["umount", "--lazy", store], check=True)  # a log was opened in between
+    raise AssertionError(f"{store} cannot be made read-only")
 
 
 def _fill(filler: Path) -> None:

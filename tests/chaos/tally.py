@@ -21,7 +21,8 @@ class Tally:
     seconds: Counter[str] = field(default_factory=Counter)
     gone_seconds: list[float] = field(default_factory=list)
     exit_codes: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    """Committed, by ground."""
     damaged: set[str] = field(default_factory=set)
     """Trials that were damaged from outside, whose work is rightly done again."""
     started_at: float = field(default_factory=time.monotonic)
@@ -37,7 +38,7 @@ class Tally:
             faults=dict(self.faults),
             seconds=dict(self.seconds),
             exit_codes=dict(self.exit_codes),
-            rows=self.rows,
+            rows=self.rows.total(),
             num_attempts=len(attempts),
             steps_lost=[loss.steps for loss in losses(attempts)],
             num_repeats=sum(seen.work[1] not in self.damaged for seen in repeats(attempts)),
