@@ -17,6 +17,7 @@ from orchestrator.prepare import Options, prepare
 from orchestrator.run_control import RunControl
 from orchestrator.task import SlotResult, SlotTask
 from orchestrator.waves import Run, run_waves
+from workers.contract import filesystem
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
@@ -293,6 +294,32 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
     script.during = during
     go()
     assert slots.ended == [script.waves[0][0].trial_id]
+
+
+def test_no_slot_is_ended_while_the_store_takes_nothing(go, script, monkeypatch):
+    """It can be read and not written, as on a full disk: a slot at work cannot say so."""
+    slots = HeldSlots()
+    clock = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None, now=0.0)
+    monkeypatch.setattr(waves, "time", clock)
+    publish = filesystem.publish
+
+    def refuse(_root: object, path: str, _content: bytes) -> None:
+        raise StoreError(f"cannot write {path}")
+
+    def during() -> None:
+        slots.held = {script.waves[0][0].trial_id}
+        monkeypatch.setattr(filesystem, "publish", refuse)
+        for clock.now in range(0, 2000, 20):
+            script.around.watch(slots)
+        assert slots.ended == []
+        monkeypatch.setattr(filesystem, "publish", publish)
+        for clock.now in range(2000, 4000, 20):
+            script.around.watch(slots)
+        script.during = lambda: None
+
+    script.during = during
+    go()
+    assert set(slots.ended) == slots.held
 
 
 def test_what_is_called_done_and_is_not_in_the_store_is_not_done(go, script):
