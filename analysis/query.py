@@ -67,6 +67,8 @@ def _mentioned_views(store: Store, sql: str) -> dict[str, pa.Table]:
 
 
 def _check_reads_only(sql: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in sql):
+        raise user_error("the query is not UTF-8", where=_WHERE, mend=_MEND)
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:

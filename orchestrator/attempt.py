@@ -25,6 +25,8 @@ from workers.contract.orders import Answer, Heartbeat, Order, Progress
 from workers.contract.store import Store, new_attempt_id
 
 _POLL_SECONDS = 0.5
+_SUSPENDED_SECONDS = 30.0
+"""A poll that took so long was suspended, most likely with the child: it gets its time anew."""
 _MARKER_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 5.0
 _DRAIN_SECONDS = 120.0
@@ -118,12 +120,12 @@ class Attempt:
         return self._watch(scratch)
 
     def _watch(self, scratch: Path) -> int:
-        marker = heartbeat = moved = time.monotonic()
+        marker = heartbeat = moved = asked = time.monotonic()
         told = None
         while (exit_code := self._server.wait(_POLL_SECONDS)) is None:
             now = time.monotonic()
             progress = _progress(scratch) or self._progress
-            if progress != self._progress:
+            if progress != self._progress or now - asked > _SUSPENDED_SECONDS:
                 self._progress, moved = progress, now
             if now - heartbeat > _HEARTBEAT_SECONDS:
                 heartbeat = now
@@ -137,6 +139,7 @@ class Attempt:
                 return self._kill("drain")
             if now - moved > self._work.task.hang_seconds:
                 return self._kill("hang")
+            asked = time.monotonic()
         return exit_code
 
     def _kill(self, reason: Literal["hang", "drain"]) -> int:

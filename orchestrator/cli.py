@@ -13,7 +13,7 @@ import typer
 
 from orchestrator import commands, store_commands
 from orchestrator.closed_pipe import quiet_when_closed
-from orchestrator.console import Output
+from orchestrator.console import Output, errors_for_humans
 from orchestrator.own_packages import check_own_packages
 from orchestrator.prepare import Options
 from orchestrator.run_control import interruptible
@@ -238,12 +238,12 @@ def _options(
 
 
 def _leave(text: str, code: int) -> NoReturn:
-    print(text, file=sys.stderr)  # noqa: T201  # a command's own output
+    print(text, file=errors_for_humans())  # a command's own output
     sys.exit(code)
 
 
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)  # noqa: T201
+    print(f"warning: {message}", file=errors_for_humans())
 
 
 if __name__ == "__main__":

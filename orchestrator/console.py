@@ -5,10 +5,13 @@ With `--json` one JSON document is all that standard output gets.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TextIO, cast
 
 from pydantic import JsonValue
 from rich.console import Console, RenderableType
@@ -19,7 +22,7 @@ class Output:
     """Prints results for a person or, with `is_json`, collects them for one JSON document."""
 
     is_json: bool = False
-    notes: Console = field(default_factory=lambda: Console(stderr=True))
+    notes: Console = field(default_factory=lambda: Console(file=errors_for_humans()))
 
     def show(self, renderable: RenderableType) -> None:
         """Print a result for a person; nothing with `--json`."""
@@ -40,6 +43,40 @@ class Output:
         if self.is_json:
             sys.stdout.write(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
             sys.stdout.flush()
+
+
+def errors_for_humans() -> TextIO:
+    """Give standard error; that its disk is full or its terminal gone does not end a run."""
+    return cast("TextIO", _Unfailing(sys.stderr))
+
+
+class _Unfailing:
+    """A stream that loses what cannot be written; a pipe that nobody reads is told all the same."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _losses_ignored():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with _losses_ignored():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def _losses_ignored() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def _finite(value: JsonValue) -> JsonValue:

@@ -19,6 +19,8 @@ from pathlib import Path
 MARK = "MINIMA_SCRATCH"
 _ROUNDS = 50
 _ROUND_SECONDS = 0.1
+_LONGEST_SECONDS = 60.0
+"""A guardian that takes longer hangs itself, and is not waited for."""
 
 
 @contextlib.contextmanager
@@ -40,7 +42,11 @@ def guarded(scratch: Path) -> Iterator[None]:
         yield
     finally:
         del os.environ[MARK]
-        guardian.communicate()
+        try:
+            guardian.communicate(timeout=_LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            guardian.kill()
+            guardian.wait()
 
 
 def watch(scratch: Path, driver: int) -> None:

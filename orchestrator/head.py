@@ -44,7 +44,8 @@ class Head:
         self._patience = {False: room_seconds, True: stopping_room_seconds}
         self._woken, self._is_over = threading.Event(), False
         self._nodes: list[Node] | None = None
-        self._answered = self._answered_question = self._had_room = time.monotonic()
+        self._unanswered_since: float | None = None
+        self._answered_question = self._had_room = time.monotonic()
 
     def __enter__(self) -> Head:
         threading.Thread(target=self._ask, name="head", daemon=True).start()
@@ -83,7 +84,9 @@ class Head:
             time.sleep(_POLL_SECONDS)
 
     def _refuse_silence(self) -> None:
-        if time.monotonic() - self._answered > self._head_seconds:
+        """Count from a question that waits: while we are stopped ourselves nobody asks anything."""
+        since = self._unanswered_since
+        if since is not None and time.monotonic() - since > self._head_seconds:
             raise ClusterLost(
                 f"the head of the cluster has not answered for {self._head_seconds:.0f} s"
             )
@@ -91,9 +94,11 @@ class Head:
     def _ask(self) -> None:
         while not self._is_over:
             asked = time.monotonic()
+            if self._unanswered_since is None:  # else it has failed since then
+                self._unanswered_since = asked
             with contextlib.suppress(Exception):
                 self._nodes = self._list_nodes()
-                self._answered, self._answered_question = time.monotonic(), asked
+                self._unanswered_since, self._answered_question = None, asked
             self._woken.wait(_LOOK_SECONDS)
             self._woken.clear()
 

@@ -26,6 +26,7 @@ class RunControl:
 
     def __init__(self, store: Store, sweep: str) -> None:
         self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._store, self._sweep = store, sweep
         self.signal_name: str | None = None
         self._reason: str | None = None
@@ -56,15 +57,8 @@ class RunControl:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Register the run and turn signals into a drain; a second signal ends at once."""
-        path = Store.run_path(self._sweep, self.run_id)
-        started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        owner: dict[str, JsonValue] = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started_at": started_at,
-        }
         forget_dead_runs(self._store)
-        self._store.write_json(path, owner | {"run_id": self.run_id})
+        self._register()
         former = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
             yield
@@ -72,7 +66,23 @@ class RunControl:
             for number, handler in former.items():
                 signal.signal(number, handler)
             with suppress(StoreError):
-                self._store.remove(path)
+                self._store.remove(Store.run_path(self._sweep, self.run_id))
+
+    def is_heard(self) -> bool:
+        """Whether the store takes what this run writes: it is registered once more."""
+        with suppress(StoreError):
+            self._register()
+            return True
+        return False
+
+    def _register(self) -> None:
+        owner: dict[str, JsonValue] = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "run_id": self.run_id,
+        }
+        self._store.write_json(Store.run_path(self._sweep, self.run_id), owner)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.signal_name is not None:

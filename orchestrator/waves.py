@@ -118,8 +118,10 @@ class _Watch:
 
     def _end_hung(self, slots: Slots) -> None:
         ours = [beat for beat in self._view.heartbeats if beat.run_id == self._run.control.run_id]
-        for trial_id in self._hung.find(ours, slots.busy(), time.monotonic()):
-            slots.end(trial_id)
+        hung = self._hung.find(ours, slots.busy(), time.monotonic())
+        if hung and self._run.control.is_heard():  # else no slot can be either
+            for trial_id in hung:
+                slots.end(trial_id)
 
 
 def _drive(

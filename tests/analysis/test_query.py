@@ -99,6 +99,7 @@ def test_times_are_utc(store, synthetic_sweep):
     ("sql", "what"),
     [
         ("copy trials to '{out}'", "a query may not COPY"),
+        ("select '\udcff'", "the query is not UTF-8"),
         ("copy (select 1) to '{out}' (format parquet)", "a query may not COPY"),
         ("attach '{out}' as other", "a query may not ATTACH"),
         ("export database '{out}'", "a query may not EXPORT"),

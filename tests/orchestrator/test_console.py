@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import io
 import json
 import math
 import re
@@ -201,3 +203,15 @@ def test_output_for_a_person(capfd):
     output.note("a [red]note")
     output.document({"for": "programs"})
     assert capfd.readouterr() == ("a [red]result\n", "a [red]note\n")
+
+
+class FullDisk(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+
+def test_a_full_disk_under_standard_error_ends_nothing(monkeypatch):
+    """What a person was to be told is lost, and the run goes on."""
+    monkeypatch.setattr(sys, "stderr", FullDisk())
+    Output().note("a note")
+    cli._say_warning("a warning")

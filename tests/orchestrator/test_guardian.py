@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+
+from orchestrator import guardian
 
 SCRIPT = """
 import subprocess, sys, time
@@ -56,3 +60,13 @@ def test_nothing_outlives_the_driver(tmp_path, end):
     assert wait_until(lambda: is_gone(pid))
     if end == "wait":
         assert wait_until(lambda: not scratch.exists())
+
+
+def test_a_guardian_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
+    """It is ended in its turn, and the driver leaves."""
+    monkeypatch.setattr(guardian, "_LONGEST_SECONDS", 0.5)
+    before = psutil.Process().children()
+    with guardian.guarded(tmp_path):
+        (stopped,) = (child for child in psutil.Process().children() if child not in before)
+        stopped.send_signal(signal.SIGSTOP)
+    assert not stopped.is_running()

@@ -50,6 +50,12 @@ def test_a_head_that_fails_is_lost():
         assert "has not answered" in lost_after(head)
 
 
+def test_a_head_that_nobody_asked_is_not_lost():
+    """As long as this process was stopped, or its question not due, there was no silence."""
+    with Head(lambda: [Node("n", cpus=1, gpus=1)], head_seconds=0.1) as head:
+        assert lost_after(head, seconds=0.5) is None  # it is asked again after 5 s
+
+
 def test_a_cluster_without_room_is_waited_for_less_long_when_stopping():
     """A node may come back; who wants to leave does not wait for it."""
     small = [Node("n", cpus=4, gpus=0)]

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -192,6 +193,25 @@ def test_a_trial_that_another_run_is_at_is_left_to_it(slot, make_task, tmp_path)
     result = slot.run(task, "-1")
     assert (result.status, result.num_attempts) == ("elsewhere", 0)
     assert slot.run(make_task(0, presumed_dead=["theirs"]), "-1").status == "done"
+
+
+def test_an_attempt_is_not_hung_where_its_slot_was_stopped_too(
+    slot, make_task, tmp_path, monkeypatch
+):
+    """As with a machine or container that is suspended: nobody could have moved meanwhile."""
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + clock.ahead, ahead=0.0)
+    monkeypatch.setattr("orchestrator.attempt.time", clock)
+    wait = ForkServer.wait
+
+    def wait_suspended(server: ForkServer, seconds: float) -> int | None:
+        if not clock.ahead:
+            clock.ahead = 3600.0
+            return None
+        return wait(server, seconds)
+
+    monkeypatch.setattr(ForkServer, "wait", wait_suspended)
+    result = slot.run(make_task(0), "-1")
+    assert (result.status, result.num_failures) == ("done", 0)
 
 
 def test_a_share_of_a_gpu_that_is_too_small_is_told(slot, make_task):

@@ -17,6 +17,7 @@ from orchestrator.prepare import Options, prepare
 from orchestrator.run_control import RunControl
 from orchestrator.task import SlotResult, SlotTask
 from orchestrator.waves import Run, run_waves
+from workers.contract import filesystem
 from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
@@ -33,6 +34,20 @@ measure: [losses]
 resources: {gpus: 1/4}
 """
 LOST = Failure("worker_lost", "slot lost", "it died")
+
+
+class HeldSlots:
+    """Slots that hold some trials; those of them that were ended."""
+
+    def __init__(self) -> None:
+        self.held: set[str] = set()
+        self.ended: list[str] = []
+
+    def busy(self) -> set[str]:
+        return self.held
+
+    def end(self, trial_id: str) -> None:
+        self.ended.append(trial_id)
 
 
 class Script:
@@ -68,7 +83,7 @@ class Script:
                     )
                 )
         self.during()
-        around.watch(lambda _: None)
+        around.watch(HeldSlots())
         return SimpleNamespace(results=results, lost=lost)
 
     def seeds(self) -> list[list[int]]:
@@ -252,7 +267,7 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
 
     Once: the slot that takes the trial up must not be ended for the one before.
     """
-    ended: list[str] = []
+    slots = HeldSlots()
     clock = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None, now=0.0)
     monkeypatch.setattr(waves, "time", clock)
 
@@ -268,16 +283,43 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
             )  # fmt: skip
             path = Store.heartbeat_path(task.trial_id, "a")
             store.write_json(path, found.model_dump(mode="json"))
+        slots.held = {task.trial_id for task in tasks}
         for clock.now in range(0, 121, 20):
-            script.around.watch(ended.append)
-            assert ended == []
+            script.around.watch(slots)
+            assert slots.ended == []
         for clock.now in (130, 135, 140):
-            script.around.watch(ended.append)
+            script.around.watch(slots)
         script.during = lambda: None
 
     script.during = during
     go()
-    assert ended == [script.waves[0][0].trial_id]
+    assert slots.ended == [script.waves[0][0].trial_id]
+
+
+def test_no_slot_is_ended_while_the_store_takes_nothing(go, script, monkeypatch):
+    """It can be read and not written, as on a full disk: a slot at work cannot say so."""
+    slots = HeldSlots()
+    clock = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None, now=0.0)
+    monkeypatch.setattr(waves, "time", clock)
+    publish = filesystem.publish
+
+    def refuse(_root: object, path: str, _content: bytes) -> None:
+        raise StoreError(f"cannot write {path}")
+
+    def during() -> None:
+        slots.held = {script.waves[0][0].trial_id}
+        monkeypatch.setattr(filesystem, "publish", refuse)
+        for clock.now in range(0, 2000, 20):
+            script.around.watch(slots)
+        assert slots.ended == []
+        monkeypatch.setattr(filesystem, "publish", publish)
+        for clock.now in range(2000, 4000, 20):
+            script.around.watch(slots)
+        script.during = lambda: None
+
+    script.during = during
+    go()
+    assert set(slots.ended) == slots.held
 
 
 def test_what_is_called_done_and_is_not_in_the_store_is_not_done(go, script):

@@ -15,7 +15,8 @@ def local_folder(written: str, where: str) -> Path:
     """Give the absolute path of a folder, with "~" and "~name" replaced, without touching it.
 
     Raises:
-        UserError: The home folder is not known, or no file system takes names that long.
+        UserError: The home folder is not known, no file system takes names that long, or the path
+            cannot be told to other processes, which get it as JSON.
     """
     try:
         folder = Path(written).expanduser().absolute()
@@ -25,6 +26,11 @@ def local_folder(written: str, where: str) -> Path:
             where=where,
             mend="write the whole path",
         ) from error
+    if any("\ud800" <= character <= "\udfff" for character in str(folder)):
+        told = os.fsencode(written)[:60]
+        raise user_error(
+            f"a path that is not UTF-8: {told!r}", where=where, mend="rename the folder"
+        )
     if max(len(os.fsencode(part)) for part in folder.parts) > _LONGEST_NAME:
         fault = f"a name in the path is longer than {_LONGEST_NAME} bytes"
     elif len(os.fsencode(folder)) > _LONGEST_PATH:

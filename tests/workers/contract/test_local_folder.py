@@ -24,6 +24,7 @@ def test_a_folder_is_made_absolute(tmp_path, monkeypatch):
             "'~no-such-user/x' names a home folder that is not known",
             "write the whole path",
         ),
+        ("/x\udcff", "a path that is not UTF-8: b'/x\\xff'", "rename the folder"),
         (
             "none/" + "a" * 256,
             "a name in the path is longer than 255 bytes: none/" + "a" * 55 + "…",
