@@ -50,15 +50,16 @@ class Driver:
         """The code it left with; None while it runs, negative where a signal ended it."""
         return self._process.poll()
 
-    def send(self, number: signal.Signals) -> None:
-        """Send the driver, and it alone, a signal."""
-        if self.exit_code is None:
-            self._process.send_signal(number)
+    def send(self, number: signal.Signals) -> bool:
+        """Send the driver, and it alone, a signal; say whether it was there to get it."""
+        is_there = self.exit_code is None
+        self._process.send_signal(number)
+        return is_there
 
     def kill(self) -> list[psutil.Process]:
         """Kill the driver; give what it leaves behind."""
         left = self._own()
-        self.was_killed = True
+        self.was_killed = self.exit_code is None
         self._process.kill()
         self._process.wait()
         return left

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 
-from ground import Ground
+from ground import Ground, Missed
 
 from workers.contract.compaction_lock import LOCK_PATH
 
@@ -30,8 +31,10 @@ def compact(ground: Ground, *, is_killed: bool) -> None:
                 lambda: running.poll() is not None or ground.store.read_bytes(LOCK_PATH),
                 "the compaction",
             )
-            time.sleep(ground.world.rng.uniform(0, 0.5))
+            time.sleep(ground.world.rng.uniform(0, 0.3))
             running.kill()
         _, said = running.communicate(timeout=60)
-        assert is_killed or running.returncode == 0, said
         ground.store.remove(LOCK_PATH)
+        if is_killed and running.returncode == 0:
+            raise Missed("the compaction had ended")
+        assert running.returncode == (-signal.SIGKILL if is_killed else 0), said

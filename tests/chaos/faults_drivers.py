@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from ground import Ground
+from ground import Ground, Missed
 from side_log import change_settings
 from surroundings import wait_until
 
@@ -31,6 +31,8 @@ def kill_driver(ground: Ground) -> None:
         started = time.monotonic()
         wait_until(lambda: not any(seen.is_alive for seen in alive), 30, "the end of its attempts")
         ground.world.tally.gone_seconds.append(time.monotonic() - started)
+        if not killed.was_killed:
+            raise Missed("the driver had left")
 
 
 def kill_driver_early(ground: Ground) -> None:
@@ -44,6 +46,8 @@ def kill_driver_early(ground: Ground) -> None:
         left = driver.kill()
         ground.drop_driver()
         ground.world.tally.gone_seconds.append(driver.seconds_until_alone(left))
+        if not driver.was_killed:
+            raise Missed("the driver had left")
 
 
 def signal_driver(ground: Ground, number: signal.Signals, *, times: int) -> None:
@@ -51,8 +55,9 @@ def signal_driver(ground: Ground, number: signal.Signals, *, times: int) -> None
     with ground.fault(f"driver {number.name} {'once' if times == 1 else 'twice'}"):
         ground.wait_for_attempts()
         driver = ground.driver
+        is_hit = True
         for _ in range(times):
-            driver.send(number)
+            is_hit = driver.send(number)
             time.sleep(ground.world.rng.uniform(0.2, 1.0))
         assert driver.wait(_DRAIN_SECONDS) in {0, 3}, driver.told()
         left = driver.seconds_until_alone([])
@@ -60,6 +65,8 @@ def signal_driver(ground: Ground, number: signal.Signals, *, times: int) -> None
         alive = ground.attempts()
         wait_until(lambda: not any(seen.is_alive for seen in alive), 30, "the end of its attempts")
         ground.drop_driver()
+        if not is_hit:
+            raise Missed("the driver had left")
 
 
 def second_driver(ground: Ground) -> None:

@@ -8,7 +8,7 @@ import signal
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ground import Ground
+from ground import Ground, Missed
 
 from workers.contract import parquet_file
 from workers.contract.schema import VIEWS
@@ -66,8 +66,9 @@ def _damage_newest_checkpoint(ground: Ground, how: str) -> None:
 
 def _damage(ground: Ground, path: str, how: str) -> None:
     content = ground.store.read_bytes(path)
-    if content:
-        ground.store.write_bytes(path, damaged(content, how, ground.world.rng))
+    if not content:
+        raise Missed(f"{path} is gone")
+    ground.store.write_bytes(path, damaged(content, how, ground.world.rng))
 
 
 def damaged(content: bytes, how: str, rng: random.Random) -> bytes:

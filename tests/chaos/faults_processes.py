@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
 
 import psutil
 from evidence import Seen
-from ground import Ground
+from ground import Ground, Missed
 from surroundings import is_running, seconds_until_gone
 
 TRAINING_PLACES = (
@@ -47,12 +46,14 @@ def kill_fork_server(ground: Ground) -> None:
     """A fork server is killed: its attempt goes with it, the slot starts another."""
     with ground.fault("fork server SIGKILL"):
         seen = ground.world.rng.choice(ground.wait_for_attempts())
-        with contextlib.suppress(psutil.Error):
+        try:
             child = psutil.Process(seen.pid)
             server = child.parent()
-            if server is not None and server.pid != 1:
-                server.kill()
-                _note_end(ground, seen, [server, child])
+        except psutil.NoSuchProcess:
+            server = None
+        if server is None or server.pid == 1:
+            raise Missed("the attempt had left")
+        _note_end(ground, seen, [_send(server.pid, signal.SIGKILL), child])
 
 
 def stop_child(ground: Ground) -> None:
@@ -60,9 +61,8 @@ def stop_child(ground: Ground) -> None:
     with ground.fault("attempt SIGSTOP"):
         seen = ground.world.rng.choice(ground.wait_for_attempts())
         child = _send(seen.pid, signal.SIGSTOP)
-        if child is not None:
-            ground.wait(lambda: not is_running(child), "the end of a hung attempt", 40)
-            ground.world.evidence.note_death(seen, time.time() - 0.2)
+        ground.wait(lambda: not is_running(child), "the end of a hung attempt", 40)
+        ground.world.evidence.note_death(seen, time.time() - 0.2)
 
 
 def stop_slot(ground: Ground) -> None:
@@ -70,22 +70,19 @@ def stop_slot(ground: Ground) -> None:
     with ground.fault("slot SIGSTOP"):
         seen = ground.world.rng.choice(ground.wait_for_attempts())
         slot = _send(seen.slot, signal.SIGSTOP)
-        if slot is not None:
-            ground.wait(lambda: not is_running(slot), "the end of a hung slot", 90)
+        ground.wait(lambda: not is_running(slot), "the end of a hung slot", 90)
 
 
 def _kill_child(ground: Ground, seen: Seen) -> None:
-    child = _send(seen.pid, signal.SIGKILL)
-    if child is not None:
-        _note_end(ground, seen, [child])
+    _note_end(ground, seen, [_send(seen.pid, signal.SIGKILL)])
 
 
 def _kill_slot(ground: Ground, seen: Seen, number: signal.Signals) -> None:
-    with contextlib.suppress(psutil.Error):
-        slot = psutil.Process(seen.slot)
-        below = slot.children(recursive=True)
-        slot.send_signal(number)
-        _note_end(ground, seen, [slot, *below])
+    try:
+        below = psutil.Process(seen.slot).children(recursive=True)
+    except psutil.NoSuchProcess:
+        raise Missed("the slot had left") from None
+    _note_end(ground, seen, [_send(seen.slot, number), *below])
 
 
 def _note_end(ground: Ground, seen: Seen, killed: list[psutil.Process]) -> None:
@@ -94,10 +91,13 @@ def _note_end(ground: Ground, seen: Seen, killed: list[psutil.Process]) -> None:
     ground.world.tally.gone_seconds.append(seconds_until_gone(killed, "what was killed"))
 
 
-def _send(pid: int, number: signal.Signals) -> psutil.Process | None:
-    """Send a process a signal; None when it was quicker to leave."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+def _send(pid: int, number: signal.Signals) -> psutil.Process:
+    """Send a process a signal; it misses when that was quicker to leave."""
+    try:
         process = psutil.Process(pid)
-        process.send_signal(number)
-        return process
-    return None
+        if is_running(process):
+            process.send_signal(number)
+            return process
+    except psutil.NoSuchProcess:
+        pass
+    raise Missed(f"process {pid} had left")

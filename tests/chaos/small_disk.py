@@ -18,11 +18,13 @@ class SmallDisk:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
+        self.num_spoilt = 0
         self.can_be_spoilt = _mount("-t", "tmpfs", "-o", f"size={_BYTES}", "chaos", str(folder))
 
     @contextlib.contextmanager
     def spoilt(self, mode: str) -> Iterator[None]:
         """Make it `read-only` or `full` for the duration of a block."""
+        self.num_spoilt += 1  # who is refused is not seen
         if mode == "read-only":
             store = str(self.folder / STORE)
             _cover_read_only(store)

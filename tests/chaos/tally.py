@@ -18,6 +18,7 @@ class Tally:
     """Counts of faults by kind, and what was seen of them."""
 
     faults: Counter[str] = field(default_factory=Counter)
+    missed: int = 0
     seconds: Counter[str] = field(default_factory=Counter)
     gone_seconds: list[float] = field(default_factory=list)
     exit_codes: Counter[str] = field(default_factory=Counter)
@@ -36,6 +37,7 @@ class Tally:
         return Report(
             name=name,
             faults=dict(self.faults),
+            num_missed=self.missed,
             seconds=dict(self.seconds),
             exit_codes=dict(self.exit_codes),
             rows=self.rows.total(),
@@ -57,7 +59,8 @@ class Report:
     """What one campaign leaves.
 
     Attributes:
-        faults: Number of each kind.
+        faults: Number of each kind that happened.
+        num_missed: How often what was to be hit had left by itself just before.
         seconds: Time each kind took in all, until everything was checked.
         rows: Committed rows at the end; none was lost or changed.
         steps_lost: By each attempt that took up what another had left.
@@ -71,6 +74,7 @@ class Report:
 
     name: str
     faults: dict[str, int]
+    num_missed: int
     seconds: dict[str, float]
     exit_codes: dict[str, int]
     rows: int
@@ -116,10 +120,11 @@ def table(reports: Sequence[Report]) -> list[str]:
         lines.append(f"{kind:46}{cells}{seconds[kind] / counts[kind]:12.1f}")
     facts = {
         "all faults": lambda report: sum(report.faults.values()),
+        "missed, and tried again": lambda report: report.num_missed,
         "attempts": lambda report: report.num_attempts,
         "attempts that took up failed or drained ones": lambda report: len(report.steps_lost),
         "steps lost by each, mean": lambda report: _mean(report.steps_lost),
-        "steps lost by each, most": lambda report: max(report.steps_lost, default=0),
+        "steps lost by each, most": lambda report: max(report.steps_lost, default="·"),
         "attempts at work committed before": lambda report: report.num_repeats,
         "time of all attempts over undisturbed": lambda report: (
             f"{report.slot_seconds / report.undisturbed_seconds:.2f}"
@@ -141,4 +146,4 @@ def table(reports: Sequence[Report]) -> list[str]:
 
 
 def _mean(steps: Sequence[int]) -> str:
-    return f"{sum(steps) / max(len(steps), 1):.1f}"
+    return f"{statistics.fmean(steps):.1f}" if steps else "·"

@@ -95,6 +95,7 @@ def test_nodes_answer_fail_die_or_keep_silent(start, environment):
         )
         assert done.returncode == 0, done.stderr[-3000:]
         told[what] = json.loads(done.stdout)
+    assert not any(reply.pop("is_leaving") for replies in told.values() for reply in replies)
     assert told["answer"] == [{"answer": "GPUs: -1", "silence": ""}] * 2
     assert told["fail"] == [{"answer": None, "silence": "ValueError: no"}] * 2
     assert told["sleep"] == [{"answer": None, "silence": "nothing within 20 s"}] * 2
