@@ -61,7 +61,7 @@ class Head:
         Raises:
             ClusterLost: It is silent for too long, or no node could hold any of the trials for too long.
         """
-        self._refuse_silence()
+        self.refuse_silence()
         now = time.monotonic()
         nodes = self._nodes
         if nodes is None or any(node.slots_for(demand) for node in nodes for demand in demands):
@@ -79,12 +79,18 @@ class Head:
         """
         now = time.monotonic()
         while self._answered_question < now:
-            self._refuse_silence()
+            self.refuse_silence()
             self._woken.set()
             time.sleep(_POLL_SECONDS)
 
-    def _refuse_silence(self) -> None:
-        """Count from a question that waits: while we are stopped ourselves nobody asks anything."""
+    def refuse_silence(self) -> None:
+        """Compare how long it has not answered with how long it may.
+
+        Counted from a question that waits: while we are stopped ourselves nobody asks anything.
+
+        Raises:
+            ClusterLost: It is silent for too long.
+        """
         since = self._unanswered_since
         if since is not None and time.monotonic() - since > self._head_seconds:
             raise ClusterLost(

@@ -20,7 +20,7 @@ def scratch_folder() -> Iterator[Path]:
 
     Ray puts the folder we stand in first on its workers' path, so we stand in an empty one.
     """
-    _remove_abandoned()
+    remove_abandoned()
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     empty = folder / "empty"
     empty.mkdir()
@@ -78,7 +78,8 @@ def _own_folders() -> set[Path]:
     return set(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{os.getpid()}-*"))
 
 
-def _remove_abandoned() -> None:
+def remove_abandoned() -> None:
+    """Remove the folders that killed processes of this machine have left behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         found = re.fullmatch(rf"{_PREFIX}(\d{{1,9}})-\w+", folder.name)
         if found and not is_alive(int(found[1])) and _is_ours(folder):

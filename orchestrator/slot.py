@@ -10,6 +10,7 @@ from orchestrator.attempt import Attempt
 from orchestrator.child import ForkServer
 from orchestrator.cores import claimed_cores
 from orchestrator.failures import should_retry, wait_before_retry, wants_larger_share
+from orchestrator.scratch import remove_abandoned
 from orchestrator.task import SlotResult, SlotTask, Status, Work, is_stop_asked
 from orchestrator.work_state import failure_classes, is_committed
 from workers.contract import records
@@ -25,6 +26,7 @@ class Slot:
     """Runs tasks one after another, each attempt in a fresh child of its own fork server."""
 
     def __init__(self) -> None:
+        remove_abandoned()  # of slots killed before; where only slots run nobody else would
         self._server: ForkServer | None = None
         self._num_attempts = 0
         self._num_failures = 0

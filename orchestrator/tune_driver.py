@@ -172,6 +172,11 @@ def _reply(task_ref: ray.ObjectRef) -> Reply:
         return Reply(None, str(error).strip().splitlines()[-1])
 
 
+def head_of_cluster(head_seconds: float) -> Head:
+    """Give what watches the head of the joined cluster, to be entered."""
+    return Head(_nodes, head_seconds=head_seconds)
+
+
 def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> DriveResult:
     """Run every task on some slot of the joined cluster, in the order given as slots come free.
 
@@ -198,7 +203,7 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
     # Tune takes over SIGINT and SIGUSR1 only in the main thread; they are ours
     thread = threading.Thread(target=fit, name="tune", daemon=True)
     thread.start()
-    with Head(_nodes, head_seconds=around.head_seconds) as head:
+    with head_of_cluster(around.head_seconds) as head:
         while thread.is_alive():
             thread.join(1.0)
             around.watch(trials)

@@ -27,7 +27,7 @@ from orchestrator.failures import (
 from orchestrator.fit import Node
 from orchestrator.hung_slots import HungSlots, Slots
 from orchestrator.lost_slots import record_loss
-from orchestrator.missing import missing_of
+from orchestrator.missing import Missing, missing_of
 from orchestrator.prepare import Options, Prepared
 from orchestrator.progress import ProgressView
 from orchestrator.run_control import RunControl, forget_dead_runs
@@ -184,32 +184,44 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
 
 
 def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[SlotTask]:
-    """Make the tasks of the next wave, once at least one of them can do something; [] to end."""
+    """Make the tasks of the next wave, once at least one of them can do something; [] to end.
+
+    Raises:
+        ClusterLost: The head died meanwhile.
+    """
+    from orchestrator import tune_driver
+
     silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
-    while not run.control.is_stopping:
-        with suppress(StoreError):
-            state = records.look()
-            left = {
-                item.planned.trial_id: item
-                for item in missing_of(run.prepared.plan, state)
-                if not item.is_done
-            }
-            ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")
-            ledger.wanted &= set(left)
-            work = [item for name, item in left.items() if name in ledger.wanted]
-            work.sort(key=run.prepared.estimator.seconds, reverse=True)
-            if not work or not _all_elsewhere(run, ledger, silence):
-                return make_tasks(
-                    run.prepared,
-                    run.options,
-                    run.control.run_id,
-                    work,
-                    shares=ledger.shares,
-                    presumed_dead=ledger.presumed_dead,
-                )
-        watch()
-        time.sleep(_POLL_SECONDS)
+    with tune_driver.head_of_cluster(run.options.head_seconds) as head:
+        while not run.control.is_stopping:
+            with suppress(StoreError):
+                work = _left(run, ledger, records)
+                if not work or not _all_elsewhere(run, ledger, silence):
+                    return make_tasks(
+                        run.prepared,
+                        run.options,
+                        run.control.run_id,
+                        work,
+                        shares=ledger.shares,
+                        presumed_dead=ledger.presumed_dead,
+                    )
+            watch()
+            head.refuse_silence()
+            time.sleep(_POLL_SECONDS)
     return []
+
+
+def _left(run: Run, ledger: _Ledger, records: StoreReader) -> list[Missing]:
+    """Give what is still wanted and not in the store, longest first; note what is done."""
+    left = {
+        item.planned.trial_id: item
+        for item in missing_of(run.prepared.plan, records.look())
+        if not item.is_done
+    }
+    ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")
+    ledger.wanted &= set(left)
+    work = [item for name, item in left.items() if name in ledger.wanted]
+    return sorted(work, key=run.prepared.estimator.seconds, reverse=True)
 
 
 def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:

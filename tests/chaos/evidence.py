@@ -202,25 +202,26 @@ class SlotTime:
 
 def slot_time(attempts: Iterable[Seen]) -> SlotTime:
     """Sum up the time of all committed work."""
-    taken, restarts = 0.0, list[float]()
+    restarts = list[float]()
+    taken: Counter[tuple[str, str | None]] = Counter()
     straight: dict[tuple[str, str | None], list[float]] = defaultdict(list)
     number: Counter[tuple[str, str | None]] = Counter()
     for (store, _, statistic), group in by_work(attempts).items():
         seconds = [seen.told_at - seen.began_at for seen in group]
         if any(seen.committed_at for seen in group):
-            taken += sum(seconds)
+            taken[store, statistic] += sum(seconds)
             number[store, statistic] += 1
             if len(group) == 1:
                 straight[store, statistic] += seconds
         for one, other in itertools.pairwise(group):
             if one.committed_at is None and other.began_at > one.ended_at:
                 restarts.append(other.began_at - one.ended_at)
-    undisturbed = sum(
-        count * statistics.median(straight[kind])
-        for kind, count in number.items()
-        if straight[kind]
+    medians = {kind: statistics.median(seconds) for kind, seconds in straight.items()}
+    return SlotTime(
+        taken=sum(taken[kind] for kind in medians),
+        undisturbed=sum(number[kind] * seconds for kind, seconds in medians.items()),
+        restarts=restarts,
     )
-    return SlotTime(taken, undisturbed, restarts)
 
 
 def highest_loads(attempts: Iterable[Seen]) -> dict[tuple[str, str], float]:

@@ -9,6 +9,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ground import Ground, Missed
+from record_checks import RECORDS
 
 from workers.contract import parquet_file
 from workers.contract.schema import VIEWS
@@ -85,7 +86,10 @@ def damaged(content: bytes, how: str, rng: random.Random) -> bytes:
 def add_old_rows(ground: Ground) -> None:
     """Rows of an older version lie in the store: fewer columns, other identities; they stay, and disturb nothing."""
     with ground.fault("rows of an older version"):
-        ground.wait(lambda: ground.checks.check() > 6, "some rows to make old ones of")
+        ground.wait(
+            lambda: all(ground.store.read(view).num_rows for view in RECORDS),
+            "rows of each view to make old ones of",
+        )
         old_id = f"{ground.world.rng.getrandbits(80):020x}"
         ground.checks.foreign.add(old_id)
         for view, dropped in (("epochs", 2), ("trials", 6), ("measurements", 3)):

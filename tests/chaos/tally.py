@@ -128,9 +128,11 @@ def table(reports: Sequence[Report]) -> list[str]:
         "attempts at work committed before": lambda report: report.num_repeats,
         "time of all attempts over undisturbed": lambda report: (
             f"{report.slot_seconds / report.undisturbed_seconds:.2f}"
+            if report.undisturbed_seconds
+            else "·"
         ),
         "work waited for its next attempt, median, s": lambda report: (
-            f"{statistics.median(report.restart_seconds):.1f}"
+            f"{statistics.median(report.restart_seconds):.1f}" if report.restart_seconds else "·"
         ),
         "largest load of a device": lambda report: f"{report.largest_load:g}",
         "committed rows, none lost, none changed": lambda report: report.rows,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -55,6 +56,16 @@ def wait_until(condition, seconds: float = 10.0) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def test_a_new_slot_removes_what_killed_ones_left(tmp_path, monkeypatch):
+    """On a machine where only slots run nobody else would."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f"minima-{dead.pid}-abc").mkdir()
+    Slot()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_work_is_done_in_order(slot, make_task, statistics, tmp_path):

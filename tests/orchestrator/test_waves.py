@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from orchestrator import claims, progress, waves
 from orchestrator.failures import NUM_EQUAL_FAILURES, Failure
 from orchestrator.fit import Node
+from orchestrator.head import ClusterLost
 from orchestrator.lost_slots import record_loss
 from orchestrator.prepare import Options, prepare
 from orchestrator.run_control import RunControl
@@ -58,11 +60,16 @@ class Script:
         self.waves: list[list[SlotTask]] = []
         self.around: object = None
         self.during: Callable[[], None] = lambda: None
+        self.refuse_silence: Callable[[], None] = lambda: None
         self._finish = finish
 
     def Around(self, *parts: object) -> SimpleNamespace:  # noqa: N802  # the driver's own name
         names = ("watch", "on_loss", "is_stopping", "scratch", "head_seconds")
         return SimpleNamespace(**dict(zip(names, parts, strict=True)))
+
+    @contextlib.contextmanager
+    def head_of_cluster(self, _seconds: float) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(refuse_silence=self.refuse_silence)
 
     def drive(self, tasks: Sequence[SlotTask], _nodes: object, around: object) -> SimpleNamespace:
         self.waves.append(list(tasks))
@@ -183,6 +190,25 @@ def test_a_trial_of_another_run_is_waited_for(go, script, finish_trial):
         assert go()[0][3] == "done"
     assert script.seeds() == [ALL]
     assert len(looks) >= 4
+
+
+def test_a_head_that_dies_while_another_run_is_waited_for_is_missed(go, script):
+    """Ray itself would end the command after a minute, with another code."""
+    script.endings = {3: ["elsewhere"]}
+
+    def theirs() -> None:
+        store = Store.open("store")
+        store.write_json(Store.run_path("toy", "other"), {"host": "another", "pid": 1})
+        beat(store, next(task for task in script.waves[0] if task.planned.trial.seed == 3))
+        script.refuse_silence = lose
+
+    def lose() -> None:
+        raise ClusterLost("no answer")
+
+    script.during = theirs
+    with pytest.raises(ClusterLost):
+        go()
+    assert script.seeds() == [ALL]
 
 
 def test_a_trial_of_a_run_that_is_over_is_taken_up(go, script):
