@@ -16,7 +16,7 @@ from orchestrator.closed_pipe import quiet_when_closed
 from orchestrator.console import Output, errors_for_humans
 from orchestrator.own_packages import check_own_packages
 from orchestrator.prepare import Options
-from orchestrator.run_control import interruptible
+from orchestrator.run_control import INTERRUPTED, interruptible
 from orchestrator.store_commands import Format
 from workers.contract.errors import StoreError, UserError
 from workers.contract.local_folder import local_folder
@@ -29,7 +29,6 @@ app = typer.Typer(
 )
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_INTERNAL = 2, 3, 4
-_INTERRUPTED = "interrupted; the same command resumes"
 _TYPER_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
 
 
@@ -75,7 +74,7 @@ def _run_command() -> NoReturn:
         with interruptible():
             code = app(standalone_mode=False)
         if code == _TYPER_INTERRUPTED:
-            _leave(_INTERRUPTED, EXIT_INTERRUPTED)
+            _leave(INTERRUPTED, EXIT_INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
     except UserError as error:
         _leave(str(error), EXIT_BAD_INPUT)
@@ -84,7 +83,7 @@ def _run_command() -> NoReturn:
     except typer.TyperException as error:
         _leave(f"{error.format_message()}\n  mend:  see `minima --help`", EXIT_BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
-        _leave(_INTERRUPTED, EXIT_INTERRUPTED)
+        _leave(INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
         raise
     except Exception:  # noqa: BLE001  # the last resort: a fault of ours, told as such

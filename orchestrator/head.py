@@ -15,6 +15,7 @@ from workers.contract.sweep_spec import ResourcesSpec
 _KNOCK_SECONDS = 10.0
 _LOOK_SECONDS = 5.0
 _POLL_SECONDS = 0.2
+_FAREWELL_SECONDS = 1.0
 
 
 class ClusterLost(Exception):
@@ -44,16 +45,18 @@ class Head:
         self._patience = {False: room_seconds, True: stopping_room_seconds}
         self._woken, self._is_over = threading.Event(), False
         self._nodes: list[Node] | None = None
+        self._thread = threading.Thread(target=self._ask, name="head", daemon=True)
         self._unanswered_since: float | None = None
         self._answered_question = self._had_room = time.monotonic()
 
     def __enter__(self) -> Head:
-        threading.Thread(target=self._ask, name="head", daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over = True
         self._woken.set()
+        self._thread.join(_FAREWELL_SECONDS)  # it must not ask a cluster that is left meanwhile
 
     def check(self, demands: Collection[ResourcesSpec], *, is_stopping: bool) -> None:
         """Compare what it last said with what is wanted.

@@ -18,6 +18,7 @@ from orchestrator.scratch import is_alive
 from workers.contract.errors import StoreError
 from workers.contract.store import Store
 
+INTERRUPTED = "interrupted; the same command resumes"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 

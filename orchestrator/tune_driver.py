@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import ray
 from ray import tune
@@ -25,6 +25,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.console import errors_for_humans
 from orchestrator.failures import Failure
 from orchestrator.fit import Node
 from orchestrator.guardian import guarded
@@ -33,7 +34,7 @@ from orchestrator.hung_slots import Slots
 from orchestrator.lost_slots import loss_of
 from orchestrator.node_call import call_without_gpus
 from orchestrator.preflight import Reply
-from orchestrator.run_control import interrupted_afterwards
+from orchestrator.run_control import INTERRUPTED, interrupted_afterwards
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
@@ -43,7 +44,7 @@ _MAX_LOST_SLOTS = 40
 """Of one trial in one wave, whatever lost them; the policy of their classes ends it long before."""
 _OBJECT_STORE_BYTES = 200 * 2**20
 _ANSWER_SECONDS = 300.0
-_EXIT_CLUSTER_LOST = 3
+_EXIT_INTERRUPTED = 3
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -118,6 +119,10 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
         except ClusterLost:
             atexit.register(_leave_without_ray)
             raise
+        except KeyboardInterrupt:
+            # Tune's thread may be at work in Ray, whose end would then end us with a code of its own
+            print(INTERRUPTED, file=errors_for_humans())
+            _leave_without_ray()
         except BaseException:
             ray.shutdown()
             raise
@@ -314,11 +319,14 @@ def _task_of(trial: _Trial) -> SlotTask:
     return SlotTask.model_validate_json(trial.config["task"])
 
 
-def _leave_without_ray() -> None:
-    """Leave before Ray's own farewell, which would wait for a head that is gone."""
+def _leave_without_ray() -> NoReturn:
+    """Leave before Ray's own farewell, which would wait for a head that is gone.
+
+    The guardian ends what is left of a cluster of our own, and removes the scratch folder.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(_EXIT_CLUSTER_LOST)
+    os._exit(_EXIT_INTERRUPTED)
 
 
 def _connect(address: str | None, scratch: Path) -> None:
