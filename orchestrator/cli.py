@@ -16,7 +16,7 @@ from orchestrator.closed_pipe import quiet_when_closed
 from orchestrator.console import Output, errors_for_humans
 from orchestrator.own_packages import check_own_packages
 from orchestrator.prepare import Options
-from orchestrator.run_control import INTERRUPTED, interruptible
+from orchestrator.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
 from orchestrator.store_commands import Format
 from workers.contract.errors import StoreError, UserError
 from workers.contract.local_folder import local_folder
@@ -28,7 +28,7 @@ app = typer.Typer(
     help="Measure what decides the minimum that SGD finds: sweeps of (batch size, learning rate, seed).",
 )
 
-EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_INTERNAL = 2, 3, 4
+EXIT_BAD_INPUT, EXIT_INTERNAL = 2, 4
 _TYPER_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
 
 

@@ -19,6 +19,7 @@ from workers.contract.errors import StoreError
 from workers.contract.store import Store
 
 INTERRUPTED = "interrupted; the same command resumes"
+EXIT_INTERRUPTED = 3
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 

@@ -34,7 +34,7 @@ from orchestrator.hung_slots import Slots
 from orchestrator.lost_slots import loss_of
 from orchestrator.node_call import call_without_gpus
 from orchestrator.preflight import Reply
-from orchestrator.run_control import INTERRUPTED, interrupted_afterwards
+from orchestrator.run_control import EXIT_INTERRUPTED, INTERRUPTED, interrupted_afterwards
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
@@ -44,7 +44,6 @@ _MAX_LOST_SLOTS = 40
 """Of one trial in one wave, whatever lost them; the policy of their classes ends it long before."""
 _OBJECT_STORE_BYTES = 200 * 2**20
 _ANSWER_SECONDS = 300.0
-_EXIT_INTERRUPTED = 3
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -326,7 +325,7 @@ def _leave_without_ray() -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(_EXIT_INTERRUPTED)
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _connect(address: str | None, scratch: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 import subprocess
 import sys
@@ -82,11 +81,6 @@ class Driver:
     def told(self) -> str:
         """Give the end of what it said."""
         return f"{self.output.read_text()[-1500:]}\n{self.errors.read_text()[-3000:]}"
-
-    def document(self) -> dict[str, object]:
-        """Give what it printed as JSON."""
-        found: dict[str, object] = json.loads(self.output.read_text())
-        return found
 
     def seconds_until_alone(self, left: list[psutil.Process]) -> float:
         """Wait until everything it had started is gone."""

@@ -37,7 +37,6 @@ class Seen:
     ended_at: float = 0.0
     told_at: float = 0.0
     status: str | None = None
-    armed: str = ""
     is_working: bool = False
 
     @property
@@ -133,8 +132,6 @@ class Evidence:
             seen.last_saved = int(note["done"])
         elif event == "committed":
             seen.committed_at = float(note["time"])
-        elif event == "armed":
-            seen.armed = str(note["fault"])
         elif event == "end":
             seen.status = str(note["status"])
 

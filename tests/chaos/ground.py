@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers import Driver
@@ -109,7 +109,6 @@ class Ground:
             lambda: Store.open(str(copy())) if copy else self.store, is_numpy=self.shape.is_numpy
         )
         self.driver: Driver | None = None
-        self.driver_environment: dict[str, str] = {}
         self.must_run_again = False
         self._number = 0
         self._plans: dict[str, PlanDocument] = {}
@@ -148,7 +147,6 @@ class Ground:
                 "head_seconds": HEAD_SECONDS,
             }
         )
-        environment = self.driver_environment | environment
         return Driver(
             self.world.place,
             arguments,
@@ -291,8 +289,3 @@ class Ground:
         notes = [(one.began, one.is_alive, one.is_working, one.status) for one in seen]
         said = self.driver.told() if self.driver else "there was no driver"
         return f"{said}\n{notes}"
-
-
-def with_resources(shape: Shape, *resources: str) -> Shape:
-    """Give a shape other resources."""
-    return replace(shape, resources=resources)
