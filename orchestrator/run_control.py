@@ -99,17 +99,21 @@ class RunControl:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGUSR1 end the block as Ctrl-C does, where no run is listening yet or any more."""
+    """Let SIGTERM and SIGUSR1 end the block as Ctrl-C does, where no run is listening yet or any more.
+
+    Afterwards the signals are ignored: the command is leaving, with the exit code it has.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    former = {number: signal.signal(number, interrupt) for number in _SIGNALS[1:]}
+    for number in _SIGNALS[1:]:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

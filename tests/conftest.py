@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -16,6 +17,16 @@ def _one_thread():
         from workers.environment import prepare
 
         prepare(1, uses_gpu=False)
+
+
+@pytest.fixture(autouse=True)
+def _former_signals():
+    """Put back the handlers of signals; a command that has ended ignores them."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    former = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

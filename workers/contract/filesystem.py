@@ -169,10 +169,18 @@ def read(root: Root, path: str) -> bytes | None:
         with root.filesystem.open_input_file(path) as stream:
             content: bytes = stream.read()
             return content
-    except FileNotFoundError:
-        return None
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, FileNotFoundError) or _is_gone(root, path):
+            return None
         raise StoreError(f"cannot read {path} in the store {root.uri}: {error}") from error
+
+
+def _is_gone(root: Root, path: str) -> bool:
+    """Say whether a file that could not be read was removed meanwhile; object storage has no word for it."""
+    try:
+        return bool(root.filesystem.get_file_info(path).type == fs.FileType.NotFound)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def names(root: Root, folder: str, *, recursive: bool = False) -> list[str]:

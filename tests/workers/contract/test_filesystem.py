@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
 from workers.contract import filesystem
 from workers.contract.errors import StoreError, UserError
@@ -32,6 +34,33 @@ def test_what_is_not_there_is_no_fault(store):
     assert filesystem.read(store.root, "no/file") is None
     assert filesystem.names(store.root, "no") == []
     filesystem.remove(store.root, "no/file")
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_file_removed_between_opening_and_reading(store, monkeypatch, is_removed):
+    """As a compaction does: it reads as None, and what is there and cannot be read is a fault."""
+    filesystem.publish(store.root, "view/name", b"content")
+
+    class Spoilt:
+        """Object storage whose answer to a read is an error without a type."""
+
+        def __init__(self, inner: fs.FileSystem) -> None:
+            self._inner = inner
+
+        def open_input_file(self, path: str) -> None:
+            if is_removed:
+                self._inner.delete_file(path)
+            raise OSError("AWS Error RESOURCE_NOT_FOUND during GetObject operation")
+
+        def get_file_info(self, path: str) -> fs.FileInfo:
+            return self._inner.get_file_info(path)
+
+    root = replace(store.root, filesystem=Spoilt(store.root.filesystem))
+    if is_removed:
+        assert filesystem.read(root, "view/name") is None
+    else:
+        with pytest.raises(StoreError, match="cannot read view/name"):
+            filesystem.read(root, "view/name")
 
 
 def test_several_megabytes_go_through_whole(store):
