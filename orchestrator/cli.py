@@ -13,7 +13,7 @@ import typer
 
 from orchestrator import commands, store_commands
 from orchestrator.closed_pipe import quiet_when_closed
-from orchestrator.console import Output, errors_for_humans
+from orchestrator.console import Output, errors_for_humans, full_disk_told
 from orchestrator.own_packages import check_own_packages
 from orchestrator.prepare import Options
 from orchestrator.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
@@ -71,7 +71,7 @@ def _run_command() -> NoReturn:
     warnings.showwarning = _say_warning
     try:
         check_own_packages(Path(__file__).resolve().parent.parent)
-        with interruptible():
+        with interruptible(), full_disk_told():
             code = app(standalone_mode=False)
         if code == _TYPER_INTERRUPTED:
             _leave(INTERRUPTED, EXIT_INTERRUPTED)

@@ -6,8 +6,10 @@ With `--json` one JSON document is all that standard output gets.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from typing import TextIO, cast
 
 from pydantic import JsonValue
 from rich.console import Console, RenderableType
+
+from workers.contract.errors import user_error
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,30 @@ class _Unfailing:
     def flush(self) -> None:
         with _losses_ignored():
             self._stream.flush()
+
+
+@contextlib.contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Tell of a full disk as of any other mistake; what standard output then still holds is dropped.
+
+    Raises:
+        UserError: No space is left where standard output goes, or a temporary file.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python would complain at its end
+        raise user_error(
+            f"cannot write any more: {error}",
+            where=str(error.filename or "standard output"),
+            mend="make room on that disk, and give the same command again",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -7,9 +7,12 @@ import functools
 import io
 import json
 import math
+import os
 import re
+import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -215,3 +218,26 @@ def test_a_full_disk_under_standard_error_ends_nothing(monkeypatch):
     monkeypatch.setattr(sys, "stderr", FullDisk())
     Output().note("a note")
     cli._say_warning("a warning")
+
+
+@pytest.mark.parametrize("asked", [["sweeps"], ["sweeps", "--json"], ["query", "SELECT 1"]])
+def test_a_full_disk_under_standard_output_is_told(tmp_path, asked):
+    """As any other mistake, whichever way the output is written."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator.cli", *asked],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        [
+            "cannot write any more: [Errno 28] No space left on device",
+            "  where: standard output",
+            "  mend:  make room on that disk, and give the same command again",
+        ],
+    )
