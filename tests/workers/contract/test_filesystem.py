@@ -37,7 +37,7 @@ def test_what_is_not_there_is_no_fault(store):
 
 
 @pytest.mark.parametrize("is_removed", [True, False])
-def test_a_file_removed_between_opening_and_reading(store, monkeypatch, is_removed):
+def test_a_file_removed_between_opening_and_reading(store, is_removed):
     """As a compaction does: it reads as None, and what is there and cannot be read is a fault."""
     filesystem.publish(store.root, "view/name", b"content")
 
