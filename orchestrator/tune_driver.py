@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -23,14 +24,15 @@ from ray import tune
 from ray._private import utils as ray_utils
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.console import errors_for_humans
+from orchestrator.driving import Around, DriveResult
 from orchestrator.failures import Failure
 from orchestrator.fit import Node
 from orchestrator.guardian import guarded
 from orchestrator.head import ClusterLost, Head, knock
-from orchestrator.hung_slots import Slots
 from orchestrator.lost_slots import loss_of
 from orchestrator.node_call import call_without_gpus
 from orchestrator.preflight import Reply
@@ -39,6 +41,7 @@ from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
+from workers.contract.sweep_spec import ResourcesSpec
 
 _MAX_LOST_SLOTS = 40
 """Of one trial in one wave, whatever lost them; the policy of their classes ends it long before."""
@@ -52,34 +55,6 @@ _CREDENTIALS = (
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DriveResult:
-    """How the tasks ended; `lost` are the trials whose slots died too often, or never started."""
-
-    results: list[SlotResult]
-    lost: list[str]
-
-
-@dataclass(frozen=True)
-class Around:
-    """What a drive tells and asks of the run around it.
-
-    Attributes:
-        watch: Called every second in the calling thread, which stays free for signals; it is given
-            the slots at work.
-        on_loss: Called in Tune's thread when a slot died over a task.
-        is_stopping: Whether the run was asked to drain.
-        scratch: A local folder for what Tune insists on writing.
-        head_seconds: A head that does not answer for this long is lost.
-    """
-
-    watch: Callable[[Slots], None]
-    on_loss: Callable[[SlotTask, Failure], None]
-    is_stopping: Callable[[], bool]
-    scratch: Path
-    head_seconds: float = 30.0
 
 
 class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -211,7 +186,8 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
         while thread.is_alive():
             thread.join(1.0)
             around.watch(trials)
-            head.check(demands, is_stopping=around.is_stopping())
+            trials.is_draining = around.is_stopping()
+            head.check(demands, is_stopping=trials.is_draining)
         if isinstance(outcome[0], BaseException):
             head.wait_for_answer()  # whatever Tune raises where the head is gone
             raise outcome[0]
@@ -223,32 +199,44 @@ def _fit(tasks: Sequence[SlotTask], trials: _Trials, scratch: Path) -> DriveResu
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     tuner = tune.Tuner(
         tune.with_resources(TrialSlot, _resources_of),
-        param_space={"task": tune.grid_search([task.model_dump_json() for task in tasks])},
         tune_config=tune.TuneConfig(
-            reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
+            search_alg=_InOrder(tasks),
+            num_samples=len(tasks),
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch / "tune"),
             verbose=0,
             callbacks=[trials],
+            stop=_Drain(trials),
             failure_config=tune.FailureConfig(max_failures=_MAX_LOST_SLOTS),
             # a class trainable that cannot save would end in error
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    results, lost = [], []
-    # Tune keeps the order of the grid; of a trial that never started it keeps nothing else
-    for task, item in zip(tasks, tuner.fit(), strict=True):
-        if item.error is not None or "result" not in (item.metrics or {}):
+    # Tune keeps the order in which it was given the tasks; a drain may come before it took them all
+    items = list(tuner.fit())
+    results, lost, unstarted = [], [], []
+    for task, item in zip(tasks, items, strict=False):
+        if item.error is not None:
             lost.append(task.trial_id)
-        else:
+        elif "result" in (item.metrics or {}):
             results.append(SlotResult.model_validate_json(item.metrics["result"]))
-    return DriveResult(results, lost)
+        else:
+            unstarted.append(task.trial_id)
+    unstarted += [task.trial_id for task in tasks[len(items) :]]
+    return DriveResult(results, lost, unstarted)
 
 
 def _resources_of(config: dict[str, str]) -> tune.PlacementGroupFactory:
-    demand = SlotTask.model_validate_json(config["task"]).demand
+    return _room_for(SlotTask.model_validate_json(config["task"]).demand)
+
+
+@functools.cache  # Tune compares them for each trial at each step, which equal objects make slow
+def _room_for(demand: ResourcesSpec) -> tune.PlacementGroupFactory:
     gpus = {"GPU": demand.gpus} if demand.gpus else {}
     return tune.PlacementGroupFactory([{"CPU": float(demand.cpus)} | gpus])
 
@@ -272,12 +260,35 @@ class _Trial(Protocol):
     def get_pickled_error(self) -> Exception | None: ...
 
 
+class _InOrder(Searcher):  # type: ignore[misc]  # ray has no types
+    """Gives Tune one task after the other; of a grid it would copy the whole for each of them."""
+
+    def __init__(self, tasks: Sequence[SlotTask]) -> None:
+        super().__init__()
+        self._left = list(reversed(tasks))
+
+    def suggest(self, trial_id: str) -> dict[str, str] | None:  # noqa: ARG002  # Tune's signature
+        """Give the next task; Tune asks as often as there are tasks."""
+        return {"task": self._left.pop().model_dump_json()}
+
+    def on_trial_complete(self, *_: object, **__: object) -> None:
+        """Learn nothing from how it went."""
+
+    def save_to_dir(self, *_: object, **__: object) -> None:
+        """Keep nothing, as nobody reads what Tune keeps."""
+
+
 class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
-    """Hears from Tune which slot does what, and which was lost; it never raises, which would end Tune."""
+    """Hears from Tune which slot does what, and which was lost; it never raises, which would end Tune.
+
+    Attributes:
+        is_draining: Whether what has no slot yet shall get none.
+    """
 
     def __init__(self, on_loss: Callable[[SlotTask, Failure], None]) -> None:
         self._on_loss = on_loss
         self._started: dict[str, _Trial] = {}
+        self.is_draining = False
 
     def __getstate__(self) -> dict[str, object]:
         return {}  # Tune keeps callbacks in a file, which nobody reads
@@ -312,6 +323,21 @@ class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
             self._on_loss(_task_of(trial), loss_of(trial.get_pickled_error()))
         except Exception:  # noqa: BLE001  # it must not end the other trials
             _log.exception("a lost slot could not be recorded")
+
+
+class _Drain(tune.Stopper):  # type: ignore[misc]  # ray has no types
+    """Ends a drained run once its slots are idle: what waits for one may wait for another run's end."""
+
+    def __init__(self, trials: _Trials) -> None:
+        self._trials = trials
+
+    def __call__(self, trial_id: str, result: dict[str, object]) -> bool:  # noqa: ARG002  # Tune's
+        """Let a trial end by itself."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether to end all that waits; Tune asks at each step."""
+        return self._trials.is_draining and not self._trials.busy()
 
 
 def _task_of(trial: _Trial) -> SlotTask:

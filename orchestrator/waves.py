@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator import claims
+from orchestrator.driving import Around
 from orchestrator.failures import (
     Failure,
     common_cause,
@@ -139,7 +140,7 @@ def _drive(
         if not record_loss(run.prepared.store, task, loss):
             ledger.unrecorded.append((task, loss))
 
-    around = tune_driver.Around(
+    around = Around(
         watch, on_loss, lambda: run.control.is_stopping, run.scratch, run.options.head_seconds
     )
     try:
@@ -148,7 +149,8 @@ def _drive(
         ledger.unrecorded = [
             item for item in ledger.unrecorded if not record_loss(run.prepared.store, *item)
         ]
-    ledger.statuses |= dict.fromkeys(driven.lost, "drained")  # not what an earlier wave said
+    # not what an earlier wave said
+    ledger.statuses |= dict.fromkeys([*driven.lost, *driven.unstarted], "drained")
     ledger.statuses |= {result.trial_id: result.status for result in driven.results}
     given = {name for name in driven.lost if not should_retry(ledger.losses.get(name, ["bug"] * 2))}
     ledger.statuses |= dict.fromkeys(given, "failed")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 from ray.exceptions import AuthenticationError
 
 from orchestrator import tune_driver
+from orchestrator.driving import Around
 from orchestrator.fit import Node
-from orchestrator.head import ClusterLost, Head
-from orchestrator.tune_driver import Around
+from orchestrator.head import ClusterLost
 from workers.contract.errors import UserError
 
 NODE = Node("n", cpus=2, gpus=0)
@@ -37,7 +36,7 @@ def test_a_cluster_that_cannot_be_joined_is_the_users_to_mend(monkeypatch, tmp_p
 
 
 def drive_into_a_fault(make_task, scratch: Path) -> None:
-    around = Around(lambda _: None, lambda *_: None, lambda: False, scratch)
+    around = Around(lambda _: None, lambda *_: None, lambda: False, scratch, head_seconds=1.5)
     tune_driver.drive([make_task(0)], [NODE], around)
 
 
@@ -49,7 +48,6 @@ def test_what_tune_raises_over_a_lost_head_is_a_lost_cluster(make_task, monkeypa
 
     monkeypatch.setattr(tune_driver, "_fit", fail)
     monkeypatch.setattr(tune_driver, "_nodes", fail)
-    monkeypatch.setattr(tune_driver, "Head", partial(Head, head_seconds=1.5))
     with pytest.raises(ClusterLost):
         drive_into_a_fault(make_task, tmp_path)
 

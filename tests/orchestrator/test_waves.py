@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator import claims, progress, waves
+from orchestrator.driving import Around, DriveResult
 from orchestrator.failures import NUM_EQUAL_FAILURES, Failure
 from orchestrator.fit import Node
 from orchestrator.head import ClusterLost
@@ -58,23 +60,19 @@ class Script:
     def __init__(self, finish: Callable[..., None]) -> None:
         self.endings: dict[int, list[str]] = {}
         self.waves: list[list[SlotTask]] = []
-        self.around: object = None
+        self.around: Around | None = None
         self.during: Callable[[], None] = lambda: None
         self.refuse_silence: Callable[[], None] = lambda: None
         self._finish = finish
-
-    def Around(self, *parts: object) -> SimpleNamespace:  # noqa: N802  # the driver's own name
-        names = ("watch", "on_loss", "is_stopping", "scratch", "head_seconds")
-        return SimpleNamespace(**dict(zip(names, parts, strict=True)))
 
     @contextlib.contextmanager
     def head_of_cluster(self, _seconds: float) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(refuse_silence=self.refuse_silence)
 
-    def drive(self, tasks: Sequence[SlotTask], _nodes: object, around: object) -> SimpleNamespace:
+    def drive(self, tasks: Sequence[SlotTask], _nodes: object, around: Around) -> DriveResult:
         self.waves.append(list(tasks))
         self.around = around
-        results, lost = [], []
+        results, lost, unstarted = [], [], []
         for task in tasks:
             endings = self.endings.get(task.planned.trial.seed, [])
             status = endings.pop(0) if endings else "done"
@@ -83,6 +81,8 @@ class Script:
             if status == "lost":
                 around.on_loss(task, LOST)
                 lost.append(task.trial_id)
+            elif status == "unstarted":
+                unstarted.append(task.trial_id)
             else:
                 results.append(
                     SlotResult(
@@ -91,7 +91,7 @@ class Script:
                 )
         self.during()
         around.watch(HeldSlots())
-        return SimpleNamespace(results=results, lost=lost)
+        return DriveResult(results, lost, unstarted)
 
     def seeds(self) -> list[list[int]]:
         return [sorted(task.planned.trial.seed for task in wave) for wave in self.waves]
@@ -162,6 +162,14 @@ def test_a_trial_whose_slots_never_start_is_given_up(go, script):
     assert script.seeds() == [ALL, [3], [3], [3]]
     rows = Store.open("store").read("failures").to_pylist()
     assert [row["signature"] for row in rows] == ["slot lost"] * 4
+
+
+def test_a_trial_that_got_no_slot_before_a_drain_has_not_failed(go, script):
+    """It waited for slots that another run held; an earlier wave's word about it is over."""
+    script.endings = {2: ["larger_share", "unstarted"]}
+    script.during = lambda: len(script.waves) < 2 or signal.raise_signal(signal.SIGTERM)
+    assert go()[0] == dict.fromkeys(ALL, "done") | {2: "drained"}
+    assert script.seeds() == [ALL, [2]]
 
 
 def test_a_trial_of_another_run_is_waited_for(go, script, finish_trial):
