@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,8 +21,6 @@ from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
 
 SILENT_AFTER_SECONDS = 60.0
-
-_READERS = 8
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,8 @@ class HeartbeatReader:
         wanted = {path: marks[path] for path in sorted(marks) if trial_of(path) in trial_ids}
         seen = {path: self._seen[path] for path in wanted if self._is_settled(path, wanted[path])}
         open_paths = [path for path in wanted if path not in seen]
-        with ThreadPoolExecutor(_READERS) as pool:
-            found = pool.map(lambda path: self._see(path, wanted[path], now), open_paths)
-            seen |= {path: one for path, one in zip(open_paths, found, strict=True) if one}
+        found = self._store.each(lambda path: self._see(path, wanted[path], now), open_paths)
+        seen |= {path: one for path, one in zip(open_paths, found, strict=True) if one}
         self._seen = seen
         self._listed = frozenset(marks)
         return self._sorted()
@@ -118,9 +114,8 @@ def heartbeats_of_all(store: Store, trial_ids: Collection[str]) -> list[Heartbea
         StoreError: The heartbeats cannot be listed.
     """
     paths = [path for path in store.names("attempts") if trial_of(path) in trial_ids]
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = pool.map(lambda path: _read_whole(store, path), paths)
-        return [beat for beat in found if beat is not None]
+    found = store.each(lambda path: _read_whole(store, path), paths)
+    return [beat for beat in found if beat is not None]
 
 
 def trial_of(path: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
 from workers.contract.commits import Commit, decode_commits, rank
@@ -18,8 +17,6 @@ from workers.contract.parquet_file import DamagedFile
 from workers.contract.store import Store, damage_sentence
 
 Value = TypeVar("Value")
-
-_READERS = 8
 
 _LISTINGS = 10
 """As in the store: how often a folder is listed anew because a listed file was merged meanwhile."""
@@ -77,7 +74,7 @@ class CommitMemory(Generic[Value]):
                 if path in files and files[path].mark == marks[path]
             }
             new = [path for path in paths if path not in files]
-            answers = dict(zip(new, self._decode_all(new), strict=True))
+            answers = dict(zip(new, self._store.each(self._decode, new), strict=True))
             files |= {
                 path: _File(marks[path], answer)
                 for path, answer in answers.items()
@@ -90,12 +87,6 @@ class CommitMemory(Generic[Value]):
             for path, answer in answers.items()
             if isinstance(answer, DamagedFile)
         ]
-
-    def _decode_all(self, paths: Sequence[str]) -> list[list[_Kept[Value]] | DamagedFile | None]:
-        if not paths:
-            return []
-        with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(self._decode, paths))
 
     def _decode(self, path: str) -> list[_Kept[Value]] | DamagedFile | None:
         commits = decode_commits(self._view, path, self._store.read_bytes(path))

@@ -11,10 +11,11 @@ import json
 import os
 import secrets
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 from pydantic import JsonValue
@@ -37,7 +38,9 @@ from workers.contract.schema import VIEWS
 
 __all__ = ["DERIVED_VIEWS", "KEY_COLUMNS", "Commit", "Store", "new_attempt_id"]
 
-_READERS = 8
+_READERS, _FEW = 8, 100
+
+Result = TypeVar("Result")
 
 _SHOWN_DAMAGES = 3
 
@@ -110,8 +113,7 @@ class Store:
         for _ in range(_LISTINGS):
             listed = filesystem.names(self.root, view)
             paths = [path for path in listed if is_wanted(path.rsplit("/", 1)[-1])]
-            with ThreadPoolExecutor(_READERS) as pool:
-                decoded = list(pool.map(lambda path: self._decode(view, path), paths))
+            decoded = self.each(lambda path: self._decode(view, path), paths)
             if None not in decoded:
                 break
         damages = [
@@ -177,6 +179,16 @@ class Store:
     def write_bytes(self, path: str, content: bytes) -> None:
         """Publish a file."""
         filesystem.publish(self.root, path, content)
+
+    def each(self, read: Callable[[str], Result], paths: Sequence[str]) -> list[Result]:
+        """Apply a function that reads one file to each path, and give the results in that order.
+
+        In threads where much of the time is waiting, which for a few files of a folder it is not.
+        """
+        if self.root.local is not None and len(paths) <= _FEW:
+            return [read(path) for path in paths]
+        with ThreadPoolExecutor(_READERS) as pool:
+            return list(pool.map(read, paths))
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
