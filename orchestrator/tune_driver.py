@@ -60,6 +60,11 @@ _log = logging.getLogger(__name__)
 class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
     """A slot as Tune sees it: one step does the whole task."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, str]) -> tune.PlacementGroupFactory:
+        """Ask for what the task needs."""
+        return _room_for(SlotTask.model_validate_json(config["task"]).demand)
+
     def setup(self, config: dict[str, str]) -> None:  # noqa: ARG002  # Tune's signature
         """Make the slot; its fork server starts with the first task."""
         self._slot = Slot()
@@ -198,7 +203,7 @@ def _fit(tasks: Sequence[SlotTask], trials: _Trials, scratch: Path) -> DriveResu
     # Tune would write the driver's credentials into the cluster's records
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     tuner = tune.Tuner(
-        tune.with_resources(TrialSlot, _resources_of),
+        TrialSlot,
         tune_config=tune.TuneConfig(
             search_alg=_InOrder(tasks),
             num_samples=len(tasks),
@@ -229,10 +234,6 @@ def _fit(tasks: Sequence[SlotTask], trials: _Trials, scratch: Path) -> DriveResu
             unstarted.append(task.trial_id)
     unstarted += [task.trial_id for task in tasks[len(items) :]]
     return DriveResult(results, lost, unstarted)
-
-
-def _resources_of(config: dict[str, str]) -> tune.PlacementGroupFactory:
-    return _room_for(SlotTask.model_validate_json(config["task"]).demand)
 
 
 @functools.cache  # Tune compares them for each trial at each step, which equal objects make slow
