@@ -42,5 +42,5 @@ class DriveResult:
     """
 
     results: list[SlotResult]
-    lost: list[str]
-    unstarted: list[str]
+    lost: set[str]
+    unstarted: set[str]

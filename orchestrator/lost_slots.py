@@ -26,7 +26,9 @@ def loss_of(error: Exception | None) -> Failure:
         return Failure("host_out_of_memory", "slot ended by Ray's memory monitor", message)
     if getattr(error, "preempted", False):
         return Failure("preempted", "node preempted", message)
-    if "node has died" in message or "node was terminated" in message:
+    # of a node that vanished Ray first knows only that the slot does not answer; a dead slot it tells
+    is_silent = "ActorUnavailableError" in kinds
+    if is_silent or "node has died" in message or "node was terminated" in message:
         return Failure("node_lost", "node lost", message)
     return Failure("worker_lost", "slot lost", message)
 

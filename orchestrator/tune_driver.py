@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import os
+import pickle
 import sys
 import threading
 import time
@@ -222,18 +223,11 @@ def _fit(tasks: Sequence[SlotTask], trials: _Trials, scratch: Path) -> DriveResu
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    # Tune keeps the order in which it was given the tasks; a drain may come before it took them all
-    items = list(tuner.fit())
-    results, lost, unstarted = [], [], []
-    for task, item in zip(tasks, items, strict=False):
-        if item.error is not None:
-            lost.append(task.trial_id)
-        elif "result" in (item.metrics or {}):
-            results.append(SlotResult.model_validate_json(item.metrics["result"]))
-        else:
-            unstarted.append(task.trial_id)
-    unstarted += [task.trial_id for task in tasks[len(items) :]]
-    return DriveResult(results, lost, unstarted)
+    answers = [item.metrics["result"] for item in tuner.fit() if "result" in (item.metrics or {})]
+    results = [SlotResult.model_validate_json(answer) for answer in answers]
+    unanswered = {task.trial_id for task in tasks} - {result.trial_id for result in results}
+    unstarted = unanswered - trials.given_up if trials.is_draining else set()
+    return DriveResult(results, lost=unanswered - unstarted, unstarted=unstarted)
 
 
 @functools.cache  # Tune compares them for each trial at each step, which equal objects make slow
@@ -257,8 +251,7 @@ class _Trial(Protocol):
     config: dict[str, str]
     status: str
     temporary_state: _State
-
-    def get_pickled_error(self) -> Exception | None: ...
+    pickled_error_file: str | None
 
 
 class _InOrder(Searcher):  # type: ignore[misc]  # ray has no types
@@ -283,12 +276,15 @@ class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
     """Hears from Tune which slot does what, and which was lost; it never raises, which would end Tune.
 
     Attributes:
-        is_draining: Whether what has no slot yet shall get none.
+        given_up: Trials that Tune tries no more.
+        is_draining: Whether the run was asked to drain; once its slots are idle none is given out.
     """
 
     def __init__(self, on_loss: Callable[[SlotTask, Failure], None]) -> None:
         self._on_loss = on_loss
         self._started: dict[str, _Trial] = {}
+        self._lost_actors: set[str] = set()
+        self.given_up: set[str] = set()
         self.is_draining = False
 
     def __getstate__(self) -> dict[str, object]:
@@ -304,6 +300,7 @@ class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
 
     def on_trial_error(self, *, trial: _Trial, **_: object) -> None:
         """Tell of a lost slot; Tune gives the trial up for this drive."""
+        self.given_up.add(_task_of(trial).trial_id)
         self._tell(trial)
 
     def busy(self) -> set[str]:
@@ -321,7 +318,13 @@ class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
 
     def _tell(self, trial: _Trial) -> None:
         try:
-            self._on_loss(_task_of(trial), loss_of(trial.get_pickled_error()))
+            error = _take_error(trial)
+            actor = getattr(error, "actor_id", None)
+            if (
+                actor is None or actor not in self._lost_actors
+            ):  # of one lost when idle it tells twice
+                self._on_loss(_task_of(trial), loss_of(error))
+                self._lost_actors.add(str(actor))
         except Exception:  # noqa: BLE001  # it must not end the other trials
             _log.exception("a lost slot could not be recorded")
 
@@ -339,6 +342,16 @@ class _Drain(tune.Stopper):  # type: ignore[misc]  # ray has no types
     def stop_all(self) -> bool:
         """Say whether to end all that waits; Tune asks at each step."""
         return self._trials.is_draining and not self._trials.busy()
+
+
+def _take_error(trial: _Trial) -> Exception | None:
+    """Take what Ray raised last, if anything, out of the scratch folder, where Tune keeps it at first."""
+    path = Path(trial.pickled_error_file or "")
+    if not path.is_file():
+        return None
+    error: Exception = pickle.loads(path.read_bytes())  # noqa: S301  # this process wrote it
+    path.unlink()
+    return error
 
 
 def _task_of(trial: _Trial) -> SlotTask:

@@ -150,9 +150,12 @@ def _drive(
             item for item in ledger.unrecorded if not record_loss(run.prepared.store, *item)
         ]
     # not what an earlier wave said
-    ledger.statuses |= dict.fromkeys([*driven.lost, *driven.unstarted], "drained")
+    ledger.statuses |= dict.fromkeys(driven.lost | driven.unstarted, "drained")
     ledger.statuses |= {result.trial_id: result.status for result in driven.results}
-    given = {name for name in driven.lost if not should_retry(ledger.losses.get(name, ["bug"] * 2))}
+    known = dict.fromkeys(driven.lost, ["bug"] * 2) | ledger.losses  # nobody told why: not again
+    given = {
+        name for name in driven.lost | driven.unstarted if not should_retry(known.get(name, []))
+    }
     ledger.statuses |= dict.fromkeys(given, "failed")
     for task in tasks:
         if ledger.statuses[task.trial_id] == "larger_share":

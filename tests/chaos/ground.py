@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,10 @@ IDLE_SECONDS = 50.0
 HEAD_SECONDS = 10.0
 LONGEST_SECONDS = 90.0
 _MOST_LIVES = 8
+
+
+_LOST_SLOT = {"slot lost", "node lost", "node preempted"}
+"""Signatures of what is told of a slot; other failures are told by slots."""
 
 
 class Missed(Exception):
@@ -198,6 +203,11 @@ class Ground:
             assert lives <= _MOST_LIVES, self.driver.told()
             self._take_leave()
         self.check()
+        self.world.tally.lost_slots[self.uri] = Counter(
+            row["failure_class"]
+            for row in self.store.read("failures").to_pylist()
+            if row["signature"] in _LOST_SLOT
+        )
 
     # Attempts ---------------------------------------------------------------------------------
 

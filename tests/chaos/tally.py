@@ -24,6 +24,8 @@ class Tally:
     exit_codes: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
     """Committed, by ground."""
+    lost_slots: dict[str, Counter[str]] = field(default_factory=dict)
+    """Class of the loss as the `failures` view tells it, by store."""
     damaged: set[str] = field(default_factory=set)
     """Trials that were damaged from outside, whose work is rightly done again."""
     started_at: float = field(default_factory=time.monotonic)
@@ -41,6 +43,7 @@ class Tally:
             seconds=dict(self.seconds),
             exit_codes=dict(self.exit_codes),
             rows=self.rows.total(),
+            lost_slots=dict(sum(self.lost_slots.values(), Counter())),
             num_attempts=len(attempts),
             steps_lost=[loss.steps for loss in losses(attempts)],
             num_repeats=sum(seen.work[1] not in self.damaged for seen in repeats(attempts)),
@@ -63,6 +66,7 @@ class Report:
         num_missed: How often what was to be hit had left by itself just before.
         seconds: Time each kind took in all, until everything was checked.
         rows: Committed rows at the end; none was lost or changed.
+        lost_slots: Slots lost with an attempt or before one, by the class the `failures` view gives.
         steps_lost: By each attempt that took up what another had left.
         num_repeats: Attempts that began on work committed before and not damaged since.
         largest_load: Largest sum of shares of live attempts on a device.
@@ -78,6 +82,7 @@ class Report:
     seconds: dict[str, float]
     exit_codes: dict[str, int]
     rows: int
+    lost_slots: dict[str, int]
     num_attempts: int
     steps_lost: list[int]
     num_repeats: int
@@ -144,7 +149,8 @@ def table(reports: Sequence[Report]) -> list[str]:
     for fact, give in facts.items():
         lines.append(f"{fact:46}" + "".join(f"{give(report)!s:>12}" for report in reports))
     codes = "; ".join(f"{report.name}: {report.exit_codes}" for report in reports)
-    return [*lines, f"drivers' exit codes: {codes}"]
+    lost = "; ".join(f"{report.name}: {report.lost_slots}" for report in reports)
+    return [*lines, f"drivers' exit codes: {codes}", f"lost slots as told: {lost}"]
 
 
 def _mean(steps: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,12 @@ def test_no_device_ever_held_more_than_one_gpus_worth(campaigns):
         report = Report.read(path)
         assert report.largest_load == 1.0
         assert report.num_devices >= 2
+
+
+def test_what_lost_a_slot_is_told(campaigns):
+    """Its process, its node, or a cloud that took the node away: the classes differ in their caps."""
+    reports = [Report.read(path) for _, _, path in campaigns.values()]
+    told = sum((Counter(report.lost_slots) for report in reports), Counter())
+    assert told["worker_lost"] >= 3
+    assert told["node_lost"] >= 5
+    assert told["preempted"] >= 1

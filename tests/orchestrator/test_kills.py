@@ -172,6 +172,9 @@ def test_a_dead_slot_is_replaced(tmp_path, undisturbed, victim, place):
     assert run.finish() == 0
     run.assert_no_orphans()
     assert_equal_bits(undisturbed, tmp_path)
+    (failure,) = Store.open(str(run.store)).read("failures").to_pylist()
+    assert failure["failure_class"] == "worker_lost"
+    assert ("actor died" in failure["message"]) == (victim == "slot")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from orchestrator import claims, progress, waves
 from orchestrator.driving import Around, DriveResult
-from orchestrator.failures import NUM_EQUAL_FAILURES, Failure
+from orchestrator.failures import NUM_EQUAL_FAILURES, POLICIES, Failure
 from orchestrator.fit import Node
 from orchestrator.head import ClusterLost
 from orchestrator.lost_slots import record_loss
@@ -72,7 +72,7 @@ class Script:
     def drive(self, tasks: Sequence[SlotTask], _nodes: object, around: Around) -> DriveResult:
         self.waves.append(list(tasks))
         self.around = around
-        results, lost, unstarted = [], [], []
+        results, lost, unstarted = [], set(), set()
         for task in tasks:
             endings = self.endings.get(task.planned.trial.seed, [])
             status = endings.pop(0) if endings else "done"
@@ -80,9 +80,9 @@ class Script:
                 self._finish(Store.open(task.store), task.planned, task.statistics)
             if status == "lost":
                 around.on_loss(task, LOST)
-                lost.append(task.trial_id)
+                lost.add(task.trial_id)
             elif status == "unstarted":
-                unstarted.append(task.trial_id)
+                unstarted.add(task.trial_id)
             else:
                 results.append(
                     SlotResult(
@@ -170,6 +170,20 @@ def test_a_trial_that_got_no_slot_before_a_drain_has_not_failed(go, script):
     script.during = lambda: len(script.waves) < 2 or signal.raise_signal(signal.SIGTERM)
     assert go()[0] == dict.fromkeys(ALL, "done") | {2: "drained"}
     assert script.seeds() == [ALL, [2]]
+
+
+def test_a_trial_given_up_before_a_drain_is_not_called_drained(go, script):
+    """It had lost as many slots as it may, and waited for another when the run was asked to stop."""
+    script.endings = {2: ["unstarted"]}
+
+    def lose_and_stop() -> None:
+        task = next(task for task in script.waves[0] if task.planned.trial.seed == 2)
+        for _ in range(POLICIES["worker_lost"].max_attempts):
+            script.around.on_loss(task, LOST)
+        signal.raise_signal(signal.SIGTERM)
+
+    script.during = lose_and_stop
+    assert go()[0] == dict.fromkeys(ALL, "done") | {2: "failed"}
 
 
 def test_a_trial_of_another_run_is_waited_for(go, script, finish_trial):

@@ -38,7 +38,7 @@ from workers.contract.schema import VIEWS
 
 __all__ = ["DERIVED_VIEWS", "KEY_COLUMNS", "Commit", "Store", "new_attempt_id"]
 
-_READERS, _FEW = 8, 100
+_READERS, _FEW = 8, 50
 
 Result = TypeVar("Result")
 

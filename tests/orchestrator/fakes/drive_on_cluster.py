@@ -69,4 +69,5 @@ with scratch_folder() as scratch:
     assert "secret" not in str(told), "the driver's credentials travel with its slots"
     head.shutdown()
 statuses = [result.status for result in driven.results]
-print(json.dumps({"statuses": statuses, "lost": driven.lost, "unstarted": driven.unstarted}))
+names = {"lost": sorted(driven.lost), "unstarted": sorted(driven.unstarted)}
+print(json.dumps({"statuses": statuses} | names))
