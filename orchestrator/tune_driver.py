@@ -320,11 +320,11 @@ class _Trials(tune.Callback):  # type: ignore[misc]  # ray has no types
         try:
             error = _take_error(trial)
             actor = getattr(error, "actor_id", None)
-            if (
-                actor is None or actor not in self._lost_actors
-            ):  # of one lost when idle it tells twice
-                self._on_loss(_task_of(trial), loss_of(error))
-                self._lost_actors.add(str(actor))
+            if actor in self._lost_actors:  # Tune tells twice of a slot that was lost while idle
+                return
+            self._on_loss(_task_of(trial), loss_of(error))
+            if actor is not None:
+                self._lost_actors.add(actor)
         except Exception:  # noqa: BLE001  # it must not end the other trials
             _log.exception("a lost slot could not be recorded")
 

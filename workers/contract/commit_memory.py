@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from workers.contract.commits import Commit, decode_commits, rank
+from workers.contract.commits import Commit, damage_sentence, decode_commits, rank
 from workers.contract.filesystem import Mark
 from workers.contract.parquet_file import DamagedFile
-from workers.contract.store import Store, damage_sentence
+from workers.contract.store import Store
 
 Value = TypeVar("Value")
 

@@ -25,6 +25,8 @@ COMPACTED = "compacted-"
 DERIVED_VIEWS = ("cell_measurements", "cells", "predictions", "validity")
 """Written by the aggregation job, one file a sweep, made anew each time."""
 
+_SHOWN_DAMAGES = 3
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -116,3 +118,14 @@ def _key_of(view: str, path: str, table: pa.Table) -> tuple[str, ...]:
         return tuple(table.column(column)[0].as_py() for column in columns)
     stem = path.rsplit("/", 1)[-1].removesuffix(".parquet")
     return tuple(stem.split(".")[: len(columns)])
+
+
+def damage_sentence(damages: list[str]) -> str:
+    """Say which files of the store are ignored, and why."""
+    if len(damages) == 1:
+        return f"ignored a damaged file of the store, {damages[0]}"
+    shown = "; ".join(damages[:_SHOWN_DAMAGES])
+    more = len(damages) - _SHOWN_DAMAGES
+    return f"ignored {len(damages)} damaged files of the store: {shown}" + (
+        f"; and {more} more" if more > 0 else ""
+    )

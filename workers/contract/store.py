@@ -27,6 +27,7 @@ from workers.contract.commits import (
     KEY_COLUMNS,
     Commit,
     check_key,
+    damage_sentence,
     decode_commits,
     first_of_each,
     of_kept_attempts,
@@ -38,11 +39,12 @@ from workers.contract.schema import VIEWS
 
 __all__ = ["DERIVED_VIEWS", "KEY_COLUMNS", "Commit", "Store", "new_attempt_id"]
 
-_READERS, _FEW = 8, 50
-
 Result = TypeVar("Result")
 
-_SHOWN_DAMAGES = 3
+_READERS = 8
+
+_FEW = 50
+"""Files of a folder that are read in turn, as threads would cost more than they save."""
 
 _LISTINGS = 10
 """How often a folder is listed anew because a listed file was merged into another meanwhile."""
@@ -183,7 +185,7 @@ class Store:
     def each(self, read: Callable[[str], Result], paths: Sequence[str]) -> list[Result]:
         """Apply a function that reads one file to each path, and give the results in that order.
 
-        In threads where much of the time is waiting, which for a few files of a folder it is not.
+        In threads where much of the time is waiting.
         """
         if self.root.local is not None and len(paths) <= _FEW:
             return [read(path) for path in paths]
@@ -295,14 +297,3 @@ def _is_there(path: Path) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def damage_sentence(damages: list[str]) -> str:
-    """Say which files of the store are ignored, and why."""
-    if len(damages) == 1:
-        return f"ignored a damaged file of the store, {damages[0]}"
-    shown = "; ".join(damages[:_SHOWN_DAMAGES])
-    more = len(damages) - _SHOWN_DAMAGES
-    return f"ignored {len(damages)} damaged files of the store: {shown}" + (
-        f"; and {more} more" if more > 0 else ""
-    )

@@ -61,8 +61,8 @@ with scratch_folder() as scratch:
     with tune_driver.cluster(head.address, Path(scratch)) as nodes:
         assert [node.gpus for node in nodes if node.cpus] == [NUM_GPUS], nodes
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
-        taken = ray.util.placement_group([{"GPU": NUM_TAKEN}] if NUM_TAKEN else [{"CPU": 1}])
-        ray.get(taken.ready())
+        if NUM_TAKEN:
+            ray.get(ray.util.placement_group([{"GPU": NUM_TAKEN}]).ready())
         around = Around(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
         driven = tune_driver.drive(tasks, nodes, around)
     told = class_cache._ActorClassCache().get(tune_driver.TrialSlot)._default_options["runtime_env"]
