@@ -232,6 +232,7 @@ class Tools:
     """The functions above, for tests in other files."""
 
     make_case: Callable[..., Case] = make_case
+    randomise: Callable[[keras.Model, int], None] = randomise
     dense_reference: Callable[..., Reference] = dense_reference
     whole_model: Callable[..., Measurement] = whole_model
     partials: type[MemoryPartials] = MemoryPartials
