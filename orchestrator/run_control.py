@@ -7,7 +7,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
@@ -21,6 +22,7 @@ from workers.contract.store import Store
 INTERRUPTED = "interrupted; the same command resumes"
 EXIT_INTERRUPTED = 3
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_HANDLERS_LOST_SECONDS = 0.001
 
 
 class RunControl:
@@ -137,6 +139,23 @@ def interrupted_afterwards() -> Iterator[None]:
             signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
+
+
+def with_handlers_kept(function: Callable[[], None]) -> None:
+    """Call, in a thread, what puts signals back to their default by itself; our handlers are set again at once.
+
+    Raises:
+        KeyboardInterrupt: A signal asked for it meanwhile; the function is left alone in its thread.
+    """
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    thread = threading.Thread(target=function, name=function.__name__, daemon=True)
+    thread.start()
+    is_over = False
+    while not is_over:
+        thread.join(_HANDLERS_LOST_SECONDS)
+        is_over = not thread.is_alive()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:

@@ -37,7 +37,12 @@ from orchestrator.head import ClusterLost, Head, knock
 from orchestrator.lost_slots import loss_of
 from orchestrator.node_call import call_without_gpus
 from orchestrator.preflight import Reply
-from orchestrator.run_control import EXIT_INTERRUPTED, INTERRUPTED, interrupted_afterwards
+from orchestrator.run_control import (
+    EXIT_INTERRUPTED,
+    INTERRUPTED,
+    interrupted_afterwards,
+    with_handlers_kept,
+)
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
@@ -94,8 +99,12 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
     """
     with guarded(scratch), quiet_stdout():
         try:
-            _connect(address, scratch)
-            yield _nodes()
+            try:
+                _connect(address, scratch)
+                yield _nodes()
+            finally:
+                if not isinstance(sys.exception(), ClusterLost | KeyboardInterrupt):
+                    with_handlers_kept(ray.shutdown)  # it puts SIGTERM back to the default
         except ClusterLost:
             atexit.register(_leave_without_ray)
             raise
@@ -103,10 +112,6 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
             # Tune's thread may be at work in Ray, whose end would then end us with a code of its own
             print(INTERRUPTED, file=errors_for_humans())
             _leave_without_ray()
-        except BaseException:
-            ray.shutdown()
-            raise
-        ray.shutdown()
 
 
 def ask_nodes(

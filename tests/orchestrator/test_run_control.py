@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from orchestrator.run_control import (
+    EXIT_INTERRUPTED,
+    INTERRUPTED,
     RunControl,
     ask_to_stop,
     interrupted_afterwards,
     interruptible,
     live_runs,
+    with_handlers_kept,
 )
 from workers.contract.errors import StoreError
 from workers.contract.store import Store
 
+FAKES = Path(__file__).parent / "fakes"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -182,3 +189,54 @@ def test_a_second_signal_is_not_held_back():
     with pytest.raises(KeyboardInterrupt):
         block()
     assert reached == []
+
+
+def lose_handler_and_get(number: signal.Signals) -> None:
+    """Do as a library in C does that puts a signal back to its default, which would end this process."""
+    ctypes.pythonapi.PyOS_setsig.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    ctypes.pythonapi.PyOS_setsig(number, None)
+    time.sleep(0.1)
+    os.kill(os.getpid(), number)
+    time.sleep(0.1)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_handler_lost_meanwhile_is_set_again_at_once(number):
+    """Before what took it is over."""
+    heard = []
+    signal.signal(number, lambda *_: heard.append(1))
+    with_handlers_kept(lambda: lose_handler_and_get(number))
+    assert heard == [1]
+    signal.raise_signal(number)
+    assert heard == [1, 1]
+
+
+def test_a_handler_may_interrupt_what_its_loss_is_waited_for():
+    """The function goes on in its thread."""
+    over = []
+
+    def function() -> None:
+        lose_handler_and_get(signal.SIGTERM)
+        time.sleep(0.5)
+        over.append(1)
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        with_handlers_kept(function)
+    assert over == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.3, 6.0])
+def test_a_signal_while_ray_is_left_or_after_it_interrupts(seconds):
+    """Ray's farewell takes SIGTERM's handler with it; the exit code is ours all the same."""
+    left = subprocess.run(
+        [sys.executable, str(FAKES / "leave_cluster.py"), str(seconds)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert left.returncode == EXIT_INTERRUPTED, left.stderr[-3000:]
+    said = "the caller was interrupted\n" if seconds > 1 else f"{INTERRUPTED}\n"
+    assert (left.stdout, left.stderr) == ("", said)

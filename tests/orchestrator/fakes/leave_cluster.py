@@ -1,0 +1,29 @@
+"""Leave a cluster of our own and get SIGTERM while Ray says farewell, or after it: SECONDS from its begin."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from orchestrator.console import errors_for_humans
+from orchestrator.ray_environment import prepare_environment
+from orchestrator.run_control import EXIT_INTERRUPTED, interruptible
+from orchestrator.scratch import scratch_folder
+
+SECONDS = float(sys.argv[1])
+
+try:
+    with interruptible():
+        with scratch_folder() as scratch:
+            prepare_environment(None, scratch)
+            from orchestrator import tune_driver
+
+            with tune_driver.cluster(None, scratch) as nodes:
+                assert nodes
+                threading.Timer(SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        time.sleep(SECONDS)  # what a run has to say after it has left
+    print("not interrupted")
+except KeyboardInterrupt:
+    print("the caller was interrupted", file=errors_for_humans())
+    sys.exit(EXIT_INTERRUPTED)
