@@ -146,9 +146,18 @@ def with_handlers_kept(function: Callable[[], None]) -> None:
 
     Raises:
         KeyboardInterrupt: A signal asked for it meanwhile; the function is left alone in its thread.
+        Exception: What the function raised.
     """
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    thread = threading.Thread(target=function, name=function.__name__, daemon=True)
+    raised: list[Exception] = []
+
+    def call() -> None:
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001  # carried to the calling thread
+            raised.append(error)
+
+    thread = threading.Thread(target=call, name="with_handlers_kept", daemon=True)
     thread.start()
     is_over = False
     while not is_over:
@@ -156,6 +165,8 @@ def with_handlers_kept(function: Callable[[], None]) -> None:
         is_over = not thread.is_alive()
         for number, handler in handlers.items():
             signal.signal(number, handler)
+    if raised:
+        raise raised[0]
 
 
 def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:

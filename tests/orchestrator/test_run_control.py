@@ -225,6 +225,16 @@ def test_a_handler_may_interrupt_what_its_loss_is_waited_for():
     assert over == []
 
 
+def test_what_is_raised_while_handlers_are_kept_comes_out():
+    """Though it was raised in a thread."""
+
+    def fail() -> None:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        with_handlers_kept(fail)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.3, 6.0])
 def test_a_signal_while_ray_is_left_or_after_it_interrupts(seconds):
