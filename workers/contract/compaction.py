@@ -111,8 +111,7 @@ def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:
     content = encode(view, rows, committed_at=moment, attempt_id="", parts=parts)
     store.write_bytes(path, content)
     _verify(store, view, path, parts, rows)
-    for old in replaceable:
-        store.remove(old)
+    store.each(store.remove, replaceable)
     return ViewCompaction(view, path, len(kept), tuple(replaceable), left)
 
 

@@ -41,10 +41,10 @@ __all__ = ["DERIVED_VIEWS", "KEY_COLUMNS", "Commit", "Store", "new_attempt_id"]
 
 Result = TypeVar("Result")
 
-_READERS = 8
+_THREADS = 8
 
 _FEW = 50
-"""Files of a folder that are read in turn, as threads would cost more than they save."""
+"""Files of a folder that are taken in turn, as threads would cost more than they save."""
 
 _LISTINGS = 10
 """How often a folder is listed anew because a listed file was merged into another meanwhile."""
@@ -182,15 +182,15 @@ class Store:
         """Publish a file."""
         filesystem.publish(self.root, path, content)
 
-    def each(self, read: Callable[[str], Result], paths: Sequence[str]) -> list[Result]:
-        """Apply a function that reads one file to each path, and give the results in that order.
+    def each(self, function: Callable[[str], Result], paths: Sequence[str]) -> list[Result]:
+        """Apply a function that reads or removes one file to each path; the results in that order.
 
         In threads where much of the time is waiting.
         """
         if self.root.local is not None and len(paths) <= _FEW:
-            return [read(path) for path in paths]
-        with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(read, paths))
+            return [function(path) for path in paths]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(function, paths))
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
