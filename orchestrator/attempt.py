@@ -17,6 +17,7 @@ from orchestrator.child import ForkServer, ForkServerLost
 from orchestrator.claims import is_ours
 from orchestrator.cores import cores_environment
 from orchestrator.failures import Failure, failure_of
+from orchestrator.scratch import own_prefix
 from orchestrator.task import Status, Work, is_stop_asked
 from orchestrator.work_state import is_committed
 from workers.contract import records
@@ -60,7 +61,7 @@ class Attempt:
             if is_committed(self._store, self._work):
                 return None, "done"
             with tempfile.TemporaryDirectory(
-                prefix=f"minima-{os.getpid()}-", ignore_cleanup_errors=True
+                prefix=own_prefix(), ignore_cleanup_errors=True
             ) as scratch:
                 return self._run_in(Path(scratch))
         except ForkServerLost as error:

@@ -18,7 +18,6 @@ from workers.contract.store import Store
 from workers.gpu_memory import gigabytes, opened_nvml
 
 _PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
-_LONGEST_TEMPORARY_PATH = 40
 _LEAST_FREE_BYTES = 5 * 10**9
 
 
@@ -47,8 +46,12 @@ def diagnose(store: str) -> Iterator[Check]:
     yield Check("GPUs", str(node.gpus) if node.gpus else "none: trials need resources.gpus: 0")
     if node.gpus:
         yield _gpu_memory()
-    yield _disk()
-    yield _temporary_folder()
+    yield _disk("free disk here", Path.cwd(), "free some space")
+    yield _disk(
+        f"free disk in {tempfile.gettempdir()}",
+        tempfile.gettempdir(),
+        "set TMPDIR to another place",
+    )
     yield _store(store)
     yield Check("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "not set: a local cluster is started"))
     yield Check(
@@ -106,16 +109,9 @@ def _gpu_memory() -> Check:
     return Check("NVML", "; ".join(told))
 
 
-def _disk() -> Check:
-    free = shutil.disk_usage(Path.cwd()).free
-    cure = "" if free > _LEAST_FREE_BYTES else "free some space"
-    return Check("free disk here", f"{free / 1e9:.0f} GB", cure)
-
-
-def _temporary_folder() -> Check:
-    folder = tempfile.gettempdir()
-    is_short = len(folder) <= _LONGEST_TEMPORARY_PATH
-    return Check("temporary folder", folder, "" if is_short else "set TMPDIR to a shorter path")
+def _disk(name: str, place: str | Path, cure: str) -> Check:
+    free = shutil.disk_usage(place).free
+    return Check(name, f"{free / 1e9:.0f} GB", "" if free > _LEAST_FREE_BYTES else cure)
 
 
 def _store(uri: str) -> Check:

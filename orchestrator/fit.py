@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Node:
 
 def this_machine() -> Node:
     """Describe this machine without starting anything."""
-    return Node("this machine", os.cpu_count() or 1, _count_gpus())
+    return Node("this machine", _count_cpus(), _count_gpus())
 
 
 def fit_faults(demand: ResourcesSpec, nodes: Sequence[Node], cure: str) -> list[Fault]:
@@ -67,6 +68,13 @@ def _row(node: Node, demand: ResourcesSpec) -> tuple[str, ...]:
         "any" if by_gpus is None else by_gpus,
     )
     return (node.name, *(str(count) for count in counts))
+
+
+def _count_cpus() -> int:
+    """Count the CPUs this process may use, which a batch system may have made fewer than there are."""
+    if sys.platform.startswith("linux"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _count_gpus() -> int:

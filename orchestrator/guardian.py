@@ -73,12 +73,12 @@ def _marked(scratch: str) -> Iterator[int]:
     if not Path("/proc/self/environ").exists():
         yield from _naming(scratch)
         return
-    wanted = f"{MARK}={scratch}".encode()
+    wanted, real = f"{MARK}={scratch}".encode(), str(Path(scratch).resolve())
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             stands = str((folder / "cwd").readlink())
             environment = (folder / "environ").read_bytes().split(b"\0")
-            if stands.startswith(scratch) or wanted in environment:
+            if stands.startswith(real) or wanted in environment:
                 yield int(folder.name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 from orchestrator.fit import Node
 from workers.contract.sweep_spec import ResourcesSpec
 
-_KNOCK_SECONDS = 10.0
 _LOOK_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 _FAREWELL_SECONDS = 1.0
+_HTTP_2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_FRAME_BYTES, _KIND_PLACE, _SETTINGS = 9, 3, 4
+"""Of RFC 9113: who speaks HTTP/2, as every server of Ray does, begins with a frame of settings."""
 
 
 class ClusterLost(Exception):
@@ -74,8 +77,8 @@ class Head:
                 f"no node that could hold a trial was there for {self._patience[is_stopping]:.0f} s"
             )
 
-    def wait_for_answer(self) -> None:
-        """Wait until it answers a question that was asked from now on.
+    def wait_for_answer(self) -> list[Node]:
+        """Wait until it answers a question that was asked from now on, and give the nodes it names.
 
         Raises:
             ClusterLost: It is silent for too long.
@@ -85,6 +88,7 @@ class Head:
             self.refuse_silence()
             self._woken.set()
             time.sleep(_POLL_SECONDS)
+        return self._nodes or []
 
     def refuse_silence(self) -> None:
         """Compare how long it has not answered with how long it may.
@@ -112,12 +116,19 @@ class Head:
             self._woken.clear()
 
 
-def knock(address: str) -> None:
-    """Find out within seconds that nobody is there; Ray itself takes minutes.
+def knock(address: str, seconds: float = 10.0) -> None:
+    """Find out within seconds that nobody is there, or somebody else; Ray itself takes minutes.
 
     Raises:
-        OSError: Nobody answers at the address.
+        OSError: Nobody answers at the address, or not as Ray does.
     """
     parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.hostname and parts.port:  # else "auto", or what Ray alone understands
-        socket.create_connection((parts.hostname, parts.port), _KNOCK_SECONDS).close()
+    if not (parts.hostname and parts.port):  # "auto", or what Ray alone understands
+        return
+    with socket.create_connection((parts.hostname, parts.port), seconds) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in {"1", "true"}:
+            return  # it speaks to those only who show a certificate
+        connection.sendall(_HTTP_2_HELLO)
+        answer = connection.recv(_FRAME_BYTES, socket.MSG_WAITALL)
+    if len(answer) < _FRAME_BYTES or answer[_KIND_PLACE] != _SETTINGS:
+        raise ConnectionError("what listens there is not Ray")

@@ -15,7 +15,7 @@ from types import FrameType
 
 from pydantic import JsonValue
 
-from orchestrator.scratch import is_alive
+from orchestrator.processes import is_alive, process_space
 from workers.contract.errors import StoreError
 from workers.contract.store import Store
 
@@ -83,6 +83,7 @@ class RunControl:
         owner: dict[str, JsonValue] = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "process_space": process_space(),
             "started_at": self._started_at,
             "run_id": self.run_id,
         }
@@ -137,8 +138,8 @@ def interrupted_afterwards() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-    if asked:
-        raise KeyboardInterrupt
+        if asked:  # whatever else has come of the block
+            raise KeyboardInterrupt
 
 
 def with_handlers_kept(function: Callable[[], None]) -> None:
@@ -183,12 +184,12 @@ def live_runs(store: Store, sweep: str) -> list[str]:
 
 
 def forget_dead_runs(store: Store) -> None:
-    """Remove registrations that killed drivers of this machine left behind, of whatever sweep."""
+    """Remove registrations that killed drivers left behind where we can tell, of whatever sweep."""
     for path in store.names("control"):
         if not path.endswith(".run.json"):
             continue
         owner = store.read_json(path)
-        if isinstance(owner, dict) and owner.get("host") == socket.gethostname():
+        if isinstance(owner, dict) and owner.get("process_space") == process_space():
             pid = owner.get("pid")
             if isinstance(pid, int) and not is_alive(pid):
                 store.remove(path)

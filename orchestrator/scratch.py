@@ -11,27 +11,39 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.processes import is_alive, pid_namespace
+
 _PREFIX = "minima-"
+_SHORT_PLACE = "/tmp"  # noqa: S108  # what is made in it is ours alone
+_LONGEST_PLACE = 10
+"""Of a socket's path Linux takes 107 bytes, and Ray's sockets lie up to 97 below this."""
 
 
 @contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(*, is_for_sockets: bool = False) -> Iterator[Path]:
     """Make a folder for this process, removed at the end; those of dead processes go too.
 
     Ray puts the folder we stand in first on its workers' path, so we stand in an empty one.
+
+    Args:
+        is_for_sockets: Ray's sockets will lie in it, whose paths may not be long, as TMPDIR may be.
     """
     remove_abandoned()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    place = _place_for_sockets() if is_for_sockets else tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=place))
     empty = folder / "empty"
     empty.mkdir()
-    former = Path.cwd()
     _make_python_path_absolute()
-    os.chdir(empty)
     try:
-        yield folder
+        with _standing_in(empty):
+            yield folder
     finally:
-        os.chdir(former)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_prefix() -> str:
+    """Begin the name of a temporary folder so that it can be told whose it is."""
+    return f"{_PREFIX}{pid_namespace()}-{os.getpid()}-"
 
 
 @contextlib.contextmanager
@@ -63,27 +75,35 @@ def quiet_stdout() -> Iterator[None]:
         os.close(kept)
 
 
-def is_alive(pid: int) -> bool:
-    """Say whether a process of this machine runs, whoever owns it."""
+def remove_abandoned() -> None:
+    """Remove the folders that killed processes of this machine have left behind."""
+    places = {Path(tempfile.gettempdir()), Path(_place_for_sockets())}
+    for folder in (found for place in places for found in place.glob(f"{_PREFIX}*")):
+        found = re.fullmatch(rf"{_PREFIX}{pid_namespace()}-(\d{{1,9}})-\w+", folder.name)
+        if found and not is_alive(int(found[1])) and _is_ours(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place_for_sockets() -> str:
+    place = tempfile.gettempdir()
+    return place if len(os.fsencode(place)) <= _LONGEST_PLACE else _SHORT_PLACE
+
+
+@contextlib.contextmanager
+def _standing_in(folder: Path) -> Iterator[None]:
+    """Stand in a folder, then where we stood, though that has another name by then or none."""
+    former = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+    os.chdir(folder)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.fchdir(former)
+        os.close(former)
 
 
 def _own_folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{os.getpid()}-*"))
-
-
-def remove_abandoned() -> None:
-    """Remove the folders that killed processes of this machine have left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        found = re.fullmatch(rf"{_PREFIX}(\d{{1,9}})-\w+", folder.name)
-        if found and not is_alive(int(found[1])) and _is_ours(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    return set(Path(tempfile.gettempdir()).glob(f"{own_prefix()}*"))
 
 
 def _is_ours(folder: Path) -> bool:

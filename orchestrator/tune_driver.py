@@ -31,7 +31,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.console import errors_for_humans
 from orchestrator.driving import Around, DriveResult
 from orchestrator.failures import Failure
-from orchestrator.fit import Node
+from orchestrator.fit import Node, this_machine
 from orchestrator.guardian import guarded
 from orchestrator.head import ClusterLost, Head, knock
 from orchestrator.lost_slots import loss_of
@@ -46,7 +46,7 @@ from orchestrator.run_control import (
 from orchestrator.scratch import quiet_stdout
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult, SlotTask
-from workers.contract.errors import user_error
+from workers.contract.errors import UserError, user_error
 from workers.contract.sweep_spec import ResourcesSpec
 
 _MAX_LOST_SLOTS = 40
@@ -118,6 +118,7 @@ def ask_nodes(
     function: Callable[[str], str],
     questions: Mapping[str, str],
     seconds: float = _ANSWER_SECONDS,
+    head_seconds: float = 30.0,
 ) -> dict[str, Reply]:
     """Run a plain function once on every node named, all at once, without any GPU.
 
@@ -125,6 +126,10 @@ def ask_nodes(
         function: Of a module that every node can import.
         questions: What it is given, by the node's id.
         seconds: A node that has not answered by then is silent; it may have data to download.
+        head_seconds: A head that does not answer for this long is lost.
+
+    Raises:
+        ClusterLost: The head is.
     """
     # max_calls: what the function has loaded leaves the node with its process
     task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(call_without_gpus)
@@ -135,10 +140,13 @@ def ask_nodes(
         for node_id, question in questions.items()
     }
     deadline, waiting = time.monotonic() + seconds, list(asked.values())
-    while (
-        waiting and (left := deadline - time.monotonic()) > 0
-    ):  # in steps, so that signals come in
-        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=min(1.0, left))
+    with head_of_cluster(head_seconds) as head:
+        while (
+            waiting and (left := deadline - time.monotonic()) > 0
+        ):  # in steps, so that signals come in
+            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=min(1.0, left))
+            head.refuse_silence()
+        alive = {node.node_id for node in head.wait_for_answer()}
     for task_ref in waiting:
         ray.cancel(task_ref, force=True)
     silent = Reply(None, f"nothing within {seconds:.0f} s")
@@ -146,7 +154,6 @@ def ask_nodes(
         node_id: silent if task_ref in waiting else _reply(task_ref)
         for node_id, task_ref in asked.items()
     }
-    alive = {node.node_id for node in _nodes()}
     return {
         node_id: reply if node_id in alive else replace(reply, is_leaving=True)
         for node_id, reply in replies.items()
@@ -378,12 +385,22 @@ def _connect(address: str | None, scratch: Path) -> None:
         _start_or_join(address, scratch)
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise user_error(
-            f"no Ray cluster answers: {reason}",
-            where=f"--address {address}" if address else "this machine",
-            mend="start one with `ray start --head`, mend the address, or check RAY_AUTH_MODE "
-            "and the token; without an address a local cluster is started",
-        ) from error
+        raise _no_cluster(reason, address) from error
+
+
+def _no_cluster(reason: str, address: str | None) -> UserError:
+    if address is None:
+        return user_error(
+            f"Ray does not start: {reason}",
+            where="this machine",
+            mend="make room in memory and in the folder for temporary files (TMPDIR)",
+        )
+    return user_error(
+        f"no Ray cluster answers: {reason}",
+        where=f"--address {address}",
+        mend="start one with `ray start --head`, mend the address, or check RAY_AUTH_MODE "
+        "and the token; without an address a local cluster is started",
+    )
 
 
 def _start_or_join(address: str | None, scratch: Path) -> None:
@@ -392,6 +409,8 @@ def _start_or_join(address: str | None, scratch: Path) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     own = {
+        # Ray knows of a container's quota, and not which CPUs this process may use
+        "num_cpus": min(this_machine().cpus, ray_utils.get_num_cpus()),
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
         "_temp_dir": str(scratch / "ray"),

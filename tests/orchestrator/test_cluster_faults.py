@@ -36,6 +36,9 @@ def test_a_cluster_that_cannot_be_joined_is_the_users_to_mend(monkeypatch, tmp_p
     monkeypatch.setattr(tune_driver, "_start_or_join", refuse)
     with pytest.raises(UserError, match=r"no Ray cluster answers: ."):
         tune_driver._connect("127.0.0.1:6379", tmp_path)
+    with pytest.raises(UserError, match=r"Ray does not start: .") as told:
+        tune_driver._connect(None, tmp_path)
+    assert "mend:  make room in memory" in str(told.value)
 
 
 def drive_into_a_fault(make_task, scratch: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections import namedtuple
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -96,11 +97,19 @@ def slow_tensorflow(monkeypatch):
 
 
 def full_disk(monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10**9))
+    fill(Path.cwd(), monkeypatch)
 
 
-def long_path(monkeypatch):
-    monkeypatch.setattr(doctor, "tempfile", SimpleNamespace(gettempdir=lambda: "/" + "x" * 60))
+def full_temporary_place(monkeypatch):
+    fill("/scratch/full", monkeypatch)
+    monkeypatch.setattr(doctor, "tempfile", SimpleNamespace(gettempdir=lambda: "/scratch/full"))
+
+
+def fill(place, monkeypatch):
+    """Leave little room in one place and enough elsewhere."""
+    monkeypatch.setattr(
+        doctor.shutil, "disk_usage", lambda asked: usage(10**9 if asked == place else 10**11)
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,8 +133,8 @@ def long_path(monkeypatch):
         ),
         (full_disk, Check("free disk here", "1 GB", "free some space")),
         (
-            long_path,
-            Check("temporary folder", "/" + "x" * 60, "set TMPDIR to a shorter path"),
+            full_temporary_place,
+            Check("free disk in /scratch/full", "1 GB", "set TMPDIR to another place"),
         ),
     ],
 )  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
-from orchestrator.fit import Node, fit_faults
+from orchestrator.fit import Node, fit_faults, this_machine
 from workers.contract.sweep_spec import ResourcesSpec
 
 
@@ -41,6 +44,20 @@ def test_a_trial_that_fits_nowhere_is_refused_with_the_nodes():
         "  small       2     0               0               0",
     ]
     assert (fault.where, fault.mend) == ("resources", "the cure")
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="CPUs are taken away on Linux alone"
+)
+def test_this_machine_has_the_cpus_that_this_process_may_use():
+    """A batch system gives a job some of them."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert this_machine().cpus == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert this_machine().cpus == len(allowed)
 
 
 def test_a_trial_without_gpus_is_told_so():

@@ -62,6 +62,20 @@ def test_nothing_outlives_the_driver(tmp_path, end):
         assert wait_until(lambda: not scratch.exists())
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
+def test_who_stands_in_the_scratch_folder_is_ended_whatever_name_it_has(tmp_path):
+    """TMPDIR may be a link; a process that has lost the mark stands in the folder all the same."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    scratch = tmp_path / "link" / "scratch"
+    scratch.mkdir()
+    with guardian.guarded(scratch):
+        unmarked = {key: value for key, value in os.environ.items() if key != guardian.MARK}
+        sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+        standing = subprocess.Popen(sleeper, cwd=scratch, env=unmarked)
+    assert standing.wait(20) == -signal.SIGKILL
+
+
 def test_a_guardian_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     """It is ended in its turn, and the driver leaves."""
     monkeypatch.setattr(guardian, "_LONGEST_SECONDS", 0.5)

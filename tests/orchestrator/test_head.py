@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -84,6 +86,49 @@ def test_knocking_where_nobody_is():
     with pytest.raises(OSError, match="refused"):
         knock(f"127.0.0.1:{port}")
     knock("auto")
+
+
+def answer_once(answer: bytes | None) -> Iterator[int]:
+    """Listen, answer whoever comes, or never, and give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            if answer is None:
+                silent.append(connection)
+            else:
+                with connection:
+                    connection.recv(100)  # else what is unread would reset the connection
+                    connection.sendall(answer)
+
+        silent: list[socket.socket] = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+        for connection in silent:
+            connection.close()
+
+
+listening = contextlib.contextmanager(answer_once)
+
+
+def test_knocking_where_somebody_else_is():
+    """Told within seconds, whatever it says; Ray itself would wait for minutes."""
+    for answer in (b"HTTP/1.0 505 HTTP Version not supported\r\n", b"SSH", b""):
+        with listening(answer) as port, pytest.raises(ConnectionError, match="not Ray"):
+            knock(f"127.0.0.1:{port}")
+    with listening(None) as port, pytest.raises(TimeoutError):
+        knock(f"127.0.0.1:{port}", seconds=0.2)
+
+
+def test_knocking_at_what_may_be_ray(monkeypatch):
+    """It begins with a frame of settings; under TLS it says nothing to us."""
+    with listening(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])) as port:
+        knock(f"127.0.0.1:{port}")
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    with listening(None) as port:
+        knock(f"127.0.0.1:{port}", seconds=0.2)
 
 
 def test_after_a_failure_a_head_that_is_gone_is_told():

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.run_control import EXIT_INTERRUPTED
+
 pytestmark = pytest.mark.slow
 
 FAKES = Path(__file__).parent / "fakes"
@@ -84,17 +86,24 @@ def minima(environment, tmp_path) -> Callable[[str], subprocess.CompletedProcess
     return run
 
 
+def ask(address: str, what: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FAKES / "ask_on_cluster.py"), address, what]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
 def test_nodes_answer_fail_die_or_keep_silent(start, environment):
-    """Each is told for what it is, and none sees a GPU."""
+    """Each is told for what it is, and none sees a GPU; a head that goes meanwhile is a lost cluster."""
     address = start()
     told = {}
     for what in ("answer", "fail", "die", "sleep"):
-        command = [sys.executable, str(FAKES / "ask_on_cluster.py"), address, what]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        done = ask(address, what, environment)
         assert done.returncode == 0, done.stderr[-3000:]
         told[what] = json.loads(done.stdout)
+    beheaded = ask(address, "behead", environment)
+    assert beheaded.returncode == EXIT_INTERRUPTED, beheaded.stderr[-3000:]
+    assert "the head of the cluster has not answered for 5 s" in beheaded.stderr
     assert not any(reply.pop("is_leaving") for replies in told.values() for reply in replies)
     assert told["answer"] == [{"answer": "GPUs: -1", "silence": ""}] * 2
     assert told["fail"] == [{"answer": None, "silence": "ValueError: no"}] * 2

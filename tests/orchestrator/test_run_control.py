@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.processes import process_space
 from orchestrator.run_control import (
     EXIT_INTERRUPTED,
     INTERRUPTED,
@@ -97,13 +98,13 @@ def test_a_marker_stops_one_run_only(store):
 
 
 def test_a_dead_run_of_this_host_is_forgotten(store, dead_pid):
-    """Of whatever sweep; what another host or a living process registered stays, and what nobody can judge."""
-    here, running = socket.gethostname(), os.getppid()
+    """Of whatever sweep; what a living process or one in a container registered stays, and what nobody can judge."""
+    here, running = process_space(), os.getppid()
     owners = {
-        "dead": {"host": here, "pid": dead_pid},
-        "alive": {"host": here, "pid": running},
-        "elsewhere": {"host": "another", "pid": dead_pid},
-        "strange": {"host": here},
+        "dead": {"process_space": here, "pid": dead_pid},
+        "alive": {"process_space": here, "pid": running},
+        "elsewhere": {"process_space": f"{here}0", "pid": dead_pid},
+        "strange": {"process_space": here},
     }
     for run_id, owner in owners.items():
         store.write_json(Store.run_path("toy", run_id), owner)
@@ -117,7 +118,8 @@ def test_a_dead_run_of_this_host_is_forgotten(store, dead_pid):
 
 def test_the_run_of_another_user_is_not_forgotten(store, monkeypatch):
     """A process that may not be signalled lives."""
-    store.write_json(Store.run_path("toy", "theirs"), {"host": socket.gethostname(), "pid": 7})
+    owner = {"process_space": process_space(), "pid": 7}
+    store.write_json(Store.run_path("toy", "theirs"), owner)
 
     def refuse(pid: int, number: int) -> None:
         raise PermissionError
@@ -189,6 +191,21 @@ def test_a_second_signal_is_not_held_back():
     with pytest.raises(KeyboardInterrupt):
         block()
     assert reached == []
+
+
+def test_a_signal_counts_for_more_than_what_failed_after_it():
+    """A cluster that cannot be joined is no mistake of who has asked to leave meanwhile."""
+
+    def join(*asked: signal.Signals) -> None:
+        with interrupted_afterwards():
+            for number in asked:
+                signal.raise_signal(number)
+            raise OSError("nobody answers")
+
+    with pytest.raises(KeyboardInterrupt):
+        join(signal.SIGTERM)
+    with pytest.raises(OSError, match="nobody"):
+        join()
 
 
 def lose_handler_and_get(number: signal.Signals) -> None:

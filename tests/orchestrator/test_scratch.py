@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.scratch import is_alive, own_folders_removed, scratch_folder
+from orchestrator import scratch
+from orchestrator.processes import pid_namespace
+from orchestrator.scratch import own_folders_removed, own_prefix, scratch_folder
+
+HERE = pid_namespace()
 
 
 @pytest.fixture
@@ -42,6 +46,43 @@ def test_we_stand_in_an_empty_folder_and_come_back(temporary, tmp_path):
     assert list(temporary.iterdir()) == []
 
 
+def test_where_we_stood_may_be_renamed_meanwhile(temporary, tmp_path, monkeypatch):
+    """Then we stand in it under its new name."""
+    (tmp_path / "start").mkdir()
+    monkeypatch.chdir(tmp_path / "start")
+    with scratch_folder():
+        (tmp_path / "start").rename(tmp_path / "renamed")
+    assert Path.cwd() == tmp_path / "renamed"
+    assert list(temporary.iterdir()) == []
+
+
+def test_where_we_stood_may_be_removed_meanwhile(temporary, tmp_path, monkeypatch):
+    """The scratch folder goes all the same."""
+    (tmp_path / "start").mkdir()
+    monkeypatch.chdir(tmp_path / "start")
+    with scratch_folder():
+        (tmp_path / "start").rmdir()
+    assert list(temporary.iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_long_place_for_temporary_files_is_too_long_for_sockets(tmp_path, dead_pid, monkeypatch):
+    """As batch systems set TMPDIR; what a killed process left in the short place goes too."""
+    short = tmp_path / "short"
+    short.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "_SHORT_PLACE", str(short))
+    monkeypatch.chdir(tmp_path)
+    with scratch_folder(is_for_sockets=True) as folder:
+        assert folder.parent == short
+    with scratch_folder() as folder:
+        assert folder.parent == tmp_path
+    left = short / f"minima-{HERE}-{dead_pid}-abc"
+    left.mkdir()
+    with scratch_folder():
+        assert not left.exists()
+
+
 def test_it_is_removed_when_the_block_fails(temporary, tmp_path):
     """And we stand where we stood."""
     with pytest.raises(ValueError, match="of the block"), scratch_folder():
@@ -52,20 +93,22 @@ def test_it_is_removed_when_the_block_fails(temporary, tmp_path):
 
 def test_what_a_late_child_wrote_is_removed_at_the_end(temporary):
     """Folders of this process made within the block, not those before it or of others."""
-    kept = [f"minima-{os.getpid()}-before", f"minima-{os.getppid()}-abc"]
+    kept = [f"{own_prefix()}before", f"minima-{HERE}-{os.getppid()}-abc"]
     for name in kept:
         (temporary / name).mkdir()
     with own_folders_removed():
-        late = temporary / f"minima-{os.getpid()}-late"
+        late = temporary / f"{own_prefix()}late"
         late.mkdir()
         (late / "progress.json").write_text("{}")
     assert sorted(path.name for path in temporary.iterdir()) == sorted(kept)
 
 
 def test_folders_of_dead_processes_are_removed(temporary, dead_pid):
-    """Those of living ones, and what others named otherwise, stay."""
-    kept = [f"minima-{os.getppid()}-abc", "minima-report", f"other-{dead_pid}-abc"]
-    for name in [*kept, f"minima-{dead_pid}-abc_1"]:
+    """Those of living ones, of processes of a container, and what others named otherwise, stay."""
+    dead = f"minima-{HERE}-{dead_pid}-abc_1"
+    elsewhere = f"minima-{'f001' if HERE == 'f000' else 'f000'}-{dead_pid}-abc"
+    kept = [f"minima-{HERE}-{os.getppid()}-abc", "minima-report", f"other-{dead}", elsewhere]
+    for name in [*kept, dead]:
         (temporary / name / "inside").mkdir(parents=True)
     with scratch_folder():
         pass
@@ -74,7 +117,7 @@ def test_folders_of_dead_processes_are_removed(temporary, dead_pid):
 
 def test_a_folder_that_another_command_removes_meanwhile(temporary, dead_pid, monkeypatch):
     """Two commands may start at once."""
-    (temporary / f"minima-{dead_pid}-abc").symlink_to(temporary / "gone")
+    (temporary / f"minima-{HERE}-{dead_pid}-abc").symlink_to(temporary / "gone")
     with scratch_folder() as folder:
         assert folder.is_dir()
 
@@ -85,18 +128,6 @@ def test_plugins_found_from_here_are_found_from_there(temporary, tmp_path, monke
     with scratch_folder():
         parts = os.environ["PYTHONPATH"].split(os.pathsep)
     assert parts == [str(tmp_path / "plugins"), "/abs", str(tmp_path)]
-
-
-def test_who_is_alive(dead_pid, monkeypatch):
-    """A process of another user is."""
-    assert is_alive(os.getpid())
-    assert not is_alive(dead_pid)
-
-    def refuse(pid: int, number: int) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "kill", refuse)
-    assert is_alive(1)
 
 
 QUIET = """

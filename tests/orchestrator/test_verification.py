@@ -15,7 +15,7 @@ from orchestrator import commands
 from orchestrator.console import Output
 from orchestrator.foreground import Difference
 from orchestrator.prepare import Options, prepare
-from orchestrator.scratch import is_alive
+from orchestrator.processes import is_alive
 from orchestrator.task import SlotResult
 from orchestrator.verification import verify
 from workers.contract.errors import UserError

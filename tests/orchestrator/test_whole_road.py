@@ -218,7 +218,7 @@ def test_a_run_ended_while_ray_starts_leaves_3_and_nothing_behind(tmp_path):
     """SIGTERM is an interruption from the first moment on; the store was not touched yet."""
     minima = Minima(tmp_path)
     running = minima.start("run", "toy.yaml")
-    mine = f"minima-{running.pid}-*"
+    mine = f"minima-*-{running.pid}-*"
     deadline = time.monotonic() + LONGEST_SECONDS
     while not list(Path(tempfile.gettempdir()).glob(f"{mine}/ray")):
         assert running.poll() is None

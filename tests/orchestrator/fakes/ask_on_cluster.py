@@ -1,4 +1,7 @@
-"""Ask the nodes of a cluster, each what `fake_node` does: ADDRESS WHAT; print the replies as JSON."""
+"""Ask the nodes of a cluster, each what `fake_node` does: ADDRESS WHAT; print the replies as JSON.
+
+Of a cluster that is lost meanwhile the reason is told on standard error.
+"""
 
 import json
 import sys
@@ -6,16 +9,20 @@ from dataclasses import asdict
 
 import fake_node
 
+from orchestrator.head import ClusterLost
 from orchestrator.ray_environment import prepare_environment
 from orchestrator.scratch import scratch_folder
 
 ADDRESS, WHAT = sys.argv[1:]
-with scratch_folder() as scratch:
-    prepare_environment(ADDRESS, scratch)
-    from orchestrator import tune_driver
+try:
+    with scratch_folder(is_for_sockets=True) as scratch:
+        prepare_environment(ADDRESS, scratch)
+        from orchestrator import tune_driver
 
-    with tune_driver.cluster(ADDRESS, scratch) as nodes:
-        asked = {node.node_id: WHAT for node in nodes if node.cpus}
-        replies = tune_driver.ask_nodes(fake_node.answer, asked, seconds=20)
-    assert list(replies) == list(asked)
+        with tune_driver.cluster(ADDRESS, scratch) as nodes:
+            asked = {node.node_id: WHAT for node in nodes if node.cpus}
+            replies = tune_driver.ask_nodes(fake_node.answer, asked, seconds=20, head_seconds=5)
+        assert list(replies) == list(asked)
+except ClusterLost as lost:
+    sys.exit(str(lost))
 print(json.dumps([asdict(reply) for reply in replies.values()]))

@@ -1,22 +1,35 @@
 """What a node may do when it is asked; and a data set that is another one where OTHER_DATA is set."""
 
 import os
+import signal
 import time
+from pathlib import Path
 
 import numpy as np
+import ray
 
 from workers.datasets.dataset import Dataset, Split, digest_of
 
 
 def answer(question: str) -> str:
-    """Answer, fail, die, or keep silent, as the question says."""
+    """Answer, fail, die, keep silent, or kill the head of the cluster, as the question says."""
     if question == "fail":
         raise ValueError("no")
     if question == "die":
         os._exit(1)
-    if question == "sleep":
+    if question == "behead":
+        behead(ray.get_runtime_context().get_session_name())
+    if question in {"sleep", "behead"}:
         time.sleep(600)
     return f"GPUs: {os.environ['CUDA_VISIBLE_DEVICES']}"
+
+
+def behead(session: str) -> None:
+    """Kill the head of a session."""
+    for process in Path("/proc").glob("[0-9]*"):
+        command = (process / "cmdline").read_bytes().split(b"\0")
+        if b"gcs_server" in command[0] and f"--session-name={session}".encode() in command:
+            os.kill(int(process.name), signal.SIGKILL)
 
 
 def load(_settings: object, _data_dir: str | None) -> Dataset:

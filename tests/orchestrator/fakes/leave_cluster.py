@@ -15,7 +15,7 @@ SECONDS = float(sys.argv[1])
 
 try:
     with interruptible():
-        with scratch_folder() as scratch:
+        with scratch_folder(is_for_sockets=True) as scratch:
             prepare_environment(None, scratch)
             from orchestrator import tune_driver
 
