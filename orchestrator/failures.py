@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.missing import FailedAttempt
-from workers.contract.orders import Answer
+from workers.contract.orders import EXIT_UNANSWERED, Answer
 
 _LONGEST_WAIT_SECONDS = 300.0
 _SHARE_TOO_SMALL = "gpu_out_of_memory"
@@ -163,6 +163,9 @@ def failure_of(
         return Failure(answer.failure_class, signature, answer.message or "")
     if exit_code < 0:
         return _ended_by(-exit_code, was_out_of_memory=was_out_of_memory)
+    if exit_code == EXIT_UNANSWERED:
+        message = "the attempt could not write its answer into the folder for temporary files"
+        return Failure("storage", "no answer", message)
     return Failure(
         "bug", f"exit {exit_code}", f"the attempt left with code {exit_code} and no answer"
     )

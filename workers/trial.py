@@ -26,6 +26,7 @@ from workers.contract.orders import (
     EXIT_DONE,
     EXIT_DRAINED,
     EXIT_FAILED,
+    EXIT_UNANSWERED,
     EXIT_USER_ERROR,
     Answer,
     Order,
@@ -98,7 +99,10 @@ def run_child(order_json_path: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     answer = run_order(order, lambda: bool(stop_requests))
-    _write_json(scratch / ANSWER_FILE, answer)
+    try:
+        _write_json(scratch / ANSWER_FILE, answer)
+    except OSError:
+        return EXIT_UNANSWERED
     return _EXIT_CODES[answer.status]
 
 

@@ -22,7 +22,7 @@ from orchestrator.failures import (
     wants_larger_share,
 )
 from orchestrator.missing import FailedAttempt
-from workers.contract.orders import Answer
+from workers.contract.orders import EXIT_UNANSWERED, Answer
 from workers.contract.sweep_spec import ResourcesSpec
 
 
@@ -146,6 +146,13 @@ def test_a_share_too_small_is_not_held_against_a_whole_device():
 def test_an_exit_code_is_no_answer():
     """A plugin that leaves with the code of a drained attempt has committed nothing and saved nothing."""
     assert failure_of(3, None, was_hung=False).signature == "exit 3"
+
+
+def test_an_answer_that_could_not_be_written_is_the_storage_s():
+    """The disk of temporary files is full: it is tried again after a while."""
+    failure = failure_of(EXIT_UNANSWERED, None, was_hung=False)
+    assert (failure.failure_class, failure.signature) == ("storage", "no answer")
+    assert "temporary files" in failure.message
 
 
 def test_a_signal_without_a_name():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 from workers import trial as entry
 from workers.contract import identity, records
 from workers.contract.errors import StoreError
-from workers.contract.orders import Answer, Progress
+from workers.contract.orders import EXIT_UNANSWERED, Answer, Progress
 from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.store import Store
@@ -354,6 +355,20 @@ def test_a_child_answers_in_a_file_and_by_its_exit_code(make_order, tmp_path):
         assert entry.run_child(str(path)) == code
         answer = Answer.model_validate_json((Path(order.scratch) / "answer.json").read_text())
         assert answer.status == {0: "committed", 1: "failed", 2: "user_error"}[code]
+
+
+@pytest.mark.usefixtures("_own_signal_handlers")
+def test_a_child_that_cannot_answer_has_a_code_for_it(make_order, tmp_path, monkeypatch):
+    """As the disk of its scratch folder is full."""
+    order = make_order()
+    path = tmp_path / "order.json"
+    path.write_text(order.model_dump_json())
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    assert entry.run_child(str(path)) == EXIT_UNANSWERED
 
 
 def wait_for_training(order, process):

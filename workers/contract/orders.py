@@ -15,7 +15,9 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_DRAINED = 3
-"""Exit codes of a child: it committed; it failed (see the answer); bad input; it saved and left."""
+EXIT_UNANSWERED = 4
+"""Exit codes of a child: it committed; it failed (see the answer); bad input; it saved and left; the
+answer could not be written."""
 
 
 class Order(Frozen):
