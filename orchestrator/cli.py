@@ -17,6 +17,7 @@ from orchestrator.console import Output, errors_for_humans, full_disk_told
 from orchestrator.own_packages import check_own_packages
 from orchestrator.prepare import Options
 from orchestrator.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
+from orchestrator.standard_streams import mend_standard_streams
 from orchestrator.store_commands import Format
 from workers.contract.errors import StoreError, UserError
 from workers.contract.local_folder import local_folder
@@ -63,6 +64,7 @@ STORE = "./minima-store"
 
 def main() -> None:
     """Run the command and leave with its exit code; with 141 when nobody reads its output any more."""
+    mend_standard_streams()
     with quiet_when_closed():
         _run_command()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -75,7 +76,7 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
     Raises:
         UserError: All faults of the sweep, its data and the store's place.
     """
-    faults: list[Fault] = []
+    faults = list(_option_faults(options))
     checked = store = None
     try:
         document, where = read_sweep(sweep_name, list(options.overrides))
@@ -90,6 +91,15 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
     if faults or checked is None or store is None:
         raise UserError(faults)
     return _compare(_without_needless_cut(checked, options.data_dir), store)
+
+
+def _option_faults(options: Options) -> Iterator[Fault]:
+    if not math.isfinite(options.checkpoint_seconds):
+        yield Fault(
+            f"{options.checkpoint_seconds} is no time between checkpoints",
+            "--checkpoint-seconds",
+            "give a number of seconds; 86400 is a day",
+        )
 
 
 def _without_needless_cut(checked: CheckedSweep, data_dir: str | None) -> CheckedSweep:

@@ -89,6 +89,8 @@ BAD = [
     (["report", "--out", "r"], "no sweep was run"),
     (["sweeps", "--show", "quickstrat"], "did you mean 'quickstart'?"),
     (["plam"], "plam"),
+    (["run", "toy.yaml", "--checkpoint-seconds", "inf"], "inf is no time between checkpoints"),
+    (["run", "toy.yaml", "--checkpoint-seconds", "0.01"], "greater than or equal to 0.1"),
     (["run"], "SWEEP"),
     (["run", "toy.yaml", "--no-such-option"], "--no-such-option"),
 ]

@@ -15,8 +15,8 @@ def local_folder(written: str, where: str) -> Path:
     """Give the absolute path of a folder, with "~" and "~name" replaced, without touching it.
 
     Raises:
-        UserError: The home folder is not known, no file system takes names that long, or the path
-            cannot be told to other processes, which get it as JSON.
+        UserError: The home folder is not known, the folder we stand in is gone, no file system takes
+            names that long, or the path cannot be told to other processes, which get it as JSON.
     """
     try:
         folder = Path(written).expanduser().absolute()
@@ -25,6 +25,12 @@ def local_folder(written: str, where: str) -> Path:
             f"{written!r} names a home folder that is not known",
             where=where,
             mend="write the whole path",
+        ) from error
+    except FileNotFoundError as error:
+        raise user_error(
+            f"{written!r} is meant from the folder we stand in, which is gone",
+            where=where,
+            mend="go to another folder, or write the whole path",
         ) from error
     if any("\ud800" <= character <= "\udfff" for character in str(folder)):
         told = os.fsencode(written)[:60]

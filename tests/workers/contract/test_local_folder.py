@@ -16,6 +16,21 @@ def test_a_folder_is_made_absolute(tmp_path, monkeypatch):
     assert local_folder("~/data", "--store") == Path("/somewhere/data")
 
 
+def test_a_folder_as_seen_from_one_that_is_gone(tmp_path, monkeypatch):
+    """A whole path needs no folder to stand in."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(
+        UserError, match=r"'\./store' is meant from the folder we stand in"
+    ) as error:
+        local_folder("./store", "--store")
+    assert "mend:  go to another folder, or write the whole path" in str(error.value)
+    assert local_folder("/data", "--data-dir") == Path("/data")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("written", "what", "mend"),
     [

@@ -1,0 +1,21 @@
+"""Standard input, output and error as a command needs them: open, and able to take any text."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+
+def mend_standard_streams() -> None:
+    """Open to nowhere those that were closed, and write an escape for what the locale has no character for.
+
+    What was closed is opened in the order of the numbers, so that each gets its own: else a file that
+    is opened later would have it, and get what is printed.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
