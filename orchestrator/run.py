@@ -48,7 +48,7 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
     """
     statuses: dict[str, Status] = {}
     try:
-        with scratch_folder(is_for_sockets=True) as scratch:
+        with scratch_folder(is_for_sockets=not options.address) as scratch:
             prepare_environment(options.address, scratch)
             from orchestrator import tune_driver  # Ray costs seconds; nothing before needs it
 
@@ -72,7 +72,7 @@ def nodes_at(address: str) -> list[Node]:
     Raises:
         UserError: No cluster answers there.
     """
-    with scratch_folder(is_for_sockets=True) as scratch:
+    with scratch_folder() as scratch:
         prepare_environment(address, scratch)
         from orchestrator import tune_driver
 

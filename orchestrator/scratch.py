@@ -15,8 +15,8 @@ from orchestrator.processes import is_alive, pid_namespace
 
 _PREFIX = "minima-"
 _SHORT_PLACE = "/tmp"  # noqa: S108  # what is made in it is ours alone
-_LONGEST_PLACE = 10
-"""Of a socket's path Linux takes 107 bytes, and Ray's sockets lie up to 97 below this."""
+_LONGEST_SOCKET = 107
+"""Bytes of a socket's path that Linux takes."""
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def scratch_folder(*, is_for_sockets: bool = False) -> Iterator[Path]:
     Ray puts the folder we stand in first on its workers' path, so we stand in an empty one.
 
     Args:
-        is_for_sockets: Ray's sockets will lie in it, whose paths may not be long, as TMPDIR may be.
+        is_for_sockets: A Ray of our own will have its sockets in it, whose paths may not be long.
     """
     remove_abandoned()
     place = _place_for_sockets() if is_for_sockets else tempfile.gettempdir()
@@ -85,8 +85,11 @@ def remove_abandoned() -> None:
 
 
 def _place_for_sockets() -> str:
-    place = tempfile.gettempdir()
-    return place if len(os.fsencode(place)) <= _LONGEST_PLACE else _SHORT_PLACE
+    """Give TMPDIR, unless it is too long, as that of a batch system may be."""
+    place, pid = tempfile.gettempdir(), os.getpid()
+    session = f"ray/session_2000-01-01_00-00-00_000000_{pid}/sockets/plasma_store"
+    longest = Path(place, f"{own_prefix()}12345678", session)
+    return place if len(os.fsencode(longest)) <= _LONGEST_SOCKET else _SHORT_PLACE
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ class Place:
         known = {
             self.stand: r"",
             self.home: r"\.cache|\.config|\.keras",  # Matplotlib's and Keras' are among these
-            self.temp: r"ray\d*|minima-\d+-\w+",
+            self.temp: r"ray\d*|minima-\w+-\d+-\w+",
         }
         for folder, pattern in known.items():
             others = [path for path in folder.iterdir() if not re.fullmatch(pattern, path.name)]

@@ -15,7 +15,7 @@ from orchestrator.scratch import scratch_folder
 
 ADDRESS, WHAT = sys.argv[1:]
 try:
-    with scratch_folder(is_for_sockets=True) as scratch:
+    with scratch_folder() as scratch:
         prepare_environment(ADDRESS, scratch)
         from orchestrator import tune_driver
 

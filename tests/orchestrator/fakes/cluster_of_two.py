@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.ray_environment import prepare_environment
 from orchestrator.scratch import scratch_folder
 
-with scratch_folder(is_for_sockets=True) as scratch:
+with scratch_folder() as scratch:
     prepare_environment("a cluster of the test", Path(scratch))
     from ray.cluster_utils import Cluster
 

@@ -47,7 +47,7 @@ def task(seed: int) -> SlotTask:
     )
 
 
-with scratch_folder(is_for_sockets=True) as scratch:
+with scratch_folder() as scratch:
     prepare_environment("a cluster of the test", scratch)
     os.environ |= {"AWS_ACCESS_KEY_ID": "secret", "AWS_SECRET_ACCESS_KEY": "secret"}
     import ray
