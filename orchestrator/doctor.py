@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from orchestrator.fit import this_machine
+from orchestrator.scratch import place_for_sockets
 from workers.contract.errors import UserError
 from workers.contract.store import Store
 from workers.gpu_memory import gigabytes, opened_nvml
@@ -46,12 +46,11 @@ def diagnose(store: str) -> Iterator[Check]:
     yield Check("GPUs", str(node.gpus) if node.gpus else "none: trials need resources.gpus: 0")
     if node.gpus:
         yield _gpu_memory()
-    yield _disk("free disk here", Path.cwd(), "free some space")
-    yield _disk(
-        f"free disk in {tempfile.gettempdir()}",
-        tempfile.gettempdir(),
-        "set TMPDIR to another place",
-    )
+    yield _disk("free disk here", ".", "free some space")
+    for place in sorted({tempfile.gettempdir(), place_for_sockets()}):
+        yield _disk(
+            f"free disk in {place}", place, "set TMPDIR to another place, with a short path"
+        )
     yield _store(store)
     yield Check("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "not set: a local cluster is started"))
     yield Check(
@@ -109,7 +108,9 @@ def _gpu_memory() -> Check:
     return Check("NVML", "; ".join(told))
 
 
-def _disk(name: str, place: str | Path, cure: str) -> Check:
+def _disk(name: str, place: str, cure: str) -> Check:
+    if not os.access(place, os.W_OK):
+        return Check(name, "cannot be written, or is gone", cure)
     free = shutil.disk_usage(place).free
     return Check(name, f"{free / 1e9:.0f} GB", "" if free > _LEAST_FREE_BYTES else cure)
 

@@ -129,6 +129,7 @@ def knock(address: str, seconds: float = 10.0) -> None:
         if os.environ.get("RAY_USE_TLS", "0").lower() in {"1", "true"}:
             return  # it speaks to those only who show a certificate
         connection.sendall(_HTTP_2_HELLO)
-        answer = connection.recv(_FRAME_BYTES, socket.MSG_WAITALL)
+        with connection.makefile("rb") as answers:
+            answer = answers.read(_FRAME_BYTES)
     if len(answer) < _FRAME_BYTES or answer[_KIND_PLACE] != _SETTINGS:
         raise ConnectionError("what listens there is not Ray")

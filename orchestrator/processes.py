@@ -6,13 +6,16 @@ two containers may have the same host name, and each a process 7.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from pathlib import Path
 
+_MACHINE = Path("/etc/machine-id")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
-_NUM_DIGITS = 4  # of the namespace's number; Linux counts them up, so the last ones tell them apart
+_FIRST_NAMESPACE = "4026531836"
+"""Of Linux itself (PROC_PID_INIT_INO); a container has another."""
 
 
 def is_alive(pid: int) -> bool:
@@ -27,18 +30,35 @@ def is_alive(pid: int) -> bool:
 
 
 def process_space() -> str:
-    """Name where process numbers mean the same as here: host, boot and PID namespace."""
-    try:
-        boot = _BOOT.read_text().strip()
-    except OSError:  # not Linux
-        boot = ""
-    return "/".join((socket.gethostname(), boot, pid_namespace()))
+    """Name where process numbers mean the same as here: host, machine, boot and PID namespace."""
+    return "/".join((socket.gethostname(), _text(_MACHINE), _text(_BOOT), _namespace()))
 
 
-def pid_namespace() -> str:
-    """Name the PID namespace in four characters; "0000" where the system has none."""
+def is_dead(pid: int, space: str) -> bool:
+    """Say whether a process is dead for certain: it ran here, or on this machine before its last boot."""
+    here = process_space()
+    if space == here:
+        return not is_alive(pid)
+    (*place, boot, namespace), there = here.split("/"), space.split("/")
+    is_this_machine = all(place) and there[:-2] == place
+    return is_this_machine and there[-2] != boot and there[-1] == namespace == _FIRST_NAMESPACE
+
+
+def space_digest() -> str:
+    """Name host and PID namespace in six characters; not the boot, as folders outlive it."""
+    name = f"{socket.gethostname()}/{_namespace()}"
+    return hashlib.sha256(name.encode()).hexdigest()[:6]
+
+
+def _text(path: Path) -> str:
     try:
-        number = _NAMESPACE.stat().st_ino
+        return path.read_text().strip()
+    except OSError:  # not Linux, or a container without
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return str(_NAMESPACE.stat().st_ino)
     except OSError:
-        return "0" * _NUM_DIGITS
-    return f"{number:0{_NUM_DIGITS}x}"[-_NUM_DIGITS:]
+        return ""

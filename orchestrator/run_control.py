@@ -15,7 +15,7 @@ from types import FrameType
 
 from pydantic import JsonValue
 
-from orchestrator.processes import is_alive, process_space
+from orchestrator.processes import is_dead, process_space
 from workers.contract.errors import StoreError
 from workers.contract.store import Store
 
@@ -189,7 +189,7 @@ def forget_dead_runs(store: Store) -> None:
         if not path.endswith(".run.json"):
             continue
         owner = store.read_json(path)
-        if isinstance(owner, dict) and owner.get("process_space") == process_space():
-            pid = owner.get("pid")
-            if isinstance(pid, int) and not is_alive(pid):
+        if isinstance(owner, dict):
+            pid, space = owner.get("pid"), owner.get("process_space")
+            if isinstance(pid, int) and isinstance(space, str) and is_dead(pid, space):
                 store.remove(path)

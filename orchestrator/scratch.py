@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.processes import is_alive, pid_namespace
+from orchestrator.processes import is_alive, space_digest
+from workers.contract.errors import user_error
 
 _PREFIX = "minima-"
 _SHORT_PLACE = "/tmp"  # noqa: S108  # what is made in it is ours alone
-_LONGEST_SOCKET = 107
-"""Bytes of a socket's path that Linux takes."""
+_LONGEST_SOCKET = 103
+"""Bytes of a socket's path that macOS takes; Linux takes 107."""
 
 
 @contextlib.contextmanager
@@ -27,12 +28,22 @@ def scratch_folder(*, is_for_sockets: bool = False) -> Iterator[Path]:
 
     Args:
         is_for_sockets: A Ray of our own will have its sockets in it, whose paths may not be long.
+
+    Raises:
+        UserError: No folder can be made.
     """
+    try:
+        place = place_for_sockets() if is_for_sockets else tempfile.gettempdir()
+        folder = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=place))
+        empty = folder / "empty"
+        empty.mkdir()
+    except OSError as error:
+        raise user_error(
+            f"no folder for temporary files can be made: {error}",
+            where="TMPDIR",
+            mend="set it to a folder that can be written, has room, and has a short path",
+        ) from error
     remove_abandoned()
-    place = _place_for_sockets() if is_for_sockets else tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=place))
-    empty = folder / "empty"
-    empty.mkdir()
     _make_python_path_absolute()
     try:
         with _standing_in(empty):
@@ -41,9 +52,17 @@ def scratch_folder(*, is_for_sockets: bool = False) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def place_for_sockets() -> str:
+    """Give TMPDIR, unless it is too long, as that of a batch system may be; then /tmp."""
+    place, pid = tempfile.gettempdir(), os.getpid()
+    session = f"ray/session_2000-01-01_00-00-00_000000_{pid}/sockets/plasma_store"
+    longest = Path(place, f"{own_prefix()}12345678", session)
+    return place if len(os.fsencode(longest)) <= _LONGEST_SOCKET else _SHORT_PLACE
+
+
 def own_prefix() -> str:
     """Begin the name of a temporary folder so that it can be told whose it is."""
-    return f"{_PREFIX}{pid_namespace()}-{os.getpid()}-"
+    return f"{_PREFIX}{space_digest()}-{os.getpid()}-"
 
 
 @contextlib.contextmanager
@@ -77,19 +96,11 @@ def quiet_stdout() -> Iterator[None]:
 
 def remove_abandoned() -> None:
     """Remove the folders that killed processes of this machine have left behind."""
-    places = {Path(tempfile.gettempdir()), Path(_place_for_sockets())}
+    places = {Path(tempfile.gettempdir()), Path(place_for_sockets())}
     for folder in (found for place in places for found in place.glob(f"{_PREFIX}*")):
-        found = re.fullmatch(rf"{_PREFIX}{pid_namespace()}-(\d{{1,9}})-\w+", folder.name)
+        found = re.fullmatch(rf"{_PREFIX}{space_digest()}-(\d{{1,9}})-\w+", folder.name)
         if found and not is_alive(int(found[1])) and _is_ours(folder):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _place_for_sockets() -> str:
-    """Give TMPDIR, unless it is too long, as that of a batch system may be."""
-    place, pid = tempfile.gettempdir(), os.getpid()
-    session = f"ray/session_2000-01-01_00-00-00_000000_{pid}/sockets/plasma_store"
-    longest = Path(place, f"{own_prefix()}12345678", session)
-    return place if len(os.fsencode(longest)) <= _LONGEST_SOCKET else _SHORT_PLACE
 
 
 @contextlib.contextmanager

@@ -10,12 +10,14 @@ import sys
 def mend_standard_streams() -> None:
     """Open to nowhere those that were closed, and write an escape for what the locale has no character for.
 
-    What was closed is opened in the order of the numbers, so that each gets its own: else a file that
-    is opened later would have it, and get what is printed.
+    What was closed is opened in the order of the numbers, so that each gets its own, for children too:
+    else a file that is opened later would have it, and get what is printed.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+            nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123
+            os.set_inheritable(nowhere.fileno(), True)  # noqa: FBT003  # it has no names
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -393,7 +393,7 @@ def _no_cluster(reason: str, address: str | None) -> UserError:
         return user_error(
             f"Ray does not start: {reason}",
             where="this machine",
-            mend="make room in memory and in the folder for temporary files (TMPDIR)",
+            mend="make room in memory and for temporary files; `minima doctor` looks at both disks",
         )
     return user_error(
         f"no Ray cluster answers: {reason}",

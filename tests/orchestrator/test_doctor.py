@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections import namedtuple
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -96,13 +96,19 @@ def slow_tensorflow(monkeypatch):
     monkeypatch.setattr(doctor.subprocess, "run", run)
 
 
+ANOTHER_PLACE = "set TMPDIR to another place, with a short path"
+
+
 def full_disk(monkeypatch):
-    fill(Path.cwd(), monkeypatch)
+    fill(".", monkeypatch)
 
 
 def full_temporary_place(monkeypatch):
-    fill("/scratch/full", monkeypatch)
-    monkeypatch.setattr(doctor, "tempfile", SimpleNamespace(gettempdir=lambda: "/scratch/full"))
+    fill(tempfile.gettempdir(), monkeypatch)
+
+
+def no_place_for_sockets(monkeypatch):
+    monkeypatch.setattr(doctor, "place_for_sockets", lambda: "/no-such-place")
 
 
 def fill(place, monkeypatch):
@@ -134,7 +140,11 @@ def fill(place, monkeypatch):
         (full_disk, Check("free disk here", "1 GB", "free some space")),
         (
             full_temporary_place,
-            Check("free disk in /scratch/full", "1 GB", "set TMPDIR to another place"),
+            Check(f"free disk in {tempfile.gettempdir()}", "1 GB", ANOTHER_PLACE),
+        ),
+        (
+            no_place_for_sockets,
+            Check("free disk in /no-such-place", "cannot be written, or is gone", ANOTHER_PLACE),
         ),
     ],
 )  # fmt: skip

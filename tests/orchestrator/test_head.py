@@ -88,18 +88,20 @@ def test_knocking_where_nobody_is():
     knock("auto")
 
 
-def answer_once(answer: bytes | None) -> Iterator[int]:
-    """Listen, answer whoever comes, or never, and give the port."""
+def answer_once(*parts: bytes) -> Iterator[int]:
+    """Listen, answer whoever comes in some parts, or never where there is none, and give the port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
-            if answer is None:
+            if not parts:
                 silent.append(connection)
-            else:
-                with connection:
-                    connection.recv(100)  # else what is unread would reset the connection
-                    connection.sendall(answer)
+                return
+            with connection:
+                connection.recv(100)  # else what is unread would reset the connection
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(0.05)
 
         silent: list[socket.socket] = []
         thread = threading.Thread(target=serve)
@@ -118,16 +120,16 @@ def test_knocking_where_somebody_else_is():
     for answer in (b"HTTP/1.0 505 HTTP Version not supported\r\n", b"SSH", b""):
         with listening(answer) as port, pytest.raises(ConnectionError, match="not Ray"):
             knock(f"127.0.0.1:{port}")
-    with listening(None) as port, pytest.raises(TimeoutError):
+    with listening() as port, pytest.raises(TimeoutError):
         knock(f"127.0.0.1:{port}", seconds=0.2)
 
 
 def test_knocking_at_what_may_be_ray(monkeypatch):
     """It begins with a frame of settings; under TLS it says nothing to us."""
-    with listening(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])) as port:
+    with listening(bytes([0, 0, 0]), bytes([4, 0, 0, 0, 0, 0])) as port:
         knock(f"127.0.0.1:{port}")
     monkeypatch.setenv("RAY_USE_TLS", "1")
-    with listening(None) as port:
+    with listening() as port:
         knock(f"127.0.0.1:{port}", seconds=0.2)
 
 

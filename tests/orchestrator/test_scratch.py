@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator import scratch
-from orchestrator.processes import pid_namespace
+from orchestrator.processes import space_digest
 from orchestrator.scratch import own_folders_removed, own_prefix, scratch_folder
+from workers.contract.errors import UserError
 
-HERE = pid_namespace()
+HERE = space_digest()
 
 
 @pytest.fixture
@@ -83,6 +84,19 @@ def test_a_long_place_for_temporary_files_is_too_long_for_sockets(tmp_path, dead
         assert not left.exists()
 
 
+@pytest.mark.parametrize("is_for_sockets", [True, False])
+def test_where_no_folder_can_be_made_the_cure_is_told(tmp_path, monkeypatch, is_for_sockets):
+    """In TMPDIR, or in the short place for sockets."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    monkeypatch.setattr(scratch, "_SHORT_PLACE", str(tmp_path / "none"))
+    refused = pytest.raises(UserError, match="no folder for temporary files can be made")
+    with refused as told, scratch_folder(is_for_sockets=is_for_sockets):
+        pass
+    assert str(tmp_path / "none") in str(told.value)
+    assert "where: TMPDIR" in str(told.value)
+    assert "mend:  set it to a folder that can be written, has room, and has a" in str(told.value)
+
+
 def test_it_is_removed_when_the_block_fails(temporary, tmp_path):
     """And we stand where we stood."""
     with pytest.raises(ValueError, match="of the block"), scratch_folder():
@@ -104,9 +118,9 @@ def test_what_a_late_child_wrote_is_removed_at_the_end(temporary):
 
 
 def test_folders_of_dead_processes_are_removed(temporary, dead_pid):
-    """Those of living ones, of processes of a container, and what others named otherwise, stay."""
+    """Those of living ones, of another host or a container, and what others named otherwise, stay."""
     dead = f"minima-{HERE}-{dead_pid}-abc_1"
-    elsewhere = f"minima-{'f001' if HERE == 'f000' else 'f000'}-{dead_pid}-abc"
+    elsewhere = f"minima-{'0' * len(HERE)}-{dead_pid}-abc"
     kept = [f"minima-{HERE}-{os.getppid()}-abc", "minima-report", f"other-{dead}", elsewhere]
     for name in [*kept, dead]:
         (temporary / name / "inside").mkdir(parents=True)

@@ -18,7 +18,7 @@ from orchestrator.attempt import Attempt
 from orchestrator.child import ForkServer
 from orchestrator.failures import Failure
 from orchestrator.lost_slots import record_loss
-from orchestrator.processes import pid_namespace
+from orchestrator.processes import space_digest
 from orchestrator.run_control import ask_to_stop
 from orchestrator.slot import Slot
 from orchestrator.task import SlotResult
@@ -64,7 +64,7 @@ def test_a_new_slot_removes_what_killed_ones_left(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     dead = subprocess.Popen(["true"])
     dead.wait()
-    (tmp_path / f"minima-{pid_namespace()}-{dead.pid}-abc").mkdir()
+    (tmp_path / f"minima-{space_digest()}-{dead.pid}-abc").mkdir()
     Slot()
     assert list(tmp_path.iterdir()) == []
 

@@ -11,6 +11,7 @@ import pytest
 
 HOME = Path(__file__).resolve().parents[2]
 COMMAND = f"{sys.executable} -P -m orchestrator.cli"
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 
 
 def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
@@ -21,15 +22,43 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_no_fault(closed, tmp_path):
-    """What would be printed there goes nowhere, and not into a file that got its number."""
+    """What would be printed there goes nowhere."""
     ended = shell(f"{COMMAND} sweeps {closed}", tmp_path)
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert (b"quickstart" in ended.stdout) == (">&-" not in closed.replace("2>&-", ""))
+    assert (b"quickstart" in ended.stdout) == (closed == "2>&-")
     refused = shell(f"{COMMAND} run no-such-sweep {closed}", tmp_path)
     assert (refused.returncode, refused.stdout) == (2, b"")
-    assert (b"no-such-sweep" in refused.stderr) == ("2>&-" not in closed)
+    assert (b"no-such-sweep" in refused.stderr) == (closed == ">&-")
+
+
+TOLD = """
+import os, subprocess, sys
+from pathlib import Path
+from orchestrator.standard_streams import mend_standard_streams
+mend_standard_streams()
+told = open("told", "w")
+for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+    print(stream.fileno() == number, Path(f"/proc/self/fd/{number}").readlink(), file=told)
+told.flush()
+child = "import os; os.write(1, b'child'); os.write(2, b'child'); assert os.read(0, 1) == b''"
+subprocess.run([sys.executable, "-c", child], check=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks at /proc")
+@pytest.mark.parametrize("closed", CLOSED)
+def test_no_file_gets_the_number_of_a_closed_stream(closed, tmp_path):
+    """Neither here nor in a child, which would write into the file what it prints."""
+    (tmp_path / "tell.py").write_text(TOLD)
+    ended = shell(f"{sys.executable} tell.py {closed}", tmp_path)
+    assert (ended.returncode, ended.stderr.replace(b"child", b"")) == (0, b"")
+    told = (tmp_path / "told").read_text().split("\n")[:3]
+    numbers = {"<&-": [0], ">&-": [1], "2>&-": [2]}.get(closed, [0, 1, 2])
+    for number, line in enumerate(told):
+        assert line.startswith("True ")
+        assert line.endswith("/dev/null") or number not in numbers
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

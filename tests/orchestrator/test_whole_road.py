@@ -11,13 +11,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from orchestrator.fit import this_machine
+from orchestrator.scratch import place_for_sockets
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 
@@ -198,7 +199,7 @@ def _plant(store: Store, trial_id: str) -> None:
 def test_a_stopped_run_leaves_3_and_a_later_one_finishes(tmp_path):
     """The marker names the run that was stopped; the same command ignores it."""
     minima = Minima(tmp_path)
-    one_slot = ("--set", f"resources.cpus={os.cpu_count()}")
+    one_slot = ("--set", f"resources.cpus={this_machine().cpus}")
     running = minima.start("run", "toy.yaml", *one_slot)
     deadline = time.monotonic() + LONGEST_SECONDS
     while not minima.attempts() and running.poll() is None and time.monotonic() < deadline:
@@ -220,7 +221,7 @@ def test_a_run_ended_while_ray_starts_leaves_3_and_nothing_behind(tmp_path):
     running = minima.start("run", "toy.yaml")
     mine = f"minima-*-{running.pid}-*"
     deadline = time.monotonic() + LONGEST_SECONDS
-    while not list(Path(tempfile.gettempdir()).glob(f"{mine}/ray")):
+    while not list(Path(place_for_sockets()).glob(f"{mine}/ray")):
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -229,7 +230,7 @@ def test_a_run_ended_while_ray_starts_leaves_3_and_nothing_behind(tmp_path):
     assert code == 3, err
     assert err.endswith("interrupted; the same command resumes\n")
     assert [path.name for path in tmp_path.iterdir()] == ["toy.yaml"]
-    assert list(Path(tempfile.gettempdir()).glob(mine)) == []
+    assert list(Path(place_for_sockets()).glob(mine)) == []
 
 
 def test_an_unreachable_cluster_is_bad_input(tmp_path):

@@ -20,18 +20,23 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
+from workers.contract.local_folder import local_folder
 from workers.datasets.dataset import Split, digest_of
 
 _PARTS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Give $MINIMA_CACHE, else $XDG_CACHE_HOME/minima, else ~/.cache/minima."""
+    """Give $MINIMA_CACHE, else $XDG_CACHE_HOME/minima, else ~/.cache/minima.
+
+    Raises:
+        UserError: There is no home folder, or the folder we stand in is gone.
+    """
     if environment.get("MINIMA_CACHE"):
-        return Path(environment["MINIMA_CACHE"]).expanduser().absolute()
+        return local_folder(environment["MINIMA_CACHE"], "MINIMA_CACHE")
     if environment.get("XDG_CACHE_HOME"):
-        return Path(environment["XDG_CACHE_HOME"]).expanduser().absolute() / "minima"
-    return Path("~/.cache/minima").expanduser()
+        return local_folder(environment["XDG_CACHE_HOME"], "XDG_CACHE_HOME") / "minima"
+    return local_folder("~/.cache/minima", "MINIMA_CACHE")
 
 
 def key_digest(key: JsonValue) -> str:

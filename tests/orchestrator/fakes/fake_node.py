@@ -1,12 +1,12 @@
 """What a node may do when it is asked; and a data set that is another one where OTHER_DATA is set."""
 
+import contextlib
 import os
 import signal
 import time
 from pathlib import Path
 
 import numpy as np
-import ray
 
 from workers.datasets.dataset import Dataset, Split, digest_of
 
@@ -18,18 +18,22 @@ def answer(question: str) -> str:
     if question == "die":
         os._exit(1)
     if question == "behead":
-        behead(ray.get_runtime_context().get_session_name())
+        behead()
     if question in {"sleep", "behead"}:
         time.sleep(600)
     return f"GPUs: {os.environ['CUDA_VISIBLE_DEVICES']}"
 
 
-def behead(session: str) -> None:
-    """Kill the head of a session."""
+def behead() -> None:
+    """Kill the head of the cluster."""
+    import ray  # which the driver may import only once its environment is set
+
+    session = f"--session-name={ray.get_runtime_context().get_session_name()}".encode()
     for process in Path("/proc").glob("[0-9]*"):
-        command = (process / "cmdline").read_bytes().split(b"\0")
-        if b"gcs_server" in command[0] and f"--session-name={session}".encode() in command:
-            os.kill(int(process.name), signal.SIGKILL)
+        with contextlib.suppress(OSError):  # it has ended since
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            if b"gcs_server" in command[0] and session in command:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def load(_settings: object, _data_dir: str | None) -> Dataset:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from workers.contract.errors import UserError
 from workers.datasets import cache as data_cache
 from workers.datasets.dataset import Split
 
@@ -33,6 +34,9 @@ def test_the_folder_comes_from_the_environment():
     assert data_cache.cache_folder(both) == Path("/a")
     assert data_cache.cache_folder({"XDG_CACHE_HOME": "/b"}) == Path("/b/minima")
     assert data_cache.cache_folder({}) == Path.home() / ".cache" / "minima"
+    with pytest.raises(UserError, match="home folder that is not known") as told:
+        data_cache.cache_folder({"MINIMA_CACHE": "~no-such-user/x"})
+    assert "where: MINIMA_CACHE" in str(told.value)
 
 
 def test_data_are_decoded_once_and_then_mapped(cache):
