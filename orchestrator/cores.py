@@ -33,6 +33,11 @@ def claimed_cores(count: int) -> Iterator[tuple[int, ...]]:
         yield cores
 
 
+def usable_cores() -> list[int]:
+    """List the cores this process may use; none but on Linux, which has affinities and such sockets."""
+    return sorted(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else []
+
+
 def cores_environment(cores: Sequence[int]) -> dict[str, str]:
     """Give what tells a child its cores; always set, so that none are inherited."""
     return {CORES_VARIABLE: ",".join(str(core) for core in cores)}
@@ -40,7 +45,7 @@ def cores_environment(cores: Sequence[int]) -> dict[str, str]:
 
 def _claim(count: int, claims: contextlib.ExitStack) -> tuple[int, ...]:
     cores: list[int] = []
-    for core in _candidates():
+    for core in usable_cores():
         if len(cores) == count:
             break
         with contextlib.suppress(OSError):  # somebody else's, or no socket is to be had
@@ -48,8 +53,3 @@ def _claim(count: int, claims: contextlib.ExitStack) -> tuple[int, ...]:
             claim.bind(f"{_NAME}{core}")
             cores.append(core)
     return tuple(cores)
-
-
-def _candidates() -> list[int]:
-    """List the cores this process may use; only Linux has both affinities and such sockets."""
-    return sorted(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.cores import usable_cores
 from workers.contract.errors import Fault
 from workers.contract.sweep_spec import ResourcesSpec
 
@@ -72,9 +72,7 @@ def _row(node: Node, demand: ResourcesSpec) -> tuple[str, ...]:
 
 def _count_cpus() -> int:
     """Count the CPUs this process may use, which a batch system may have made fewer than there are."""
-    if sys.platform.startswith("linux"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(usable_cores()) or os.cpu_count() or 1
 
 
 def _count_gpus() -> int:

@@ -14,7 +14,6 @@ from pathlib import Path
 from orchestrator.processes import is_alive, space_digest
 from workers.contract.errors import user_error
 
-_PREFIX = "minima-"
 _SHORT_PLACE = "/tmp"  # noqa: S108  # what is made in it is ours alone
 _LONGEST_SOCKET = 103
 """Bytes of a socket's path that macOS takes; Linux takes 107."""
@@ -62,7 +61,7 @@ def place_for_sockets() -> str:
 
 def own_prefix() -> str:
     """Begin the name of a temporary folder so that it can be told whose it is."""
-    return f"{_PREFIX}{space_digest()}-{os.getpid()}-"
+    return f"{_prefix()}{os.getpid()}-"
 
 
 @contextlib.contextmanager
@@ -96,11 +95,16 @@ def quiet_stdout() -> Iterator[None]:
 
 def remove_abandoned() -> None:
     """Remove the folders that killed processes of this machine have left behind."""
+    prefix = _prefix()
     places = {Path(tempfile.gettempdir()), Path(place_for_sockets())}
-    for folder in (found for place in places for found in place.glob(f"{_PREFIX}*")):
-        found = re.fullmatch(rf"{_PREFIX}{space_digest()}-(\d{{1,9}})-\w+", folder.name)
+    for folder in (found for place in places for found in place.glob(f"{prefix}*")):
+        found = re.fullmatch(rf"{prefix}(\d{{1,9}})-\w+", folder.name)
         if found and not is_alive(int(found[1])) and _is_ours(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix() -> str:
+    return f"minima-{space_digest()}-"
 
 
 @contextlib.contextmanager

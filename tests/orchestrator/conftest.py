@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,3 +164,11 @@ def make_beat() -> Callable[..., Heartbeat]:
         return Heartbeat.model_validate(fields | changes)
 
     return make
+
+
+@pytest.fixture
+def dead_pid():
+    """Give the number of a process that has just ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid

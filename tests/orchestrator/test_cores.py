@@ -19,7 +19,7 @@ from orchestrator.slot import Slot
 HOLD = """
 import sys
 from orchestrator import cores
-cores._NAME, cores._candidates = sys.argv[1].replace("@", chr(0)), lambda: [0, 1, 2, 3]
+cores._NAME, cores.usable_cores = sys.argv[1].replace("@", chr(0)), lambda: [0, 1, 2, 3]
 with cores.claimed_cores(2) as held:
     print(*held, flush=True)
     sys.stdin.read()
@@ -33,7 +33,7 @@ def name(monkeypatch):
         pytest.skip("Linux alone has such sockets")
     chosen = f"@minima-test-{secrets.token_hex(4)}-"
     monkeypatch.setattr(cores, "_NAME", chosen.replace("@", "\0"))
-    monkeypatch.setattr(cores, "_candidates", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1, 2, 3])
     return chosen
 
 
@@ -89,7 +89,7 @@ def test_elsewhere_nothing_is_claimed(monkeypatch):
 def test_a_trial_is_kept_to_its_cores(monkeypatch, make_task, tmp_path):
     """As many as it has threads; with more threads than cores it may use all, as its slot may."""
     allowed = sorted(os.sched_getaffinity(0))
-    monkeypatch.setattr(cores, "_candidates", lambda: allowed)
+    monkeypatch.setattr(cores, "usable_cores", lambda: allowed)
     seen = []
     with contextlib.closing(Slot()) as slot:
         for number, num_threads in enumerate((1, len(allowed) + 1)):

@@ -14,14 +14,6 @@ from orchestrator import processes
 from orchestrator.processes import is_alive, is_dead, process_space, space_digest
 
 
-@pytest.fixture
-def dead_pid():
-    """Give the number of a process that has just ended."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    return ended.pid
-
-
 def test_who_is_alive(dead_pid, monkeypatch):
     """A process of another user is."""
     assert is_alive(os.getpid())

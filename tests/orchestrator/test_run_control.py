@@ -36,14 +36,6 @@ def store(tmp_path):
     return Store.open(str(tmp_path / "store"))
 
 
-@pytest.fixture
-def dead_pid():
-    """Give the number of a process that has just ended."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    return ended.pid
-
-
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_signal_writes_the_marker_and_sets_the_flag(store, number):
     """With its name as the reason, so that slots on other machines are told."""

@@ -28,14 +28,6 @@ def temporary(tmp_path, monkeypatch):
     return place
 
 
-@pytest.fixture
-def dead_pid():
-    """Give the number of a process that has just ended."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    return ended.pid
-
-
 def test_we_stand_in_an_empty_folder_and_come_back(temporary, tmp_path):
     """Ray puts where we stand first on its workers' path."""
     with scratch_folder() as folder:

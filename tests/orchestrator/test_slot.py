@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -59,12 +58,10 @@ def wait_until(condition, seconds: float = 10.0) -> bool:
     return False
 
 
-def test_a_new_slot_removes_what_killed_ones_left(tmp_path, monkeypatch):
+def test_a_new_slot_removes_what_killed_ones_left(tmp_path, dead_pid, monkeypatch):
     """On a machine where only slots run nobody else would."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    (tmp_path / f"minima-{space_digest()}-{dead.pid}-abc").mkdir()
+    (tmp_path / f"minima-{space_digest()}-{dead_pid}-abc").mkdir()
     Slot()
     assert list(tmp_path.iterdir()) == []
 
