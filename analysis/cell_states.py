@@ -25,6 +25,7 @@ class CellState:
         num_train: N; None before the first trial is done.
         environment_ids: Of the trained trials, distinct and sorted.
         final_learning_rate: η in the last epoch of the schedule.
+        earlier: Statistics that only an earlier numerics version measured, in one seed or more.
     """
 
     num_seeds: int
@@ -34,6 +35,7 @@ class CellState:
     num_train: int | None
     environment_ids: tuple[str, ...]
     final_learning_rate: float
+    earlier: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -59,6 +61,10 @@ def cell_states(data: SweepData) -> dict[Cell, CellState]:
     """Count what is done in every planned cell."""
     lacking = _lacking_work(data)
     failed = set(_pairs(data.failures))
+    by_earlier = data.measurements[data.measurements["is_earlier"].astype(bool)]
+    earlier = {
+        cell: tuple(sorted(rows["statistic"].unique())) for cell, rows in groups_by_cell(by_earlier)
+    }
     final_rates = {item.trial_id: item.trial.final_learning_rate for item in data.plan.trials}
     states: dict[Cell, CellState] = {}
     for cell, group in groups_by_cell(data.planned):
@@ -73,6 +79,7 @@ def cell_states(data: SweepData) -> dict[Cell, CellState]:
             num_train=None if trained.empty else int(trained["num_train"].iloc[0]),
             environment_ids=tuple(sorted(trained["environment_id"].unique())),
             final_learning_rate=final_rates[trial_ids[0]],
+            earlier=earlier.get(cell, ()),
         )
     return states
 

@@ -49,8 +49,10 @@ class SweepData:
         trials: View `trials`, the planned ones that are committed.
         epochs: View `epochs` of these, with the columns of `planned`; η in an epoch is
             `epoch_learning_rate` here, as `learning_rate` is that of the cell.
-        measurements: View `measurements` of planned trials and statistics, with those columns.
-        spectra: View `spectra` of planned trials and statistics, with those columns.
+        measurements: View `measurements` of planned trials and statistics, with those columns. Where
+            only an earlier numerics version measured a statistic, its rows stand under the planned
+            `statistic_id`, and `is_earlier` is true.
+        spectra: View `spectra` of planned trials and statistics likewise.
         failures: View `failures` of planned trials.
     """
 
@@ -119,13 +121,11 @@ def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepDa
     """
     plan = load_plan(store, sweep, revision)
     planned = planned_frame(plan)
-    statistic_ids = [statistic.statistic_id for statistic in plan.statistics]
     trials = _of_planned(view_frame(store, "trials"), planned)
     epochs = view_frame(store, "epochs").rename(columns={"learning_rate": "epoch_learning_rate"})
     measured = {
-        view: found[found["statistic_id"].isin(statistic_ids)].merge(planned, on="trial_id")
+        view: _of_planned_statistics(view_frame(store, view), plan).merge(planned, on="trial_id")
         for view in ("measurements", "spectra")
-        for found in (view_frame(store, view),)
     }
     return SweepData(
         plan=plan,
@@ -155,6 +155,23 @@ def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
         loss, batch_size, learning_rate = group[CELL_COLUMNS].iloc[0].tolist()
         groups.append((Cell(str(loss), int(batch_size), float(learning_rate)), group))
     return groups
+
+
+def _of_planned_statistics(frame: pd.DataFrame, plan: PlanDocument) -> pd.DataFrame:
+    """Keep the rows of planned statistics, of each trial those under the best identity there is."""
+    accepted = pd.DataFrame(
+        [
+            (identity, planned.statistic_id, rank)
+            for planned in plan.statistics
+            for rank, identity in enumerate(planned.accepted_ids)
+        ],
+        columns=["statistic_id", "planned_id", "rank"],
+    )
+    found = frame.merge(accepted, on="statistic_id")
+    best = found.groupby(["trial_id", "planned_id"])["rank"].transform("min")
+    found = found[found["rank"] == best]
+    found = found.assign(statistic_id=found["planned_id"], is_earlier=found["rank"] > 0)
+    return found.drop(columns=["planned_id", "rank"])
 
 
 def _of_planned(frame: pd.DataFrame, planned: pd.DataFrame) -> pd.DataFrame:

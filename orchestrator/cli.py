@@ -54,6 +54,12 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
+Remeasure = Annotated[
+    bool,
+    typer.Option(
+        "--remeasure", help="Measure anew what an earlier version of the numerics measured."
+    ),
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
 CheckpointSeconds = Annotated[
     float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
@@ -103,11 +109,16 @@ def run(  # noqa: PLR0917  # typer hands them over by name
     checkpoint_seconds: CheckpointSeconds = 60.0,
     *,
     fail_fast: FailFast = False,
+    remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
     """Train and measure what is missing, aggregate, print Table 1. The same command resumes."""
-    options = _options(store, address, data_dir, set_)
-    options = replace(options, is_fail_fast=fail_fast, checkpoint_seconds=checkpoint_seconds)
+    options = replace(
+        _options(store, address, data_dir, set_),
+        is_fail_fast=fail_fast,
+        is_remeasuring=remeasure,
+        checkpoint_seconds=checkpoint_seconds,
+    )
     return commands.run(sweep, options, Output(json))
 
 
@@ -119,10 +130,12 @@ def plan(
     data_dir: DataDir = None,
     set_: Set = None,
     *,
+    remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
     """Show what a run would do: per cell, the time it would take, and whether trials fit."""
-    return commands.plan(sweep, _options(store, address, data_dir, set_), Output(json))
+    options = replace(_options(store, address, data_dir, set_), is_remeasuring=remeasure)
+    return commands.plan(sweep, options, Output(json))
 
 
 @app.command()
@@ -154,10 +167,15 @@ def trial(  # noqa: PLR0917  # typer hands them over by name
     set_: Set = None,
     checkpoint_seconds: CheckpointSeconds = 60.0,
     *,
+    remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
     """Do one trial of the grid in the foreground, without Ray; it commits like any other."""
-    options = replace(_options(store, None, data_dir, set_), checkpoint_seconds=checkpoint_seconds)
+    options = replace(
+        _options(store, None, data_dir, set_),
+        is_remeasuring=remeasure,
+        checkpoint_seconds=checkpoint_seconds,
+    )
     return commands.trial(sweep, (batch_size, learning_rate, seed), options, Output(json))
 
 

@@ -39,6 +39,7 @@ _EXIT_CODES: dict[Status, int] = {
 def run(sweep: str, options: Options, output: Output) -> int:
     """Train and measure what is missing, aggregate, print Table 1."""
     prepared = prepare(sweep, options)
+    note_earlier(prepared, output)
     exit_code = 0
     if prepared.open_work:
         from orchestrator.run import run as run_missing  # brings Ray
@@ -87,6 +88,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
 
     nodes = [this_machine()] if options.address is None else nodes_at(options.address)
     report = plan_report(prepared, nodes)
+    note_earlier(prepared, output)
     output.show(plan_table(report))
     output.show(nodes_table(report))
     for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
@@ -133,6 +135,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
             where="--store",
             mend="run the sweep first",
         )
+    note_earlier(prepared, output)
     drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
     result = compare_again(prepared, drawn, sample, options)
     for difference in result.differences:
@@ -162,6 +165,18 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
             mend="verify on a machine like theirs, with the same installation and resources",
         )
     return 1 if result.differences else 0
+
+
+def note_earlier(prepared: Prepared, output: Output) -> None:
+    """Say what only an earlier numerics version measured, and how to measure it anew."""
+    trials = [item for item in prepared.missing if item.earlier]
+    if not trials:
+        return
+    names = ", ".join(dict.fromkeys(name for item in trials for name in item.earlier))
+    output.note(
+        f"{names} of {len(trials)} trials were measured by an earlier version of the numerics, whose "
+        f"values count and are marked; --remeasure measures them anew"
+    )
 
 
 def elsewhere_line(state: StoreState, trial_ids: list[str]) -> str:

@@ -22,12 +22,14 @@ class Missing:
         is_trained: Its record is there, and its kept model wherever a statistic needs it.
         statistics: Those not measured, in the plan's order.
         has_failed: An attempt at any of it has failed before.
+        earlier: Statistics that only an earlier numerics version measured.
     """
 
     planned: PlannedTrial
     is_trained: bool
     statistics: list[PlannedStatistic]
     has_failed: bool
+    earlier: tuple[str, ...] = ()
 
     @property
     def is_done(self) -> bool:
@@ -60,9 +62,20 @@ def _compare(
     planned: PlannedTrial, statistics: list[PlannedStatistic], state: StoreState
 ) -> Missing:
     name = planned.trial_id
-    left = [item for item in statistics if (name, item.statistic_id) not in state.measured]
+    measured = {  # by the first accepted identity, whose record counts
+        item.statistic_id: next(
+            (each for each in item.accepted_ids if (name, each) in state.measured), None
+        )
+        for item in statistics
+    }
+    left = [item for item in statistics if measured[item.statistic_id] is None]
+    earlier = tuple(
+        item.statistic.name
+        for item in statistics
+        if measured[item.statistic_id] not in {None, item.statistic_id}
+    )
     outcome = state.outcomes.get(name)
     has_model = name in state.with_model or outcome in WITHOUT_MODEL
     is_trained = outcome is not None and (has_model or not left)
-    missing = Missing(planned, is_trained, left, has_failed=False)
+    missing = Missing(planned, is_trained, left, has_failed=False, earlier=earlier)
     return replace(missing, has_failed=not state.failed.isdisjoint(missing.work))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from workers.contract.catalog import plugin_digest
-from workers.contract.identity import digest, statistic_id, trial_id
+from workers.contract.identity import digest, earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.schema import VIEWS
 from workers.contract.specs import TrialSpec
@@ -22,13 +22,22 @@ _STAMP, _STAMP_CHARACTERS = "%Y%m%dT%H%M%S%f", 21
 """How a revision's name begins: names sort by time."""
 
 
-def make_plan(sweep: SweepSpec, facts: DatasetFacts, now: datetime) -> PlanDocument:
-    """Give every trial and statistic of a checked sweep its identity."""
+def make_plan(
+    sweep: SweepSpec, facts: DatasetFacts, now: datetime, *, is_remeasuring: bool = False
+) -> PlanDocument:
+    """Give every trial and statistic of a checked sweep its identity.
+
+    What an earlier numerics version measured counts, unless the plan is to measure it anew.
+    """
     trials = [
         PlannedTrial(trial_id=trial_id(trial), trial=trial) for trial in _trials(sweep, facts)
     ]
     statistics = [
-        PlannedStatistic(statistic_id=statistic_id(statistic), statistic=statistic)
+        PlannedStatistic(
+            statistic_id=statistic_id(statistic),
+            statistic=statistic,
+            earlier_ids=[] if is_remeasuring else earlier_statistic_ids(statistic),
+        )
         for statistic in sweep.measure
     ]
     spec = sweep.model_dump(mode="json")

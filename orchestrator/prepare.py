@@ -27,6 +27,7 @@ class Options:
     """The options that commands share, paths made absolute.
 
     Attributes:
+        is_remeasuring: What an earlier numerics version measured is measured anew.
         hang_seconds: An attempt without progress for this long is ended.
         head_seconds: A head that does not answer for this long is lost.
         silence_seconds: A slot that tells nothing of a running attempt for this long is ended.
@@ -40,6 +41,7 @@ class Options:
     data_dir: str | None = None
     overrides: tuple[str, ...] = ()
     is_fail_fast: bool = False
+    is_remeasuring: bool = False
     checkpoint_seconds: float = 60.0
     hang_seconds: float = 1800.0
     head_seconds: float = 30.0  # Ray itself would end the driver after 60
@@ -90,7 +92,8 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
         faults += error.faults
     if faults or checked is None or store is None:
         raise UserError(faults)
-    return _compare(_without_needless_cut(checked, options.data_dir), store)
+    whole = _without_needless_cut(checked, options.data_dir)
+    return _compare(whole, store, is_remeasuring=options.is_remeasuring)
 
 
 def _option_faults(options: Options) -> Iterator[Fault]:
@@ -113,8 +116,10 @@ def _without_needless_cut(checked: CheckedSweep, data_dir: str | None) -> Checke
     return replace(checked, spec=checked.spec.model_copy(update={"dataset": whole}))
 
 
-def _compare(checked: CheckedSweep, store: Store) -> Prepared:
-    plan = as_in_store(store, make_plan(checked.spec, checked.facts, datetime.now(UTC)))
+def _compare(checked: CheckedSweep, store: Store, *, is_remeasuring: bool) -> Prepared:
+    now = datetime.now(UTC)
+    made = make_plan(checked.spec, checked.facts, now, is_remeasuring=is_remeasuring)
+    plan = as_in_store(store, made)
     state = read_state(store)
     estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
     return Prepared(checked.spec, plan, store, state, missing_of(plan, state), estimator)

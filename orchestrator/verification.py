@@ -37,6 +37,7 @@ def verify(
 ) -> VerifyResult:
     """Train and measure done trials again, each in a store of its own, and compare every value.
 
+    What an earlier numerics version measured is not compared: this one need not come to equal values.
     Bits are promised within one environment. The first trial done again tells this machine's; from
     then on those recorded under another are told apart without training them.
 
@@ -67,10 +68,14 @@ def _verify_one(
     prepared: Prepared, item: Missing, options: Options, slot: Slot, result: VerifyResult
 ) -> None:
     trial_id = item.planned.trial_id
-    asked = {statistic.statistic_id for statistic in prepared.plan.statistics}
+    measured = prepared.state.measured
+    statistics = [
+        each for each in prepared.plan.statistics if (trial_id, each.statistic_id) in measured
+    ]
+    asked = {statistic.statistic_id for statistic in statistics}
     with scratch_folder() as scratch:
         again = Store.open(str(scratch / "store"))
-        fresh = replace(item, is_trained=False, statistics=prepared.plan.statistics)
+        fresh = replace(item, is_trained=False, statistics=statistics)
         apart = replace(prepared, store=again)
         status = run_on(make_tasks(apart, options, "verify", [fresh])[0], slot).status
         if status == "drained":

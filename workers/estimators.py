@@ -24,7 +24,7 @@ def rademacher_signs(
     they are cut into batches, or on how often the function was called.
 
     Args:
-        seed: Of the whole estimate.
+        seed: Of the whole estimate, below 2⁶⁴.
         stream: Tells independent sets for one index apart.
         indices: Names of the units.
         shape: Signs for each unit.
@@ -51,7 +51,9 @@ def _mix(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def random_subset(seed: int, num_examples: int, size: int) -> npt.NDArray[np.int64]:
     """Choose examples without replacement by a seeded permutation; give their indices, rising."""
-    generator = np.random.Generator(np.random.Philox(key=[seed, _SUBSET_STREAM]))
+    generator = np.random.Generator(
+        np.random.Philox(key=np.array([seed, _SUBSET_STREAM], np.uint64))
+    )
     return np.sort(generator.permutation(num_examples)[:size]).astype(np.int64)
 
 
@@ -71,7 +73,9 @@ def systematic_counts(expected: Array, seed: int) -> npt.NDArray[np.int64]:
     The mean of every count is what was expected, and their sum is the sum expected, to a whole number.
     Source: Madow (1949).
     """
-    generator = np.random.Generator(np.random.Philox(key=[seed, _COUNTS_STREAM]))
+    generator = np.random.Generator(
+        np.random.Philox(key=np.array([seed, _COUNTS_STREAM], np.uint64))
+    )
     order = generator.permutation(len(expected))
     edges = np.floor(np.concatenate([[0.0], np.cumsum(expected[order])]) + generator.random())
     counts = np.zeros(len(expected), np.int64)

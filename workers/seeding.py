@@ -1,16 +1,21 @@
-"""Randomness of training as a pure function of (seed, epoch) or (seed, step).
+"""Randomness as a pure function: of training of (seed, epoch) or (seed, step), of measuring of the trial.
 
-No generator carries state from one step to the next, so that training resumed anywhere draws what
-training straight through would have drawn.
+No generator carries state from one step to the next, so that work resumed anywhere draws what work
+straight through would have drawn.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers.contract.specs import Sampler
+from workers.contract.identity import trial_id
+from workers.contract.specs import Sampler, TrialSpec
+
+_NEVER_OF_TRAINING = 1 << 63
 
 
 def epoch_order(
@@ -29,3 +34,20 @@ def epoch_order(
 def augmentation_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
     """Give the seed [2] of TensorFlow's stateless random operations at one step."""
     return tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
+
+
+def measuring_seed(trial: TrialSpec, seed: int, stream: str = "") -> int:
+    """Return the seed of what is drawn to measure a trial, a number of 64 bits.
+
+    It mixes the trial's identity, so that the trials of a cell, which differ by their seed, draw
+    independently of one another: the spread over seeds then holds the errors of measuring too. Its
+    highest bit is set, so it is no seed of training.
+
+    Args:
+        trial: The measured one.
+        seed: The statistic's own, `probe_seed` or `stream_seed`.
+        stream: Tells streams of one statistic apart.
+    """
+    text = f"{trial_id(trial)}/{seed}/{stream}"
+    word = hashlib.sha256(text.encode()).digest()[:8]
+    return int.from_bytes(word, "little") | _NEVER_OF_TRAINING

@@ -64,7 +64,7 @@ def _row(sweep: str, conditions: CellConditions, answer: Prediction) -> dict[str
         "log_ratio_low": low,
         "log_ratio_high": high,
         "verdict": judge(low, high),
-        "valid": bool(answer.by_seed) and not answer.faults,
+        "valid": bool(answer.by_seed) and not answer.faults and not conditions.state.earlier,
         "reason": reason,
     }
 
@@ -72,7 +72,7 @@ def _row(sweep: str, conditions: CellConditions, answer: Prediction) -> dict[str
 def _reason(
     conditions: CellConditions, answer: Prediction, measured: SeedValues | None
 ) -> str | None:
-    parts = list(answer.faults)
+    parts = [*answer.faults, *_earlier_faults(conditions)]
     num_seeds = len(conditions.trial_ids)
     if measured is None:
         parts.append(f"{TARGETS[answer.target]} was not measured")
@@ -85,3 +85,11 @@ def _reason(
         parts.append(f"the cell is incomplete: {conditions.state.sentence}")
     parts += answer.remarks
     return "; ".join(parts) or None
+
+
+def _earlier_faults(conditions: CellConditions) -> list[str]:
+    """Say what is against a cell with values of an earlier numerics version."""
+    names = ", ".join(conditions.state.earlier)
+    what = f"an earlier version of the numerics measured {names}"
+    why = "its seeds share their random draws, so that intervals over seeds are too narrow"
+    return [f"{what}: {why}; --remeasure measures them anew"] if names else []

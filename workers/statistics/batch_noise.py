@@ -40,7 +40,7 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
 
     The objective `total` adds (weight_decay/2)·‖θ_decayed‖² to L_B, thus weight_decay·θ_decayed to g_A
     and g_B alike: their difference, the noise, stays as it is. All values are unbiased; a probe takes
-    one draw of everything and depends on (probe_seed, its number) alone. `until` is about the
+    one draw of everything and depends on (trial, probe_seed, its number) alone. `until` is about the
     whole model's noise at the smallest multiple. Inputs are those stored, without augmentation.
     Resumable. `cost_gradients` is counted in gradients over the training set, a Hessian-vector product as 3.
 
@@ -114,7 +114,7 @@ def _prepare(
     )
     decay = context.weight_decay("total") * groups.decayed_values
     split = make_resident(dataset.train, dataset)
-    return BatchProbes(risk, split, groups, decay, shape, settings.probe_seed)
+    return BatchProbes(risk, split, groups, decay, shape, context.seed(settings.probe_seed))
 
 
 def _rows(

@@ -14,6 +14,7 @@ from workers.contract.specs import TrialSpec
 from workers.contract.statistics import Objective
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.loss import Loss
+from workers.seeding import measuring_seed
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 """Arrays by name."""
@@ -93,6 +94,14 @@ class MeasurementContext:
         """Give a split of the data by name, `train` or `test`."""
         found: Split = getattr(self.dataset, name)
         return found
+
+    def seed(self, seed: int) -> int:
+        """Return the seed of this trial's draws for a statistic's `probe_seed` or `stream_seed`.
+
+        Every random number of a measurement must follow from it, so that the trials of a cell err
+        independently of one another.
+        """
+        return measuring_seed(self.trial, seed)
 
     def weight_decay(self, objective: Objective) -> float:
         """Give the strength of L2 in an objective; `data` has none."""

@@ -36,7 +36,7 @@ class ExampleNorms:
 
 
 def measure_norms(
-    name: str, norms: CompiledNorms, split: ResidentSplit, passes: Passes, probe_seed: int
+    name: str, norms: CompiledNorms, split: ResidentSplit, passes: Passes, seed: int
 ) -> ExampleNorms:
     """Visit every example of a split once.
 
@@ -45,14 +45,14 @@ def measure_norms(
         norms: Of the network, with one column.
         split: The examples.
         passes: Runs the pass.
-        probe_seed: Of the columns.
+        seed: Of the columns.
 
     Raises:
         Drained: A stop was asked for; the state has been saved.
     """
 
     def step(state: State, places: npt.NDArray[np.int64]) -> State:
-        signs = rademacher_signs(probe_seed, 0, places, norms.signs_shape)
+        signs = rademacher_signs(seed, 0, places, norms.signs_shape)
         found = norms(*split.batch(tf.constant(places)), signs)
         of_examples = found.gradient_norms.sum(axis=1)
         return {

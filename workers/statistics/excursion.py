@@ -15,6 +15,7 @@ from workers.contract.statistics import BatchNormMode
 from workers.lanczos import RitzValues, Tridiagonal
 from workers.resident import ResidentSplit
 from workers.risk import Risk, mean_over_examples
+from workers.seeding import measuring_seed
 from workers.sgd_step import SGDStep
 from workers.statistics.context import MeasurementContext
 from workers.statistics.curvature import Curvature
@@ -25,8 +26,6 @@ from workers.statistics.passes import Passes, State, batch_edges
 Array = npt.NDArray[np.float64]
 
 _EVALUATION_BATCH_SIZE = 250
-_START = 0xF0F0 << 32
-"""Stream of Lanczos' start vector."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,8 @@ class Excursion:
             space = Tridiagonal(**state)
             return space.is_invariant or space.num_steps >= most_steps
 
-        key = np.array([settings.stream_seed, _START], np.uint64)
-        generator = np.random.Generator(np.random.Philox(key=key))
+        seed = measuring_seed(self.trial, settings.stream_seed, "directions")
+        generator = np.random.Generator(np.random.Philox(key=seed))
         begun = lanczos.begin(generator.normal(size=self.risk.num_params))._asdict()
         found = self.passes.iterate("lanczos", step, begun, is_done, len(self.train))
         space = Tridiagonal(**found)

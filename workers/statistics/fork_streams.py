@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.contract.excursions import ForkSpec
+from workers.seeding import measuring_seed
 from workers.statistics.excursion import Excursion
 from workers.statistics.passes import Passes, State
 from workers.statistics.stream import (
@@ -136,9 +137,9 @@ class ForkStreams:
         return self._passes.run("streams", step, start, edges, turn=place)
 
     def _batches(self, number: int, first: int, end: int) -> npt.NDArray[np.int32]:
-        """Draw a stream's batches; its seed is none of a training's, which are below 2³¹."""
+        """Draw a stream's batches [S, m]."""
         return batches_between(
-            (number + 1 << 32) + self.settings.stream_seed,
+            measuring_seed(self.excursion.trial, self.settings.stream_seed, f"fork {number}"),
             first,
             end,
             num_train=len(self.excursion.train),

@@ -73,10 +73,11 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
     groups = groups_of(frozen.network)
     risk = Risk(frozen.network, context.loss, groups.variables)
     decay = context.weight_decay(settings.objective) * groups.is_decayed
+    seed = context.seed(settings.probe_seed)
     rows: list[Measurement] = []
     for place, (name, split) in enumerate(frozen.splits.items()):
         curvature = Curvature(risk, split, subset.places(name), decay, passes)
-        found = _Run(settings, name, groups, curvature, passes, place * most).run()
+        found = _Run(settings, seed, name, groups, curvature, passes, place * most).run()
         cost = subset.cost_gradients(name, found.num_steps + found.num_probes)
         about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
         rows += _rows(about, settings, subset, groups, found)
@@ -109,6 +110,7 @@ class _Run:
 
     Attributes:
         settings: Of the statistic.
+        seed: Of the draws.
         split: Name; keys the saved states.
         groups: Of the parameters.
         curvature: H.
@@ -117,6 +119,7 @@ class _Run:
     """
 
     settings: HessianSpec
+    seed: int
     split: str
     groups: Groups
     curvature: Curvature
@@ -172,7 +175,7 @@ class _Run:
         return bool(found.residual_norms.max() <= limit)
 
     def _direction(self, number: int) -> Array:
-        key = [self.settings.probe_seed, _DIRECTIONS + (number << 32)]
+        key = np.array([self.seed, _DIRECTIONS + (number << 32)], np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key))
         return generator.normal(size=self.curvature.num_params)
 
@@ -186,7 +189,7 @@ class _Run:
 
         def probe(number: int) -> Array:
             shape = (self.curvature.num_params,)
-            signs = rademacher_signs(self.settings.probe_seed, _PROBES, np.array([number]), shape)
+            signs = rademacher_signs(self.seed, _PROBES, np.array([number]), shape)
             vector = signs[0].astype(np.float64)
             beside = vector - (basis @ vector) @ basis
             image = self.curvature.product(beside, first_turn + number)

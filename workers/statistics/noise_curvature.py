@@ -48,7 +48,7 @@ def measure(context: MeasurementContext, settings: NoiseCurvatureSpec) -> list[M
     (McCandlish et al. 2018, 1812.06162, Eqs 2.8 and 2.9).
 
     The objective `total` adds weight_decay D to H, D = 1 where weights decay: weight_decay tr(σ²D)
-    to tr(σ²H), exactly. Resumable: every probe is kept, and depends on (probe_seed, number) alone.
+    to tr(σ²H), exactly. Resumable: every probe is kept, and depends on (trial, probe_seed, number) alone.
 
     `cost_gradients` counts a norm pass as `traces` does, one gradient for each example vector, three
     for each Hessian-vector product. The population statistics of batch norm are taken once a trial, a
@@ -107,7 +107,7 @@ class _Measuring:
     def run(self, name: str) -> list[Measurement]:
         """Measure one split."""
         started, split = time.perf_counter(), self.frozen.splits[name]
-        groups, seed = self.compiled.groups, self.settings.probe_seed
+        groups, seed = self.compiled.groups, self.context.seed(self.settings.probe_seed)
         norms = measure_norms(name, self.compiled.norms, split, self.passes, seed)
         curvatures = self._gradient_curvatures(name, norms)
         probes = NoiseProbes(

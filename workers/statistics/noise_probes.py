@@ -75,7 +75,7 @@ class NoiseProbes:
         groups: Sums over its parameters.
         split: The examples.
         shares: Of its groups' parameters.
-        probe_seed: Of all draws; a probe depends on it and on its own number alone.
+        seed: Of all draws; a probe depends on it and on its own number alone.
     """
 
     norms: ExampleNorms
@@ -84,13 +84,12 @@ class NoiseProbes:
     groups: Groups
     split: ResidentSplit
     shares: Shares
-    probe_seed: int
+    seed: int
 
     def measure(self, number: int) -> Array:
         """Give one unbiased value of tr(σ²H) [G]; a layer's is its share Σ_{p ∈ layer} (σ²H)_pp."""
-        generator = np.random.Generator(
-            np.random.Philox(key=[self.probe_seed, _SAMPLE_STREAM + number])
-        )
+        key = np.array([self.seed, _SAMPLE_STREAM + number], np.uint64)
+        generator = np.random.Generator(np.random.Philox(key=key))
         noise = self._noise_factor(_draw(self._gradient_chances, NUM_GRADIENTS, generator))
         columns = self._columns(_draw(self._column_chances, NUM_COLUMNS, generator), number)
         places = _draw(self._residual_chances, NUM_RESIDUALS, generator)
@@ -108,7 +107,7 @@ class NoiseProbes:
         """Give S [n, P] and weights [n] with E[Σ w s sᵀ] = G."""
         names = number * NUM_COLUMNS + np.arange(len(places))
         shape = (1, self.split.targets.shape[1])
-        signs = rademacher_signs(self.probe_seed, _COLUMN_STREAM, names, shape)
+        signs = rademacher_signs(self.seed, _COLUMN_STREAM, names, shape)
         batch = self.split.batch(tf.constant(places))
         vectors, weights = self.vectors.columns(*batch, tf.constant(signs))
         weights = weights * self._weights(self._column_chances, places)
@@ -117,7 +116,7 @@ class NoiseProbes:
     def _residual(self, noise: tf.Tensor, places: Places, number: int) -> Array:
         """Give vᵀR̂v [G] with v = Fᵀε."""
         names = np.array([number])
-        signs = rademacher_signs(self.probe_seed, _NOISE_STREAM, names, (noise.shape[0],))
+        signs = rademacher_signs(self.seed, _NOISE_STREAM, names, (noise.shape[0],))
         vector = tf.linalg.matvec(noise, tf.constant(signs[0], noise.dtype), transpose_a=True)
         v = vector.numpy().astype(np.float64)
         weights = self._weights(self._residual_chances, places)

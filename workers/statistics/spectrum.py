@@ -69,8 +69,9 @@ def measure(
     risk = Risk(frozen.network, context.loss, groups.variables)
     decay = context.weight_decay(settings.objective) * groups.is_decayed
     curvature = Curvature(risk, split, subset.places(name), decay, passes)
-    noise = NoiseVectors(risk, split, settings.probe_seed, passes)
-    run = _Run(settings, curvature, noise, passes)
+    seed = context.seed(settings.probe_seed)
+    noise = NoiseVectors(risk, split, seed, passes)
+    run = _Run(settings, seed, curvature, noise, passes)
     spectra: Spectra = {kind: run.draws(place) for place, kind in enumerate(settings.kinds)}
     cost = _cost_gradients(settings, subset, spectra)
     about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
@@ -83,12 +84,14 @@ class _Run:
 
     Attributes:
         settings: Of the statistic.
+        seed: Of the draws.
         curvature: H.
         noise: Draws noise vectors.
         passes: Runs products and draws.
     """
 
     settings: SpectrumSpec
+    seed: int
     curvature: Curvature
     noise: NoiseVectors
     passes: Passes
@@ -114,7 +117,7 @@ class _Run:
 
     def _signs(self, number: int) -> Array:
         shape = (self.curvature.num_params,)
-        signs = rademacher_signs(self.settings.probe_seed, _STARTS, np.array([number]), shape)
+        signs = rademacher_signs(self.seed, _STARTS, np.array([number]), shape)
         start: Array = signs[0].astype(np.float64)
         return start
 

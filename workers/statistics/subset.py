@@ -51,7 +51,7 @@ class Subset:
         ]
         if faults:
             raise UserError(faults)
-        return cls(sizes, asked, settings.probe_seed)
+        return cls(sizes, asked, context.seed(settings.probe_seed))
 
     def num_examples(self, split: str) -> int:
         """Count the examples of a split that are asked for, n."""

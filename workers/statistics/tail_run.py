@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from workers.contract.excursions import TailSpec
+from workers.seeding import measuring_seed
 from workers.statistics.excursion import Excursion
 from workers.statistics.passes import Passes, State
 from workers.statistics.stream import CHUNK_STEPS, batches_between
@@ -20,9 +22,6 @@ LOSS, AGAINST_GRADIENT, GRADIENT = range(3)
 """Columns of what a record shows: L(θ), (θ-c)·∇L(θ), ‖∇L(θ)‖²."""
 
 NUM_SHOWN = 3
-
-_STREAM = 1 << 52
-"""Above the seeds of trainings and of a fork's streams."""
 
 _OVER_STEPS = ("away", "directions", "seen")
 _OVER_RECORDS = ("gradients", "shown")
@@ -94,7 +93,7 @@ class TailRun:
 
     def run(self) -> Blocks:
         """Take all steps and records; ends early when the run leaves the finite numbers."""
-        legs = legs_of(self.settings)
+        legs = self._legs
         share = examples_of(self.settings, self.excursion) // len(legs)
 
         def is_done(state: State) -> bool:
@@ -112,7 +111,7 @@ class TailRun:
 
     def at_means(self, blocks: Blocks) -> AtMeans:
         """Evaluate the objective at the mean iterate of the run, then at those of the blocks."""
-        first_turn = len(legs_of(self.settings))
+        first_turn = len(self._legs)
         places = np.concatenate([blocks.mean_away[None], blocks.away])
 
         def step(state: State) -> State:
@@ -134,6 +133,13 @@ class TailRun:
         found = self._passes.iterate("means", step, start, is_done, len(self.excursion.train))
         losses, slopes = found["losses"], found["slopes"]
         return AtMeans(float(losses[0]), found["gradient"], losses[1:], slopes[1:])
+
+    @cached_property
+    def _legs(self) -> list[Leg]:
+        return legs_of(self.settings, self._seed("records"))
+
+    def _seed(self, stream: str) -> int:
+        return measuring_seed(self.excursion.trial, self.settings.stream_seed, stream)
 
     @property
     def _passes(self) -> Passes:
@@ -178,7 +184,7 @@ class TailRun:
 
     def _batches(self, first: int, end: int) -> npt.NDArray[np.int32]:
         return batches_between(
-            _STREAM + self.settings.stream_seed,
+            self._seed("tail"),
             first,
             end,
             num_train=len(self.excursion.train),

@@ -11,9 +11,6 @@ from workers.contract.excursions import TailSpec
 NUM_BLOCKS = 32
 """Units of the intervals: many enough for Student's t, few enough to be long against memory."""
 
-_RECORDS = 0x7A11 << 32
-"""Stream of the records' places."""
-
 Event = Literal["forget", "centre", "record", "block"]
 """`forget` drops what was summed, `centre` makes the mean iterate the centre, `record` evaluates the
 objective, `block` closes a block."""
@@ -26,16 +23,19 @@ class Leg(NamedTuple):
     then: Event
 
 
-def legs_of(settings: TailSpec) -> list[Leg]:
+def legs_of(settings: TailSpec, seed: int) -> list[Leg]:
     """Cut a run into legs; steps are counted from the beginning of the burn-in.
 
     The sums begin anew half way through the burn-in, so that the centre is the mean iterate of its
     second half. Blocks have equal numbers of steps, up to one. Each has its share of the records, one
     at a uniformly random step of each of as many equal pieces.
+
+    Args:
+        settings: Of the statistic.
+        seed: Of the records' places.
     """
     first, end = settings.burn_in_steps, settings.burn_in_steps + settings.num_steps
-    key = np.array([settings.stream_seed, _RECORDS], np.uint64)
-    generator = np.random.Generator(np.random.Philox(key=key))
+    generator = np.random.Generator(np.random.Philox(key=seed))
     edges = _edges(first, end, NUM_BLOCKS)
     shares = np.diff(_edges(0, settings.num_records, NUM_BLOCKS))
     legs = [Leg(first // 2, "forget"), Leg(first, "centre")]

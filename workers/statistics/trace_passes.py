@@ -64,21 +64,21 @@ class Norms:
 
 @dataclass(frozen=True)
 class NormsPass:
-    """Per-example norms over one split, with columns drawn by (probe seed, example).
+    """Per-example norms over one split, with columns drawn by (seed, example).
 
     Attributes:
         name: Of the split; keys the saved states.
         norms: Compiled for the network.
         groups: Sums over its parameters.
         split: The examples.
-        probe_seed: Of the columns and of the replicates' choice.
+        seed: Of the columns and of the replicates' choice.
     """
 
     name: str
     norms: CompiledNorms
     groups: Groups
     split: ResidentSplit
-    probe_seed: int
+    seed: int
 
     def run(self, passes: Passes) -> Norms:
         """Visit every example once."""
@@ -114,7 +114,7 @@ class NormsPass:
         The norm of an example's gradient does not depend on its columns, and tells where they err.
         """
         expected = num_replicates * chances(norms.gradient_norms, even_share=_EVEN_SHARE)
-        counts = systematic_counts(expected, self.probe_seed)
+        counts = systematic_counts(expected, self.seed)
         chosen = np.flatnonzero(counts)
         counts, first_draws = counts[chosen], norms.curvatures[chosen]
         owners = np.repeat(np.arange(len(chosen)), counts)
@@ -142,7 +142,7 @@ class NormsPass:
         return Estimate(*mean_with_replicates(norms.curvatures, replicates))
 
     def _measure(self, places: Places, names: Places, stream: int) -> BatchNorms:
-        signs = rademacher_signs(self.probe_seed, stream, names, self.norms.signs_shape)
+        signs = rademacher_signs(self.seed, stream, names, self.norms.signs_shape)
         return self.norms(*self.split.batch(tf.constant(places)), signs)
 
 
@@ -168,7 +168,7 @@ class ProductsPass:
         risk: Of the network, its parameters in the order of the groups.
         groups: Sums over its parameters.
         split: The examples.
-        probe_seed: Of the probes, which depend on it and on the batch's first example.
+        seed: Of the probes, which depend on it and on the batch's first example.
         num_probes: K.
     """
 
@@ -176,7 +176,7 @@ class ProductsPass:
     risk: Risk
     groups: Groups
     split: ResidentSplit
-    probe_seed: int
+    seed: int
     num_probes: int
 
     def run(self, passes: Passes) -> Estimate:
@@ -203,9 +203,7 @@ class ProductsPass:
         total = np.zeros(len(self.groups.names))
         for number in range(self.num_probes):
             stream = _PRODUCTS + replicate * self.num_probes + number
-            signs = rademacher_signs(
-                self.probe_seed, stream, np.array([unit]), (self.risk.num_params,)
-            )
+            signs = rademacher_signs(self.seed, stream, np.array([unit]), (self.risk.num_params,))
             probe = signs[0].astype(np.float64)
             product = self.risk.batch_hessian_vector_product(*batch, probe)
             total = total + self.groups.inner_products(probe, product)

@@ -45,7 +45,7 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
     `gradient_norm_squared` = ‖ḡ‖² and `parameter_norm_squared` = ‖θ‖², exact.
 
     The objective `total` adds (weight_decay/2)·‖θ_decayed‖²: it changes ḡ and adds weight_decay for
-    each decayed parameter to tr H. Columns depend on (probe_seed, example) alone, so up to
+    each decayed parameter to tr H. Columns depend on (trial, probe_seed, example) alone, so up to
     rounding the results do not depend on how examples are cut into batches. Resumable.
 
     `cost_gradients` is counted, not timed: one pass forward through the network counts 1/3, one
@@ -133,9 +133,10 @@ class _Measuring:
         norms = CompiledNorms(dissection, self.context.loss, self.route.num_columns)
         groups, decay = Groups(dissection.parameters), self.context.weight_decay("total")
         risk = Risk(self.frozen.network, self.context.loss, groups.variables)
+        seed = self.context.seed(self.settings.probe_seed)
         found: list[Measurement] = []
         for name, split in self.frozen.splits.items():
-            norms_pass = NormsPass(name, norms, groups, split, self.settings.probe_seed)
+            norms_pass = NormsPass(name, norms, groups, split, seed)
             of_norms = norms_pass.run(self.passes)
             trace = self._hessian_trace(norms_pass, of_norms, risk)
             cost, seconds = self.route.cost_gradients(len(split)), time.perf_counter() - started
@@ -159,6 +160,6 @@ class _Measuring:
             risk,
             norms_pass.groups,
             norms_pass.split,
-            self.settings.probe_seed,
+            norms_pass.seed,
             self.route.num_probes,
         )
