@@ -4,8 +4,8 @@ import pytest
 
 from analysis.load import Cell, list_revisions, list_sweeps, load_plan, load_sweep, view_frame
 from workers.contract.errors import StoreError, UserError
-from workers.contract.identity import trial_id
-from workers.contract.records import SpectrumNode
+from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
+from workers.contract.records import SpectrumNode, measurement_table
 from workers.contract.schema import VIEWS
 from workers.contract.statistics import SpectrumSpec
 
@@ -101,3 +101,34 @@ def test_cells_come_sorted_with_their_ratio(store, synthetic_sweep):
     cells = load_sweep(store, "toy").cells
     assert cells == [Cell("kld", 100, 0.1), Cell("kld", 200, 0.2)]
     assert [cell.batch_size_over_learning_rate for cell in cells] == [1000.0, 1000.0]
+
+
+def test_of_a_trial_the_best_record_of_a_statistic_counts(store, synthetic_sweep):
+    """One of an earlier numerics version, marked, where there is no other; else it is passed over."""
+    sweep = synthetic_sweep(pairs=[(100, 0.1)], seeds=[0, 1])
+    traces = sweep.statistics[1]
+    planned = sweep.plan()
+    accepting = planned.statistics[1].model_copy(
+        update={"earlier_ids": earlier_statistic_ids(traces)}
+    )
+    sweep.store.write_json(
+        sweep.store.plan_path(sweep.name, sweep.revision + "b"),
+        planned.model_copy(
+            update={"statistics": [planned.statistics[0], accepting], "revision": "zb"}
+        ).model_dump(mode="json"),
+    )
+    for trial in sweep.trials():
+        sweep.train(trial)
+        rows = sweep._traces(trial)
+        for rank, identity in enumerate(accepting.accepted_ids):
+            if rank or trial.seed:
+                changed = [row.model_copy(update={"value": float(rank)}) for row in rows]
+                found = measurement_table(trial_id(trial), traces, identity, changed)
+                store.commit("measurements", (trial_id(trial), identity), "a", found)
+    rows = load_sweep(store, sweep.name).measurements
+    assert set(rows["statistic_id"]) == {statistic_id(traces)}
+    assert rows.groupby("seed")["value"].unique().map(list).to_dict() == {0: [1.0], 1: [0.0]}
+    assert rows.groupby("seed")["is_earlier"].unique().map(list).to_dict() == {
+        0: [True],
+        1: [False],
+    }

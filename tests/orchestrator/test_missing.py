@@ -69,3 +69,22 @@ def test_a_failure_counts_while_its_work_is_missing(make_trial, statistics):
         with_model=lambda n: frozenset({n["t"]}),
     )
     assert good.state == "to_measure"
+
+
+def test_what_an_earlier_numerics_version_measured_counts_until_it_is_asked_for_anew(
+    make_trial, statistics
+):
+    """It is named; without accepted earlier identities it is to measure."""
+    accepting = [
+        item.model_copy(update={"earlier_ids": [f"earlier-{item.statistic.name}", "first"]})
+        for item in statistics
+    ]
+    found = {
+        "outcomes": lambda n: {n["t"]: "converged"},
+        "with_model": lambda n: frozenset({n["t"]}),
+        "measured": lambda n: frozenset({(n["t"], n["l"]), (n["t"], "first")}),
+    }
+    item = compare(make_trial, accepting, **found)
+    assert (item.state, item.earlier) == ("done", ("traces",))
+    anew = compare(make_trial, statistics, **found)
+    assert ([each.statistic.name for each in anew.statistics], anew.earlier) == (["traces"], ())
