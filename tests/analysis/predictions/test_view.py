@@ -104,6 +104,28 @@ def test_a_law_that_the_traces_contradict_is_not_valid(synthetic_sweep, predict)
     )
 
 
+def test_values_of_an_earlier_numerics_version_are_told_apart(one_cell, predict):
+    """They stand with their numbers, and no law is valid on them: their seeds drew alike."""
+    plan = one_cell.plan()
+    anew = [
+        each.model_copy(update={"statistic_id": "anew", "earlier_ids": [each.statistic_id]})
+        if each.statistic.name == "traces"
+        else each
+        for each in plan.statistics
+    ]
+    assert predict()["wang_4_45", 100]["valid"] is True
+    changed = plan.model_copy(update={"statistics": anew})
+    path = one_cell.store.plan_path(one_cell.name, one_cell.revision)
+    one_cell.store.write_json(path, changed.model_dump(mode="json"))
+    row = predict()["wang_4_45", 100]
+    assert (row["statistic_id"], row["valid"]) == ("anew", False)
+    assert row["predicted"] is not None
+    assert row["reason"].startswith(
+        "an earlier version of the numerics measured traces: its seeds share their random draws, so "
+        "that intervals over seeds are too narrow; --remeasure measures them anew"
+    )
+
+
 def test_without_weight_decay_a_law_is_not_valid(synthetic_sweep, predict):
     """The number is given, with the reason why it cannot be expected to hold."""
     synthetic_sweep().fill()
