@@ -25,6 +25,7 @@ from workers.cloning import clone
 from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.statistics import BatchNormMode
 from workers.estimators import Moments
+from workers.params import copying_faults
 from workers.resident import ResidentSplit
 from workers.statistics.context import Arrays, Shared
 from workers.statistics.passes import Passes, State, batch_edges
@@ -59,7 +60,7 @@ def copy_network(model: keras.Model) -> keras.Model:
     """Copy a network and its weights, so that measuring leaves the original as it is.
 
     Raises:
-        UserError: No graph of layers, or a batch norm that cannot be frozen.
+        UserError: No graph of layers, a batch norm that cannot be frozen, or weights frozen one by one.
     """
     faults: list[Fault] = []
 
@@ -72,6 +73,9 @@ def copy_network(model: keras.Model) -> keras.Model:
     if faults:
         raise UserError(faults)
     copy.set_weights(model.get_weights())
+    faults = copying_faults(model, copy)
+    if faults:
+        raise UserError(faults)
     return copy
 
 
