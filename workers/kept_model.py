@@ -45,7 +45,7 @@ def build_model(trial: TrialSpec, dataset: Dataset, precision: Precision) -> ker
         with calling("model", name, _ARGUMENTS):
             faults = faults_of(model, dataset, trial.loss, precision)
         if faults:
-            raise UserError([replace(each, where=f"{each.where} of {name}") for each in faults])
+            raise UserError(_located(faults, name))
         _refuse_unkeepable(model, trial)
     return model
 
@@ -72,7 +72,7 @@ def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
             "get_config(), and use no Lambda",
         )
     if faults:
-        raise UserError(faults)
+        raise UserError(_located(faults, trial.model.name))
 
 
 def in_float32(model: keras.Model, trial: TrialSpec, dataset: Dataset) -> keras.Model:
@@ -100,6 +100,10 @@ def from_bytes(content: bytes, trial: TrialSpec) -> keras.Model:
         path = Path(folder) / _FILE
         path.write_bytes(content)
         return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def _located(faults: list[Fault], name: str) -> list[Fault]:
+    return [replace(each, where=f"{each.where} of {name}") for each in faults]
 
 
 def _bad_plugin(name: str, fault: str) -> UserError:

@@ -20,7 +20,7 @@ from workers.contract.statistics import (
     TracesSpec,
 )
 from workers.datasets.dataset import Dataset, Split
-from workers.statistics import fork, hessian, spectrum, tail, traces
+from workers.statistics import fork, hessian, noise_curvature, spectrum, tail, traces
 from workers.statistics.context import MeasurementContext
 
 layers = keras.layers
@@ -210,6 +210,23 @@ def test_traces_of_frozen_convolutions_and_norms_are_the_dense_ones(images, tool
         decay = tools.weight_decay if row.objective == "total" else 0.0
         expected = reference.value(row.quantity, row.layer, decay)
         assert row.value == pytest.approx(expected, rel=FLOAT32)
+
+
+@pytest.mark.slow
+def test_noise_curvature_of_frozen_convolutions_and_norms_is_the_dense_one(images, tools):
+    """Exact values to rounding, the estimate within four of its errors; by layer."""
+    case, reference = images
+    settings = NoiseCurvatureSpec(bn_mode="moving_average")
+    rows = noise_curvature.measure(case.context, settings)
+    named = {row.layer for row in rows if row.quantity == "hessian_noise_trace"}
+    assert named == {None, "free", "free_norm", "hidden"}
+    for row in rows:
+        if row.quantity.endswith("noise_scale"):
+            continue
+        decay = tools.weight_decay if row.objective == "total" else 0.0
+        expected = reference.value(row.quantity, row.layer, decay)
+        whole = reference.value(row.quantity, None, decay)
+        assert abs(row.value - expected) < FLOAT32 * abs(whole) + 4 * row.stderr
 
 
 @pytest.mark.slow
