@@ -7,6 +7,9 @@ Wu and Johnson 2021, 2105.07576, section 3.1). The first normalised layer's are 
 layer's are those of inputs that the layers before normalised with the statistics of batches of
 about 250 examples, not of the population; making these exact would take a pass for each layer.
 
+A batch norm made with trainable=False has its moving statistics as they are: Keras normalises with them in
+training mode too, and never moves them. Every `bn_mode`, `batch` among them, takes it so.
+
 They follow from weights and training set alone, so the first statistic of a trial that needs them takes
 them for all; no statistic counts the pass, about a third of a gradient, among its costs.
 """

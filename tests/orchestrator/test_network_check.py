@@ -10,6 +10,7 @@ import pytest
 from orchestrator import cli, network_check
 from orchestrator.network_check import refuse_network
 from orchestrator.prepare import Options, prepare
+from workers.contract.network_question import NetworkAnswer
 
 NETS = """
 import keras
@@ -48,23 +49,35 @@ def _place(tmp_path, monkeypatch):
     (tmp_path / "smooth.yaml").write_text(SWEEP)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "command", [["plan"], ["run"], ["trial", "--batch-size=10", "--learning-rate=0.1", "--seed=0"]]
-)
-def test_columns_that_a_smooth_network_lacks_are_refused_at_once(
-    command, tmp_path, monkeypatch, capfd
-):
-    """Exit 2 with what, where, mend; no store is made."""
-    monkeypatch.setattr(sys, "argv", ["minima", *command, "smooth.yaml"])
+def refused(monkeypatch, capfd, *command):
+    monkeypatch.setattr(sys, "argv", ["minima", *command])
     with pytest.raises(SystemExit) as left:
         cli.main()
     out, err = capfd.readouterr()
     assert (left.value.code, out) == (2, "")
-    said = " ".join(err.split())
+    return " ".join(err.split())
+
+
+@pytest.mark.slow
+def test_columns_that_a_smooth_network_lacks_are_refused_at_once(tmp_path, monkeypatch, capfd):
+    """Exit 2 with what, where, mend; no store is made."""
+    said = refused(monkeypatch, capfd, "plan", "smooth.yaml")
     assert NO_SUM in said
     assert "where: measure, traces, columns" in said
     assert "mend: give a number, the Hessian-vector products for each batch: columns: 1" in said
+    assert not (tmp_path / "minima-store").exists()
+
+
+TRIAL = ["trial", "--batch-size=10", "--learning-rate=0.1", "--seed=0"]
+
+
+@pytest.mark.parametrize("command", [["plan"], ["run"], TRIAL], ids=["plan", "run", "trial"])
+def test_every_command_that_plans_refuses(command, tmp_path, monkeypatch, capfd):
+    """Nothing is started, nothing written."""
+    answer = NetworkAnswer(faults=[["no such layer", "model, layer 'x'", "add it"]])
+    monkeypatch.setattr(network_check, "_ask", lambda _: answer)
+    said = refused(monkeypatch, capfd, *command, "smooth.yaml")
+    assert said.endswith("no such layer where: model, layer 'x' mend: add it")
     assert not (tmp_path / "minima-store").exists()
 
 
