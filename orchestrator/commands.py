@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from orchestrator.console import Output
 from orchestrator.fit import fit_faults, this_machine
+from orchestrator.network_check import refuse_network
 from orchestrator.plan import newest_plan, publish_plan
 from orchestrator.plan_report import (
     nodes_table,
@@ -46,6 +47,7 @@ def run(sweep: str, options: Options, output: Output) -> int:
 
         if options.address is None:
             refuse_misfit(prepared, [this_machine()])
+        refuse_network(prepared, prepared.open_work, options)
         _announce(prepared, output)
         result = run_missing(prepared, options, output.notes)
         exit_code = result.exit_code
@@ -84,6 +86,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
 def plan(sweep: str, options: Options, output: Output) -> int:
     """Show what a run would do, without starting or writing anything."""
     prepared = prepare(sweep, options)
+    refuse_network(prepared, prepared.open_work, options)
     from orchestrator.run import nodes_at
 
     nodes = [this_machine()] if options.address is None else nodes_at(options.address)
@@ -108,6 +111,7 @@ def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Ou
     if chosen.is_done:
         output.note(f"trial {chosen.planned.trial_id} is done already")
     else:
+        refuse_network(prepared, [chosen], options)
         result = run_here(prepared, chosen, options)
         exit_code = _EXIT_CODES[result.status]
         if result.status == "elsewhere":

@@ -7,6 +7,9 @@ Wu and Johnson 2021, 2105.07576, section 3.1). The first normalised layer's are 
 layer's are those of inputs that the layers before normalised with the statistics of batches of
 about 250 examples, not of the population; making these exact would take a pass for each layer.
 
+A batch norm made with trainable=False has its moving statistics as they are: Keras normalises with them in
+training mode too, and never moves them. Every `bn_mode`, `batch` among them, takes it so.
+
 They follow from weights and training set alone, so the first statistic of a trial that needs them takes
 them for all; no statistic counts the pass, about a third of a gradient, among its costs.
 """
@@ -25,6 +28,7 @@ from workers.cloning import clone
 from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.statistics import BatchNormMode
 from workers.estimators import Moments
+from workers.params import copying_faults
 from workers.resident import ResidentSplit
 from workers.statistics.context import Arrays, Shared
 from workers.statistics.passes import Passes, State, batch_edges
@@ -59,7 +63,7 @@ def copy_network(model: keras.Model) -> keras.Model:
     """Copy a network and its weights, so that measuring leaves the original as it is.
 
     Raises:
-        UserError: No graph of layers, or a batch norm that cannot be frozen.
+        UserError: No graph of layers, a batch norm that cannot be frozen, or weights frozen one by one.
     """
     faults: list[Fault] = []
 
@@ -72,6 +76,9 @@ def copy_network(model: keras.Model) -> keras.Model:
     if faults:
         raise UserError(faults)
     copy.set_weights(model.get_weights())
+    faults = copying_faults(model, copy)
+    if faults:
+        raise UserError(faults)
     return copy
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import keras
 
 from workers.contract.catalog import is_plugin, resolve
-from workers.contract.errors import UserError, user_error
+from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.specs import PluginSpec, TrialSpec
 from workers.datasets.dataset import Dataset
 from workers.network_faults import faults_of
+from workers.params import copying_faults
 from workers.plugin_call import calling
 from workers.precision import Precision, built_in
 from workers.weights import digest_of_weights
@@ -44,7 +45,7 @@ def build_model(trial: TrialSpec, dataset: Dataset, precision: Precision) -> ker
         with calling("model", name, _ARGUMENTS):
             faults = faults_of(model, dataset, trial.loss, precision)
         if faults:
-            raise UserError([replace(each, where=f"{each.where} of {name}") for each in faults])
+            raise UserError(_located(faults, name))
         _refuse_unkeepable(model, trial)
     return model
 
@@ -53,11 +54,14 @@ def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
     """Write the network and read it back, as measuring will.
 
     Raises:
-        UserError: It does not come back with its weights.
+        UserError: It does not come back with its weights, or with others of them trained.
     """
+    faults: list[Fault] = []
     try:
-        is_whole = digest_of_weights(from_bytes(to_bytes(model), trial)) == digest_of_weights(model)
+        kept = from_bytes(to_bytes(model), trial)
+        is_whole = digest_of_weights(kept) == digest_of_weights(model)
         reason = "other weights come back"
+        faults = copying_faults(model, kept) if is_whole else []
     except Exception as error:  # noqa: BLE001  # layers of the user's own may raise anything
         is_whole, reason = False, f"{type(error).__name__}: {error}".splitlines()[0]
     if not is_whole:
@@ -67,6 +71,8 @@ def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
             mend="register layers of your own with @keras.saving.register_keras_serializable, give them "
             "get_config(), and use no Lambda",
         )
+    if faults:
+        raise UserError(_located(faults, trial.model.name))
 
 
 def in_float32(model: keras.Model, trial: TrialSpec, dataset: Dataset) -> keras.Model:
@@ -94,6 +100,10 @@ def from_bytes(content: bytes, trial: TrialSpec) -> keras.Model:
         path = Path(folder) / _FILE
         path.write_bytes(content)
         return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def _located(faults: list[Fault], name: str) -> list[Fault]:
+    return [replace(each, where=f"{each.where} of {name}") for each in faults]
 
 
 def _bad_plugin(name: str, fault: str) -> UserError:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from workers import params
 from workers.batch_norm import as_functional
 from workers.cloning import clone
 from workers.contract.errors import Fault, UserError
@@ -34,11 +35,12 @@ def faults_of(
     per-example gradient exists: a few examples are put through together, and the first one alone.
     """
     try:
-        as_functional(model)
+        graph = as_functional(model)
     except UserError as error:
         return list(error.faults)
     found = [*_shape_faults(model, dataset), *_precision_faults(model, precision)]
-    found += [*_objective_faults(model), *_mode_faults(model), *_output_faults(model, loss)]
+    found += [*params.faults_of(model, graph), *_sharing_faults(graph), *_objective_faults(model)]
+    found += [*_mode_faults(model), *_output_faults(model, loss)]
     return found or list(_batch_faults(model, dataset, precision))
 
 
@@ -72,18 +74,32 @@ def _precision_faults(model: keras.Model, precision: Precision) -> Iterator[Faul
 
 def _objective_faults(model: keras.Model) -> Iterator[Fault]:
     """Find what the objective, data loss + L2 on kernels, would silently leave out."""
-    what = f"the model {model.name!r}"
-    if not model.trainable_variables:
-        yield _fault(f"{what} has no weights to train", "give it a layer with trainable weights")
     if model.losses:
-        mend = "leave it out; training.weight_decay is the L2 term on kernels"
-        yield _fault(f"{what} has a regulariser or loss of its own, which is never added", mend)
+        what = (
+            f"the model {model.name!r} has a regulariser or loss of its own, which is never added"
+        )
+        yield _fault(what, "leave it out; training.weight_decay is the L2 term on kernels")
     for variable in model.trainable_variables:
         if getattr(variable, "constraint", None) is not None:
             mend = "leave the constraint out"
             yield _fault(
                 f"the weight {variable.path!r} has a constraint, which is never applied", mend
             )
+
+
+def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
+    """Find layers that two networks hold, one of them within the other or both within a third."""
+    inner = [each for each in graph._flatten_layers() if isinstance(each, keras.Model)]
+    held = [each for network in inner for each in network.layers if each.weights]
+    for layer in {
+        each.name: each for each in held if sum(one is each for one in held) > 1
+    }.values():
+        what = (
+            f"the layer {layer.name!r} belongs to more than one network within the model, of which "
+        )
+        what += "Keras makes a layer each when it reads the model back"
+        mend = "use a layer of its own in each network, or call it outside of them"
+        yield Fault(what, f"model, layer {layer.name!r}", mend)
 
 
 def _mode_faults(model: keras.Model) -> Iterator[Fault]:

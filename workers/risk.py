@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.losses.loss import Loss
+from workers.params import params_of
 from workers.second_derivatives import right_second_derivatives
 
 Vector = npt.NDArray[np.float64]
@@ -45,7 +46,7 @@ class Risk:
     Args:
         model: Its batch norms hold the statistics to use.
         loss: Unreduced.
-        variables: θ, in this order; None for the model's trainable variables in its own.
+        variables: θ, in this order; None for the network's own, as in `params_of`.
         in_training: The mode.
     """
 
@@ -58,7 +59,8 @@ class Risk:
         in_training: bool = False,
     ) -> None:
         self._model, self._loss, self._in_training = model, loss, in_training
-        self._params = [variable.value for variable in variables or model.trainable_variables]
+        variables = variables or [each.variable for each in params_of(model)]
+        self._params = [variable.value for variable in variables]
         self._shapes = [param.shape for param in self._params]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         inputs = tf.TensorSpec([None, *model.input_shape[1:]], model.inputs[0].dtype)

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from workers.contract.specs import TrainingSpec
 from workers.losses.loss import Loss
+from workers.params import params_of
 from workers.risk import mean_of_batch
-from workers.weights import decayed_kernels
 
 
 class BatchGradient(NamedTuple):
@@ -35,7 +35,7 @@ class SGDStep:
     """Gradients and updates of one network; owns the velocity.
 
     Args:
-        model: Its trainable variables are θ.
+        model: Its θ, as in `params_of`, is what moves.
         loss: Unreduced.
         training: Momentum μ and weight decay.
         in_training: Whether layers run in training mode; batch norms then take the batch's statistics.
@@ -46,8 +46,9 @@ class SGDStep:
     ) -> None:
         self._model, self._loss, self._in_training = model, loss, in_training
         self._momentum, self._weight_decay = training.momentum, training.weight_decay
-        self.params = list(model.trainable_variables)
-        self._decayed = {id(kernel) for kernel in decayed_kernels(model)}
+        parameters = params_of(model)
+        self.params = [each.variable for each in parameters]
+        self._decayed = {id(each.variable) for each in parameters if each.has_decay}
         has_velocity = training.momentum > 0
         self.velocity = [
             tf.Variable(tf.zeros(param.shape, param.dtype))

@@ -14,6 +14,7 @@ from workers.contract import faults
 from workers.contract.errors import StoreError
 from workers.contract.orders import Progress
 from workers.contract.records import TrialRecord, table
+from workers.params import num_params
 from workers.training import Trained, Trainer, TrainingJob
 
 
@@ -69,7 +70,7 @@ def _record(
         dataset=trial.dataset.name,
         data_digest=trial.data_digest,
         num_train=len(attempt.dataset.train),
-        num_params=weights.num_params(model),
+        num_params=num_params(model),
         loss=trial.loss,
         batch_size=trial.batch_size,
         learning_rate=trial.learning_rate,

@@ -1,4 +1,4 @@
-"""A network's weights: their digest, which of them decay, whether they are finite."""
+"""A network's weights, trained or not: their digest, whether they are finite."""
 
 from __future__ import annotations
 
@@ -14,21 +14,6 @@ def digest_of_weights(model: keras.Model) -> str:
     return weights_sha256(
         [(weight.path, _little_endian_bytes(weight.value.numpy())) for weight in model.weights]
     )
-
-
-def decayed_kernels(model: keras.Model) -> list[keras.Variable]:
-    """List the parameters under weight decay: kernels of Conv2D and Dense layers.
-
-    Biases and batch normalisation's γ and β do not decay.
-    """
-    layers = model._flatten_layers(include_self=False)
-    kinds = (keras.layers.Conv2D, keras.layers.Dense)
-    return [layer.kernel for layer in layers if isinstance(layer, kinds)]
-
-
-def num_params(model: keras.Model) -> int:
-    """Count P, the trainable parameters."""
-    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
 def are_finite(model: keras.Model) -> bool:

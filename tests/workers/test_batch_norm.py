@@ -100,6 +100,30 @@ def test_moving_averages_take_no_pass():
     np.testing.assert_array_equal(norms(copy)[0].moving_mean, [3.0, 4.0])
 
 
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_batch_norm_made_untrainable_keeps_its_moving_statistics(is_nested, train, monkeypatch):
+    """To the bit, in every mode; the one behind it has the population's of what comes out of it."""
+    model = network(depth=2)
+    first, second = norms(model)
+    first.trainable = False
+    first.moving_mean.assign([0.3, -0.7])
+    first.moving_variance.assign([1.9, 0.1])
+    inputs, _ = train.batch(np.arange(60))
+    between = keras.Model(model.input, second.input)
+    reached = between(inputs, training=True).numpy().astype(np.float64).reshape(-1, 2)
+    np.testing.assert_array_equal(between(inputs, training=False), between(inputs, training=True))
+    if is_nested:
+        outer = keras.Input((4, 4, 2))
+        model = keras.Model(outer, model(outer))
+    copy = freeze(model, train, monkeypatch, batch_size=9)
+    frozen, free = norms(copy.layers[1] if is_nested else copy)
+    assert (frozen.trainable, free.trainable) == (False, True)
+    np.testing.assert_array_equal(frozen.moving_mean, first.moving_mean)
+    np.testing.assert_array_equal(frozen.moving_variance, first.moving_variance)
+    np.testing.assert_allclose(free.moving_mean, reached.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(free.moving_variance, reached.var(0), rtol=1e-5)
+
+
 def test_a_second_copy_takes_what_the_first_has_kept(train):
     """The same bits in every layer, without a look at the training set."""
     model, shared, passes = network(depth=3), SharedInMemory(), Passes(NoPartials(), 0)

@@ -1,15 +1,14 @@
-"""Digest, decay and finiteness of weights."""
+"""Digest and finiteness of weights."""
 
 from __future__ import annotations
 
 import hashlib
 
-import keras
 import numpy as np
 
 from workers.contract.specs import MLPSpec, ResNetSpec
 from workers.models import mlp, resnet
-from workers.weights import are_finite, decayed_kernels, digest_of_weights, num_params
+from workers.weights import are_finite, digest_of_weights
 
 
 def test_the_digest_is_of_path_names_and_values_in_order():
@@ -27,21 +26,6 @@ def test_the_digest_covers_moving_averages():
     before = digest_of_weights(model)
     model.get_layer("stem_norm").moving_mean.assign(np.full(16, 1e-3, np.float32))
     assert digest_of_weights(model) != before
-
-
-def test_kernels_of_convolutions_and_dense_layers_decay():
-    """Seven convolutions and the dense layer of a ResNet-8; no bias, γ or β; nested models too."""
-    model = resnet.build(ResNetSpec(depth=8), (8, 8, 1), 3, 0)
-    paths = [kernel.path for kernel in decayed_kernels(model)]
-    assert len(paths) == 8
-    assert all(path.endswith("/kernel") for path in paths)
-    inputs = keras.Input((8, 8, 1))
-    assert len(decayed_kernels(keras.Model(inputs, model(inputs)))) == 8
-
-
-def test_parameters_are_the_trainable_weights():
-    """6 · 4 + 4."""
-    assert num_params(mlp.build(MLPSpec(), (6,), 4, 0)) == 28
 
 
 def test_one_nan_or_infinity_is_found():

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import keras
 import tensorflow as tf
 
-from workers.per_example.rule import Gradient, Parameter, parameter
+from workers.per_example.rule import Gradient
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,10 @@ class BatchNormRule:
         """Name of the layer whose outputs' cotangents are meant."""
         return str(self.layer.name)
 
-    @cached_property
-    def parameters(self) -> list[Parameter]:
+    @property
+    def variables(self) -> list[keras.Variable]:
         """γ and β [channels], as far as the layer has them."""
-        variables = (self.layer.gamma, self.layer.beta)
-        return [parameter(self.layer, each) for each in variables if each is not None]
+        return [each for each in (self.layer.gamma, self.layer.beta) if each is not None]
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of γ and β from x [B, …, channels] and K × δ of the same shape."""
@@ -50,6 +48,6 @@ def _sum_over_places(values: tf.Tensor) -> tf.Tensor:
 
 
 def _gradient(of_cotangents: list[tf.Tensor]) -> Gradient:
-    """Make the gradient of a vector parameter from K × [B, channels]."""
+    """Make the gradient of a vector from K × [B, channels]."""
     squared_norms = [tf.reduce_sum(tf.square(each), axis=1) for each in of_cotangents]
     return Gradient(tf.stack(squared_norms, axis=1), tf.reduce_sum(of_cotangents[0], axis=0))

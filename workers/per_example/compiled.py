@@ -91,12 +91,8 @@ class CompiledNorms:
         of_layers = zip(
             self._dissection.rules, layer_inputs, zip(*pulled_back, strict=True), strict=True
         )
-        found = [
-            each
-            for rule, values, found in of_layers
-            for each in rule.gradients(values, list(found))
-        ]
-        return _joined(found, columns.weights)
+        found = [rule.gradients(values, list(found)) for rule, values, found in of_layers]
+        return _joined(self._dissection.of_parameters(found), columns.weights)
 
     def _output_cotangents(
         self, outputs: tf.Tensor, targets: tf.Tensor, signs: tf.Tensor

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.per_example.products import choose_products, kernel_gradients
-from workers.per_example.rule import Gradient, Parameter, parameter
+from workers.per_example.rule import Gradient
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class ConvolutionRule:
         """Name of the layer whose outputs' cotangents are meant."""
         return str(self.layer.name)
 
-    @cached_property
-    def parameters(self) -> list[Parameter]:
+    @property
+    def variables(self) -> list[keras.Variable]:
         """W [height, width, inputs, outputs], then b [outputs]."""
-        kernel = parameter(self.layer, self.layer.kernel, has_decay=True)
-        return [kernel, parameter(self.layer, self.layer.bias)] if self.layer.use_bias else [kernel]
+        kernel = self.layer.kernel
+        return [kernel, self.layer.bias] if self.layer.use_bias else [kernel]
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of W and b from x [B, H, W, C] and K × δ [B, H', W', outputs]."""
@@ -65,14 +65,12 @@ class NormalisedConvolutionRule:
         """The convolution stands for both."""
         return str(self.layer.name)
 
-    @cached_property
-    def parameters(self) -> list[Parameter]:
+    @property
+    def variables(self) -> list[keras.Variable]:
         """W, b, γ, β, as far as the layers have them."""
-        found = [parameter(self.layer, self.layer.kernel, has_decay=True)]
-        if self.layer.use_bias:
-            found.append(parameter(self.layer, self.layer.bias))
-        variables = (self.norm.gamma, self.norm.beta)
-        return found + [parameter(self.norm, each) for each in variables if each is not None]
+        bias = self.layer.bias if self.layer.use_bias else None
+        found = (self.layer.kernel, bias, self.norm.gamma, self.norm.beta)
+        return [each for each in found if each is not None]
 
     def folded_weights(self) -> list[npt.NDArray[np.float64]]:
         """Give sW and s(b - m) + β of the one convolution."""
@@ -127,7 +125,7 @@ def _sums(cotangents: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _of_vector(per_example: tf.Tensor) -> Gradient:
-    """Make the gradient of a vector parameter from its values [B, K, outputs]."""
+    """Make the gradient of a vector from its values [B, K, outputs]."""
     squared_norms = tf.reduce_sum(tf.square(per_example), axis=2)
     return Gradient(squared_norms, tf.reduce_sum(per_example[:, 0], axis=0))
 

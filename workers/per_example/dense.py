@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import keras
 import tensorflow as tf
 
-from workers.per_example.rule import Gradient, Parameter, parameter
+from workers.per_example.rule import Gradient
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,11 @@ class DenseRule:
         """Name of the layer whose outputs' cotangents are meant."""
         return str(self.layer.name)
 
-    @cached_property
-    def parameters(self) -> list[Parameter]:
+    @property
+    def variables(self) -> list[keras.Variable]:
         """W [inputs, outputs], then b [outputs]."""
-        kernel = parameter(self.layer, self.layer.kernel, has_decay=True)
-        return [kernel, parameter(self.layer, self.layer.bias)] if self.layer.use_bias else [kernel]
+        kernel = self.layer.kernel
+        return [kernel, self.layer.bias] if self.layer.use_bias else [kernel]
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of W and b from x [B, inputs] and K × δ [B, outputs]."""

@@ -8,6 +8,7 @@ import keras
 from keras.src.ops import numpy as operations  # their classes have no public name
 
 from workers.cloning import clone
+from workers.params import params_of
 
 _PIECEWISE_LINEAR_ACTIVATIONS = (
     keras.activations.linear,
@@ -75,7 +76,7 @@ class Call:
     @property
     def has_parameters(self) -> bool:
         """Whether anything in it is trained."""
-        return bool(getattr(self.operation, "trainable_variables", ()))
+        return isinstance(self.operation, keras.Layer) and bool(params_of(self.operation))
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,19 @@
-"""What a rule offers: the parameters of a layer, and every example's squared gradient norms."""
+"""What a rule offers: the variables of a layer, and every example's squared gradient norms."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One trained tensor of the measured network.
-
-    Attributes:
-        layer: Name of its layer.
-        variable: θ, in the network that was dissected.
-        has_decay: Whether weight decay acts on it: kernels of Conv2D and Dense.
-    """
-
-    layer: str
-    variable: keras.Variable
-    has_decay: bool = False
-
-    @property
-    def values(self) -> npt.NDArray[np.float64]:
-        """θ, in the shape Keras keeps it."""
-        return np.asarray(self.variable.value.numpy(), np.float64)
-
-
 class Gradient(NamedTuple):
-    """What all examples of a batch have for one parameter.
+    """What all examples of a batch have for one variable.
 
     Attributes:
         squared_norms: ‖∂(cₖ·z)/∂θ‖² [B, K] for K cotangents c of the outputs z.
-        total: Σ_b of the gradient for the first cotangent, in the parameter's shape.
+        total: Σ_b of the gradient for the first cotangent, in the variable's shape.
     """
 
     squared_norms: tf.Tensor
@@ -44,7 +21,10 @@ class Gradient(NamedTuple):
 
 
 class Rule(Protocol):
-    """Turns a layer's inputs and the cotangents of its outputs into gradients of its parameters."""
+    """Turns a layer's inputs and the cotangents of its outputs into gradients of its variables.
+
+    Of frozen ones too: what is θ is not decided here, and what nobody reads is never computed.
+    """
 
     @property
     def output_layer(self) -> str:
@@ -52,12 +32,12 @@ class Rule(Protocol):
         ...
 
     @property
-    def parameters(self) -> list[Parameter]:
-        """In the order of the gradients."""
+    def variables(self) -> list[keras.Variable]:
+        """Of the network that was dissected, in the order of the gradients."""
         ...
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
-        """Give a gradient for each parameter.
+        """Give a gradient for each variable.
 
         Args:
             inputs: Of the layer [B, …].
@@ -66,17 +46,10 @@ class Rule(Protocol):
         ...
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
-        """Give every example's gradient itself for each parameter, as [B, …] in the parameter's order.
+        """Give every example's gradient itself for each variable, as [B, …] in the variable's order.
 
         Args:
             inputs: Of the layer [B, …].
             cotangent: Of its outputs, before the activation.
         """
         ...
-
-
-def parameter(
-    layer: keras.Layer, variable: keras.Variable, *, has_decay: bool = False
-) -> Parameter:
-    """Describe a layer's variable."""
-    return Parameter(str(layer.name), variable, has_decay)

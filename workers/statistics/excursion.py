@@ -91,8 +91,7 @@ class Excursion:
         mode: BatchNormMode = "moving_average" if in_training else "frozen"
         subject = FrozenNetwork.of(context, mode, ["train"], passes)
         groups = groups_of(subject.network)
-        variables = [each.variable for each in groups.parameters]
-        risk = Risk(subject.network, context.loss, variables, in_training=in_training)
+        risk = Risk(subject.network, context.loss, groups.variables, in_training=in_training)
         training = context.trial.training
         sgd_step = SGDStep(subject.network, context.loss, training, in_training=in_training)
         train = subject.splits["train"]
@@ -118,10 +117,10 @@ class Excursion:
 
     def place(self, params: Array, velocity: Array) -> None:
         """Put weights [P] and velocity [P], or [0] without momentum, into the network."""
-        variables = [each.variable.value for each in self.groups.parameters]
-        _assign(variables, self.groups.split(params))
+        values = [each.value for each in self.groups.variables]
+        _assign(values, self.groups.split(params))
         if len(velocity):
-            _assign(self._velocity(), self.groups.split(velocity))
+            _assign(self.sgd_step.velocity, self.groups.split(velocity))
 
     def params(self) -> Array:
         """Read the weights [P]."""
@@ -129,7 +128,7 @@ class Excursion:
 
     def velocity(self) -> Array:
         """Read the velocity [P], [0] without momentum."""
-        found = [each.numpy().ravel() for each in self._velocity()]
+        found = [each.numpy().ravel() for each in self.sgd_step.velocity]
         return np.concatenate([np.zeros(0), *found])
 
     def objective(self, params: Array, turn: int, *, key: str = "objective") -> Objective:
@@ -196,20 +195,6 @@ class Excursion:
 
     def _edges(self) -> npt.NDArray[np.int64]:
         return batch_edges(len(self.train), self._batch_size)
-
-    def _velocity(self) -> list[tf.Variable]:
-        """The velocity's tensors in the order of the groups."""
-        by_param = {
-            id(param): velocity
-            for param, velocity in zip(
-                self.sgd_step.params, self.sgd_step.velocity, strict=bool(self.sgd_step.velocity)
-            )
-        }
-        return [
-            by_param[id(each.variable)]
-            for each in self.groups.parameters
-            if id(each.variable) in by_param
-        ]
 
 
 def _assign(variables: list[tf.Variable], pieces: list[Array]) -> None:

@@ -9,18 +9,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from workers.per_example.rule import Parameter, parameter
-from workers.weights import decayed_kernels
+from workers.params import Parameter, params_of
 
 Array = npt.NDArray[np.float64]
 
 
 def groups_of(network: keras.Model) -> Groups:
-    """Group the trained parameters of any network by layer, in the network's order."""
-    decayed = {id(kernel) for kernel in decayed_kernels(network)}
-    layers = network._flatten_layers(include_self=False)
-    owned = [(layer, each) for layer in layers for each in layer._trainable_variables]
-    return Groups([parameter(layer, each, has_decay=id(each) in decayed) for layer, each in owned])
+    """Group the parameters of any network by layer, in the network's order."""
+    return Groups(params_of(network))
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from workers import tally
 from workers.contract.records import Measurement
 from workers.contract.statistics import LossesSpec, Objective
 from workers.losses.loss import Loss
+from workers.params import params_of
 from workers.resident import ResidentSplit
 from workers.statistics.context import MeasurementContext
 from workers.statistics.frozen_network import FrozenNetwork
 from workers.statistics.passes import Passes, State, batch_edges
 from workers.statistics.split_rows import SplitRows
-from workers.weights import decayed_kernels
 
 _BATCH_SIZE = 500
 
@@ -79,10 +79,8 @@ def _tally(
 
 def _rows(about: SplitRows, context: MeasurementContext, sums: tally.Tally) -> list[Measurement]:
     means = tally.means(sums, is_classification=context.dataset.is_classification)
-    kernels = decayed_kernels(context.model)
-    decayed = sum(
-        float(np.sum(np.square(each.value.numpy().astype(np.float64)))) for each in kernels
-    )
+    kernels = [each.values for each in params_of(context.model) if each.has_decay]
+    decayed = sum(float(np.sum(np.square(values))) for values in kernels)
     penalty = context.weight_decay("total") / 2 * decayed
 
     def row(quantity: str, value: float, objective: Objective) -> Measurement:

@@ -59,11 +59,27 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
         Drained: A stop was asked for; the partial sums have been saved.
     """
     graph = as_functional(context.model)
-    refuse_without_rules(graph)
+    refuse(graph, settings)
     route = _choose_route(graph, context.loss, settings)
     passes = Passes(context.partials, _num_examples(context, settings, route))
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
     return _Measuring(context, settings, route, frozen, passes).run()
+
+
+def refuse(network: keras.Model, settings: TracesSpec) -> None:
+    """Refuse a network that cannot be measured so, trained or not.
+
+    Raises:
+        UserError: Layers without a rule; all columns asked for where products are needed.
+    """
+    refuse_without_rules(network)
+    if settings.columns == "exact" and not is_piecewise_linear(network):
+        raise user_error(
+            f"tr H of the model {network.name!r} is not a sum over columns, as not all of it is "
+            "piecewise linear in its parameters",
+            where="measure, traces, columns",
+            mend="give a number, the Hessian-vector products for each batch: columns: 1",
+        )
 
 
 @dataclass(frozen=True)
@@ -94,17 +110,10 @@ class _Route:
 
 def _choose_route(network: keras.Model, loss: Loss, settings: TracesSpec) -> _Route:
     columns, num_outputs = settings.columns, int(network.output_shape[-1])
-    if not is_piecewise_linear(network):
-        if columns == "exact":
-            raise user_error(
-                f"tr H of the model {network.name!r} is not a sum over columns, as not all of it is "
-                "piecewise linear in its parameters",
-                where="measure, traces, columns",
-                mend="give a number, the Hessian-vector products for each batch: columns: 1",
-            )
-        return _Route(f"hessian_vector_rademacher_{columns}", 0, 0, columns, 1)
     if columns == "exact":
         return _Route("gauss_newton_exact_columns", None, 0, 0, 1 + num_outputs)
+    if not is_piecewise_linear(network):
+        return _Route(f"hessian_vector_rademacher_{columns}", 0, 0, columns, 1)
     parts = 1 if loss.is_convex_in_outputs else 2
     method = f"gauss_newton_rademacher_{columns}"
     return _Route(method, columns, settings.replicate_examples, 0, 1 + parts * columns)

@@ -33,9 +33,10 @@ def test_a_batch_norm_is_taken_in_by_the_convolution_it_alone_reads():
     x = layers.Conv2D(3, 3, name="conv")(inputs)
     x = layers.BatchNormalization(name="norm")(x)
     model = randomised(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
-    [rule] = dissect(model).rules
+    dissection = dissect(model)
+    [rule] = dissection.rules
     assert isinstance(rule, NormalisedConvolutionRule)
-    assert [each.layer for each in rule.parameters] == ["conv", "conv", "norm", "norm"]
+    assert [each.layer for each in dissection.parameters] == ["conv", "conv", "norm", "norm"]
     assert outputs_agree(model)
 
 
