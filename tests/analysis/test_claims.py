@@ -6,15 +6,16 @@ import re
 import pytest
 from scipy import stats
 
-from analysis.claims import TracePoint, claims, paper_points, points_of
+from analysis.claims import claims
 from analysis.estimate import Estimate
 from analysis.load import load_sweep
 from analysis.table1 import build_table1
+from analysis.trace_points import TracePoint, paper_points, paper_values, points_of
 
 
 @pytest.fixture(scope="module")
 def papers():
-    return {claim.name: claim for claim in claims(paper_points())}
+    return {claim.name: claim for claim in claims(paper_points(), paper_values())}
 
 
 def test_learning_rate_claims_hold_at_two_of_three_batch_sizes_of_the_printed_table(papers):
