@@ -75,10 +75,10 @@ class CurvePair:
             return "undecided"
         bound = MATCH if self.group == "equal" else APART
         low, high = self.distance.interval()
-        widened = self.distance.interval(1 - (1 - CONFIDENCE) / num_compared)
         is_below, is_above = (high <= bound, low > bound)
         if is_above if self.group == "far" else is_below:
             return "holds"
+        widened = self.distance.interval(1 - (1 - CONFIDENCE) / num_compared)
         is_contrary = widened[1] <= bound if self.group == "far" else widened[0] > bound
         return "fails" if is_contrary else "undecided"
 
@@ -97,10 +97,19 @@ def curve_pairs(data: SweepData) -> list[CurvePair]:
         if first.loss == second.loss:
             ratios = (cell.batch_size_over_learning_rate for cell in (first, second))
             by_group[ratio_group(*ratios)].append((first, second))
+    chosen = {group: _thinned(pairs, MOST_PAIRS) for group, pairs in by_group.items()}
+    compared = {cell for pairs in chosen.values() for pair in pairs for cell in pair}
+    curves = {
+        (cell, column): trained[cell].pivot_table(
+            index="trial_id", columns="epoch", values=column, aggfunc="first"
+        )
+        for cell in compared
+        for column in _ACCURACIES
+    }
     return [
-        CurvePair(group, *pair, label, _distance(trained[pair[0]], trained[pair[1]], column))
-        for group, pairs in by_group.items()
-        for pair in _thinned(pairs, MOST_PAIRS)
+        CurvePair(group, *pair, label, _distance(*(curves[cell, column] for cell in pair)))
+        for group, pairs in chosen.items()
+        for pair in pairs
         for column, label in _ACCURACIES.items()
     ]
 
@@ -163,13 +172,10 @@ def _range(values: Sequence[float], form: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _distance(first: pd.DataFrame, second: pd.DataFrame, column: str) -> CurveDistance | str:
-    seeds = [
-        rows.pivot_table(index="trial_id", columns="epoch", values=column, aggfunc="first")
-        for rows in (first, second)
-    ]
-    curves = pd.concat(seeds).dropna(axis="columns").to_numpy(np.float64)
-    return curve_distance(curves, len(seeds[0]))
+def _distance(first: pd.DataFrame, second: pd.DataFrame) -> CurveDistance | str:
+    """Compare curves [seeds, epochs] over the epochs that all of them have."""
+    curves = pd.concat([first, second]).dropna(axis="columns").to_numpy(np.float64)
+    return curve_distance(curves, len(first))
 
 
 def _thinned(items: Sequence[Item], most: int) -> list[Item]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -132,6 +133,7 @@ def _permutation_test(curves: Array, num_first: int) -> tuple[float, int]:
     return float(np.mean(distances >= distances[0] * (1 - 1e-9))), len(distances)
 
 
+@lru_cache(maxsize=4)
 def _splits(num: int, num_first: int) -> npt.NDArray[np.bool_]:
     """List the ways to choose a first cell [ways, num], the one found before the others.
 
