@@ -64,10 +64,14 @@ def paper_section(found: Conclusions) -> str:
         factor_table(found.factors) if found.factors else None,
         claims_table(found.claims, found.paper_claims) if found.claims else None,
         curve_claims_table(found.curve_claims) if found.curve_claims else None,
-        curve_pairs_table(found.curve_pairs),
         conventions_table(found.conventions),
     ]
-    return web_page.section("What the paper says, tested", *(_tables(tables) or [_nothing()]))
+    pairs = curve_pairs_table(found.curve_pairs)
+    folded = (
+        [] if pairs is None else [web_page.folded("Every pair of curves", web_page.table(pairs))]
+    )
+    parts = [*_tables(tables), *folded] or [_nothing()]
+    return web_page.section("What the paper says, tested", *parts)
 
 
 def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:

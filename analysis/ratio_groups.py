@@ -18,7 +18,7 @@ _ROUNDING = 1e-9
 
 
 def ratio_group(first: float, second: float) -> RatioGroup:
-    """Tell how far two values of BS/LR are apart."""
+    """Return the group of two values of BS/LR, in either order."""
     distance = abs(math.log(first / second))
     if distance < _ROUNDING:
         return "equal"
