@@ -3,101 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import pandas as pd
+
+from analysis.claim import Claim, overall
+from analysis.constancy import MARGIN, constant_in_batch_size
 from analysis.estimate import Estimate
 from analysis.number_text import plain
-from analysis.paper_table1 import ROWS
-from analysis.table1 import Table1
+from analysis.strength import rate_is_stronger
+from analysis.trace_points import TracePoint
 from analysis.trends import LEVEL, rank_correlation, verdict_on_rises
 
 MAGNITUDE = 10.0
 """What “a magnitude” is taken to mean."""
 
 
-@dataclass(frozen=True)
-class TracePoint:
-    """Both traces of one cell and their ratio tr σ²/tr H."""
-
-    batch_size: int
-    learning_rate: float
-    gradient_noise_trace: Estimate
-    hessian_trace: Estimate
-    magnitude_difference: Estimate
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim with its verdict.
-
-    Attributes:
-        name: Short and stable.
-        statement: In a sentence.
-        verdict: `holds`, `fails` or `undecided`.
-        groups: Verdicts of the parts, by what is fixed in them: "BS 100".
-        numbers: What the verdict rests on.
-    """
-
-    name: str
-    statement: str
-    verdict: str
-    groups: dict[str, str]
-    numbers: str
-
-
-def points_of(table: Table1) -> list[TracePoint]:
-    """Take the cells of Table 1 in which both traces are measured."""
-    return [
-        TracePoint(
-            row.cell.batch_size,
-            row.cell.learning_rate,
-            row.gradient_noise_trace,
-            row.hessian_trace,
-            row.magnitude_difference,
-        )
-        for row in table.rows
-        if row.magnitude_difference.num_seeds
-    ]
-
-
-def paper_points() -> list[TracePoint]:
-    """Take the printed Table 1 as if it were exact, since no errors are printed."""
-    return [
-        TracePoint(
-            row.batch_size,
-            row.learning_rate,
-            Estimate(row.gradient_noise_trace, 0.0, 5),
-            Estimate(row.hessian_trace, 0.0, 5),
-            Estimate(row.gradient_noise_trace / row.hessian_trace, 0.0, 5),
-        )
-        for row in ROWS
-    ]
-
-
-def claims(points: Sequence[TracePoint]) -> list[Claim]:
-    """Test every claim of the paper's section 5.3 on the cells given.
+def claims(points: Sequence[TracePoint], values: pd.DataFrame) -> list[Claim]:
+    """Test every claim of the paper's section 5.3 on the cells and trials given.
 
     A claim of a rise at fixed batch size or learning rate holds when it holds in every group, fails
     when it fails in one (see `verdict_on_rises`). A claim of order goes by Spearman's ρ over cells, at
-    5 %, and takes no account of the errors of single cells.
+    5 %, and takes no account of the errors of single cells. That a trace is constant is an equivalence
+    (see `constant_in_batch_size`); how strong the two factors are is one regression over trials.
+
+    Args:
+        points: Cells with both traces.
+        values: Trials with logarithms of both factors and of the ratio, as `trial_values` has them.
     """
+    same = f"At fixed LR {{}} is constant as BS grows (within a factor {1 + MARGIN:g})."
     return [
         _rise("noise_rises_with_rate", "At fixed BS a higher LR raises tr σ².", points,
-              _fixed_size, _noise),
+              _fixed_size, _noise, source=_HIGHER_RATE),
         _rise("hessian_falls_with_rate", "At fixed BS a higher LR lowers tr H.", points,
-              _fixed_size, _hessian, is_fall=True),
+              _fixed_size, _hessian, source=_HIGHER_RATE, is_fall=True),
         _rise("noise_rises_with_batch_size", "At fixed LR tr σ² increases with BS.", points,
-              _fixed_rate, _noise),
+              _fixed_rate, _noise, source=_SECTION),
+        constant_in_batch_size("hessian_constant_in_batch_size", same.format("tr H"), points,
+                               _hessian, source=_CONSTANT),
+        constant_in_batch_size("noise_constant_in_batch_size", same.format("tr σ²"), points,
+                               _noise, source=_CONSTANT),
         _order("ratio_falls_with_batch_over_rate", "tr σ²/tr H rises as BS/LR falls.", points,
                lambda point: point.batch_size / point.learning_rate, sign=-1),
         _order("ratio_rises_with_rate", "tr σ²/tr H rises with LR alone.", points,
                lambda point: point.learning_rate, sign=1),
+        rate_is_stronger(values),
         _exceeds("hessian_is_smaller", "tr H is smaller than tr σ².", points, 1.0),
         _exceeds("hessian_is_a_magnitude_smaller",
                  f"tr H is a magnitude smaller than tr σ² (ratio above {MAGNITUDE:g}).", points,
                  MAGNITUDE),
     ]  # fmt: skip
 
+
+_SECTION = "Section 5.3, Table 1"
+_HIGHER_RATE = (
+    f"{_SECTION}: a “higher learning rate causes” tr σ² “to increase, while” tr H “decreases”"
+)
+_CONSTANT = f"{_SECTION}: one trace “seems to hold constant” as BS grows at fixed LR"
+_FIGURE_4 = "Section 5.3, Figure 4"
+_SMALLER = f"{_SECTION}: tr H is “magnitudes smaller”"
 
 Value = Callable[[TracePoint], Estimate]
 Group = Callable[[TracePoint], tuple[str, float]]
@@ -127,6 +90,7 @@ def _rise(
     group_of: Group,
     value: Value,
     *,
+    source: str,
     is_fall: bool = False,
 ) -> Claim:
     members: dict[str, list[TracePoint]] = {}
@@ -143,7 +107,14 @@ def _rise(
         )
         steps = " → ".join(plain(estimate.mean, 3) for estimate in along)
         numbers.append(f"{label}: {steps} {verdicts[label]}")
-    return Claim(name, statement, _overall(verdicts), verdicts, "; ".join(numbers) or _TOO_FEW)
+    return Claim(
+        name,
+        statement,
+        source,
+        overall(verdicts.values()),
+        verdicts,
+        "; ".join(numbers) or _TOO_FEW,
+    )
 
 
 def _order(
@@ -157,13 +128,15 @@ def _order(
     ratios = [point.magnitude_difference.mean for point in points]
     found = rank_correlation([abscissa(point) for point in points], ratios)
     if found is None:
-        return Claim(name, statement, "undecided", {}, _TOO_FEW)
+        return Claim(name, statement, _FIGURE_4, "undecided", {}, _TOO_FEW)
     numbers = (
         f"Spearman's ρ = {found.rho:+.2f} over {found.num_values} cells, p = {found.p_value:.2g}"
     )
     if found.p_value > LEVEL:
-        return Claim(name, statement, "undecided", {}, numbers)
-    return Claim(name, statement, "holds" if found.rho * sign > 0 else "fails", {}, numbers)
+        return Claim(name, statement, _FIGURE_4, "undecided", {}, numbers)
+    return Claim(
+        name, statement, _FIGURE_4, "holds" if found.rho * sign > 0 else "fails", {}, numbers
+    )
 
 
 def _exceeds(name: str, statement: str, points: Sequence[TracePoint], bound: float) -> Claim:
@@ -175,18 +148,11 @@ def _exceeds(name: str, statement: str, points: Sequence[TracePoint], bound: flo
         for point in points
     }
     if not verdicts:
-        return Claim(name, statement, "undecided", {}, _TOO_FEW)
+        return Claim(name, statement, _SMALLER, "undecided", {}, _TOO_FEW)
     ratios = [point.magnitude_difference.mean for point in points]
     count = sum(verdict == "holds" for verdict in verdicts.values())
     numbers = f"ratio {plain(min(ratios), 3)} to {plain(max(ratios), 3)}; holds in {count} of {len(ratios)} cells"
-    return Claim(name, statement, _overall(verdicts), verdicts, numbers)
+    return Claim(name, statement, _SMALLER, overall(verdicts.values()), verdicts, numbers)
 
 
 _TOO_FEW = "too few cells"
-
-
-def _overall(verdicts: dict[str, str]) -> str:
-    found = set(verdicts.values())
-    if "fails" in found:
-        return "fails"
-    return "holds" if found == {"holds"} else "undecided"

@@ -9,15 +9,18 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.cell_states import cell_states
-from analysis.claims import Claim, claims, paper_points, points_of
+from analysis.claim import Claim
+from analysis.claims import claims
 from analysis.conventions import Convention, conventions
 from analysis.covariance import CellCovariance, covariances
-from analysis.factors import FactorTest, factor_tests
+from analysis.curve_claims import CurvePair, curve_claims, curve_pairs
+from analysis.factors import FactorTest, factor_tests, trial_values
 from analysis.law_rows import LawRow, law_rows
 from analysis.layers import CellLayers, layer_agreement
 from analysis.league import Standing, league
 from analysis.load import SweepData
 from analysis.table1 import Table1
+from analysis.trace_points import paper_points, paper_values, points_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ class Conclusions:
         covariances: Along top eigenvectors, by cell and fork.
         layers: Noise against curvature over layers, by cell.
         factors: F-tests.
-        claims: The paper's, on this sweep; empty when no trace is measured.
+        claims: The paper's about its Table 1, on this sweep; empty when no trace is measured.
         paper_claims: The same on the printed Table 1.
+        curve_pairs: Learning curves of two cells each, compared.
+        curve_claims: The paper's about its Figures 2 and 3; empty before a trial is trained.
         conventions: The closest to the paper first.
     """
 
@@ -46,6 +51,8 @@ class Conclusions:
     factors: list[FactorTest]
     claims: list[Claim]
     paper_claims: list[Claim]
+    curve_pairs: list[CurvePair]
+    curve_claims: list[Claim]
     conventions: list[Convention]
 
     @property
@@ -64,7 +71,7 @@ def conclude(
 ) -> Conclusions:
     """Conclude from a sweep's records and its derived views."""
     found: pd.DataFrame = predictions.to_pandas()
-    points = points_of(table)
+    points, values, pairs = points_of(table), trial_values(data), curve_pairs(data)
     return Conclusions(
         rows=law_rows(found),
         standings=league(found),
@@ -72,9 +79,11 @@ def conclude(
         statistic_names={item.statistic_id: item.statistic.name for item in data.plan.statistics},
         covariances=covariances(data),
         layers=layer_agreement(data),
-        factors=factor_tests(data) if points else [],
-        claims=claims(points) if points else [],
-        paper_claims=claims(paper_points()),
+        factors=factor_tests(values) if points else [],
+        claims=claims(points, values) if points else [],
+        paper_claims=claims(paper_points(), paper_values()),
+        curve_pairs=pairs,
+        curve_claims=[] if data.epochs.empty else curve_claims(pairs),
         conventions=conventions(data, cell_measurements.to_pandas(), cell_states(data)),
     )
 

@@ -14,12 +14,19 @@ from analysis.regression import Array, FTest, directions_beyond, nested_f_test
 from workers.contract.quantities import GLOSSARY
 
 TRACES = ("gradient_noise_trace", "hessian_noise_trace", "hessian_trace")
-RESPONSES = ("excess_loss", "gradient_noise_trace", "hessian_trace")
+MAGNITUDE_DIFFERENCE = "magnitude_difference"
+RESPONSES = ("excess_loss", "gradient_noise_trace", "hessian_trace", MAGNITUDE_DIFFERENCE)
 
 CELL = "cell"
 _BOTH = ("batch_size", "learning_rate")
 _RATIO = "batch_size_over_learning_rate"
-_SYMBOLS = {"batch_size": "m", "learning_rate": "η", _RATIO: "m/η", CELL: "the cell itself"}
+_SYMBOLS = {
+    "batch_size": "m",
+    "learning_rate": "η",
+    _RATIO: "m/η",
+    CELL: "the cell itself",
+    MAGNITUDE_DIFFERENCE: "tr σ²/tr H",
+}
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ def questions() -> list[Question]:
     return asked
 
 
-def factor_tests(data: SweepData) -> list[FactorTest]:
-    """Answer every question from the trials of a sweep; all variables are natural logarithms.
+def factor_tests(values: pd.DataFrame) -> list[FactorTest]:
+    """Answer every question from `trial_values` of a sweep; all variables are natural logarithms.
 
     One trial is one observation. η is the cell's initial learning rate; the traces are those of the
     data objective (training split, frozen batch norm), the excess loss that of the longest window
@@ -81,7 +88,6 @@ def factor_tests(data: SweepData) -> list[FactorTest]:
     m and η, powers of them are not the whole truth, and the p-values of the other questions are too
     small.
     """
-    values = trial_values(data)
     return [answer(question, values) for question in questions()]
 
 
@@ -106,7 +112,7 @@ def answer(question: Question, values: pd.DataFrame) -> FactorTest:
 
 
 def trial_values(data: SweepData) -> pd.DataFrame:
-    """Collect, a row a trial: the number of its cell, ln m, ln η, ln(m/η), and ln of every quantity.
+    """Collect, a row a trial: the number of its cell, ln m, ln η, ln(m/η), ln of every quantity and ln(tr σ²/tr H).
 
     What is not measured, or not positive, is NaN.
     """
@@ -120,6 +126,7 @@ def trial_values(data: SweepData) -> pd.DataFrame:
     frame[_RATIO] = frame["batch_size"] - frame["learning_rate"]
     for name in TRACES:
         frame[name] = _logarithms(planned["trial_id"].map(_by_trial(data, name)))
+    frame[MAGNITUDE_DIFFERENCE] = frame["gradient_noise_trace"] - frame["hessian_trace"]
     frame["excess_loss"] = _logarithms(planned["trial_id"].map(excess_losses(data)))
     return frame
 

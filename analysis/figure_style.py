@@ -14,6 +14,7 @@ from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.load import Cell
+from analysis.ratio_groups import ratio_group
 
 WIDTH_INCHES = 7.2
 """Full text width of a printed page."""
@@ -21,7 +22,6 @@ WIDTH_INCHES = 7.2
 BLUE, SKY, GREEN, VERMILLION, GREY = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#777777"
 """From the palette of Okabe and Ito (2008)."""
 
-_CLOSE_FACTOR = 1.5
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -104,6 +104,7 @@ def cell_label(cell: Cell) -> str:
 def _color(ratio: float, references: list[float]) -> str:
     distances = [abs(math.log(ratio / reference)) for reference in references]
     nearest = min(range(len(references)), key=distances.__getitem__)
-    if distances[nearest] < 1e-9:
+    group = ratio_group(ratio, references[nearest])
+    if group == "equal":
         return (BLUE, SKY)[nearest % 2]
-    return GREEN if distances[nearest] <= math.log(_CLOSE_FACTOR) else VERMILLION
+    return GREEN if group == "close" else VERMILLION

@@ -9,6 +9,7 @@ from analysis import web_page
 from analysis.assumption_tables import covariance_table, layer_table, validity_tables
 from analysis.conclusions import Conclusions, headline
 from analysis.covariance_figure import covariance_figure
+from analysis.curve_tables import curve_claims_table, curve_pairs_table
 from analysis.figure_style import drawing_settings
 from analysis.figures import DrawnFigure, drawn
 from analysis.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
@@ -62,9 +63,15 @@ def paper_section(found: Conclusions) -> str:
     tables = [
         factor_table(found.factors) if found.factors else None,
         claims_table(found.claims, found.paper_claims) if found.claims else None,
+        curve_claims_table(found.curve_claims) if found.curve_claims else None,
         conventions_table(found.conventions),
     ]
-    return web_page.section("What the paper says, tested", *(_tables(tables) or [_nothing()]))
+    pairs = curve_pairs_table(found.curve_pairs)
+    folded = (
+        [] if pairs is None else [web_page.folded("Every pair of curves", web_page.table(pairs))]
+    )
+    parts = [*_tables(tables), *folded] or [_nothing()]
+    return web_page.section("What the paper says, tested", *parts)
 
 
 def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:

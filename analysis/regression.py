@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+from analysis.interval import Interval, with_stderr
 
 Array = npt.NDArray[np.float64]
 
@@ -23,22 +26,33 @@ class Fit:
 
     Attributes:
         coefficients: b_j [p], without the constant c.
-        stderrs: Of b_j [p]; NaN without degrees of freedom.
+        covariance: Of b_j [p, p]; NaN without degrees of freedom.
         residual_squares: Σ residual².
         total_squares: Σ (response - mean)².
         dof: n - p - 1.
     """
 
     coefficients: Array
-    stderrs: Array
+    covariance: Array
     residual_squares: float
     total_squares: float
     dof: int
 
     @property
+    def stderrs(self) -> Array:
+        """Standard errors of b_j [p]."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
     def r_squared(self) -> float:
         """Share of the response's variance that the model explains."""
         return 1 - self.residual_squares / self.total_squares
+
+    def contrast(self, weights: Sequence[float]) -> Interval:
+        """Estimate Σ_j w_j·b_j with Student's interval of n - p - 1 degrees of freedom."""
+        along = np.array(weights, dtype=np.float64)
+        stderr = float(np.sqrt(along @ self.covariance @ along))
+        return with_stderr(float(along @ self.coefficients), stderr, self.dof)
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,8 @@ def fit(columns: Array, response: Array) -> Fit:
     residual = target - centred @ coefficients
     squares, dof = float(residual @ residual), len(target) - columns.shape[1] - 1
     variance = squares / dof if dof > 0 else np.nan
-    stderrs = np.sqrt(variance * np.diag(np.linalg.inv(centred.T @ centred)))
-    return Fit(coefficients, stderrs, squares, float(target @ target), dof)
+    covariance = variance * np.linalg.inv(centred.T @ centred)
+    return Fit(coefficients, covariance, squares, float(target @ target), dof)
 
 
 def is_independent(columns: Array) -> bool:
@@ -98,22 +112,35 @@ def directions_beyond(base: Array, columns: Array) -> Array:
     return basis
 
 
+def fit_with_error(columns: Array, response: Array) -> Fit | str:
+    """Fit as `fit` does, where that leaves an error to judge by.
+
+    Returns:
+        The fit, or a sentence that says why there is none.
+    """
+    num, num_coefficients = len(response), 1 + columns.shape[1]
+    if num <= num_coefficients:
+        return f"{num} values are too few for {num_coefficients} coefficients and an error"
+    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
+        return "the response does not vary"
+    if not is_independent(columns):
+        return "the factors do not vary independently of each other here"
+    found = fit(columns, response)
+    if found.residual_squares <= _NOTHING_LEFT * found.total_squares:
+        return "the model fits exactly, which leaves no error to test against"
+    return found
+
+
 def nested_f_test(base: Array, added: Array, response: Array) -> FTest | str:
     """Test response [n] ~ base [n, p] against response ~ base and added [n, q].
 
     Returns:
         The test, or a sentence that says why there is none.
     """
-    num, num_coefficients = len(response), 1 + base.shape[1] + added.shape[1]
-    if num <= num_coefficients:
-        return f"{num} values are too few for {num_coefficients} coefficients and an error"
-    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
-        return "the response does not vary"
-    if not is_independent(np.hstack([base, added])):
-        return "the factors do not vary independently of each other here"
-    small, large = fit(base, response), fit(np.hstack([base, added]), response)
-    if large.residual_squares <= _NOTHING_LEFT * large.total_squares:
-        return "the larger model fits exactly, which leaves no error to test against"
+    large = fit_with_error(np.hstack([base, added]), response)
+    if isinstance(large, str):
+        return large
+    small = fit(base, response)
     gained = small.residual_squares - large.residual_squares
     count = added.shape[1]
     f_statistic = (gained / count) / (large.residual_squares / large.dof)

@@ -45,8 +45,8 @@ METHODS = [
 SOURCES = [
     (CITATION, "https://arxiv.org/abs/2009.11858"),
     (
-        "Wang (2019), “Bridging the gap between SGD and stochastic differential equations”, Eq 4.45; "
-        "arXiv 1711.09514",
+        "Wang (2019), “Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent "
+        "Algorithms in Statistical and Computational Paradigms”, Eq 4.45; arXiv 1711.09514",
         "https://arxiv.org/abs/1711.09514",
     ),
     (

@@ -65,6 +65,7 @@ def test_before_anything_is_measured_the_sections_say_so(store, synthetic_sweep)
     found = _conclude(load_sweep(store, "toy"))
     assert draw_law_figures(found) == []
     assert not found.has_measured_laws
+    assert (found.claims, found.curve_claims, found.curve_pairs) == ([], [], [])
     assert "Nothing of this is measured yet." in law_section(found, {})
     assert "Nothing of this is measured yet." in paper_section(found)
 
@@ -76,7 +77,17 @@ def test_traces_alone_are_held_against_the_papers_words(store, synthetic_sweep):
     section = law_section(found, {})
     assert "Nothing of this is measured yet." in section
     assert "Assumptions · before any excursion" in section
-    assert "The paper&#x27;s claims" in paper_section(found)
+    paper = paper_section(found)
+    for part in (
+        "The paper&#x27;s claims</caption>",
+        "At fixed LR tr H is constant as BS grows (within a factor 1.25).",
+        "LR moves tr σ²/tr H much more strongly than BS",
+        "The paper&#x27;s claims about learning curves",
+        "equal BS/LR “very closely match”",
+        "no spread between seeds to hold a distance against",
+        "Learning curves, pair by pair",
+    ):
+        assert part in paper, part
 
 
 def test_the_headline_keeps_apart_what_meets_its_assumptions(prediction, predictions_table):

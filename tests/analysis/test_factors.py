@@ -101,6 +101,9 @@ def test_the_trials_of_a_sweep_are_collected(store, forked_sweep):
     last = sweep.fork.windows()[-1]
     excess = 0.5 * sweep.eigenvalues(trial) @ sweep.variances(trial, last)
     assert row["excess_loss"] == pytest.approx(math.log(excess))
+    assert row["magnitude_difference"] == pytest.approx(
+        math.log(sweep.noises(trial).sum() / sweep.eigenvalues(trial).sum())
+    )
     assert values["hessian_noise_trace"].isna().all()
 
 
@@ -114,11 +117,11 @@ def test_of_two_excursions_the_first_listed_counts(store, forked_sweep):
 
 
 def test_every_question_is_answered_or_refused(store, forked_sweep):
-    """Of the excess loss and both traces: one factor or two, the form, and what traces add."""
+    """Of the excess loss, both traces and their ratio: one factor or two, the form, and what traces add."""
     forked_sweep(pairs=_GRID, seeds=[0, 1, 2], scatter=0.05).fill()
-    found = factor_tests(load_sweep(store, "toy"))
+    found = factor_tests(trial_values(load_sweep(store, "toy")))
     assert [item.question for item in found] == questions()
-    assert len(found) == 11
+    assert len(found) == 13
     refused = {symbol(item.question.added) for item in found if isinstance(item.test, str)}
     assert "tr(σ²H)" in refused
     assert all(item.test.dof_numerator >= 1 for item in found if not isinstance(item.test, str))
@@ -127,7 +130,9 @@ def test_every_question_is_answered_or_refused(store, forked_sweep):
 def test_a_sweep_without_excursions_answers_for_its_traces(store, synthetic_sweep):
     """What is not measured is said; the traces are tested all the same."""
     synthetic_sweep(pairs=_GRID).fill()
-    found = {item.question: item.test for item in factor_tests(load_sweep(store, "toy"))}
+    found = {
+        item.question: item.test for item in factor_tests(trial_values(load_sweep(store, "toy")))
+    }
     assert found[_ONE_OR_TWO] == "E[L]-L*: nothing positive was measured"
     of_noise = found[
         Question("gradient_noise_trace", ("batch_size_over_learning_rate",), "learning_rate")

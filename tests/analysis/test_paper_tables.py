@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from analysis.claims import claims, paper_points
+from analysis.claims import claims
 from analysis.conventions import Convention
 from analysis.factors import FactorTest, Question
 from analysis.paper_tables import claims_table, conventions_table, factor_table
 from analysis.regression import FTest
+from analysis.trace_points import paper_points, paper_values
 
 _QUESTION = Question("excess_loss", ("batch_size_over_learning_rate",), "learning_rate")
 
@@ -35,12 +36,15 @@ def test_refusals_are_numbered_and_spelled_out_once():
 
 
 def test_claims_stand_beside_those_of_the_printed_table():
-    """Statement, verdict and numbers here, verdict and numbers there."""
-    papers = claims(paper_points())
+    """Statement, its place in the paper, verdict and numbers here, verdict and numbers there."""
+    papers = claims(paper_points(), paper_values())
     table = claims_table(papers, papers)
     assert table.rows[0][0] == "At fixed BS a higher LR raises tr σ²."
-    assert table.rows[0][1] == table.rows[0][3] == "fails"
-    assert len(table.rows) == 7
+    assert table.rows[0][1].startswith(
+        "Section 5.3, Table 1: a “higher learning rate causes” tr σ²"
+    )
+    assert table.rows[0][2] == table.rows[0][4] == "fails"
+    assert len(table.rows) == 10
 
 
 def test_the_closest_conventions_are_shown():

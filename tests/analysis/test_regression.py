@@ -100,7 +100,7 @@ def test_what_cannot_be_tested_is_said_in_a_sentence():
             "the factors do not vary independently of each other here"
         )
     assert nested_f_test(first, second, columns @ [1.0, 2.0]) == (
-        "the larger model fits exactly, which leaves no error to test against"
+        "the model fits exactly, which leaves no error to test against"
     )
 
 

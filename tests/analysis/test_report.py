@@ -118,7 +118,8 @@ def test_the_page_holds_every_part(report):
         "bn_mode frozen",
         "spread between independently trained networks",
         "Experiment number 4 is printed twice",
-        "arXiv 1711.09514",
+        "“Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent Algorithms in "
+        "Statistical and Computational Paradigms”, Eq 4.45; arXiv 1711.09514",
         "Generalisation gaps",
     ):
         assert part in text, part
