@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from analysis.agreement import agreement
+from analysis.agreement_rows import agreement_rows
 from analysis.cell_measurements import cell_measurements
 from analysis.cell_states import cell_states
 from analysis.cells import cells
@@ -29,13 +31,14 @@ class Aggregated:
 def aggregate_records(data: SweepData) -> Aggregated:
     """Compute all derived views of a sweep; a pure function of its records."""
     states = cell_states(data)
-    conditions = all_conditions(data, states)
+    compared = agreement(data)
+    conditions = all_conditions(data, states, compared)
     sweep = data.plan.sweep
     return Aggregated(
         cell_measurements=cell_measurements(data),
         cells=cells(data, states),
         predictions=predictions(sweep, conditions),
-        validity=validity(sweep, conditions),
+        validity=pa.concat_tables([validity(sweep, conditions), agreement_rows(data, compared)]),
     )
 
 

@@ -13,13 +13,16 @@ from analysis.layers import CellLayers
 from analysis.number_text import NOTHING, plain
 from analysis.text_table import TextTable
 
+_ONE_A_SEED = ["batch_size", "learning_rate", "learning_rate_used", "seed", "test"]
+
 
 def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[TextTable]:
     """Show every test in every cell, one table for each excursion; names are of statistics by id."""
     keys = ["statistic_id", "bn_mode", "sampler"]
     tables = []
     for (statistic_id, bn_mode, sampler), rows in validity.groupby(keys, sort=False, dropna=False):
-        cells = list(rows.groupby(["batch_size", "learning_rate", "learning_rate_used"]))
+        worst = rows.sort_values("value").drop_duplicates(_ONE_A_SEED, keep="last")
+        cells = list(worst.groupby(["batch_size", "learning_rate", "learning_rate_used"]))
         meanings = rows.drop_duplicates("test").set_index("test")["meaning"]
         tables.append(
             TextTable(
@@ -32,7 +35,7 @@ def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[Te
                 ),
                 (
                     "Columns are cells (BS, LR): median over seeds (seeds that pass/seeds), with ? "
-                    "where the interval of a seed is too wide to tell.",
+                    "where the interval of a seed is too wide to tell; of several values of a seed the largest.",
                     *(f"{test}: {meaning}." for test, meaning in meanings.items()),
                 ),
                 num_left=1,

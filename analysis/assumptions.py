@@ -108,6 +108,13 @@ ADDITIVITY = _assume(
     highest=1.1,
 )
 
+AGREEMENT = _assume(
+    "statistics_agree",
+    "statistics that state one quantity agree: their difference over what their errors and rounding allow "
+    "is at most 1",
+    highest=1.0,
+)
+
 
 @dataclass(frozen=True)
 class Check:

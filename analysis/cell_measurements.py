@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.load import CELL_COLUMNS, SweepData
+from analysis.soundness import is_sound
 from workers.contract.schema import VIEWS
 
 _WHAT = [
@@ -25,14 +26,12 @@ _WHAT = [
 def cell_measurements(data: SweepData) -> pa.Table:
     """Average each quantity of each statistic over the seeds of each cell.
 
-    mean = Σ x_i/n and stderr = sd(x; n - 1)/√n over the n seeds whose value is finite; `num_seeds`
+    mean = Σ x_i/n and stderr = sd(x; n - 1)/√n over the n seeds whose value is sound; `num_seeds`
     is n, and stderr is null for n = 1. Skipped measurements have no value and make no row.
     """
     measured = data.measurements
     rows = measured[measured["skipped_reason"].isna()].sort_values("seed")
-    rows = rows.assign(
-        value=rows["value"].astype(float).where(np.isfinite(rows["value"].astype(float)))
-    )
+    rows = rows.assign(value=rows["value"].astype(float).where(is_sound(rows["value"])))
     groups = rows.groupby([*CELL_COLUMNS, *_WHAT], dropna=False, sort=True)["value"]
     found = groups.agg(num_seeds="count", mean="mean", deviation="std").reset_index()
     found = found.assign(

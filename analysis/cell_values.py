@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.estimate import Estimate, mean_over_seeds
 from analysis.load import Cell, SweepData, groups_by_cell
+from analysis.soundness import is_sound
 from analysis.uncertain import Uncertain
 
 BN_MODE = "frozen"
@@ -139,7 +140,7 @@ def _of(rows: pd.DataFrame, quantity: str, *, objective: str, split: str) -> pd.
         & (rows["bn_mode"] == BN_MODE)
         & (rows["split"] == split)
         & (rows["objective"] == objective)
-        & np.isfinite(rows["value"].astype(float))
+        & is_sound(rows["value"])
     ]
 
 

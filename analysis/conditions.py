@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from analysis.cell_states import CellState
@@ -14,6 +13,7 @@ from analysis.excursions import Excursion, excursions
 from analysis.load import Cell, SweepData, groups_by_cell
 from analysis.noise_spectra import CellSpectra, NoiseSpectrum, total_spectra
 from analysis.predictions.linear_dynamics import SGD
+from analysis.soundness import is_sound
 from workers.contract.specs import TrialSpec
 
 _INPUTS = (
@@ -37,6 +37,7 @@ class CellConditions:
             training split, the excursion's bn_mode.
         spectra: μ_σ and the density of states in that mode; None when not measured.
         additivity: m·tr cov(g_B) at growing batch sizes with batch statistics, by batch size.
+        disagreements: What statistics state of an input, by quantity and seed, where they disagree.
     """
 
     cell: Cell
@@ -47,6 +48,7 @@ class CellConditions:
     inputs: Mapping[str, SeedValues]
     spectra: CellSpectra | None = None
     additivity: Mapping[int, SeedValues] | None = None
+    disagreements: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
     @property
     def sgd(self) -> SGD:
@@ -72,15 +74,17 @@ class CellConditions:
         }
 
 
-def all_conditions(data: SweepData, states: Mapping[Cell, CellState]) -> list[CellConditions]:
-    """Collect the conditions of every excursion of every cell."""
+def all_conditions(
+    data: SweepData, states: Mapping[Cell, CellState], compared: pd.DataFrame
+) -> list[CellConditions]:
+    """Collect the conditions of every excursion of every cell; `compared` is the sweep's `agreement`."""
     trials, trial_ids = _trials(data)
     of_cell = excursions(data, states, trials)
     rows = data.measurements
-    is_finite = np.isfinite(rows["value"].astype(float))
-    rows = rows[rows["layer"].isna() & (rows["split"] == "train") & is_finite]
+    rows = rows[rows["layer"].isna() & (rows["split"] == "train") & is_sound(rows["value"])]
     measured = dict(groups_by_cell(rows))
     spectra = dict(groups_by_cell(data.spectra))
+    broken = compared[_is_disagreement_of_input(compared)]
     found = []
     for cell, state in states.items():
         trial, its = trials[cell], measured.get(cell, rows.iloc[:0])
@@ -95,8 +99,25 @@ def all_conditions(data: SweepData, states: Mapping[Cell, CellState]) -> list[Ce
                     cell, state, trial, trial_ids[cell], excursion, inputs,
                     spectra=None if is_batch else frozen,
                     additivity=_additivity(its) if is_batch else None,
+                    disagreements=_disagreements(broken, trial_ids[cell], excursion.bn_mode),
                 )
             )  # fmt: skip
+    return found
+
+
+def _is_disagreement_of_input(compared: pd.DataFrame) -> pd.Series[bool]:
+    is_input = ~compared["is_layer"] & (compared["split"] == "train")
+    return is_input & (compared["value"] > 1) & compared["quantity"].isin(_INPUTS)
+
+
+def _disagreements(
+    broken: pd.DataFrame, trial_ids: Mapping[int, str], bn_mode: str
+) -> dict[str, dict[int, str]]:
+    seeds = {trial_id: seed for seed, trial_id in trial_ids.items()}
+    its = broken[broken["trial_id"].isin(seeds) & (broken["bn_mode"] == bn_mode)]
+    found: dict[str, dict[int, str]] = {}
+    for trial_id, quantity, detail in its[["trial_id", "quantity", "detail"]].to_numpy().tolist():
+        found.setdefault(quantity, {})[seeds[trial_id]] = detail
     return found
 
 

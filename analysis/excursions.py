@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pandas as pd
 
 from analysis.cell_states import CellState
 from analysis.cell_values import SeedValues, seed_values
 from analysis.load import Cell, SweepData, groups_by_cell
+from analysis.soundness import is_sound
 from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.specs import PluginSpec, TrialSpec
 
@@ -126,7 +126,7 @@ def _measured(rows: pd.DataFrame, bn_mode: str, *, objective: str = "total") -> 
         & (rows["split"] == "train")
         & (rows["objective"] == objective)
         & (rows["bn_mode"] == bn_mode)
-        & np.isfinite(rows["value"].astype(float))
+        & is_sound(rows["value"])
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from analysis import web_page
+from analysis.agreement_rows import disagreement_line
 from analysis.assumption_tables import covariance_table, layer_table, validity_tables
 from analysis.conclusions import Conclusions, headline
 from analysis.covariance_figure import covariance_figure
@@ -75,6 +76,7 @@ def paper_section(found: Conclusions) -> str:
 
 
 def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:
+    line = disagreement_line(found.validity)
     drawn_here = {name: figures[name] for name in FIGURES if name in figures}
     return [
         *([] if found.has_measured_laws else [_nothing()]),
@@ -84,6 +86,7 @@ def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:
         *_tables(verdict_tables(found.rows)),
         *(drawn_here[name] for name in ("covariance",) if name in drawn_here),
         *_tables([covariance_table(found.covariances), layer_table(found.layers)]),
+        *([web_page.paragraph(line, kind="note")] if line else []),
         *_tables(validity_tables(found.validity, found.statistic_names)),
     ]
 

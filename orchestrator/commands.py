@@ -21,6 +21,7 @@ from orchestrator.plan_report import (
 )
 from orchestrator.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.status import open_failures, status_document, sweep_status
+from orchestrator.store_commands import tell_disagreements
 from orchestrator.store_state import StoreState
 from orchestrator.tables import failure_table, status_table
 from orchestrator.task import Status
@@ -70,13 +71,15 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
     verdicts = verdict_text(derived.predictions)
     if verdicts:
         output.show(verdicts)
+    told = tell_disagreements(derived, output)
     state = sweep_status(store, plan, datetime.now(UTC))
     output.show(status_table(state))
     failures = open_failures(store, plan, state)
     if failures:
         output.show(failure_table(failures))
     output.document(
-        status_document(state) | {"failures": list[JsonValue](failures), "exit_code": exit_code}
+        status_document(state)
+        | {"failures": list[JsonValue](failures), "disagreements": told, "exit_code": exit_code}
     )
     if exit_code == 3:
         output.note("not finished: the same command resumes")

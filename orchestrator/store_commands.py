@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 from rich.table import Table
@@ -21,6 +22,9 @@ from orchestrator.watch import status_view, watch
 from workers.contract.errors import did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
+
+if TYPE_CHECKING:
+    from analysis.aggregate import Aggregated
 
 
 class Format(StrEnum):
@@ -75,16 +79,29 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
 
     store = Store.open(store_uri)
     plans = plans_in(store, sweep)
+    found: list[JsonValue] = []
     for item in plans:
         derived = aggregate_sweep(store, item.sweep)
         output.show(render_text(table1(store, item.sweep)))
         verdicts = verdict_text(derived.predictions)
         if verdicts:
             output.show(verdicts)
+        found += tell_disagreements(derived, output)
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
-    output.document({"aggregated": [item.sweep for item in plans]})
+    output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})
     return 0
+
+
+def tell_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
+    """Note the worst disagreement between statistics, if any, and list them all for a document."""
+    from analysis.agreement_rows import disagreement_line, disagreements
+
+    validity = derived.validity.to_pandas()
+    line = disagreement_line(validity)
+    if line:
+        output.note(line)
+    return [dict(each) for each in disagreements(validity)]
 
 
 def query(sql: str, store_uri: str, format_: Format) -> None:

@@ -123,6 +123,7 @@ def scaled_input(
                 *rest_faults(conditions),
                 *independence_faults(conditions),
                 *broken(conditions, assumed),
+                *disagreement_faults(conditions, quantity),
             ),
             remarks=equilibration_remarks(conditions),
         )
@@ -175,6 +176,18 @@ def broken(conditions: CellConditions, assumed: Sequence[Assumption]) -> list[st
         f"not so in {len(values)} of {num_seeds} seeds: {each.meaning}, "
         f"here {each.farthest(values):.3g}"
         for each, values in failed.items()
+    ]
+
+
+def disagreement_faults(conditions: CellConditions, *quantities: str) -> list[str]:
+    """Name those of a law's inputs that two statistics state differently, with what they say in a seed."""
+    found = {name: conditions.disagreements.get(name, {}) for name in quantities}
+    num_seeds = len(conditions.trial_ids)
+    return [
+        f"statistics disagree about {GLOSSARY[name].symbol} in {len(by_seed)} of {num_seeds} seeds: "
+        f"{by_seed[min(by_seed)]}"
+        for name, by_seed in found.items()
+        if by_seed
     ]
 
 

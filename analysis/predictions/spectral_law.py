@@ -11,12 +11,15 @@ import numpy.typing as npt
 from analysis.conditions import CellConditions
 from analysis.excursions import TARGETS
 from analysis.noise_spectra import NoiseSpectrum
-from analysis.predictions.law import Prediction
+from analysis.predictions.law import Prediction, disagreement_faults
 from analysis.uncertain import Uncertain
 
 Array = npt.NDArray[np.float64]
 Energy = Callable[[Array, int], Array]
 """Gives λV(λ) [n] at λ [n] for a seed, V the variance along a direction whose noise c is 1."""
+
+_MOMENTS = ("gradient_noise_trace", "hessian_noise_trace")
+"""Of μ_σ, degrees 0 and 1: what another statistic states too."""
 
 NOT_MEASURED = "μ_σ of the total objective was not measured"
 NOT_IN_THIS_MODE = (
@@ -59,6 +62,7 @@ def spectral_predictions(
                 stable, {s: stable[s].nodes * each for s, each in energies.items()}
             ),
         }
+    disagreements = disagreement_faults(conditions, *_MOMENTS)
     statistic_id = conditions.spectra.statistic_id if conditions.spectra and spectra else None
     return [
         Prediction(
@@ -66,7 +70,7 @@ def spectral_predictions(
             target,
             statistic_id=statistic_id,
             by_seed=by_target[target],
-            faults=(*spectrum_faults, *faults),
+            faults=(*spectrum_faults, *faults, *disagreements),
             remarks=tuple(remarks),
         )
         for target in TARGETS

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.agreement import agreement
 from analysis.cell_states import cell_states
 from analysis.conditions import all_conditions
 from analysis.load import load_sweep
@@ -36,7 +37,7 @@ def conditions_of(store):
 
     def make(sweep):
         data = load_sweep(store, sweep.name)
-        return all_conditions(data, cell_states(data))[-1]
+        return all_conditions(data, cell_states(data), agreement(data))[-1]
 
     return make
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from analysis.agreement import agreement
 from analysis.cell_states import cell_states
 from analysis.conditions import all_conditions
 from analysis.load import load_sweep
@@ -27,7 +28,7 @@ def excursions_of(store):
 
     def make(sweep):
         data = load_sweep(store, sweep.name)
-        return [each.excursion for each in all_conditions(data, cell_states(data))]
+        return [each.excursion for each in all_conditions(data, cell_states(data), agreement(data))]
 
     return make
 

@@ -257,7 +257,8 @@ def test_the_view_has_a_row_for_every_test_of_the_longest_window(panel):
         "sweep": "toy", "trial_id": "t0", "loss": "kld", "batch_size": M, "learning_rate": 0.5,
         "seed": 0, "learning_rate_used": ETA, "bn_mode": "frozen", "sampler": "replacement",
         "statistic_id": "s", "test": "harmonicity", "value": 0.5, "low": None, "high": None,
-        "passes": False, "meaning": HARMONICITY.meaning,
+        "passes": False, "meaning": HARMONICITY.meaning, "quantity": None, "layer": None,
+            "split": None, "detail": None,
     }  # fmt: skip
 
 

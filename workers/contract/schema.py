@@ -196,6 +196,10 @@ VALIDITY = _schema(
     high=_REAL,
     passes=_BOOL,
     meaning=_TEXT,
+    quantity=_TEXT,
+    layer=_TEXT,
+    split=_TEXT,
+    detail=_TEXT,
 )
 
 FAILURES = _schema(

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from analysis.agreement import agreement
 from analysis.cell_states import cell_states
 from analysis.conditions import all_conditions
 from analysis.load import load_sweep
@@ -29,7 +30,7 @@ def rows_of(store):
 
     def make(sweep="toy"):
         data = load_sweep(store, sweep)
-        table = predictions(sweep, all_conditions(data, cell_states(data)))
+        table = predictions(sweep, all_conditions(data, cell_states(data), agreement(data)))
         assert table.schema.equals(VIEWS["predictions"])
         return table.to_pylist()
 
