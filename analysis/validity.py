@@ -58,25 +58,17 @@ def _of_excursion(conditions: CellConditions, seed: int) -> Iterator[Check | Non
     if excess is not None and harmonic is not None and harmonic.value:
         # Their errors are those of the same weights and cancel: the value alone decides.
         yield check(assumptions.HARMONICITY, _without_error(excess.value / harmonic.value))
-    noise, squared = (
-        _at(values.get(name), seed)
-        for name in ("gradient_noise_trace", "batch_gradient_norm_squared")
-    )
-    if noise is not None and squared is not None:
-        yield check(
-            assumptions.NOISE_TO_GRADIENT,
-            _without_error(_noise_to_gradient(conditions, noise.value, squared.value)),
-        )
+    noise = _at(values.get("gradient_noise_trace"), seed)
+    gradient = _at(values.get(_full_gradient(conditions)), seed)
+    if noise is not None and gradient is not None and gradient.value:
+        per_batch = noise.value / conditions.cell.batch_size
+        yield check(assumptions.NOISE_TO_GRADIENT, _without_error(per_batch / gradient.value))
 
 
-def _noise_to_gradient(conditions: CellConditions, noise: float, squared: float) -> float:
-    """Give (tr σ²/m)/E‖∇L‖² from tr σ² and E‖g_B‖², the sum of a batch's noise and E‖∇L‖²."""
-    per_batch = noise / conditions.cell.batch_size
-    num_train = conditions.state.num_train
-    left_out = conditions.cell.batch_size if conditions.is_shuffled else 1
-    share = 1.0 if num_train is None else (num_train - left_out) / (num_train - 1)
-    gradient = squared - share * per_batch
-    return per_batch / gradient if gradient > 0 else math.nan
+def _full_gradient(conditions: CellConditions) -> str:
+    """Name E‖∇L‖² about 0: that about a fork's mean iterate leaves out what all streams drift alike."""
+    is_stationary = conditions.excursion.steps is None
+    return "expected_gradient_norm_squared" if is_stationary else "gradient_norm_squared"
 
 
 def _stationarity(whole: Uncertain, halves: Sequence[Uncertain | None]) -> Check:

@@ -11,6 +11,7 @@ from analysis.assumptions import Assumption
 from analysis.cell_values import SeedValues
 from analysis.conditions import CellConditions
 from analysis.estimate import mean_over_seeds
+from analysis.excursions import TARGETS
 from analysis.uncertain import Uncertain
 from analysis.validity import checks, unequilibrated_share
 from workers.contract.quantities import GLOSSARY
@@ -88,6 +89,18 @@ class Prediction:
     @property
     def _values(self) -> list[float]:
         return [each.value for each in self.by_seed.values()]
+
+
+def value_faults(found: Prediction) -> list[str]:
+    """Say that what is predicted cannot be: both targets are above 0 where SGD has noise and a minimum."""
+    values = [each.value for each in found.by_seed.values()]
+    wrong = [value for value in values if not value > 0]
+    if not wrong:
+        return []
+    return [
+        f"the predicted {TARGETS[found.target]} is not above 0 in {len(wrong)} of {len(values)} seeds, "
+        f"here {min(wrong):.3g}: the law's noise is none, or the weights are at no minimum"
+    ]
 
 
 Law = Callable[[CellConditions], list[Prediction]]

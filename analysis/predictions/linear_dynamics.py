@@ -52,6 +52,13 @@ class SGD:
         fraction: Array = self.learning_rate * curvature / (2 * (1 + self.momentum))
         return fraction
 
+    def growth_exponent(self, curvature: Array) -> Array:
+        """Give 2 ln ρ, ρ the largest |z| of z² - (1 + μ - ηλ)z + μ = 0: a step's growth of ln x²."""
+        half = (1 + self.momentum - self.learning_rate * curvature) / 2
+        roots = np.sqrt((half**2 - self.momentum).astype(np.complex128))
+        largest: Array = np.maximum(np.abs(half + roots), np.abs(half - roots))
+        return 2 * np.log(np.maximum(largest, np.finfo(np.float64).tiny))
+
 
 @dataclass(frozen=True)
 class _Steps:

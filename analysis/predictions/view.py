@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -11,7 +12,7 @@ from analysis.cells import finite_or_none
 from analysis.conditions import CellConditions
 from analysis.excursions import TARGETS
 from analysis.log_ratio import log_ratio
-from analysis.predictions.law import Prediction
+from analysis.predictions.law import Prediction, value_faults
 from analysis.predictions.registry import LAWS
 from analysis.verdict import judge
 from workers.contract.schema import VIEWS
@@ -20,8 +21,8 @@ from workers.contract.schema import VIEWS
 def predictions(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Table:
     """Apply every law to every excursion.
 
-    A law is `valid` when it could be computed and none of the assumptions checked is broken;
-    `reason` says what is broken, what was not measured, and what else matters. `verdict` judges the
+    A law is `valid` when it could be computed, to a number above 0, and none of the assumptions
+    checked is broken; `reason` says what is broken, what was not measured, and what else matters. `verdict` judges the
     interval of the log ratio alone, so that of a law that is not valid says how wrong its use is.
     Measured and predicted are means over the same seeds, those that have both, where any has.
     """
@@ -37,6 +38,7 @@ def predictions(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Tabl
 def _row(sweep: str, conditions: CellConditions, answer: Prediction) -> dict[str, object]:
     excursion = conditions.excursion
     measured = excursion.values.get(answer.target)
+    answer = replace(answer, faults=(*answer.faults, *value_faults(answer)))
     reason = _reason(conditions, answer, measured)
     both = measured.by_seed.keys() & answer.by_seed.keys() if measured else set[int]()
     if measured and both:

@@ -113,21 +113,25 @@ def test_the_loss_is_quadratic_where_both_excesses_are_one(panel, harmonic, pass
     assert found.number.value == pytest.approx(1 / harmonic)
 
 
+@pytest.mark.parametrize("sampler", ["replacement", "shuffle"])
 @pytest.mark.parametrize(
-    ("squared", "sampler", "ratio", "passes"),
-    [
-        (0.75, "replacement", 2.0, True),
-        (2.0, "replacement", 1 / 3, False),
-        (0.75, "shuffle", 0.5 / (0.75 - 0.5 * 90 / 99), True),
-    ],
+    ("of", "squared", "ratio", "passes"),
+    [("tail", 0.25, 2.0, True), ("fork", 0.25, 2.0, True), ("fork", 1.5, 1 / 3, False)],
 )
-def test_noise_is_held_against_the_gradient(panel, squared, sampler, ratio, passes):
-    """(tr σ²/m)/E‖∇L‖², tr σ²/m = 0.5, E‖∇L‖² = E‖g_B‖² - 0.5; shuffled batches have 0.5·(N-m)/(N-1)."""
-    values = {
-        "gradient_noise_trace": _values(0.5 * M),
-        "batch_gradient_norm_squared": _values(squared),
-    }
-    found = _only(panel(values=values, sampler=sampler))
+def test_noise_is_held_against_the_gradient(panel, of, squared, ratio, *, passes, sampler):
+    """(tr σ²/m)/E‖∇L‖² with tr σ²/m = 0.5; of a fork the gradient with the drift, a tail has none."""
+    about_mean, whole = "expected_gradient_norm_squared", "gradient_norm_squared"
+    of_fork = {whole: _values(squared), about_mean: _values(100.0)}
+    gradients = of_fork if of == "fork" else {about_mean: _values(squared)}
+    # What the batches' norms would say of the gradient is no matter.
+    norms = {"batch_gradient_norm_squared": _values(0.4)}
+    found = _only(
+        panel(
+            values={"gradient_noise_trace": _values(0.5 * M), **gradients, **norms},
+            steps=(8,) if of == "fork" else None,
+            sampler=sampler,
+        )
+    )
     assert found.test.name == "noise_to_gradient_ratio"
     assert (found.number.value, found.passes) == (pytest.approx(ratio), passes)
 
@@ -235,12 +239,12 @@ def test_nothing_measured_is_nothing_tested(panel):
 
 
 def test_a_number_that_is_none_is_no_test(panel):
-    """A harmonic excess of 0 has no ratio, noise that explains all of E‖g_B‖² none to a gradient."""
+    """A harmonic excess of 0 has no ratio, nor has noise to a gradient that is none."""
     values = {
         "excess_loss": _values(1.0),
         "harmonic_excess_loss": _values(0.0),
         "gradient_noise_trace": _values(10.0),
-        "batch_gradient_norm_squared": _values(1.0),
+        "expected_gradient_norm_squared": _values(0.0),
     }
     assert checks(panel(values=values), 0) == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,18 @@ def squared_norm(tensors: list[tf.Tensor]) -> tf.Tensor:
     return tf.add_n([tf.cast(tf.reduce_sum(tf.square(each)), tf.float64) for each in tensors])
 
 
+class Probes(NamedTuple):
+    """Where the noise of S steps is measured, beside their own batches.
+
+    Attributes:
+        pairs: Two batches for every step [S, 2, m].
+        weights: How many steps each stands for [S]; 0 where nothing is measured.
+    """
+
+    pairs: npt.NDArray[np.int32]
+    weights: Array
+
+
 @final
 class CompiledStream:
     """Steps of SGD on the network that an `SGDStep` holds; the bits do not depend on the chunks.
@@ -38,7 +50,9 @@ class CompiledStream:
         batch_size: m.
         watch: What is seen of the directions of each step, before the weights move.
         num_seen: K, all numbers seen at a step.
-        watch_moves: What is seen of the new velocity, after them; stands last in the row.
+        watch_moves: What is seen of the new velocity, after them; stands next in the row.
+        sees_noise: Whether w·½‖g_A - g_B‖² of a step's pair of batches, before the weights move, stands
+            last in the row, w its weight.
     """
 
     def __init__(
@@ -50,29 +64,46 @@ class CompiledStream:
         num_seen: int,
         *,
         watch_moves: Watch | None = None,
+        sees_noise: bool = False,
     ) -> None:
-        self._sgd_step, self._split = sgd_step, split
+        self._sgd_step, self._split, self._sees_noise = sgd_step, split, sees_noise
         self._watch, self._num_seen, self._watch_moves = watch, num_seen, watch_moves
-        signature = [tf.TensorSpec([None, batch_size], tf.int32), tf.TensorSpec([], tf.float32)]
+        self._no_probes = Probes(np.zeros((0, 2, batch_size), np.int32), np.zeros(0))
+        signature = [
+            tf.TensorSpec([None, batch_size], tf.int32),
+            tf.TensorSpec([], tf.float32),
+            tf.TensorSpec([None, 2, batch_size], tf.int32),
+            tf.TensorSpec([None], tf.float64),
+        ]
         self._compiled = tf.function(self._steps, input_signature=signature, autograph=False)
 
-    def run(self, batches: npt.NDArray[np.int32], learning_rate: float) -> Array:
+    def run(
+        self, batches: npt.NDArray[np.int32], learning_rate: float, probes: Probes | None = None
+    ) -> Array:
         """Take S steps on batches [S, m]; give what was seen [S, K]."""
-        rate = tf.constant(learning_rate, tf.float32)
-        return np.asarray(self._compiled(tf.constant(batches), rate).numpy(), np.float64)
+        pairs, weights = probes or self._no_probes
+        found = self._compiled(
+            tf.constant(batches),
+            tf.constant(learning_rate, tf.float32),
+            tf.constant(pairs),
+            tf.constant(weights),
+        )
+        return np.asarray(found.numpy(), np.float64)
 
-    def _steps(self, batches: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+    def _steps(
+        self, batches: tf.Tensor, learning_rate: tf.Tensor, pairs: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
         num_steps = tf.shape(batches)[0]
         seen = tf.TensorArray(tf.float64, num_steps, element_shape=[self._num_seen])
 
         def step(done: tf.Tensor, seen: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             found = self._sgd_step.gradient(*self._split.batch(batches[done]))
             row = self._watch(found.directions)
-            with tf.control_dependencies([row]):
+            noise = [self._noise(pairs[done], weights[done])] if self._sees_noise else []
+            with tf.control_dependencies([row, *noise]):
                 moves = self._sgd_step.update(found.directions, learning_rate)
-            if self._watch_moves:
-                row = tf.concat([row, self._watch_moves(moves)], axis=0)
-            return done + 1, seen.write(done, row)
+            moved = [self._watch_moves(moves)] if self._watch_moves else []
+            return done + 1, seen.write(done, tf.concat([row, *moved, *noise], axis=0))
 
         _, seen = tf.while_loop(
             lambda done, _: done < num_steps,
@@ -81,6 +112,19 @@ class CompiledStream:
             parallel_iterations=1,
         )
         return seen.stack()
+
+    def _noise(self, pair: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """Give w·½‖g_A - g_B‖² [1] of a pair of batches [2, m]; without weight there is nothing to do."""
+
+        def measured() -> tf.Tensor:
+            one, other = (
+                self._sgd_step.gradient(*self._split.batch(each)).directions
+                for each in tf.unstack(pair)
+            )
+            return squared_norm([a - b for a, b in zip(one, other, strict=True)]) / 2
+
+        found: tf.Tensor = tf.cond(weight > 0, measured, lambda: tf.zeros([], tf.float64))
+        return (weight * found)[None]
 
 
 def batches_between(

@@ -314,3 +314,23 @@ def test_batch_mode_has_its_own_traces(one_cell, seen, rows_of):
     assert row["bn_mode"] == "batch"
     assert row["predicted"] == pytest.approx(0.01 / 400 * 8)
     assert row["statistic_id"] == statistic_id(BatchNoiseSpec())
+
+
+def test_a_prediction_below_zero_is_not_valid(one_cell, seen, rows_of):
+    """μ_σ at a negative curvature, as streams meet it: the row keeps its number, and says what is wrong."""
+    nodes = [SpectrumNode(kind="noise", draw=draw, node=-5.0, weight=50.0) for draw in range(2)]
+    one_cell.add(SPECTRUM, lambda seed: [seen("hessian_frobenius_squared", 1.0)], nodes)
+
+    def measured(seed):
+        for window in FORK.windows():
+            yield seen("gradient_noise_trace", 100.0 + seed, index=window[-1])
+
+    one_cell.add(FORK, measured)
+    laws = ("finite_time", "finite_time_drift")
+    rows = [row for row in rows_of() if row["prediction"] in laws]
+    assert len(rows) == 8
+    for row in rows:
+        is_excess = row["target"] == "excess_loss"
+        assert (row["predicted"] < 0, row["valid"]) == (is_excess, not is_excess)
+        told = "the predicted excess loss is not above 0 in 3 of 3 seeds, here -"
+        assert row["reason"].startswith(told) == is_excess
