@@ -136,6 +136,12 @@ def _compiled(stage: Stage) -> tf.types.experimental.GenericFunction:
 
 
 def _moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Take moments over all places of all examples in float64, the variance about the mean."""
-    mean, variance = tf.nn.moments(tf.cast(inputs, tf.float64), list(range(inputs.shape.rank - 1)))
-    return mean, variance
+    """Take moments over all places of all examples in float64, the variance about the mean.
+
+    Sums are products with a vector: half the time of TensorFlow's reductions over few channels.
+    """
+    rows = tf.cast(tf.reshape(inputs, [-1, inputs.shape[-1]]), tf.float64)
+    num_rows = tf.shape(rows)[0]
+    weights = tf.fill([1, num_rows], 1 / tf.cast(num_rows, tf.float64))
+    mean = tf.linalg.matmul(weights, rows)[0]
+    return mean, tf.linalg.matmul(weights, tf.square(rows - mean))[0]
