@@ -248,7 +248,7 @@ def test_progress_ends_within_its_total(case):
     )
     done, total = zip(*case.partials.progress, strict=True)
     assert list(done) == sorted(done)
-    assert done[-1] == total[-1] == 24 * (1 + 6 + 64)
+    assert done[-1] == total[-1] == 24 * (4 + 6 + 64)  # four stages of batch norms
     assert rows[0].cost_gradients == pytest.approx(3 * (6 + 64))
 
 
