@@ -29,12 +29,17 @@ class Estimate:
 
 
 def mean_over_seeds(values: Sequence[float]) -> Estimate:
-    """Average over seeds; values that are not finite are not averaged and not counted."""
+    """Average over seeds; values that are not finite are not averaged and not counted.
+
+    Equal values have an error of exactly 0, not of the rounding of their mean.
+    """
     finite = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
     num_seeds = len(finite)
     if num_seeds == 0:
         return Estimate(math.nan, math.nan, 0)
     spread = float(finite.std(ddof=1)) if num_seeds > 1 else math.nan
+    if num_seeds > 1 and finite.min() == finite.max():
+        spread = 0.0
     return Estimate(float(finite.mean()), spread / math.sqrt(num_seeds), num_seeds)
 
 

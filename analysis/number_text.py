@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from analysis.estimate import Estimate
 
@@ -11,29 +10,31 @@ NOTHING = "–"
 """Stands where there is no value."""
 
 _SMALL, _LARGE = 1e-2, 1e12
-_ROUNDING = 1e-12
-"""Relative size of an error that comes from rounding when all values are equal."""
+_MOST_DIGITS = 8
+"""Of a value beside its error: one more than float32 tells, so that two digits of 1e-6 of a value fit."""
 
 
 def with_error(estimate: Estimate) -> str:
     """Write `value ± error`: the error with two digits, the value to the same place.
 
-    Without an error (one seed) four digits of the value stand, followed by `± ?`.
+    `± 0` stands for an error of exactly 0 alone. One too small beside the digits of the value is written
+    by its power of ten. Without an error (one seed) four digits of the value stand, followed by `± ?`.
     """
-    if not math.isfinite(estimate.mean):
+    mean, stderr = estimate.mean, estimate.stderr
+    if not math.isfinite(mean):
         return NOTHING
-    if not math.isfinite(estimate.stderr):
-        return f"{plain(estimate.mean)} ± ?"
-    if estimate.stderr < _ROUNDING * abs(estimate.mean):
-        estimate = replace(estimate, stderr=0.0)
-    if estimate.mean != 0 and not _SMALL <= abs(estimate.mean) < _LARGE:
-        return _scientific(estimate)
-    if estimate.stderr == 0:
-        return f"{plain(estimate.mean)} ± 0"
-    decimals = 1 - _exponent(estimate.stderr)
-    shown = max(0, decimals)
-    mean, stderr = round(estimate.mean, decimals), round(estimate.stderr, decimals)
-    return f"{mean:,.{shown}f} ± {stderr:,.{shown}f}"
+    if not math.isfinite(stderr):
+        return f"{plain(mean)} ± ?"
+    if stderr == 0:
+        return f"{plain(mean)} ± 0"
+    stderr = float(f"{stderr:.1e}")
+    larger = max(abs(mean), stderr)
+    if _exponent(larger) - _exponent(stderr) + 2 > _MOST_DIGITS:
+        return f"{plain(mean, _MOST_DIGITS)} ± {stderr:.1e}"
+    if _SMALL <= larger < _LARGE:
+        return _aligned(mean, stderr)
+    exponent = _exponent(larger)
+    return f"({_aligned(mean / 10.0**exponent, stderr / 10.0**exponent)})e{exponent:+03d}"
 
 
 def plain(value: float | None, num_digits: int = 4) -> str:
@@ -47,11 +48,11 @@ def plain(value: float | None, num_digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _scientific(estimate: Estimate) -> str:
-    exponent = _exponent(estimate.mean)
-    value, error = estimate.mean / 10.0**exponent, estimate.stderr / 10.0**exponent
-    decimals = 2 if error == 0 else min(max(0, 1 - _exponent(error)), 6)
-    return f"({value:.{decimals}f} ± {error:.{decimals}f})e{exponent:+03d}"
+def _aligned(value: float, error: float) -> str:
+    """Write a value to the second digit of its error, which has two."""
+    decimals = 1 - _exponent(float(f"{error:.1e}"))
+    shown = max(0, decimals)
+    return f"{round(value, decimals):,.{shown}f} ± {round(error, decimals):,.{shown}f}"
 
 
 def _exponent(value: float) -> int:

@@ -18,12 +18,27 @@ CONFIDENCE = 0.95
 _GROWTH = 1.25
 """Between two looks at the interval: few looks keep its coverage near what it says."""
 
+ROUNDING = 32 * 2.0**-23
+"""Of values that come from float32 products, relative; see `sampled`."""
+
 
 class Estimate(NamedTuple):
     """Values and their standard errors, one for each group [G]."""
 
     value: Array
     stderr: Array
+
+
+def sampled(value: Array, stderr: Array) -> Estimate:
+    """Return an estimate [G] from samples, its error at least the rounding of what it is made of.
+
+    stderr ≥ 32 ε |value|, ε = 2⁻²³ of float32: where samples hardly differ, the products themselves err by
+    more than their spread tells. Over a whole Krylov space, where nothing is left to probes, tr H of a
+    small convolutional net was 9 ε off its dense float64 value, one layer's, whose terms cancel, 55 ε and
+    the nine others' up to 13 ε; traces by gradients up to 3 ε. An error of exactly 0 belongs to
+    full sums alone, which are exact up to this rounding.
+    """
+    return Estimate(value, np.maximum(stderr, ROUNDING * np.abs(value)))
 
 
 class Cumulants(NamedTuple):
@@ -72,7 +87,7 @@ def mean_of_probes(values: Array) -> Estimate:
     at intervals wider by a tenth; where values are not skew it adds less than 1 %.
     """
     found = cumulants_of_mean(values)
-    return Estimate(found.mean, found.stderr)
+    return sampled(found.mean, found.stderr)
 
 
 def _sums(values: Array) -> Array:

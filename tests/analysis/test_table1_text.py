@@ -37,6 +37,19 @@ def test_wide_errors_still_fit(store, paper_sweep):
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
+@pytest.mark.parametrize(("step", "text"), [(0.0, "11 ± 0"), (4e-10, r"11(\.0000000)? ± 2\.3e-10")])
+def test_an_error_of_nothing_is_none_and_no_other_one(store, synthetic_sweep, step, text):
+    """Three seeds 0 or 4·10⁻¹⁰ apart, a standard error of step/√3; tr H = 5 in all."""
+    sweep = synthetic_sweep(pairs=[(100, 0.2)], seeds=[0, 1, 2])
+    sweep.plan()
+    for trial in sweep.trials():
+        sweep.train(trial)
+        noise = 11 + step * trial.seed
+        sweep.measure(trial, changes={"gradient_noise_trace": noise, "hessian_trace": 5.0})
+    printed = render_text(table1(store, "toy"))
+    assert re.search(rf"3/3 +{text} +5 ± 0 ", printed)
+
+
 def test_other_settings_have_empty_paper_columns(store, synthetic_sweep):
     """A dash, and no citation of numbers that do not belong here."""
     synthetic_sweep(depth=20, pairs=[(100, 0.2)]).fill()

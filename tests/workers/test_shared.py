@@ -184,6 +184,7 @@ def test_a_pass_that_was_stopped_goes_on(trained_store, measure, monkeypatch):
         return False
 
     resumed = measure("losses", "second-losses", should_stop=count)
-    assert len(looked) == 2 + 2  # 40 of 100 examples, and one batch for each split
+    # 40 of 100 examples, six more stages, the ends of seven, and one batch for each split
+    assert len(looked) == 2 + 6 * 5 + 7 + 2
     assert len(trained_store.names("shared", recursive=True)) == 1
     assert measure_again(trained_store, measure, "third-losses") == resumed

@@ -61,12 +61,14 @@ class Call:
         inputs: The tensors it read.
         output: What it made.
         is_first_a_tensor: Whether the first thing it read is a tensor of the graph, not a constant.
+        training: The mode it was called in, if the graph tells one.
     """
 
     operation: keras.Operation
     inputs: list[keras.KerasTensor]
     output: object
     is_first_a_tensor: bool = True
+    training: bool | None = None
 
     @property
     def name(self) -> str:
@@ -81,9 +83,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Graph:
-    """All calls of a network, and the tensors it gives."""
+    """All calls of a network in an order to make them in, the tensors it takes, and those it gives."""
 
     calls: list[Call]
+    inputs: list[keras.KerasTensor]
     outputs: list[keras.KerasTensor]
 
     def readers(self, tensor: object) -> list[Call | None]:
@@ -94,20 +97,37 @@ class Graph:
         return calls + [None for each in self.outputs if each is tensor]
 
 
-def graph_of(model: keras.Model) -> Graph:
-    """Record the calls of a functional network by calling its own layers anew."""
+def graph_of(model: keras.Model, *, opens_nested: bool = False) -> Graph:
+    """Record the calls of a functional network by calling its own layers anew.
+
+    Args:
+        model: The network.
+        opens_nested: Whether the calls of networks within the network stand in the place of their own.
+    """
     calls: list[Call] = []
 
     def record(operation: keras.Operation, *args: object, **kwargs: object) -> object:
+        inner = _inner_graph(operation) if opens_nested else None
+        if inner is not None:
+            return inner._run_through_graph(args[0], call_fn=record)
         output = operation(*args, **kwargs)
         tensors = keras.tree.flatten((args, kwargs))
         inputs = [each for each in tensors if isinstance(each, keras.KerasTensor)]
         is_first_a_tensor = isinstance(tensors[0], keras.KerasTensor)
-        calls.append(Call(operation, inputs, output, is_first_a_tensor))
+        mode = kwargs.get("training")
+        training = None if mode is None else bool(mode)
+        calls.append(Call(operation, inputs, output, is_first_a_tensor, training))
         return output
 
     again = clone(model, clone_function=lambda layer: layer, call_function=record)
-    return Graph(calls, list(again.outputs))
+    return Graph(calls, list(again.inputs), list(again.outputs))
+
+
+def _inner_graph(operation: keras.Operation) -> keras.Model | None:
+    """Return the functional network that a layer is; None for a layer without a graph of its own."""
+    if isinstance(operation, keras.Sequential):
+        return operation._functional
+    return operation if hasattr(operation, "_run_through_graph") else None
 
 
 def is_piecewise_linear(model: keras.Model) -> bool:

@@ -55,7 +55,7 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
 
     The weights being float32, values err by the rounding of the products too, about 1e-6 of tr H.
     `cost_gradients` counts 3 for a product, over a subset its share of the split. The population
-    statistics of batch norm are taken once a trial, a third of a gradient, not counted. Resumable after
+    statistics of batch norm are taken once a trial, not counted. Resumable after
     each batch; the basis takes memory, see `lanczos.Tridiagonal`.
 
     Raises:

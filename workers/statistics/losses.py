@@ -30,7 +30,7 @@ def measure(context: MeasurementContext, settings: LossesSpec) -> list[Measureme
     The outputs are the network's, the loss is taken in float64 from there on. Resumable.
 
     `cost_gradients` counts a pass forward as 1/3. The population statistics of batch norm are taken
-    once a trial, a third of a gradient, not counted.
+    once a trial, not counted.
 
     Raises:
         UserError: The model is not a graph of layers, or its batch norm cannot be frozen.

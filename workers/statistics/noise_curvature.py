@@ -51,8 +51,8 @@ def measure(context: MeasurementContext, settings: NoiseCurvatureSpec) -> list[M
     to tr(σ²H), exactly. Resumable: every probe is kept, and depends on (trial, probe_seed, number) alone.
 
     `cost_gradients` counts a norm pass as `traces` does, one gradient for each example vector, three
-    for each Hessian-vector product. The population statistics of batch norm are taken once a trial, a
-    third of a gradient, not counted.
+    for each Hessian-vector product. The population statistics of batch norm are taken once a trial,
+    not counted.
 
     Raises:
         UserError: The network cannot be measured: layers without a rule.

@@ -54,7 +54,7 @@ def measure(
     All unbiased over the draws. `num_samples` counts draws; a `stderr` is given from 64 draws on, as
     fewer are too few to tell. `cost_gradients` counts 3 for a product (over a subset its share of
     the split), 1 for ḡ and for each noise vector. The population statistics of batch norm are taken
-    once a trial, a third of a gradient, not counted. Resumable after each batch; the basis takes memory, see `lanczos.Tridiagonal`.
+    once a trial, not counted. Resumable after each batch; the basis takes memory, see `lanczos.Tridiagonal`.
 
     Raises:
         UserError: The network cannot be measured, or the subset is larger than the split.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from workers.probes import Estimate, mean_of_probes
+from workers.probes import Estimate, mean_of_probes, sampled
 from workers.statistics.excursion import Excursion
 from workers.statistics.tail_run import AGAINST_GRADIENT, GRADIENT, LOSS, AtMeans, Blocks
 from workers.statistics.tail_stream import AGAINST_DIRECTION, DIRECTION, VELOCITY
@@ -63,7 +63,7 @@ def mean_of_blocks(quantity: str, values: Array) -> Estimate:
     """
     found = mean_of_probes(values[:, None])
     if quantity in _TELESCOPING:
-        return Estimate(found.value, found.stderr / np.sqrt(len(values)))
+        return sampled(found.value, found.stderr / np.sqrt(len(values)))
     return found
 
 

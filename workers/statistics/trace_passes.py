@@ -16,7 +16,7 @@ from workers.estimators import (
     systematic_counts,
 )
 from workers.per_example.compiled import BatchNorms, CompiledNorms
-from workers.probes import Cumulants, Estimate, cumulants_of_mean
+from workers.probes import Cumulants, Estimate, cumulants_of_mean, sampled
 from workers.resident import ResidentSplit
 from workers.risk import Risk, mean_over_examples
 from workers.statistics.curvature import PRODUCTS_BATCH_SIZE
@@ -139,7 +139,7 @@ class NormsPass:
             sums["difference"],
             sums["squared"],
         )
-        return Estimate(*mean_with_replicates(norms.curvatures, replicates))
+        return sampled(*mean_with_replicates(norms.curvatures, replicates))
 
     def _measure(self, places: Places, names: Places, stream: int) -> BatchNorms:
         signs = rademacher_signs(self.seed, stream, names, self.norms.signs_shape)
@@ -193,7 +193,7 @@ class ProductsPass:
         edges = batch_edges(len(self.split), PRODUCTS_BATCH_SIZE)
         sums = passes.run(f"{self.name}_products", step, start, edges)
         found = Cumulants(**sums)
-        return Estimate(
+        return sampled(
             mean_over_examples(found.mean, len(self.split)),
             mean_over_examples(found.stderr, len(self.split)),
         )

@@ -50,7 +50,7 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
 
     `cost_gradients` is counted, not timed: one pass forward through the network counts 1/3, one
     backward through its activations 1/3, the gradients of its parameters 1/3 each time. The population
-    statistics of batch norm are taken once a trial, a third of a gradient, not counted. `wall_seconds`
+    statistics of batch norm are taken once a trial, not counted. `wall_seconds`
     are those of this attempt.
 
     Raises:

@@ -11,7 +11,7 @@ import pytest
 from workers.contract.errors import Drained, UserError
 from workers.contract.statistics import HessianSpec
 from workers.estimators import random_subset
-from workers.probes import half_width
+from workers.probes import ROUNDING, half_width
 from workers.statistics.hessian import measure
 
 NUM_PARAMS = 313
@@ -68,7 +68,7 @@ def test_eigenvalues_are_those_of_the_dense_matrix(case, smooth, tools, objectiv
 
 
 def test_all_directions_leave_nothing_to_probes(case, smooth):
-    """With as many steps as parameters the traces of every layer are exact, with an error of 0."""
+    """With as many steps as parameters the traces err by rounding alone, and say so: within 4 of it."""
     settings = fast(num_eigenpairs=NUM_PARAMS, max_lanczos_steps=NUM_PARAMS)
     rows = measure(case.context, settings)
     for quantity in TRACES:
@@ -76,7 +76,8 @@ def test_all_directions_leave_nothing_to_probes(case, smooth):
             expected = smooth[1].value(quantity, row.layer)
             whole = smooth[1].value(quantity, None)
             assert row.value == pytest.approx(expected, abs=2e-6 * whole)
-            assert row.stderr < 1e-9 * whole
+            assert row.stderr == ROUNDING * abs(row.value)
+            assert abs(row.value - expected) < 4 * row.stderr
     found = [row.value for row in select(rows, "hessian_top_eigenvalue")]
     expected = np.linalg.eigvalsh(smooth[1].hessian)[::-1]
     np.testing.assert_allclose(found, expected, atol=2e-6 * expected[0])
@@ -247,7 +248,7 @@ def test_progress_ends_within_its_total(case):
     )
     done, total = zip(*case.partials.progress, strict=True)
     assert list(done) == sorted(done)
-    assert done[-1] == total[-1] == 24 * (1 + 6 + 64)
+    assert done[-1] == total[-1] == 24 * (4 + 6 + 64)  # four stages of batch norms
     assert rows[0].cost_gradients == pytest.approx(3 * (6 + 64))
 
 
