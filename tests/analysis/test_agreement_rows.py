@@ -15,6 +15,7 @@ from analysis.conclusions import conclude
 from analysis.law_section import law_section
 from analysis.load import load_sweep
 from analysis.table1 import build_table1
+from orchestrator.commands import conclude as conclude_run
 from orchestrator.console import Output
 from orchestrator.store_commands import aggregate as aggregate_command
 from workers.contract.statistics import HessianSpec
@@ -125,6 +126,15 @@ def test_the_command_notes_it_and_lists_it_in_json(aggregated, store, capsys):
     assert document["disagreements"] == disagreements(found.validity.to_pandas())
     assert aggregate_command("toy", store.uri, Output()) == 0
     assert f"{line}\n" in capsys.readouterr().err
+
+
+def test_a_run_ends_with_it_too(aggregated, store, capsys):
+    """The exit code stays that of the run."""
+    sweep, found = aggregated(6.0)
+    assert conclude_run(store, sweep.plan(), Output(is_json=True), 0) == 0
+    printed = capsys.readouterr()
+    assert printed.err == f"{disagreement_line(found.validity.to_pandas())}\n"
+    assert json.loads(printed.out)["disagreements"] == disagreements(found.validity.to_pandas())
 
 
 def test_nothing_is_said_where_all_agree(aggregated, store, capsys):
