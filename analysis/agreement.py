@@ -56,9 +56,10 @@ def agreement(data: SweepData) -> pd.DataFrame:
     statistics draw from streams of their own; two of one name may share draws, and σ = σ_a + σ_b, which
     no correlation exceeds. t is Student's quantile at `FALSE_ALARMS`/n for n comparisons with an error in the
     sweep (Bonferroni), with half of the fewer degrees of freedom: errors hold at 95 % (`Cumulants.stderr`),
-    and far out the mean of few skew draws scatters more. For 45 trials of 61 groups and 64 probes t is 5.7;
-    simulated, such means of χ² of 4 degrees exceed it at 2e-5, of 20 at 1e-6, normal ones at 3e-7, which
-    makes less than 1 % of sweeps when the 135 of the whole model are of the first kind. Largest eigenvalues
+    and far out the mean of few skew draws scatters more. For 45 trials of 61 groups and 64 probes t is 5.6.
+    Means of 64 χ² exceed it, simulated, at 2.9e-5 (4 degrees) and 1.3e-6 (20), so that with 135 of the former
+    kind, `spectrum` of the whole model, and the rest of the latter 0.7 % of clean sweeps are told to have a
+    disagreement; were all noise along one direction it would be more. Largest eigenvalues
     have no error: they agree within their residual norms and `NEIGHBOURS`. Values without an error, of few
     draws, are not compared. A value that is not finite, or beyond single precision, agrees with nothing.
 
@@ -162,7 +163,7 @@ def _allowed(
         values[first], values[second]
     )
     sizes = rows["value"].abs().groupby(rows["whole"]).transform("max").to_numpy(np.float64)
-    of_whole = ROUNDING_OF_WHOLE * sizes[first]
+    of_whole = ROUNDING_OF_WHOLE * sizes[first] * rows["is_layer"].to_numpy()[first]
     allowed: Array = np.where(is_eigenvalue, error, quantiles * error) + rounding + of_whole
     return allowed
 
