@@ -91,7 +91,6 @@ class StageMoments:
     def __init__(self, stages: list[Stage]) -> None:
         self._stages = stages
         self._advance = [_compiled(stage) for stage in stages]
-        self._moments = tf.function(_moments, autograph=False)
         self._kept: dict[int, tuple[int, list[npt.NDArray[np.generic]]]] = {}
         self._room = _MOST_KEPT_BYTES
 
@@ -107,8 +106,8 @@ class StageMoments:
         self._room += _num_bytes(tensors) if first else 0
         stage = self._stages[number]
         for passed in range(first, number + 1):
-            tensors = self._advance[passed](tensors)
-        found = [self._moments(tensors[place]) for place in stage.norm_inputs]
+            tensors = self._advance[passed](*map(tf.convert_to_tensor, tensors))
+        found = [_moments(tensors[place]) for place in stage.norm_inputs]
         self._keep(batch, number + 1, [each.numpy() for each in tensors])
         means, variances = zip(*found, strict=True)
         return np.concatenate(means), np.concatenate(variances)
@@ -123,16 +122,19 @@ def _num_bytes(tensors: Sequence[npt.NDArray[np.generic]]) -> int:
     return sum(each.nbytes for each in tensors)
 
 
-def _compiled(stage: Stage) -> tf.types.experimental.GenericFunction:
+def _compiled(stage: Stage) -> tf.types.experimental.ConcreteFunction:
     """Compile what reaches a stage → what reaches the next."""
     network = keras.Model(stage.reads, stage.makes)
 
-    def advance(reads: list[tf.Tensor]) -> list[tf.Tensor]:
-        made = keras.tree.flatten(network(reads, training=False))
+    def advance(*reads: tf.Tensor) -> list[tf.Tensor]:
+        made = keras.tree.flatten(network(list(reads), training=False))
         return [*(reads[place] for place in stage.keeps), *made]
 
     signature = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in stage.reads]
-    return tf.function(advance, input_signature=[signature], autograph=False)
+    compiled = tf.function(advance, input_signature=signature, autograph=False)
+    return (
+        compiled.get_concrete_function()
+    )  # a function called once is no reason to warn of tracing
 
 
 def _moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
