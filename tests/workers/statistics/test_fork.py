@@ -162,8 +162,9 @@ def test_the_noise_is_that_of_every_possible_batch(tiny, bn_mode, batch_size, sa
     In `bn_mode: batch` each batch is normalised by its own statistics, a repeated example counted twice.
     """
     context = tiny(num_train=5, batch_size=batch_size, has_norm=True, dtype="float32")
-    chosen = {"sampler": sampler, "bn_mode": bn_mode, "learning_rate": 1e-9}
-    row = estimates(measure(context, spec(num_windows=1, **chosen)))["gradient_noise_trace", 16]
+    chosen = {"sampler": sampler, "bn_mode": bn_mode, "learning_rate": 1e-9, "num_streams": 128}
+    settings = spec(num_windows=1, records_per_window=1, **chosen)
+    row = estimates(measure(context, settings))["gradient_noise_trace", 16]
     choose = itertools.combinations(range(5), batch_size)
     if sampler == "replacement":
         choose = itertools.product(range(5), repeat=batch_size)
