@@ -11,14 +11,14 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from orchestrator import commands, store_commands
-from orchestrator.closed_pipe import quiet_when_closed
-from orchestrator.console import Output, errors_for_humans, full_disk_told
-from orchestrator.own_packages import check_own_packages
-from orchestrator.prepare import Options
-from orchestrator.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
-from orchestrator.standard_streams import mend_standard_streams
-from orchestrator.store_commands import Format
+from orchestrator.commands import store_commands, sweep_commands
+from orchestrator.commands.store_commands import Format
+from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
+from orchestrator.machine.closed_pipe import quiet_when_closed
+from orchestrator.machine.console import Output, errors_for_humans, full_disk_told
+from orchestrator.machine.own_packages import check_own_packages
+from orchestrator.machine.standard_streams import mend_standard_streams
+from orchestrator.planning.prepare import Options
 from workers.contract.errors import StoreError, UserError
 from workers.contract.local_folder import local_folder
 
@@ -119,7 +119,7 @@ def run(  # noqa: PLR0917  # typer hands them over by name
         is_remeasuring=remeasure,
         checkpoint_seconds=checkpoint_seconds,
     )
-    return commands.run(sweep, options, Output(json))
+    return sweep_commands.run(sweep, options, Output(json))
 
 
 @app.command()
@@ -135,7 +135,7 @@ def plan(
 ) -> int:
     """Show what a run would do: per cell, the time it would take, and whether trials fit."""
     options = replace(_options(store, address, data_dir, set_), is_remeasuring=remeasure)
-    return commands.plan(sweep, options, Output(json))
+    return sweep_commands.plan(sweep, options, Output(json))
 
 
 @app.command()
@@ -176,7 +176,7 @@ def trial(  # noqa: PLR0917  # typer hands them over by name
         is_remeasuring=remeasure,
         checkpoint_seconds=checkpoint_seconds,
     )
-    return commands.trial(sweep, (batch_size, learning_rate, seed), options, Output(json))
+    return sweep_commands.trial(sweep, (batch_size, learning_rate, seed), options, Output(json))
 
 
 @app.command()
@@ -221,7 +221,7 @@ def verify(
     json: Json = False,
 ) -> int:
     """Train and measure some done trials again and compare every value."""
-    return commands.verify(sweep, sample, _options(store, None, data_dir, set_), Output(json))
+    return sweep_commands.verify(sweep, sample, _options(store, None, data_dir, set_), Output(json))
 
 
 @app.command()

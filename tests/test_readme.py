@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import cli
-from orchestrator.sweep import built_in_sweeps
+from orchestrator.planning.sweep import built_in_sweeps
 from workers.contract.catalog import CATALOG
 from workers.contract.quantities import GLOSSARY
 from workers.contract.schema import CELL_QUANTITIES, VIEWS

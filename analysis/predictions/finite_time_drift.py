@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analysis.assumptions import ADDITIVITY, DISCRETE_STEP, HARMONICITY
-from analysis.cell_values import SeedValues
-from analysis.conditions import CellConditions
-from analysis.predictions import linear_dynamics
+from analysis.evidence.assumptions import ADDITIVITY, DISCRETE_STEP, HARMONICITY
+from analysis.evidence.conditions import CellConditions
+from analysis.mathematics import linear_dynamics
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions.law import Prediction, broken, independence_faults, stability_faults
 from analysis.predictions.spectral_law import Array, spectral_predictions
-from analysis.uncertain import Uncertain
+from analysis.records.cell_values import SeedValues
 
 NAME = "finite_time_drift"
 

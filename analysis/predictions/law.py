@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from analysis import assumptions
-from analysis.assumptions import Assumption
-from analysis.cell_values import SeedValues
-from analysis.conditions import CellConditions
-from analysis.estimate import mean_over_seeds
-from analysis.excursions import TARGETS
-from analysis.uncertain import Uncertain
-from analysis.validity import checks, unequilibrated_share
+from analysis.evidence import assumptions
+from analysis.evidence.assumptions import Assumption
+from analysis.evidence.conditions import CellConditions
+from analysis.evidence.excursions import TARGETS
+from analysis.evidence.validity import checks, unequilibrated_share
+from analysis.mathematics.estimate import mean_over_seeds
+from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell_values import SeedValues
 from workers.contract.quantities import GLOSSARY
 
 NO_STATIONARY_STATE = "without weight decay the loss has no stationary state: ‖θ‖ grows for ever"

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.conditions import CellConditions
-from analysis.excursions import TARGETS
-from analysis.noise_spectra import NoiseSpectrum
+from analysis.evidence.conditions import CellConditions
+from analysis.evidence.excursions import TARGETS
+from analysis.evidence.noise_spectra import NoiseSpectrum
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions.law import Prediction, disagreement_faults
-from analysis.uncertain import Uncertain
 
 Array = npt.NDArray[np.float64]
 Energy = Callable[[Array, int], Array]

@@ -32,21 +32,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from workers.batch_norm import copy_network, freeze
-from workers.batch_norm_stages import StageMoments, stages_of
 from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.datasets import cifar10
 from workers.datasets.dataset import Dataset, Split, one_hot
 from workers.losses.kld import KullbackLeibler
 from workers.models.resnet import build
+from workers.network.batch_norm import copy_network, freeze
+from workers.network.batch_norm_stages import StageMoments, stages_of
+from workers.network.graph import graph_of
+from workers.network.resident import make_resident
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
-from workers.per_example.graph import graph_of
-from workers.resident import make_resident
-from workers.statistics.context import Partial, SharedInMemory
-from workers.statistics.groups import Groups
-from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import NormsPass
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import Partial, SharedInMemory
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.norms.trace_passes import NormsPass
 
 BAR = 3.0
 REPLICATE_SHARE = 2000 / 50_000

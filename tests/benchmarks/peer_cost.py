@@ -40,17 +40,17 @@ from peer_calls import (
 )
 from short_training import trained_resnet
 
-from workers.batch_norm import copy_network, freeze
-from workers.environment import prepare
 from workers.losses.kld import KullbackLeibler
+from workers.network.batch_norm import copy_network, freeze
+from workers.network.resident import ResidentSplit, make_resident
+from workers.network.risk import Risk
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
-from workers.resident import ResidentSplit, make_resident
-from workers.risk import Risk
-from workers.statistics.context import SharedInMemory
-from workers.statistics.groups import Groups
-from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import NormsPass
+from workers.process.environment import prepare
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import SharedInMemory
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.norms.trace_passes import NormsPass
 
 RATES = {"Hutchinson": 0.5, "XTrace": 1.0, "Hutch++": 1.0}
 

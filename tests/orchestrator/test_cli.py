@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import cli, commands
+from orchestrator import cli
+from orchestrator.commands import sweep_commands
 from workers.contract.errors import StoreError
 
 SWEEP = """
@@ -202,7 +203,7 @@ def test_an_interrupted_command_leaves_3(minima, monkeypatch, number):
     """Wherever it is."""
     # whoever started the tests in the background may have had SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(commands, "plan", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(sweep_commands, "plan", lambda *_: signal.raise_signal(number))
     assert minima("plan", "toy.yaml") == (3, "", "interrupted; the same command resumes\n")
 
 
@@ -224,7 +225,7 @@ def test_a_fault_of_ours_leaves_4(minima, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(commands, "plan", fail)
+    monkeypatch.setattr(sweep_commands, "plan", fail)
     code, out, err = minima("plan", "toy.yaml")
     assert (code, out) == (4, "")
     assert "ZeroDivisionError: ours" in err
@@ -237,7 +238,7 @@ def test_a_store_that_fails_meanwhile_leaves_2(minima, monkeypatch):
     def fail(*_: object) -> None:
         raise StoreError("cannot write trials/x: no space")
 
-    monkeypatch.setattr(commands, "plan", fail)
+    monkeypatch.setattr(sweep_commands, "plan", fail)
     code, out, err = minima("plan", "toy.yaml")
     assert (code, out) == (2, "")
     assert err == (

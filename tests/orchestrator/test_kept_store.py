@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import load_sweep
+from analysis.records.load import load_sweep
 from workers.contract.store import Store
 
 HERE = Path(__file__).parent

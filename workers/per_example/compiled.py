@@ -11,7 +11,7 @@ import tensorflow as tf
 from workers.losses.loss import Loss
 from workers.per_example.columns import Columns, every_column, random_columns
 from workers.per_example.dissection import Dissection
-from workers.per_example.rule import Gradient
+from workers.per_example.rules.rule import Gradient
 
 Array = npt.NDArray[np.float64]
 

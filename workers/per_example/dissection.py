@@ -8,15 +8,15 @@ from typing import TypeVar
 
 import keras
 
-from workers.cloning import clone
 from workers.contract.errors import UserError
-from workers.params import Parameter, params_of
-from workers.per_example.batch_norm import BatchNormRule
-from workers.per_example.convolution import ConvolutionRule, NormalisedConvolutionRule
-from workers.per_example.dense import DenseRule
+from workers.network.cloning import clone
+from workers.network.graph import Call, Graph, graph_of
+from workers.network.params import Parameter, params_of
 from workers.per_example.faults import faults_of
-from workers.per_example.graph import Call, Graph, graph_of
-from workers.per_example.rule import Rule
+from workers.per_example.rules.batch_norm import BatchNormRule
+from workers.per_example.rules.convolution import ConvolutionRule, NormalisedConvolutionRule
+from workers.per_example.rules.dense import DenseRule
+from workers.per_example.rules.rule import Rule
 
 Value = TypeVar("Value")
 

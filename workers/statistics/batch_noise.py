@@ -8,18 +8,18 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from workers.batch_norm import as_functional
 from workers.contract.errors import Fault, UserError
 from workers.contract.records import Measurement
 from workers.contract.statistics import BatchNoiseSpec, Objective
-from workers.probes import Estimate, StoppingRule
-from workers.resident import make_resident
-from workers.risk import Risk
-from workers.statistics.batch_probes import BatchEstimates, BatchProbes, ProbeShape
-from workers.statistics.context import MeasurementContext
-from workers.statistics.groups import groups_of
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
+from workers.network.batch_norm import as_functional
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.numerics.probes import Estimate, StoppingRule
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.groups import groups_of
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.noise.batch_probes import BatchEstimates, BatchProbes, ProbeShape
 
 _PRODUCT_COST = 3
 """Gradients that a Hessian-vector product counts for, as in `traces`."""

@@ -11,11 +11,15 @@ import numpy.typing as npt
 
 from workers.contract.excursions import ForkSpec
 from workers.contract.records import Measurement
-from workers.probes import Estimate, mean_of_probes
-from workers.statistics.context import MeasurementContext
-from workers.statistics.excursion import Directions, Excursion
-from workers.statistics.excursion_rows import eigenvalue_rows, unstable_rows, why_unstable
-from workers.statistics.fork_streams import (
+from workers.numerics.probes import Estimate, mean_of_probes
+from workers.resumable.passes import Passes
+from workers.statistics.excursions.excursion import Directions, Excursion
+from workers.statistics.excursions.excursion_rows import (
+    eigenvalue_rows,
+    unstable_rows,
+    why_unstable,
+)
+from workers.statistics.excursions.fork_streams import (
     EXCESS,
     GRADIENT,
     GRADIENT_ABOUT_MEAN,
@@ -28,8 +32,8 @@ from workers.statistics.fork_streams import (
     examples_of,
     num_probed,
 )
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.split_rows import SplitRows
 
 Array = npt.NDArray[np.float64]
 

@@ -9,20 +9,20 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from workers import lanczos
 from workers.contract.records import Measurement
 from workers.contract.statistics import HessianSpec, Objective
-from workers.estimators import rademacher_signs
-from workers.lanczos import Tridiagonal
-from workers.probes import Estimate, StoppingRule, mean_of_probes
-from workers.risk import Risk
-from workers.statistics.context import MeasurementContext
-from workers.statistics.curvature import Curvature
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import Groups, groups_of
-from workers.statistics.passes import Passes, State
-from workers.statistics.split_rows import SplitRows
-from workers.statistics.subset import Subset
+from workers.network.risk import Risk
+from workers.numerics import lanczos
+from workers.numerics.estimators import rademacher_signs
+from workers.numerics.lanczos import Tridiagonal
+from workers.numerics.probes import Estimate, StoppingRule, mean_of_probes
+from workers.resumable.passes import Passes, State
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.curvature import Curvature
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import Groups, groups_of
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.measuring.subset import Subset
 
 Array = npt.NDArray[np.float64]
 

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers import tally
 from workers.contract.records import Measurement
 from workers.contract.statistics import LossesSpec, Objective
 from workers.losses.loss import Loss
-from workers.params import params_of
-from workers.resident import ResidentSplit
-from workers.statistics.context import MeasurementContext
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.passes import Passes, State, batch_edges
-from workers.statistics.split_rows import SplitRows
+from workers.network.params import params_of
+from workers.network.resident import ResidentSplit
+from workers.resumable.passes import Passes, State, batch_edges
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.training import tally
 
 _BATCH_SIZE = 500
 

@@ -8,21 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers.batch_norm import as_functional
 from workers.contract.records import Measurement
 from workers.contract.statistics import NoiseCurvatureSpec, Objective
 from workers.losses.loss import Loss
+from workers.network.batch_norm import as_functional
+from workers.network.risk import Risk
+from workers.numerics.probes import StoppingRule, mean_of_probes
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
 from workers.per_example.vectors import CompiledVectors
-from workers.probes import StoppingRule, mean_of_probes
-from workers.risk import Risk
-from workers.statistics.context import MeasurementContext
-from workers.statistics.curvature import Curvature
-from workers.statistics.example_norms import ExampleNorms, measure_norms
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import Groups
-from workers.statistics.noise_probes import (
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.curvature import Curvature
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.noise.noise_probes import (
     NUM_COLUMNS,
     NUM_GRADIENTS,
     NUM_RESIDUALS,
@@ -30,9 +31,8 @@ from workers.statistics.noise_probes import (
     Shares,
     compile_shares,
 )
-from workers.statistics.noise_rows import Found, rows
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
+from workers.statistics.noise.noise_rows import Found, rows
+from workers.statistics.norms.example_norms import ExampleNorms, measure_norms
 
 Array = npt.NDArray[np.float64]
 

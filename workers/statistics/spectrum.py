@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers import lanczos
 from workers.contract.records import Measurement, SpectrumNode
 from workers.contract.statistics import SpectrumKind, SpectrumSpec
-from workers.estimators import rademacher_signs
-from workers.lanczos import Quadrature, Tridiagonal
-from workers.probes import StoppingRule, mean_of_probes
-from workers.risk import Risk
-from workers.statistics.context import MeasurementContext
-from workers.statistics.curvature import Curvature
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import groups_of
-from workers.statistics.noise_vectors import NoiseVectors
-from workers.statistics.passes import Passes, State
-from workers.statistics.split_rows import SplitRows
-from workers.statistics.subset import Subset
+from workers.network.risk import Risk
+from workers.numerics import lanczos
+from workers.numerics.estimators import rademacher_signs
+from workers.numerics.lanczos import Quadrature, Tridiagonal
+from workers.numerics.probes import StoppingRule, mean_of_probes
+from workers.resumable.passes import Passes, State
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.curvature import Curvature
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import groups_of
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.measuring.subset import Subset
+from workers.statistics.noise.noise_vectors import NoiseVectors
 
 Array = npt.NDArray[np.float64]
 Spectra = dict[SpectrumKind, list[Quadrature]]

@@ -8,28 +8,28 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from workers.batch_norm import as_functional
 from workers.contract.errors import user_error
 from workers.contract.records import Measurement
 from workers.contract.statistics import TracesSpec
 from workers.losses.loss import Loss
+from workers.network.batch_norm import as_functional
+from workers.network.graph import is_piecewise_linear
+from workers.network.risk import Risk, mean_over_examples
+from workers.numerics.probes import Estimate
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
-from workers.per_example.graph import is_piecewise_linear
-from workers.probes import Estimate
-from workers.risk import Risk, mean_over_examples
-from workers.statistics.context import MeasurementContext
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import Groups
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
-from workers.statistics.trace_passes import (
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.norms.trace_passes import (
     Norms,
     NormsPass,
     ProductsPass,
     num_product_replicates,
 )
-from workers.statistics.trace_rows import HessianTrace, rows
+from workers.statistics.norms.trace_rows import HessianTrace, rows
 
 
 def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measurement]:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from analysis.cell_values import SeedValues
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import finite_time, shuffled
 from analysis.predictions.law import (
     INDEPENDENT,
@@ -17,7 +17,7 @@ from analysis.predictions.law import (
 )
 from analysis.predictions.registry import LAWS
 from analysis.predictions.spectral_law import NOT_IN_THIS_MODE, NOT_MEASURED
-from analysis.uncertain import Uncertain
+from analysis.records.cell_values import SeedValues
 
 ETA, M, N = 0.001, 50, 1000
 CURVATURE, MASS = 30.0, 7.0

@@ -34,10 +34,10 @@ def _regression(num_train, *, away, batch_size, learning_rate, momentum=0.0, is_
     """Make the context of a network and its exact SGD, `away` from the minimum, with L2."""
     import keras
 
-    from workers.attempt import make_loss
+    from workers.attempts.attempt import make_loss
     from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
     from workers.datasets.dataset import Dataset, Split
-    from workers.statistics.context import MeasurementContext
+    from workers.statistics.measuring.context import MeasurementContext
 
     generator = np.random.default_rng(3)
     features = generator.normal(size=(num_train, 2)).astype(np.float32)
@@ -80,13 +80,13 @@ def make_regression():
 
 def _conditions(exact, **changes):
     """Make what a law is told of SGD at its minimum: traces, and μ_σ, all exact; a stationary run."""
-    from analysis.cell_states import CellState
-    from analysis.cell_values import SeedValues
-    from analysis.conditions import CellConditions
-    from analysis.excursions import Excursion
-    from analysis.load import Cell
-    from analysis.noise_spectra import CellSpectra, Spectrum
-    from analysis.uncertain import Uncertain
+    from analysis.evidence.conditions import CellConditions
+    from analysis.evidence.excursions import Excursion
+    from analysis.evidence.noise_spectra import CellSpectra, Spectrum
+    from analysis.mathematics.uncertain import Uncertain
+    from analysis.records.cell_states import CellState
+    from analysis.records.cell_values import SeedValues
+    from analysis.records.load import Cell
     from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
 
     at_minimum = exact.curvatures @ exact.minimum - exact.offsets

@@ -9,15 +9,15 @@ from dataclasses import asdict
 
 import fake_node
 
-from orchestrator.head import ClusterLost
-from orchestrator.ray_environment import prepare_environment
-from orchestrator.scratch import scratch_folder
+from orchestrator.driver.environment import prepare_environment
+from orchestrator.driver.head import ClusterLost
+from orchestrator.machine.scratch import scratch_folder
 
 ADDRESS, WHAT = sys.argv[1:]
 try:
     with scratch_folder() as scratch:
         prepare_environment(ADDRESS, scratch)
-        from orchestrator import tune_driver
+        from orchestrator.driver import tune_driver
 
         with tune_driver.cluster(ADDRESS, scratch) as nodes:
             asked = {node.node_id: WHAT for node in nodes if node.cpus}

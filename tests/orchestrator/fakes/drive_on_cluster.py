@@ -8,10 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from orchestrator.driving import Around
-from orchestrator.ray_environment import prepare_environment
-from orchestrator.scratch import scratch_folder
-from orchestrator.task import SlotTask
+from orchestrator.driver.driving import Around
+from orchestrator.driver.environment import prepare_environment
+from orchestrator.machine.scratch import scratch_folder
+from orchestrator.slots.task import SlotTask
 from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec
 
@@ -54,7 +54,7 @@ with scratch_folder() as scratch:
     from ray.cluster_utils import Cluster
     from ray.tune.execution import class_cache
 
-    from orchestrator import tune_driver
+    from orchestrator.driver import tune_driver
 
     head = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     head.add_node(num_cpus=8, num_gpus=NUM_GPUS)

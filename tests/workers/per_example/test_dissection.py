@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.per_example.convolution import ConvolutionRule, NormalisedConvolutionRule
+from workers.network.graph import is_piecewise_linear
 from workers.per_example.dissection import dissect, refuse_without_rules
-from workers.per_example.graph import is_piecewise_linear
+from workers.per_example.rules.convolution import ConvolutionRule, NormalisedConvolutionRule
 
 layers = keras.layers
 

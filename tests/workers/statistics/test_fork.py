@@ -16,9 +16,9 @@ from workers.contract.errors import Drained
 from workers.contract.excursions import ForkSpec
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.datasets.dataset import Dataset, Split
-from workers.probes import half_width
-from workers.statistics.context import MeasurementContext
+from workers.numerics.probes import half_width
 from workers.statistics.fork import measure
+from workers.statistics.measuring.context import MeasurementContext
 
 NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "60"))
 NUM_TRAIN, BATCH_SIZE, WEIGHT_DECAY, LEARNING_RATE = 30, 3, 0.05, 0.1
@@ -43,7 +43,7 @@ def regression(tools, make_trial):
     kernel = np.linalg.lstsq(features, targets, rcond=None)[0]
 
     def make(partials=None, *, away=0.0, **training):
-        from workers.attempt import make_loss
+        from workers.attempts.attempt import make_loss
 
         model.set_weights([np.float32(kernel + away), np.array([0.1], np.float32)])
 
@@ -268,10 +268,10 @@ def test_the_same_bits_after_any_stop(regression, tools, options):
 @pytest.mark.slow
 def test_intervals_cover_the_exact_moments(regression):
     """95 % of the intervals of every window and direction hold the exact value, with 64 streams."""
-    from workers.statistics.excursion import Excursion
+    from workers.resumable.passes import Passes
+    from workers.statistics.excursions.excursion import Excursion
+    from workers.statistics.excursions.fork_streams import ForkStreams, compile_stream
     from workers.statistics.fork import rows_of
-    from workers.statistics.fork_streams import ForkStreams, compile_stream
-    from workers.statistics.passes import Passes
 
     context = regression()
     settings = spec(num_streams=64, num_steps=8, num_windows=2, records_per_window=1)

@@ -21,7 +21,7 @@ from workers.contract.statistics import (
 )
 from workers.datasets.dataset import Dataset, Split
 from workers.statistics import fork, hessian, noise_curvature, spectrum, tail, traces
-from workers.statistics.context import MeasurementContext
+from workers.statistics.measuring.context import MeasurementContext
 
 layers = keras.layers
 

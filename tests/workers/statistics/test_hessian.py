@@ -10,8 +10,8 @@ import pytest
 
 from workers.contract.errors import Drained, UserError
 from workers.contract.statistics import HessianSpec
-from workers.estimators import random_subset
-from workers.probes import ROUNDING, half_width
+from workers.numerics.estimators import random_subset
+from workers.numerics.probes import ROUNDING, half_width
 from workers.statistics.hessian import measure
 
 NUM_PARAMS = 313
@@ -198,8 +198,8 @@ def small_network(tools):
 def test_stops_leave_no_trace(tools, monkeypatch, stop_after):
     """Stopped again and again in the pass of batch norm, in Lanczos and in probes, between and within products."""
     for module in (
-        "workers.statistics.curvature.PRODUCTS_BATCH_SIZE",
-        "workers.batch_norm._BATCH_SIZE",
+        "workers.statistics.measuring.curvature.PRODUCTS_BATCH_SIZE",
+        "workers.network.batch_norm._BATCH_SIZE",
     ):
         monkeypatch.setattr(module, 9)
     settings = HessianSpec(

@@ -11,8 +11,9 @@ import pytest
 from workers.contract.errors import Drained, UserError
 from workers.contract.statistics import TracesSpec
 from workers.datasets.dataset import Dataset, Split
-from workers.probes import ROUNDING
-from workers.statistics import trace_passes, traces
+from workers.numerics.probes import ROUNDING
+from workers.statistics import traces
+from workers.statistics.norms import trace_passes
 
 LOSSES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")
 QUANTITIES = (
