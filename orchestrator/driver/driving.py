@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.driver.head import Head
+from orchestrator.planning.fit import Node
 from orchestrator.slots.failures import Failure
 from orchestrator.slots.hung_slots import Slots
 from orchestrator.slots.task import SlotResult, SlotTask
@@ -44,3 +46,10 @@ class DriveResult:
     results: list[SlotResult]
     lost: set[str]
     unstarted: set[str]
+
+
+Drive = Callable[[Sequence[SlotTask], Sequence[Node], Around], DriveResult]
+"""Runs every task on some slot of the joined cluster; it is given to the waves, which need no Ray."""
+
+WatchHead = Callable[[float], Head]
+"""Gives what watches the head of the joined cluster, to be entered."""

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.monitor.status import SweepStatus, status_document, status_of, with_time_left
-from orchestrator.monitor.tables import duration, time_left
+from orchestrator.monitor.tables import time_left
+from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
 from orchestrator.planning.missing import Missing
 from orchestrator.planning.prepare import Prepared

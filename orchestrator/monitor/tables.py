@@ -13,20 +13,10 @@ from rich.text import Text
 from orchestrator.monitor.device_use import NO_DEVICE, device_use, share_held
 from orchestrator.monitor.status import CellStatus, SweepStatus
 from orchestrator.monitor.time_left import done_share
+from orchestrator.planning.estimate import duration
 from workers.contract.orders import Heartbeat
 
 _WIDTHS = {"host": 20, "GPU (held)": 13, "doing": 15, "progress": 22}
-
-
-def duration(seconds: float) -> str:
-    """Write seconds for a person: 40 s, 12 min, 3.5 h, 21 days."""
-    if not math.isfinite(seconds):
-        return "unknown"
-    for limit, divisor, unit in ((90, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            value = seconds / divisor
-            return f"{value:.1f} {unit}" if unit == "h" and value < 10 else f"{value:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"
 
 
 def time_left(seconds: float) -> str:

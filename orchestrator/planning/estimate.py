@@ -147,3 +147,14 @@ def _multiply_adds(trial: TrialSpec, facts: DatasetFacts) -> float:
         sizes = [math.prod(facts.input_shape), *model.hidden_units, facts.num_outputs]
         return float(sum(a * b for a, b in itertools.pairwise(sizes)))
     return math.nan
+
+
+def duration(seconds: float) -> str:
+    """Write seconds for a person: 40 s, 12 min, 3.5 h, 21 days."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    for limit, divisor, unit in ((90, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            value = seconds / divisor
+            return f"{value:.1f} {unit}" if unit == "h" and value < 10 else f"{value:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

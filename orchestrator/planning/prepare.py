@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from orchestrator.monitor.tables import duration
 from orchestrator.planning.checks import CheckedSweep, check_sweep
-from orchestrator.planning.estimate import Estimator, make_estimator, total_seconds
+from orchestrator.planning.estimate import Estimator, duration, make_estimator, total_seconds
 from orchestrator.planning.fit import Node, fit_faults
 from orchestrator.planning.missing import Missing, StoreState, missing_of, read_state
 from orchestrator.planning.plan import as_in_store, make_plan

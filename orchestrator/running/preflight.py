@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from orchestrator.driver.node_call import Reply
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
 from workers.contract.errors import Fault, StoreError, UserError
@@ -24,19 +25,6 @@ from workers.process.node_facts import NodeFacts, NodeQuestion, Software, read_p
 
 _SHARED_STORE = "give a store that all nodes share: the same shared folder, or object storage"
 _SAME_CODE = "install the same minima, from one lock, on all nodes and restart Ray there"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back from a node: its answer, or why there is none.
-
-    Attributes:
-        is_leaving: The node is gone, or takes no more tasks as it is to go; no fault of anyone.
-    """
-
-    answer: str | None
-    silence: str = ""
-    is_leaving: bool = False
 
 
 @dataclass(frozen=True)

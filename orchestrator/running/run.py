@@ -50,19 +50,24 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
     try:
         with scratch_folder(is_for_sockets=not options.address) as scratch:
             prepare_environment(options.address, scratch)
-            from orchestrator.driver import (
-                tune_driver,  # Ray costs seconds; nothing before needs it
-            )
+            # Ray costs seconds; nothing before needs it
+            from orchestrator.driver.ask_nodes import ask_nodes
+            from orchestrator.driver.cluster import cluster, head_of_cluster
+            from orchestrator.driver.drive import drive
 
-            with tune_driver.cluster(options.address, scratch) as nodes:
+            with cluster(options.address, scratch) as nodes:
                 refuse_misfit(prepared, nodes)
                 prepared.store.check_writable()
                 if options.address:  # a cluster of our own is this very machine
-                    check_nodes(prepared, options.data_dir, nodes, tune_driver.ask_nodes)
+                    check_nodes(prepared, options.data_dir, nodes, ask_nodes)
                 control = RunControl(prepared.store, prepared.plan.sweep)
                 publish_plan(prepared.store, prepared.plan)
                 with control.listening():
-                    run_waves(Run(prepared, options, control, console, scratch), nodes, statuses)
+                    run_waves(
+                        Run(prepared, options, control, console, scratch, drive, head_of_cluster),
+                        nodes,
+                        statuses,
+                    )
     except ClusterLost as lost:
         return RunResult(statuses, str(lost))
     return RunResult(statuses)
@@ -76,7 +81,7 @@ def nodes_at(address: str) -> list[Node]:
     """
     with scratch_folder() as scratch:
         prepare_environment(address, scratch)
-        from orchestrator.driver import tune_driver
+        from orchestrator.driver.cluster import cluster
 
-        with tune_driver.cluster(address, scratch) as nodes:
+        with cluster(address, scratch) as nodes:
             return nodes

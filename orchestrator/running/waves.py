@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.driver.driving import Around
+from orchestrator.driver.driving import Around, Drive, WatchHead
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl, forget_dead_runs
 from orchestrator.liveness.silence import Silence
@@ -52,6 +52,8 @@ class Run:
     control: RunControl
     console: Console
     scratch: Path
+    drive: Drive
+    watch_head: WatchHead
 
 
 @dataclass
@@ -133,7 +135,6 @@ def _drive(
     watch: Callable[[Slots], None],
 ) -> None:
     """Run one wave and note how it ended."""
-    from orchestrator.driver import tune_driver  # brings Ray, which the planner needs not
 
     def on_loss(task: SlotTask, loss: Failure) -> None:
         ledger.losses.setdefault(task.trial_id, []).append(loss.failure_class)
@@ -144,7 +145,7 @@ def _drive(
         watch, on_loss, lambda: run.control.is_stopping, run.scratch, run.options.head_seconds
     )
     try:
-        driven = tune_driver.drive(tasks, nodes, around)
+        driven = run.drive(tasks, nodes, around)
     finally:  # not before: it must not end the heartbeat of an attempt that lives
         ledger.unrecorded = [
             item for item in ledger.unrecorded if not record_loss(run.prepared.store, *item)
@@ -194,10 +195,8 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
     Raises:
         ClusterLost: The head died meanwhile.
     """
-    from orchestrator.driver import tune_driver
-
     silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
-    with tune_driver.head_of_cluster(run.options.head_seconds) as head:
+    with run.watch_head(run.options.head_seconds) as head:
         while not run.control.is_stopping:
             with suppress(StoreError):
                 work = _left(run, ledger, records)

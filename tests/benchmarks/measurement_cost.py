@@ -43,8 +43,8 @@ from workers.network.graph import graph_of
 from workers.network.resident import make_resident
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
+from workers.resumable.keeping import Partial, SharedInMemory
 from workers.resumable.passes import Passes
-from workers.statistics.measuring.context import Partial, SharedInMemory
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.norms.trace_passes import NormsPass
 

@@ -47,8 +47,8 @@ from workers.network.risk import Risk
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
 from workers.process.environment import prepare
+from workers.resumable.keeping import SharedInMemory
 from workers.resumable.passes import Passes
-from workers.statistics.measuring.context import SharedInMemory
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.norms.trace_passes import NormsPass
 

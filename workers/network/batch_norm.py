@@ -34,8 +34,8 @@ from workers.network.graph import Call, Graph, graph_of
 from workers.network.params import copying_faults
 from workers.network.resident import ResidentSplit
 from workers.numerics.estimators import Moments
+from workers.resumable.keeping import Arrays, Shared
 from workers.resumable.passes import Passes, State, batch_edges
-from workers.statistics.measuring.context import Arrays, Shared
 
 _BATCH_SIZE = 250
 """Examples that go through the network together; it changes the moments by rounding alone."""

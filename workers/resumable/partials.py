@@ -9,8 +9,8 @@ from workers.contract.errors import Drained
 from workers.contract.orders import Order, Progress
 from workers.contract.store import Store
 from workers.resumable.checkpoint import Checkpoints
+from workers.resumable.keeping import Partial
 from workers.resumable.pulse import Pulse
-from workers.statistics.measuring.context import Partial
 
 
 @final

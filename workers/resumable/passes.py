@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.numerics.probes import StoppingRule
-from workers.statistics.measuring.context import Partials
+from workers.resumable.keeping import Partials
 
 Array = npt.NDArray[np.float64]
 State = dict[str, Array]

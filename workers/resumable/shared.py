@@ -8,7 +8,7 @@ from typing import final
 from workers.contract.orders import Order
 from workers.contract.store import Store
 from workers.resumable.checkpoint import Checkpoints
-from workers.statistics.measuring.context import Arrays
+from workers.resumable.keeping import Arrays
 
 _WHOLE = 1
 """Number of the only step there is."""

@@ -10,7 +10,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, Authentication
 from ray.train._internal import storage
 from ray.tune.experiment import Trial
 
-from orchestrator.driver import tune_driver
+from orchestrator.driver import callbacks, cluster, drive
 from orchestrator.driver.driving import Around
 from orchestrator.driver.head import ClusterLost
 from orchestrator.planning.fit import Node
@@ -33,17 +33,17 @@ def test_a_cluster_that_cannot_be_joined_is_the_users_to_mend(monkeypatch, tmp_p
     def refuse(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(tune_driver, "_start_or_join", refuse)
+    monkeypatch.setattr(cluster, "_start_or_join", refuse)
     with pytest.raises(UserError, match=r"no Ray cluster answers: ."):
-        tune_driver._connect("127.0.0.1:6379", tmp_path)
+        cluster._connect("127.0.0.1:6379", tmp_path)
     with pytest.raises(UserError, match=r"Ray does not start: .") as told:
-        tune_driver._connect(None, tmp_path)
+        cluster._connect(None, tmp_path)
     assert "mend:  make room in memory" in str(told.value)
 
 
 def drive_into_a_fault(make_task, scratch: Path) -> None:
     around = Around(lambda _: None, lambda *_: None, lambda: False, scratch, head_seconds=1.5)
-    tune_driver.drive([make_task(0)], [NODE], around)
+    drive.drive([make_task(0)], [NODE], around)
 
 
 def test_what_tune_raises_over_a_lost_head_is_a_lost_cluster(make_task, monkeypatch, tmp_path):
@@ -52,8 +52,8 @@ def test_what_tune_raises_over_a_lost_head_is_a_lost_cluster(make_task, monkeypa
     def fail(*_: object) -> None:
         raise RuntimeError("failed to connect to GCS")
 
-    monkeypatch.setattr(tune_driver, "_fit", fail)
-    monkeypatch.setattr(tune_driver, "_nodes", fail)
+    monkeypatch.setattr(drive, "_fit", fail)
+    monkeypatch.setattr(cluster, "_nodes", fail)
     with pytest.raises(ClusterLost):
         drive_into_a_fault(make_task, tmp_path)
 
@@ -66,8 +66,8 @@ def test_what_tune_raises_while_the_head_answers_is_a_fault_of_ours(
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(tune_driver, "_fit", fail)
-    monkeypatch.setattr(tune_driver, "_nodes", lambda: [NODE])
+    monkeypatch.setattr(drive, "_fit", fail)
+    monkeypatch.setattr(cluster, "_nodes", lambda: [NODE])
     with pytest.raises(RuntimeError, match="a bug"):
         drive_into_a_fault(make_task, tmp_path)
 
@@ -100,7 +100,7 @@ def heard() -> list[str]:
 
 @pytest.fixture
 def trials(heard):
-    return tune_driver._Trials(lambda _, loss: heard.append(loss.failure_class))
+    return callbacks.SlotListener(lambda _, loss: heard.append(loss.failure_class))
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ try:
     with interruptible():
         with scratch_folder(is_for_sockets=True) as scratch:
             prepare_environment(None, scratch)
-            from orchestrator.driver import tune_driver
+            from orchestrator.driver.cluster import cluster
 
-            with tune_driver.cluster(None, scratch) as nodes:
+            with cluster(None, scratch) as nodes:
                 assert nodes
                 threading.Timer(SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
         time.sleep(SECONDS)  # what a run has to say after it has left

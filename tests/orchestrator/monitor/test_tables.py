@@ -12,7 +12,6 @@ from rich.console import Console
 from orchestrator.monitor.status import CellStatus, SweepStatus
 from orchestrator.monitor.tables import (
     device_table,
-    duration,
     failure_table,
     pace_parts,
     progress_text,
@@ -21,6 +20,7 @@ from orchestrator.monitor.tables import (
     time_left,
 )
 from orchestrator.monitor.throughput import Throughput
+from orchestrator.planning.estimate import duration
 from workers.contract.orders import Heartbeat, Progress
 
 

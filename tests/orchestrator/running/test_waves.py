@@ -102,7 +102,6 @@ class Script:
 @pytest.fixture
 def script(monkeypatch, finish_trial):
     made = Script(finish_trial)
-    monkeypatch.setattr("orchestrator.driver.tune_driver", made, raising=False)
     monkeypatch.setattr(waves, "_POLL_SECONDS", 0.0)
     monkeypatch.setattr(waves, "_UNSEEN_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_REFRESH_SECONDS", 0.0)
@@ -122,7 +121,15 @@ def go(tmp_path, monkeypatch, script):
         with control.listening():
             console = Console(file=stream, width=200)
             run_waves(
-                Run(prepared, Options("store", **options), control, console, tmp_path),
+                Run(
+                    prepared,
+                    Options("store", **options),
+                    control,
+                    console,
+                    tmp_path,
+                    script.drive,
+                    script.head_of_cluster,
+                ),
                 [Node("n", cpus=2, gpus=1)],
                 statuses,
             )

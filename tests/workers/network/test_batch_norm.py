@@ -10,8 +10,8 @@ from workers.contract.errors import Drained, UserError
 from workers.datasets.dataset import Dataset, Split
 from workers.network import batch_norm, batch_norm_stages
 from workers.network.resident import make_resident
+from workers.resumable.keeping import SharedInMemory
 from workers.resumable.passes import Passes
-from workers.statistics.measuring.context import SharedInMemory
 
 layers = keras.layers
 
