@@ -57,7 +57,11 @@ COVERED = [
     ("expected_gradient_norm_squared", HALF), ("expected_gradient_norm_squared", END),
     ("gradient_noise_trace", END),
 ]  # fmt: skip
-"""Quantities of the fork and the step they are of."""
+"""Quantities of the fork and the last step of their window.
+
+Noise is covered in the last window alone: by then the gradients have settled, so it is no matter at which
+steps of a window they are taken off the norms of the batches' gradients.
+"""
 
 LAWS = ["finite_time", "finite_time_drift"]
 """Exactly true here: curvature and noise are constant, batches independent."""
