@@ -81,7 +81,11 @@ def test_the_stated_error_of_columns_is_the_error(loss, num_columns, num_replica
 
 
 def test_two_columns_halve_the_variance(tools):
-    """As stated from 1000 differences each, so within three times 1/√(2·500) and as much again."""
+    """As stated from 1000 differences each, in the mean over three seeds.
+
+    Few of the differences decide about a variance: from seed to seed the ratio of two stated errors
+    differs by 6 % (eight seeds), so their mean by 3.5 %; twice that is allowed.
+    """
     case = tools.make_case("kld", num_train=60)
 
     def stated(**settings):
@@ -89,9 +93,12 @@ def test_two_columns_halve_the_variance(tools):
         rows = traces.measure(case.context, TracesSpec(bn_mode="moving_average", **settings))
         return tools.whole_model(rows, "hessian_trace").stderr
 
-    one = stated(columns=1, replicate_examples=1000)
-    two = stated(columns=2, replicate_examples=1000)
-    assert two / one == pytest.approx(1 / np.sqrt(2), rel=3 * np.sqrt(2 / 2000))
+    ratios = [
+        stated(columns=2, replicate_examples=1000, probe_seed=seed)
+        / stated(columns=1, replicate_examples=1000, probe_seed=seed)
+        for seed in range(3)
+    ]
+    assert np.mean(ratios) == pytest.approx(1 / np.sqrt(2), rel=0.07)
 
 
 @pytest.mark.slow
