@@ -21,12 +21,14 @@ from orchestrator.machine.standard_streams import mend_standard_streams
 from orchestrator.planning.prepare import Options
 from workers.contract.errors import StoreError, UserError
 from workers.contract.local_folder import local_folder
+from workers.process.node_facts import DISTRIBUTION, installed_version
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Measure what decides the minimum that SGD finds: sweeps of (batch size, learning rate, seed).",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 EXIT_BAD_INPUT, EXIT_INTERNAL = 2, 4
@@ -97,6 +99,25 @@ def _run_command() -> NoReturn:
     except Exception:  # noqa: BLE001  # the last resort: a fault of ours, told as such
         traceback.print_exc()
         _leave("internal error: please report the lines above", EXIT_INTERNAL)
+
+
+def _show_version(is_asked: bool) -> None:  # noqa: FBT001  # typer's signature
+    if is_asked:
+        typer.echo(f"minima {installed_version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def _minima(
+    *,
+    is_version_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that go before a command; they are done by their callbacks."""
 
 
 @app.command()

@@ -52,7 +52,7 @@ def test_every_command_and_option_is_told():
     for command in cli.app.registered_commands:
         assert f"`minima {command.callback.__name__}" in TEXT
     for option in ("store", "address", "set", "data-dir", "checkpoint-seconds", "fail-fast", "json",
-                   "watch", "format", "out", "sample", "show"):  # fmt: skip
+                   "watch", "format", "out", "sample", "show", "version"):  # fmt: skip
         assert f"--{option}" in TEXT
 
 
@@ -93,7 +93,7 @@ def test_every_paper_is_cited_under_its_own_title():
 def test_links_into_the_project_exist():
     """Relative links and the paths named in code spans."""
     links = re.findall(r"\]\((?!http)([^)#]+)\)", TEXT)
-    spans = re.findall(r"`((?:deploy|analysis|workers|tests|orchestrator)/[\w./]+)`", TEXT)
+    spans = re.findall(r"`((?:deploy|analysis|workers|tests|orchestrator|\.github)/[\w./]+)`", TEXT)
     for path in links + spans:
         assert (ROOT / path).exists(), path
 

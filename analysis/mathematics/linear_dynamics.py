@@ -12,7 +12,7 @@ Batches drawn independently: var ξ = c/m at every step, no correlation. Shuffle
 K = ⌊N/m⌋ batches without a common example: var ξ = (c/m)·(N - m)/(N - 1) and, within an epoch,
 cov(ξ_t, ξ_s) = -c/(N - 1), which is -1/(K - 1) of the variance where m divides N.
 
-Source: SCIENCE notes §3.2, §3.4, §3.5; Liu, Ziyin and Ueda (2021), Theorem 1, for the stationary
+Source: the recursion above, solved; Liu, Ziyin and Ueda (2021), Theorem 1, for the stationary
 variance with momentum; Kuehn and Rosenow (2023) for the correlation within epochs.
 """
 

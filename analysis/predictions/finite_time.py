@@ -30,7 +30,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     Assumptions: H and σ² constant where SGD goes; batches drawn independently. No stationary state
     is needed.
 
-    Source: SCIENCE notes §3.4; the geometric sum of (1-ηλ)^{2s} η²c/m over s < t.
+    Source: the recursion of SGD on a quadratic: the geometric sum of (1-ηλ)^{2s} η²c/m over s < t.
     """
     steps, sgd = conditions.excursion.steps, conditions.sgd
     is_stationary = steps is None

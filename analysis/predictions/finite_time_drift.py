@@ -30,7 +30,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     The predicted error has that of the noise in it, as if it were independent of what was measured.
 
     Assumptions: those of `finite_time`, but for the size of σ².
-    Source: SCIENCE notes §3.4, composed over stages.
+    Source: the geometric sum of `finite_time`, composed over stages of constant noise.
     """
     steps, sgd = conditions.excursion.steps, conditions.sgd
     met = _noise_met(conditions)

@@ -21,7 +21,13 @@ from orchestrator.planning.prepare import Prepared
 from workers.contract.errors import Fault, StoreError, UserError
 from workers.contract.store import Store
 from workers.process import node_facts
-from workers.process.node_facts import NodeFacts, NodeQuestion, Software, read_patiently
+from workers.process.node_facts import (
+    DISTRIBUTION,
+    NodeFacts,
+    NodeQuestion,
+    Software,
+    read_patiently,
+)
 
 _SHARED_STORE = "give a store that all nodes share: the same shared folder, or object storage"
 _SAME_CODE = "install the same minima, from one lock, on all nodes and restart Ray there"
@@ -120,10 +126,10 @@ def _software_faults(place: str, there: Software, here: Software) -> Iterator[Fa
     for name in differing:
         told, wanted = (each.versions.get(name, "unknown") for each in (there, here))
         yield Fault(f"{name} is {told} on the node and {wanted} on the driver", place, _SAME_CODE)
-    if there.code_digest != here.code_digest and "minima" not in differing:
+    if there.code_digest != here.code_digest and DISTRIBUTION not in differing:
         what = (
-            f"minima {here.versions.get('minima')} has other source files on the node "
-            f"({there.code_digest}) than on the driver ({here.code_digest})"
+            f"minima has other source files on the node ({there.code_digest}) than on the driver "
+            f"({here.code_digest})"
         )
         yield Fault(what, place, _SAME_CODE)
 

@@ -18,9 +18,12 @@ from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
 from workers.datasets.loading import dataset_facts
 
+DISTRIBUTION = "sgd-minima"
+"""Under which name we are installed; the command is `minima`."""
+
 _HOME = Path(__file__).resolve().parents[2]
 _PACKAGES = ("orchestrator", "workers", "analysis")
-_DISTRIBUTIONS = ("minima", "tensorflow", "keras", "numpy")
+_DISTRIBUTIONS = (DISTRIBUTION, "tensorflow", "keras", "numpy")
 _POLL_SECONDS = 0.5
 
 
@@ -91,9 +94,17 @@ def answer(question_json: str) -> str:
 
 def software_here() -> Software:
     """Describe the code of this machine, importing nothing."""
-    versions = {name: _version(name) for name in _DISTRIBUTIONS}
+    versions = {name: installed_version(name) for name in _DISTRIBUTIONS}
     versions["Python"] = ".".join(str(part) for part in sys.version_info[:2])
     return Software(versions=versions, code_digest=code_digest(_HOME))
+
+
+def installed_version(distribution: str) -> str:
+    """Return the version a distribution is installed with, or that it is not."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def code_digest(home: Path) -> str:
@@ -143,10 +154,3 @@ def _find_data(question: NodeQuestion) -> tuple[str | None, list[tuple[str, str]
         return dataset_facts(question.dataset, question.data_dir).digest, []
     except UserError as error:
         return None, [(f"{fault.what} ({fault.where})", fault.mend) for fault in error.faults]
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

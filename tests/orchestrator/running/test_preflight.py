@@ -26,7 +26,7 @@ seeds: 2
 training: {epochs: 1}
 resources: {gpus: 0.5, cpus: 2}
 """
-HERE = Software(versions={"minima": "1", "keras": "3", "Python": "3.11"}, code_digest="aaa")
+HERE = Software(versions={"sgd-minima": "1", "keras": "3", "Python": "3.11"}, code_digest="aaa")
 EXPECTED = Expected(HERE, "words", "d1")
 NODES = [Node("a", 8, 1, "id-a"), Node("head", 0, 0, "id-head"), Node("b", 8, 1, "id-b")]
 
@@ -66,14 +66,14 @@ def test_a_sound_node_has_no_fault():
         ({"software": other_software(keras="4")}, "keras is 4 on the node and 3 on the driver"),
         (
             {"software": other_software(code_digest="bbb")},
-            "minima 1 has other source files on the node (bbb) than on the driver (aaa)",
+            "minima has other source files on the node (bbb) than on the driver (aaa)",
         ),
         (
-            {"software": other_software(code_digest="bbb", minima="2")},
-            "minima is 2 on the node and 1 on the driver",
+            {"software": other_software(code_digest="bbb", **{"sgd-minima": "2"})},
+            "sgd-minima is 2 on the node and 1 on the driver",
         ),
         (
-            {"software": Software(versions={"minima": "1", "keras": "3"}, code_digest="aaa")},
+            {"software": Software(versions={"sgd-minima": "1", "keras": "3"}, code_digest="aaa")},
             "Python is unknown on the node and 3.11 on the driver",
         ),
         ({"nonce": None, "store_fault": "cannot write x"}, "cannot write x"),

@@ -111,7 +111,7 @@ def test_what_is_not_installed_is_told(monkeypatch):
     def version(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    assert set(software_here().versions) == {"minima", "tensorflow", "keras", "numpy", "Python"}
+    assert set(software_here().versions) == {"sgd-minima", "tensorflow", "keras", "numpy", "Python"}
     monkeypatch.setattr(node_facts, "version", version)
     assert software_here().versions["keras"] == "not installed"
 

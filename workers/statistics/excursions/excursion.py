@@ -104,7 +104,7 @@ class Excursion:
 
     @property
     def largest_stable_eigenvalue(self) -> float:
-        """2(1+μ)/η: along larger ones SGD runs away, even without noise (SCIENCE: Liu et al. 2021)."""
+        """2(1+μ)/η: along larger ones SGD runs away, even without noise (Liu, Ziyin and Ueda 2021)."""
         return 2 * (1 + self.trial.training.momentum) / self.learning_rate
 
     @property
