@@ -7,9 +7,8 @@ from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
 from analysis.figures.covariance_figure import covariance_figure
-from analysis.figures.figure_style import drawing_settings
 from analysis.figures.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
-from analysis.figures.sweep_figures import DrawnFigure, drawn
+from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.report import web_page
 from analysis.report.conclusions import Conclusions, headline
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
@@ -21,8 +20,6 @@ from analysis.text.text_table import TextTable
 
 _MOST_SHARES = 4
 
-FIGURES = ("fork_curve", "parity", "covariance")
-
 WHICH_LAW = (
     "Every law says what one quantity should be; here that quantity is measured, by letting SGD go "
     "on from the trained weights at a constant rate: in forks, many independent streams for few "
@@ -33,23 +30,8 @@ NOT_MEASURED = "Nothing of this is measured yet."
 
 
 def draw_law_figures(found: Conclusions) -> list[DrawnFigure]:
-    """Draw every figure of the laws for which there is something measured."""
-    with drawing_settings():
-        figures = (
-            ("fork_curve", "Excess loss of forks", fork_figure(found.rows), _fork_caption(found)),
-            ("parity", "Measured against predicted", parity_figure(found.rows), _PARITY),
-            (
-                "covariance",
-                "Covariance along the top eigenvectors of H",
-                covariance_figure(found.covariances),
-                _COVARIANCE,
-            ),
-        )
-        return [
-            drawn(name, title, figure, caption)
-            for name, title, figure, caption in figures
-            if figure is not None
-        ]
+    """Draw every figure of `LAW_FIGURES` for which there is something measured."""
+    return draw_all(LAW_FIGURES, found)
 
 
 def law_section(found: Conclusions, figures: Mapping[str, str]) -> str:
@@ -77,7 +59,7 @@ def paper_section(found: Conclusions) -> str:
 
 def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:
     line = disagreement_line(found.validity)
-    drawn_here = {name: figures[name] for name in FIGURES if name in figures}
+    drawn_here = {name: figures[name] for name in LAW_FIGURES if name in figures}
     return [
         *([] if found.has_measured_laws else [_nothing()]),
         *map(web_page.paragraph, headline(found.standings)),
@@ -139,3 +121,19 @@ def _shares(found: Conclusions) -> str:
     if len(by_share) > _MOST_SHARES:
         return f"{by_share[0][1]}, to {by_share[-1][1]}"
     return ", ".join(text for _, text in by_share) or "not known"
+
+
+LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
+    "fork_curve": FigureRecipe(
+        "Excess loss of forks", lambda found: fork_figure(found.rows), _fork_caption
+    ),
+    "parity": FigureRecipe(
+        "Measured against predicted", lambda found: parity_figure(found.rows), lambda _: _PARITY
+    ),
+    "covariance": FigureRecipe(
+        "Covariance along the top eigenvectors of H",
+        lambda found: covariance_figure(found.covariances),
+        lambda _: _COVARIANCE,
+    ),
+}
+"""By name."""

@@ -84,15 +84,20 @@ def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
 def compute_report(data: SweepData, store_uri: str) -> Report:
     """Compute everything a report shows; a pure function of the sweep's records."""
     table, derived = build_table1(data), aggregate_records(data)
-    laws = conclude(
+    laws = laws_of(data, table, derived)
+    figures = [*draw_figures(data, table), *draw_law_figures(laws)]
+    return Report(data, table, derived, laws, figures, store_uri)
+
+
+def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
+    """Conclude about the laws from a sweep's records and its derived views."""
+    return conclude(
         data,
         table,
         predictions=derived.predictions,
         validity=derived.validity,
         cell_measurements=derived.cell_measurements,
     )
-    figures = [*draw_figures(data, table), *draw_law_figures(laws)]
-    return Report(data, table, derived, laws, figures, store_uri)
 
 
 def report_page(report: Report) -> str:

@@ -21,13 +21,18 @@ _LATEX = {
 
 def to_csv(table: Table1) -> str:
     """Write every number in full, means and errors in columns of their own, both conventions."""
-    rows = [_csv_row(row) for row in table.rows]
+    rows = rows_in_full(table)
     stream = io.StringIO()
     if rows:
         writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     return stream.getvalue()
+
+
+def rows_in_full(table: Table1) -> list[dict[str, object]]:
+    """Return every number in full by column: means and errors, per example and (`_sum`) × N."""
+    return [_csv_row(row) for row in table.rows]
 
 
 def to_latex(table: Table1) -> str:
