@@ -38,6 +38,6 @@ def describe(frame: pd.DataFrame, columns: dict[str, ColumnFacts]) -> pd.DataFra
 def _of_sweep(store: Store, rows: pa.Table, sweep: str) -> pa.Table:
     plan = load_plan(store, sweep)
     if "sweep" in rows.schema.names:
-        return rows.filter(pc.equal(rows["sweep"], sweep))
+        return rows.filter(pc.equal(rows["sweep"], pa.scalar(sweep)))
     planned = pa.array([item.trial_id for item in plan.trials], pa.string())
     return rows.filter(pc.is_in(rows["trial_id"], value_set=planned))

@@ -59,7 +59,8 @@ def _loaded(content: bytes, path: str, model_name: str) -> keras.Model:
 
 
 def _unknown(store: Store, trial_id: str) -> UserError:
-    near = difflib.get_close_matches(trial_id, store.read("trials")["trial_id"].to_pylist(), n=1)
+    known = [str(name) for name in store.read("trials")["trial_id"].to_pylist()]
+    near = difflib.get_close_matches(trial_id, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return user_error(
         f"no trial {trial_id!r} in the store",

@@ -4,9 +4,7 @@ import duckdb
 
 from analysis import open_store
 
-store = open_store(
-    "minima-store"
-)  # or s3://…; a frame of each view: cells, measurements, epochs, …
+store = open_store("minima-store")  # or s3://…; a frame of each view: cells, measurements, …
 cells = store.cells("quickstart")  # cells.attrs["columns"] has the unit and meaning of each column
 traces = store.sql("SELECT batch_size, hessian_trace_mean FROM cells ORDER BY learning_rate")
 table = store.table1("quickstart")  # shows itself; table.frame and table.to_latex() hold the same

@@ -146,6 +146,6 @@ def described(view: str, schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_metadata(_metadata(view, field.name)) for field in schema])
 
 
-def _metadata(view: str, name: str) -> dict[str, str]:
+def _metadata(view: str, name: str) -> dict[bytes | str, bytes | str]:
     facts = column_facts(view, name)
     return ({} if facts.unit is None else {"unit": facts.unit}) | {"meaning": facts.meaning}

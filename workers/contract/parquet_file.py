@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -132,7 +133,7 @@ def _as_parquet(rows: pa.Table, metadata: dict[str, str], *, is_large: bool) -> 
     Units and meanings stand in the fields' metadata, of which Arrow's own schema is the carrier.
     """
     sink = pa.BufferOutputStream()
-    compression = "zstd" if is_large else "snappy"
+    compression: Literal["zstd", "snappy"] = "zstd" if is_large else "snappy"
     with pq.ParquetWriter(sink, rows.schema, compression=compression, store_schema=True) as writer:
         writer.write_table(rows)
         writer.add_key_value_metadata({_PREFIX + key: text for key, text in metadata.items()})

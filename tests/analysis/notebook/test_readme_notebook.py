@@ -50,7 +50,7 @@ def without_repeats(view: str, folder: Path) -> pd.DataFrame:
     found = re.search(r'"(SELECT \* EXCLUDE.*)"\n +"(.*)"\n', _EXAMPLE.read_text())
     statement = "".join(found.groups()).replace("minima-store/trials", str(folder))
     ids = ", ".join(KEY_COLUMNS[view])
-    return duckdb.sql(statement.replace("BY trial_id)", f"BY {ids})")).df()
+    return duckdb.sql(statement.replace("BY trial_id)", f"BY {ids})")).to_arrow_table().to_pandas()
 
 
 def test_the_notebook_runs(sweep, tmp_path, monkeypatch):
@@ -61,7 +61,7 @@ def test_the_notebook_runs(sweep, tmp_path, monkeypatch):
     assert found["traces"]["batch_size"].tolist() == [50]
     assert "Table 1 · quickstart" in found["table"]._repr_html_()
     assert len(found["figure"].axes) == 3
-    assert len(found["rows"].df()) == 2
+    assert found["rows"].to_arrow_table().num_rows == 2
 
 
 @pytest.mark.parametrize("view", sorted({*VIEWS} - {"sweep_trials"}))
@@ -74,7 +74,8 @@ def test_a_folder_read_directly_has_the_rows_of_its_view(sweep, store, view):
     relation = duckdb.read_parquet(f"{folder}/*.parquet")
     assert relation.columns == VIEWS[view].names
     ours = duckdb.from_arrow(store.read(view))
-    assert sorted(map(repr, relation.fetchall())) == sorted(map(repr, ours.fetchall()))
+    found, wanted_rows = (each.to_arrow_table().to_pylist() for each in (relation, ours))
+    assert sorted(map(repr, found)) == sorted(map(repr, wanted_rows))
 
 
 def test_a_folder_read_by_polars_has_the_rows_of_its_view(sweep, store):
