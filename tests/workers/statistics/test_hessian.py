@@ -225,7 +225,7 @@ def test_a_subset_is_measured_and_named(case, smooth, tools):
     """The subset's Hessian is that of a data set of these examples alone."""
     settings = fast(num_examples=10, num_eigenpairs=4, probe_seed=2)
     rows = measure(case.context, settings)
-    places = random_subset(2, 24, 10)
+    places = random_subset(case.context.seed(2), 24, 10)
     train = case.dataset.train
     chosen = dataclasses.replace(train, inputs=train.inputs[places], targets=train.targets[places])
     alone = dataclasses.replace(
