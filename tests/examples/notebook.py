@@ -9,7 +9,7 @@ cells = store.cells("quickstart")  # cells.attrs["columns"] has the unit and mea
 traces = store.sql("SELECT batch_size, hessian_trace_mean FROM cells ORDER BY learning_rate")
 table = store.table1("quickstart")  # shows itself; table.frame and table.to_latex() hold the same
 figure = store.figure("trace_ratio", "quickstart")  # of Matplotlib; store.figures() lists the names
-rows = duckdb.sql(  # without this store: of repeated attempts the one begun first, as the views do
+rows = duckdb.sql(  # without the views, which keep the first recorded: the attempt begun first
     "SELECT * EXCLUDE filename FROM read_parquet('minima-store/trials/*', filename = true) QUALIFY filename"
     " = first(filename ORDER BY filename NOT LIKE '%/compacted-%', filename) OVER (PARTITION BY trial_id)"
 )

@@ -148,4 +148,7 @@ def described(view: str, schema: pa.Schema) -> pa.Schema:
 
 def _metadata(view: str, name: str) -> dict[bytes | str, bytes | str]:
     facts = column_facts(view, name)
-    return ({} if facts.unit is None else {"unit": facts.unit}) | {"meaning": facts.meaning}
+    found: dict[bytes | str, bytes | str] = {"meaning": facts.meaning}
+    if facts.unit is not None:
+        found["unit"] = facts.unit
+    return found
