@@ -70,7 +70,9 @@ class Comparison:
         how = f"relative {self.relative:.1e}" if self.is_exact else f"z = {self.z:.1f}"
         name = " ".join(str(each) for each in self.what if each is not None)
         stated = f"{self.value:.7g} ± {self.stderr:.1e}"
-        return f"{self.case}, {self.statistic}, {name}: {stated}, reference {self.expected:.7g}, {how}"
+        return (
+            f"{self.case}, {self.statistic}, {name}: {stated}, reference {self.expected:.7g}, {how}"
+        )
 
 
 @dataclass

@@ -33,10 +33,12 @@ class Layers:
     seen: Moments = field(default_factory=dict)
 
     def dense(self, name: str, values: Tensor) -> Tensor:
-        """x W + b of x [N, inputs]."""
+        """Give x W + b of x [N, inputs]."""
         return self._with_bias(name, values @ self.weights[f"{name}/kernel"])
 
-    def convolution(self, name: str, values: Tensor, *, stride: int = 1, same: bool = False) -> Tensor:
+    def convolution(
+        self, name: str, values: Tensor, *, stride: int = 1, same: bool = False
+    ) -> Tensor:
         """Cross-correlate [N, height, width, inputs] with a kernel [height, width, inputs, outputs].
 
         With `same`, zeros are added so that ⌈size / stride⌉ remain; of an odd number one more at the end.

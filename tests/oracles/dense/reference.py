@@ -15,7 +15,7 @@ from torch.func import grad, jacrev, vmap
 Array = np.ndarray
 Outputs = Callable[[Layers, Tensor], Tensor]
 
-_CHUNK = 64
+_CHUNK = 16
 """Rows of the Hessian taken together."""
 
 _NOT_TRAINED = ("moving_mean", "moving_variance")

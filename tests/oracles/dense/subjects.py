@@ -83,7 +83,7 @@ class Subject:
         return Function(free.outputs, free.weights, free.untrained, free.loss, moments)
 
     def images(self, split: str) -> np.ndarray:
-        """x [N, 8, 8, 3] as the network gets them; float32 holds them exactly."""
+        """Give x [N, 8, 8, 3] as the network gets them; float32 holds them exactly."""
         return (self.context.split(split).inputs - 128.0) / 64
 
     def reference(self, split: str) -> Reference:
