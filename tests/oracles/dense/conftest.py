@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from peers import peer
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread(_few_threads):
+    """Let PyTorch multiply its small arrays alone: on a busy machine threads wait for one another."""
+    torch = peer("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
