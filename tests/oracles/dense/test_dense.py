@@ -68,9 +68,7 @@ def test_hessian(subject, ledger, network, loss, options):
 
     case = subject(network, loss)
     seed = 4 + options["num_eigenpairs"]
-    settings = HessianSpec(
-        num_probes=128, max_lanczos_steps=40, splits=BOTH, probe_seed=seed, **options
-    )
+    settings = HessianSpec(max_lanczos_steps=40, splits=BOTH, probe_seed=seed, **options)
     rows = hessian.measure(case.context, settings)
     ledger.check(case.compare(rows, "hessian"))
     ledger.check(compare_eigenvalues(case, rows, "hessian"))
@@ -84,7 +82,7 @@ def test_noise_curvature(subject, ledger, network, loss):
     from workers.statistics import noise_curvature
 
     case = subject(network, loss)
-    settings = NoiseCurvatureSpec(num_probes=128, splits=BOTH, probe_seed=9)
+    settings = NoiseCurvatureSpec(splits=BOTH, probe_seed=9)
     ledger.check(case.compare(noise_curvature.measure(case.context, settings), "noise_curvature"))
 
 
@@ -98,7 +96,7 @@ def test_spectrum(subject, ledger, network, loss, objective):
     from workers.statistics import spectrum
 
     case = subject(network, loss)
-    settings = SpectrumSpec(num_steps=3, num_draws=96, objective=objective, probe_seed=11)
+    settings = SpectrumSpec(num_steps=3, num_draws=64, objective=objective, probe_seed=11)
     found = spectrum.measure(case.context, settings)
     rows = [each for each in found if hasattr(each, "quantity")]
     ledger.check(case.compare(rows, "spectrum"))
@@ -118,7 +116,7 @@ def test_batch_noise_of_losses_that_add_up(subject, ledger, network, loss):
 
 @pytest.mark.parametrize("loss", ["kld", "gradlog_l2"])
 def test_batch_noise_with_batch_norm(subject, ledger, loss):
-    """With it, beside 20 times as many draws of float64, both errors counted."""
+    """With it, beside 40 times as many draws of float64, both errors counted."""
     case = subject("normalised", loss)
     rows = measure_batch_noise(case)
     ledger.check(compare_batches(case, rows))
@@ -163,7 +161,7 @@ def measure_batch_noise(case):
     from workers.contract.statistics import BatchNoiseSpec
     from workers.statistics import batch_noise
 
-    settings = BatchNoiseSpec(multiples=[1, 3], num_probes=256, probe_seed=13)
+    settings = BatchNoiseSpec(multiples=[1, 3], probe_seed=13)
     return batch_noise.measure(case.context, settings)
 
 
