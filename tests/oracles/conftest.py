@@ -48,6 +48,12 @@ class NoPartials:
         pass
 
 
+@pytest.fixture(scope="session")
+def no_partials():
+    """Give what keeps nothing."""
+    return NoPartials()
+
+
 @dataclass(frozen=True)
 class Case:
     """One network, twice, and its data.

@@ -1,0 +1,78 @@
+"""Networks trained once for all tests of this folder, and the ledger of their comparisons."""
+
+from __future__ import annotations
+
+import pytest
+from peers import peer
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread(_few_threads):
+    """Let PyTorch multiply its small arrays alone: on a busy machine threads wait for one another."""
+    torch = peer("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Train a network by name, once."""
+    import time
+
+    from dense.networks import NETWORKS
+    from dense.subjects import make_dataset, make_trial
+
+    from workers.attempt import make_loss
+    from workers.checkpoint import Checkpoints
+    from workers.contract.store import Store
+    from workers.pulse import Pulse
+    from workers.training import Trainer, TrainingJob
+
+    dataset, models = make_dataset(), {}
+
+    def train(name):
+        if name not in models:
+            model, trial = NETWORKS[name].build(), make_trial("kld")
+            job = TrainingJob("trial", trial, model, dataset, make_loss("kld"))
+            store = Store.open(str(tmp_path_factory.mktemp(name) / "store"))
+            checkpoints = Checkpoints(store, "checkpoints/work", attempt_id="a", conditions={})
+            pulse = Pulse(lambda: False, lambda progress: None, time.monotonic, 1e9, 1e9)
+            losses = [each.train_loss for each in Trainer(job, checkpoints, pulse).run().records]
+            assert losses[-1] < 0.8 * losses[0]
+            models[name] = model
+        return models[name], dataset
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def subject(trained, no_partials):
+    """Give a trained network ready to be measured with a loss, the same one each time."""
+    from dense.networks import NETWORKS
+    from dense.subjects import Subject, make_trial
+
+    from workers.attempt import make_loss
+    from workers.statistics.context import MeasurementContext
+
+    made = {}
+
+    def make(name, loss):
+        if (name, loss) not in made:
+            model, dataset = trained(name)
+            context = MeasurementContext(
+                model, dataset, make_loss(loss), make_trial(loss), no_partials
+            )
+            made[name, loss] = Subject(name, NETWORKS[name], model, context)
+        return made[name, loss]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ledger():
+    """Give the ledger that all tests write into."""
+    from dense.comparisons import Ledger
+
+    return Ledger()
