@@ -93,5 +93,5 @@ def _earlier_faults(conditions: CellConditions) -> list[str]:
     """Say what is against a cell with values of an earlier numerics version."""
     names = ", ".join(conditions.state.earlier)
     what = f"an earlier version of the numerics measured {names}"
-    why = "its seeds share their random draws, so that intervals over seeds are too narrow"
+    why = "values and errors of this one differ"
     return [f"{what}: {why}; --remeasure measures them anew"] if names else []

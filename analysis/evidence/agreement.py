@@ -42,6 +42,7 @@ _READ = [
     "value",
     "stderr",
     "num_samples",
+    "is_earlier",
 ]
 
 
@@ -50,7 +51,8 @@ def agreement(data: SweepData) -> pd.DataFrame:
 
     Equal are quantity, layer, bn_mode, split, objective (`data` and `total` are one without weight
     decay, and for tr σ²), with batch statistics the batch size; of λ only the largest is compared. What
-    an excursion measured along its way is of other weights, and a Hessian over a subset another one.
+    an excursion measured along its way is of other weights, and a Hessian over a subset another one; values
+    of an earlier numerics version are held against each other alone.
 
     Two statistics a, b agree when |a - b| ≤ t σ + `ROUNDING` max(|a|, |b|). σ² = σ_a² + σ_b², as
     statistics draw from streams of their own; two of one name may share draws, and σ = σ_a + σ_b, which
@@ -97,7 +99,8 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
         objective=found["objective"].where(~is_same, "data"),
         batch=_last_word(found["method"]).where(is_batch, ""),
     )
-    whole = found.groupby([*_OF_TRIAL, "objective", "batch"], sort=False).ngroup()
+    alike = [*_OF_TRIAL, "objective", "batch", "is_earlier"]
+    whole = found.groupby(alike, sort=False).ngroup()
     return found.assign(whole=whole)
 
 

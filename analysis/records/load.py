@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from workers.contract.errors import StoreError, did_you_mean, user_error
+from workers.contract.identity import earlier_statistic_ids
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 
@@ -51,7 +52,8 @@ class SweepData:
             `epoch_learning_rate` here, as `learning_rate` is that of the cell.
         measurements: View `measurements` of planned trials and statistics, with those columns. Where
             only an earlier numerics version measured a statistic, its rows stand under the planned
-            `statistic_id`, and `is_earlier` is true.
+            `statistic_id`; `is_earlier` is true of all that a version before this one measured,
+            whichever version planned it.
         spectra: View `spectra` of planned trials and statistics likewise.
         failures: View `failures` of planned trials.
     """
@@ -161,16 +163,17 @@ def _of_planned_statistics(frame: pd.DataFrame, plan: PlanDocument) -> pd.DataFr
     """Keep the rows of planned statistics, of each trial those under the best identity there is."""
     accepted = pd.DataFrame(
         [
-            (identity, planned.statistic_id, rank)
+            (identity, planned.statistic_id, rank, identity in earlier)
             for planned in plan.statistics
+            for earlier in (earlier_statistic_ids(planned.statistic),)
             for rank, identity in enumerate(planned.accepted_ids)
         ],
-        columns=["statistic_id", "planned_id", "rank"],
+        columns=["statistic_id", "planned_id", "rank", "is_earlier"],
     )
     found = frame.merge(accepted, on="statistic_id")
     best = found.groupby(["trial_id", "planned_id"])["rank"].transform("min")
     found = found[found["rank"] == best]
-    found = found.assign(statistic_id=found["planned_id"], is_earlier=found["rank"] > 0)
+    found = found.assign(statistic_id=found["planned_id"])
     return found.drop(columns=["planned_id", "rank"])
 
 

@@ -103,4 +103,10 @@ def _notes(table: Table1) -> tuple[str, ...]:
         for row in table.rows
         if not row.state.is_complete
     ]
+    earlier = sorted({name for row in table.rows for name in row.state.earlier})
+    if earlier:
+        notes.append(
+            f"An earlier version of the numerics measured {', '.join(earlier)} of some seeds: "
+            "--remeasure measures them anew."
+        )
     return tuple(notes)

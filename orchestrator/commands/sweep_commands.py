@@ -20,7 +20,7 @@ from orchestrator.monitor.plan_report import (
 from orchestrator.monitor.status import open_failures, status_document, sweep_status
 from orchestrator.monitor.tables import failure_table, status_table
 from orchestrator.planning.fit import fit_faults, this_machine
-from orchestrator.planning.plan import newest_plan, publish_plan
+from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.planning.store_state import StoreState
 from orchestrator.running.network_check import refuse_network
@@ -123,7 +123,8 @@ def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Ou
             )
         elif result.status == "larger_share":
             output.note("the share of a GPU was too small: give more with --set resources.gpus=1")
-    return conclude(prepared.store, _published(prepared), output, exit_code)
+    plan = publish_plan(prepared.store, prepared.plan)
+    return conclude(prepared.store, plan, output, exit_code)
 
 
 def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
@@ -142,13 +143,17 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
             where="--store",
             mend="run the sweep first",
         )
-    note_earlier(prepared, output)
     drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
     result = compare_again(prepared, drawn, sample, options)
     for difference in result.differences:
         output.show(str(difference))
     if result.elsewhere:
         output.show(elsewhere_line(prepared.state, result.elsewhere))
+    if result.not_compared:
+        output.show(
+            f"not compared, as an earlier version of the numerics measured it: "
+            f"{', '.join(result.not_compared)}"
+        )
     if result.compared:
         number = len(result.differences)
         equal = f"{number} values differ" if number else "all values equal"
@@ -162,6 +167,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
                 {k: str(v) for k, v in asdict(item).items()} for item in result.differences
             ],
             "not_comparable_here": list[JsonValue](result.elsewhere),
+            "not_compared": list[JsonValue](result.not_compared),
             "environment_id": result.environment_id,
         }
     )
@@ -181,8 +187,8 @@ def note_earlier(prepared: Prepared, output: Output) -> None:
         return
     names = ", ".join(dict.fromkeys(name for item in trials for name in item.earlier))
     output.note(
-        f"{names} of {len(trials)} trials were measured by an earlier version of the numerics, whose "
-        f"values count and are marked; --remeasure measures them anew"
+        f"{names} of {len(trials)} trials were measured by an earlier version of the numerics: the "
+        f"values count, and no law is valid on them; --remeasure measures them anew"
     )
 
 
@@ -195,11 +201,6 @@ def elsewhere_line(state: StoreState, trial_ids: list[str]) -> str:
         f"{len(trial_ids)} not comparable here: recorded under another environment "
         f"({', '.join(places[:3])}{', …' if len(places) > 3 else ''})"
     )
-
-
-def _published(prepared: Prepared) -> PlanDocument:
-    """Give the plan under the revision it has in the store, where an equal one was there before."""
-    return newest_plan(prepared.store, prepared.plan.sweep) or prepared.plan
 
 
 def _announce(prepared: Prepared, output: Output) -> None:

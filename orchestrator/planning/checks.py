@@ -107,6 +107,7 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
                 f"at most {facts.num_train}",
             )
     yield from _spread_faults(document, facts, where)
+    yield from _shuffle_faults(document, facts, where)
     model, training = document.get("model"), document.get("training")
     shape = facts.input_shape
     if isinstance(model, dict) and model.get("name") == "resnet" and len(shape) != 3:
@@ -130,6 +131,20 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
             f"{where}, training.augmentation",
             "use none",
         )
+
+
+def _shuffle_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
+    """Find shuffled excursions in batches of all examples, which have no noise."""
+    whole = [key for key, size in _batch_sizes(document) if size == facts.num_train]
+    measure = document.get("measure")
+    for index, item in enumerate(measure if isinstance(measure, list) else []):
+        if whole and isinstance(item, dict) and item.get("sampler") == "shuffle":
+            yield Fault(
+                f"shuffled batches of all {facts.num_train} training examples have no noise "
+                f"({', '.join(whole)})",
+                f"{where}, measure[{index}].sampler",
+                "choose smaller batches, or sampler: replacement",
+            )
 
 
 def _spread_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:

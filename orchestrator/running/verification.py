@@ -23,12 +23,14 @@ class VerifyResult:
         compared: Trials compared value by value, or that failed where they were done before.
         differences: Between them.
         elsewhere: Trials recorded under another environment: their bits cannot be expected here.
+        not_compared: Statistics that only an earlier numerics version measured, of a trial or more.
         environment_id: This machine's; None when no training ended.
     """
 
     compared: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
     environment_id: str | None = None
 
 
@@ -87,6 +89,7 @@ def _verify_one(
             result.elsewhere.append(trial_id)
             return
         result.compared.append(trial_id)
+        result.not_compared += [name for name in item.earlier if name not in result.not_compared]
         if status == "done":
             result.differences += compare(prepared.store, again, trial_id, asked)
         else:

@@ -10,6 +10,6 @@ traces = store.sql("SELECT batch_size, hessian_trace_mean FROM cells ORDER BY le
 table = store.table1("quickstart")  # shows itself; table.frame and table.to_latex() hold the same
 figure = store.figure("trace_ratio", "quickstart")  # of Matplotlib; store.figures() lists the names
 rows = duckdb.sql(  # without the views, which keep the first recorded: the attempt begun first
-    "SELECT * EXCLUDE filename FROM read_parquet('minima-store/trials/*', filename = true) QUALIFY filename"
-    " = first(filename ORDER BY filename NOT LIKE '%/compacted-%', filename) OVER (PARTITION BY trial_id)"
+    "SELECT * EXCLUDE filename FROM read_parquet('minima-store/trials/*', filename = true, union_by_name = true) QUALIFY"
+    " filename = first(filename ORDER BY filename NOT LIKE '%/compacted-%', filename) OVER (PARTITION BY trial_id)"
 )

@@ -7,13 +7,15 @@ import pytest
 from analysis.aggregation.predictions_view import predictions
 from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
+from analysis.findings.table1 import table1
 from analysis.predictions.law import NO_STATIONARY_STATE, SHUFFLED
 from analysis.predictions.spectral_law import NOT_MEASURED
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
+from analysis.tables.table1_text import render_text
 from workers.contract.excursions import ForkSpec, TailSpec
-from workers.contract.identity import statistic_id
-from workers.contract.records import SpectrumNode
+from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
+from workers.contract.records import SpectrumNode, measurement_table
 from workers.contract.schema import VIEWS
 from workers.contract.specs import PluginSpec
 from workers.contract.statistics import BatchNoiseSpec, SpectrumSpec, TracesSpec
@@ -106,25 +108,29 @@ def test_a_law_that_the_traces_contradict_is_not_valid(synthetic_sweep, predict)
 
 
 def test_values_of_an_earlier_numerics_version_are_told_apart(one_cell, predict):
-    """They stand with their numbers, and no law is valid on them: their seeds drew alike."""
-    plan = one_cell.plan()
-    anew = [
-        each.model_copy(update={"statistic_id": "anew", "earlier_ids": [each.statistic_id]})
-        if each.statistic.name == "traces"
-        else each
-        for each in plan.statistics
-    ]
+    """They stand with their numbers, whichever version planned them, and no law is valid on them."""
+    plan, traces = one_cell.plan(), one_cell.statistics[1]
+    earlier = earlier_statistic_ids(traces)[0]
     assert predict()["wang_4_45", 100]["valid"] is True
-    changed = plan.model_copy(update={"statistics": anew})
+    for trial in one_cell.trials():
+        key = (trial_id(trial), earlier)
+        found = measurement_table(key[0], traces, earlier, one_cell._traces(trial))
+        one_cell.store.commit("measurements", key, "earlier", found)
+    then = plan.statistics[1].model_copy(update={"statistic_id": earlier})
+    changed = plan.model_copy(update={"statistics": [plan.statistics[0], then]})
     path = one_cell.store.plan_path(one_cell.name, one_cell.revision)
     one_cell.store.write_json(path, changed.model_dump(mode="json"))
     row = predict()["wang_4_45", 100]
-    assert (row["statistic_id"], row["valid"]) == ("anew", False)
+    assert (row["statistic_id"], row["valid"]) == (earlier, False)
     assert row["predicted"] is not None
     assert row["reason"].startswith(
-        "an earlier version of the numerics measured traces: its seeds share their random draws, so "
-        "that intervals over seeds are too narrow; --remeasure measures them anew"
+        "an earlier version of the numerics measured traces: values and errors of this one differ; "
+        "--remeasure measures them anew"
     )
+    note = table1(one_cell.store, one_cell.name)
+    assert (
+        "An earlier version of the numerics measured traces of some seeds: --remeasure measures them anew."
+    ) in render_text(note)
 
 
 def test_without_weight_decay_a_law_is_not_valid(synthetic_sweep, predict):

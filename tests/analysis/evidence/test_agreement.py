@@ -105,6 +105,19 @@ def test_what_is_not_the_same_is_never_compared(compare, seen, other):
     assert compare((HessianSpec(), rows)).empty
 
 
+def test_values_of_an_earlier_numerics_version_are_not_held_against_newer_ones(
+    synthetic_sweep, store, seen
+):
+    """Versions may differ by more than their errors; within one they are compared as ever."""
+    sweep = synthetic_sweep(weight_decay=0.1, pairs=[(100, 0.1)], seeds=[0]).fill()
+    sweep.add(HessianSpec(), lambda seed: [seen("hessian_trace", TRACE + 40, stderr=0.1)])
+    data = load_sweep(store, "toy")
+    of_traces = data.measurements["statistic"] == "traces"
+    for is_earlier, num_rows in ((of_traces, 0), (True, 1), (False, 1)):
+        rows = data.measurements.assign(is_earlier=is_earlier)
+        assert len(agreement(replace(data, measurements=rows))) == num_rows
+
+
 def test_one_statistic_alone_has_no_row(compare):
     """`losses` and `traces` state nothing alike."""
     assert compare().empty
@@ -248,6 +261,7 @@ def paper_size(synthetic_sweep, store):
             measurements=rows.assign(
                 statistic_id=rows["statistic"], index=math.nan, method="probes", bn_mode="frozen",
                 split="train", objective="data", num_samples=64, skipped_reason=None,
+                is_earlier=False,
             ),
         )  # fmt: skip
 

@@ -180,3 +180,20 @@ def test_a_num_train_that_fits_is_what_batches_are_judged_by():
     assert found == [
         ("a batch of 101 is larger than the 100 training examples", "toy.yaml, grid.batch_size[0]")
     ]
+
+
+@pytest.mark.parametrize("name", ["fork", "tail"])
+def test_shuffled_excursions_in_batches_of_all_examples_are_told_before_anything_runs(name):
+    """They have no noise, and its estimate divides by N - m; of independent batches nothing is said."""
+    changes = {
+        "grid.batch_size": [1437],
+        "measure": ["losses", {"name": name, "sampler": "shuffle"}],
+    }
+    assert faults(changes) == [
+        (
+            "shuffled batches of all 1437 training examples have no noise (grid.batch_size[0])",
+            "toy.yaml, measure[1].sampler",
+        )
+    ]
+    changes["measure"] = [{"name": name}]
+    assert faults(changes | {"colour": 1}) == [("unknown key 'colour'", "toy.yaml, colour")]
