@@ -190,6 +190,7 @@ def _direction_noise(excursion: Excursion, settings: ForkSpec, vectors: Array) -
     """Give uᵢᵀσ²uᵢ [k] at the kept weights."""
     if settings.bn_mode == "batch":
         return np.zeros(0)
+    excursion.passes.expect(len(vectors) * len(excursion.train))
     return np.array([excursion.slopes(vector, turn).var() for turn, vector in enumerate(vectors)])
 
 
