@@ -11,22 +11,24 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from orchestrator import commands, store_commands
-from orchestrator.closed_pipe import quiet_when_closed
-from orchestrator.console import Output, errors_for_humans, full_disk_told
-from orchestrator.own_packages import check_own_packages
-from orchestrator.prepare import Options
-from orchestrator.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
-from orchestrator.standard_streams import mend_standard_streams
-from orchestrator.store_commands import Format
+from orchestrator.commands import store_commands, sweep_commands
+from orchestrator.commands.store_commands import Format
+from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
+from orchestrator.machine.closed_pipe import quiet_when_closed
+from orchestrator.machine.console import Output, errors_for_humans, full_disk_told
+from orchestrator.machine.own_packages import check_own_packages
+from orchestrator.machine.standard_streams import mend_standard_streams
+from orchestrator.planning.prepare import Options
 from workers.contract.errors import StoreError, UserError
 from workers.contract.local_folder import local_folder
+from workers.process.node_facts import DISTRIBUTION, installed_version
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Measure what decides the minimum that SGD finds: sweeps of (batch size, learning rate, seed).",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 EXIT_BAD_INPUT, EXIT_INTERNAL = 2, 4
@@ -54,6 +56,12 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
+Remeasure = Annotated[
+    bool,
+    typer.Option(
+        "--remeasure", help="Measure anew what an earlier version of the numerics measured."
+    ),
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
 CheckpointSeconds = Annotated[
     float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
@@ -93,6 +101,25 @@ def _run_command() -> NoReturn:
         _leave("internal error: please report the lines above", EXIT_INTERNAL)
 
 
+def _show_version(is_asked: bool) -> None:  # noqa: FBT001  # typer's signature
+    if is_asked:
+        typer.echo(f"minima {installed_version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def _minima(
+    *,
+    is_version_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that go before a command; they are done by their callbacks."""
+
+
 @app.command()
 def run(  # noqa: PLR0917  # typer hands them over by name
     sweep: Sweep,
@@ -103,12 +130,17 @@ def run(  # noqa: PLR0917  # typer hands them over by name
     checkpoint_seconds: CheckpointSeconds = 60.0,
     *,
     fail_fast: FailFast = False,
+    remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
     """Train and measure what is missing, aggregate, print Table 1. The same command resumes."""
-    options = _options(store, address, data_dir, set_)
-    options = replace(options, is_fail_fast=fail_fast, checkpoint_seconds=checkpoint_seconds)
-    return commands.run(sweep, options, Output(json))
+    options = replace(
+        _options(store, address, data_dir, set_),
+        is_fail_fast=fail_fast,
+        is_remeasuring=remeasure,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    return sweep_commands.run(sweep, options, Output(json))
 
 
 @app.command()
@@ -119,10 +151,12 @@ def plan(
     data_dir: DataDir = None,
     set_: Set = None,
     *,
+    remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
     """Show what a run would do: per cell, the time it would take, and whether trials fit."""
-    return commands.plan(sweep, _options(store, address, data_dir, set_), Output(json))
+    options = replace(_options(store, address, data_dir, set_), is_remeasuring=remeasure)
+    return sweep_commands.plan(sweep, options, Output(json))
 
 
 @app.command()
@@ -154,11 +188,16 @@ def trial(  # noqa: PLR0917  # typer hands them over by name
     set_: Set = None,
     checkpoint_seconds: CheckpointSeconds = 60.0,
     *,
+    remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
     """Do one trial of the grid in the foreground, without Ray; it commits like any other."""
-    options = replace(_options(store, None, data_dir, set_), checkpoint_seconds=checkpoint_seconds)
-    return commands.trial(sweep, (batch_size, learning_rate, seed), options, Output(json))
+    options = replace(
+        _options(store, None, data_dir, set_),
+        is_remeasuring=remeasure,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    return sweep_commands.trial(sweep, (batch_size, learning_rate, seed), options, Output(json))
 
 
 @app.command()
@@ -203,7 +242,7 @@ def verify(
     json: Json = False,
 ) -> int:
     """Train and measure some done trials again and compare every value."""
-    return commands.verify(sweep, sample, _options(store, None, data_dir, set_), Output(json))
+    return sweep_commands.verify(sweep, sample, _options(store, None, data_dir, set_), Output(json))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from workers.contract.store import Store
 def _one_thread():
     """Fix TensorFlow's threads before any test runs an operation; no test may run one on import."""
     if "tensorflow" in sys.modules:
-        from workers.environment import prepare
+        from workers.process.environment import prepare
 
         prepare(1, uses_gpu=False)
 

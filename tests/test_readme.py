@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import cli
-from orchestrator.sweep import built_in_sweeps
+from orchestrator.planning.sweep import built_in_sweeps
 from workers.contract.catalog import CATALOG
 from workers.contract.quantities import GLOSSARY
 from workers.contract.schema import CELL_QUANTITIES, VIEWS
@@ -52,7 +52,7 @@ def test_every_command_and_option_is_told():
     for command in cli.app.registered_commands:
         assert f"`minima {command.callback.__name__}" in TEXT
     for option in ("store", "address", "set", "data-dir", "checkpoint-seconds", "fail-fast", "json",
-                   "watch", "format", "out", "sample", "show"):  # fmt: skip
+                   "watch", "format", "out", "sample", "show", "version"):  # fmt: skip
         assert f"--{option}" in TEXT
 
 
@@ -65,10 +65,35 @@ def test_every_built_in_name_is_told():
             assert name in TEXT, name
 
 
+def test_the_l2_of_the_keras_example_stands_beside_ours():
+    """l·Σw² is weight_decay/2·Σw² with weight_decay = 2l, and adds 2l a weight to tr H.
+
+    Convolutions of its ResNet-56, version 1: the stem, 18 a stage, and two projections of 1 × 1.
+    """
+    stages = [(16, 16), (16, 32), (32, 64)]
+    kernels = sum(9 * start * width + 17 * 9 * width**2 for start, width in stages)
+    num_weights = 9 * 3 * 16 + kernels + 16 * 32 + 32 * 64
+    (line,) = re.findall(r"^- Weight decay acts .*\n .*$", TEXT, re.MULTILINE)
+    assert "(weight_decay/2)·‖θ_decayed‖²" in line
+    assert "`l2(1e-4)` is 1e-4·‖w‖² of convolutions only: `weight_decay: 2e-4`" in line
+    assert f"{num_weights:,} such weights adds {2 * 1e-4 * num_weights:.2f} to tr H" in line
+
+
+def test_every_paper_is_cited_under_its_own_title():
+    """As its page on arXiv names it."""
+    for title, number in (
+        ("How Many Factors Influence Minima in SGD?", "2009.11858"),
+        ("Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent Algorithms "
+         "in Statistical and Computational Paradigms", "1711.09514"),
+        ("Three Factors Influencing Minima in SGD", "1711.04623"),
+    ):  # fmt: skip
+        assert f"*{title}*, arXiv {number}" in TEXT
+
+
 def test_links_into_the_project_exist():
     """Relative links and the paths named in code spans."""
     links = re.findall(r"\]\((?!http)([^)#]+)\)", TEXT)
-    spans = re.findall(r"`((?:deploy|analysis|workers|tests|orchestrator)/[\w./]+)`", TEXT)
+    spans = re.findall(r"`((?:deploy|analysis|workers|tests|orchestrator|\.github)/[\w./]+)`", TEXT)
     for path in links + spans:
         assert (ROOT / path).exists(), path
 

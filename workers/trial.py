@@ -18,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from workers import environment
-from workers.attempt import Attempt, check_data, check_identities, check_loss, make_loss
+from workers.attempts.attempt import Attempt, check_data, check_identities, check_loss, make_loss
+from workers.attempts.failure import classify, signature
+from workers.attempts.measure import measure_and_commit
+from workers.attempts.train import train_and_commit
 from workers.contract.errors import Drained, UserError
 from workers.contract.frozen import Frozen
 from workers.contract.orders import (
@@ -34,11 +36,9 @@ from workers.contract.orders import (
 )
 from workers.contract.store import Store
 from workers.datasets.loading import load_dataset
-from workers.failure import classify, signature
-from workers.gpu_memory import wait_for_share
-from workers.pulse import Pulse
-from workers.trial_measuring import measure_and_commit
-from workers.trial_training import train_and_commit
+from workers.process import environment
+from workers.process.gpu_memory import wait_for_share
+from workers.resumable.pulse import Pulse
 
 PROGRESS_FILE = "progress.json"
 ANSWER_FILE = "answer.json"

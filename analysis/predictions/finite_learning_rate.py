@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.assumptions import DISCRETE_STEP
-from analysis.conditions import CellConditions
-from analysis.predictions import linear_dynamics
+from analysis.evidence.assumptions import DISCRETE_STEP
+from analysis.evidence.conditions import CellConditions
+from analysis.mathematics import linear_dynamics
 from analysis.predictions.law import (
     CONSTANT,
     REST,

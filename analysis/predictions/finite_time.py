@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.assumptions import DISCRETE_STEP
-from analysis.conditions import CellConditions
-from analysis.predictions import linear_dynamics
+from analysis.evidence.assumptions import DISCRETE_STEP
+from analysis.evidence.conditions import CellConditions
+from analysis.mathematics import linear_dynamics
 from analysis.predictions.law import (
     CONSTANT,
     REST,
@@ -30,7 +30,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     Assumptions: H and σ² constant where SGD goes; batches drawn independently. No stationary state
     is needed.
 
-    Source: SCIENCE notes §3.4; the geometric sum of (1-ηλ)^{2s} η²c/m over s < t.
+    Source: the recursion of SGD on a quadratic: the geometric sum of (1-ηλ)^{2s} η²c/m over s < t.
     """
     steps, sgd = conditions.excursion.steps, conditions.sgd
     is_stationary = steps is None

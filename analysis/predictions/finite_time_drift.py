@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analysis.assumptions import ADDITIVITY, DISCRETE_STEP, HARMONICITY
-from analysis.conditions import CellConditions
-from analysis.predictions import linear_dynamics
+from analysis.evidence.assumptions import ADDITIVITY, DISCRETE_STEP, HARMONICITY
+from analysis.evidence.conditions import CellConditions
+from analysis.mathematics import linear_dynamics
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions.law import Prediction, broken, independence_faults, stability_faults
 from analysis.predictions.spectral_law import Array, spectral_predictions
-from analysis.uncertain import Uncertain
+from analysis.records.cell_values import SeedValues
 
 NAME = "finite_time_drift"
 
@@ -20,15 +21,16 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     """Predict as `finite_time`, with c_i(s) = c_i · tr σ²(s)/tr σ² at the step s of the streams.
 
     E[L] - L* = ½ Σ_i λ_i Σ_{s<t} (1-ηλ_i)^{2(t-1-s)} η² c_i(s)/m. tr σ²(s) is what the fork itself
-    measured, constant between the ends of its windows, so this law is no prediction from the kept
-    weights alone: it tells how much of what `finite_time` misses is that the noise changed, in size
-    and alike in all directions. Nothing is said of tails, of shuffled streams, or where that noise or
-    μ_σ was not measured.
+    measured, constant between the ends of its windows (the first begins at step 0): its mean over just
+    these steps, each counted once, also where the law counts late ones for more. So this law is no
+    prediction from the kept weights alone: it tells how much of what `finite_time` misses is that the
+    noise changed, in size and alike in all directions. Nothing is said of tails, of shuffled streams, or
+    where that noise or μ_σ was not measured.
 
     The predicted error has that of the noise in it, as if it were independent of what was measured.
 
     Assumptions: those of `finite_time`, but for the size of σ².
-    Source: SCIENCE notes §3.4, composed over stages.
+    Source: the geometric sum of `finite_time`, composed over stages of constant noise.
     """
     steps, sgd = conditions.excursion.steps, conditions.sgd
     met = _noise_met(conditions)
@@ -65,8 +67,13 @@ def _noise_met(conditions: CellConditions) -> dict[int, list[tuple[int, Uncertai
     return {
         seed: [(end, indexed[_NOISE, end].uncertain[seed].over(kept)) for end in ends]
         for seed, kept in start.uncertain.items()
-        if ends and kept.value and all(seed in indexed[_NOISE, end].uncertain for end in ends)
+        if ends and kept.value and all(_is_met(indexed[_NOISE, end], seed) for end in ends)
     }
+
+
+def _is_met(noise: SeedValues, seed: int) -> bool:
+    """Say whether a seed's noise was measured and is some."""
+    return noise.by_seed.get(seed, 0.0) > 0
 
 
 def _with_error(found: Prediction, met: dict[int, list[tuple[int, Uncertain]]]) -> Prediction:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.assumptions import NO_SADDLE, NOISE_IS_CURVATURE
-from analysis.conditions import CellConditions
+from analysis.evidence.assumptions import NO_SADDLE, NOISE_IS_CURVATURE
+from analysis.evidence.conditions import CellConditions
 from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
 
 NAME = "jastrzebski_9"

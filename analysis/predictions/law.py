@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from analysis import assumptions
-from analysis.assumptions import Assumption
-from analysis.cell_values import SeedValues
-from analysis.conditions import CellConditions
-from analysis.estimate import mean_over_seeds
-from analysis.uncertain import Uncertain
-from analysis.validity import checks, unequilibrated_share
+from analysis.evidence import assumptions
+from analysis.evidence.assumptions import Assumption
+from analysis.evidence.conditions import CellConditions
+from analysis.evidence.excursions import TARGETS
+from analysis.evidence.validity import checks, unequilibrated_share
+from analysis.mathematics.estimate import mean_over_seeds
+from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell_values import SeedValues
 from workers.contract.quantities import GLOSSARY
 
 NO_STATIONARY_STATE = "without weight decay the loss has no stationary state: ‖θ‖ grows for ever"
@@ -90,6 +91,18 @@ class Prediction:
         return [each.value for each in self.by_seed.values()]
 
 
+def value_faults(found: Prediction) -> list[str]:
+    """Say that what is predicted cannot be: both targets are above 0 where SGD has noise and a minimum."""
+    values = [each.value for each in found.by_seed.values()]
+    wrong = [value for value in values if not value > 0]
+    if not wrong:
+        return []
+    return [
+        f"the predicted {TARGETS[found.target]} is not above 0 in {len(wrong)} of {len(values)} seeds, "
+        f"here {min(wrong):.3g}: the law's noise is none, or the weights are at no minimum"
+    ]
+
+
 Law = Callable[[CellConditions], list[Prediction]]
 """Gives one prediction a target, none where the law has nothing to say of such an excursion."""
 
@@ -123,6 +136,7 @@ def scaled_input(
                 *rest_faults(conditions),
                 *independence_faults(conditions),
                 *broken(conditions, assumed),
+                *disagreement_faults(conditions, quantity),
             ),
             remarks=equilibration_remarks(conditions),
         )
@@ -175,6 +189,18 @@ def broken(conditions: CellConditions, assumed: Sequence[Assumption]) -> list[st
         f"not so in {len(values)} of {num_seeds} seeds: {each.meaning}, "
         f"here {each.farthest(values):.3g}"
         for each, values in failed.items()
+    ]
+
+
+def disagreement_faults(conditions: CellConditions, *quantities: str) -> list[str]:
+    """Name those of a law's inputs that two statistics state differently, with what they say in a seed."""
+    found = {name: conditions.disagreements.get(name, {}) for name in quantities}
+    num_seeds = len(conditions.trial_ids)
+    return [
+        f"statistics disagree about {GLOSSARY[name].symbol} in {len(by_seed)} of {num_seeds} seeds: "
+        f"{by_seed[min(by_seed)]}"
+        for name, by_seed in found.items()
+        if by_seed
     ]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.assumptions import DISCRETE_STEP
-from analysis.conditions import CellConditions
-from analysis.predictions import linear_dynamics
+from analysis.evidence.assumptions import DISCRETE_STEP
+from analysis.evidence.conditions import CellConditions
+from analysis.mathematics import linear_dynamics
 from analysis.predictions.law import (
     CONSTANT,
     INDEPENDENT,
@@ -30,7 +30,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
     Assumptions: H and σ² constant where SGD goes; a stationary state where the run is taken for one.
 
-    Source: SCIENCE notes §3.5; Kuehn and Rosenow (2023) for the anti-correlation.
+    Source: Kuehn and Rosenow (2023) for the anti-correlation; the recursion of (x, v) with it.
     """
     steps, num_train = conditions.excursion.steps, conditions.state.num_train
     is_stationary = steps is None

@@ -8,15 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.conditions import CellConditions
-from analysis.excursions import TARGETS
-from analysis.noise_spectra import NoiseSpectrum
-from analysis.predictions.law import Prediction
-from analysis.uncertain import Uncertain
+from analysis.evidence.conditions import CellConditions
+from analysis.evidence.excursions import TARGETS
+from analysis.evidence.noise_spectra import NoiseSpectrum
+from analysis.mathematics.uncertain import Uncertain
+from analysis.predictions.law import Prediction, disagreement_faults
 
 Array = npt.NDArray[np.float64]
 Energy = Callable[[Array, int], Array]
 """Gives λV(λ) [n] at λ [n] for a seed, V the variance along a direction whose noise c is 1."""
+
+_MOMENTS = ("gradient_noise_trace", "hessian_noise_trace")
+"""Of μ_σ, degrees 0 and 1: what another statistic states too."""
+
+_MOST_GROWTH = math.log(1e6)
+"""Of ln variance: a thousandfold way from the start. A choice; at a minimum there is no growth."""
 
 NOT_MEASURED = "μ_σ of the total objective was not measured"
 NOT_IN_THIS_MODE = (
@@ -37,7 +43,8 @@ def spectral_predictions(
     """Predict E[L] - L* = ½∫ λV dμ_σ and E‖∇L‖² = ∫ λ²V dμ_σ.
 
     H is constant and σ² too, both of the total objective at the kept weights; only the diagonal of
-    σ² in H's eigenbasis enters. Nothing is predicted for a stationary state where ηλ ≥ 2(1+μ).
+    σ² in H's eigenbasis enters. Nothing is predicted for a stationary state where ηλ ≥ 2(1+μ), nor
+    after T steps in which the variance along a direction has grown more than a millionfold.
     `noise` is μ_σ by seed where not that of all seeds is wanted.
     """
     spectra = conditions.noise_spectra if noise is None else noise
@@ -49,7 +56,10 @@ def spectral_predictions(
     if runaway:
         steepest = max(float(spectra[seed].nodes.max()) for seed in runaway)
         spectrum_faults.append(f"ηλ ≥ 2(1+μ) at λ = {steepest:.3g}: SGD runs away there")
-    left_out = runaway if is_stationary else []
+    left_out = runaway
+    if not is_stationary:
+        left_out = _exploded(conditions, spectra)
+        spectrum_faults += _explosion(conditions, spectra, left_out)
     stable = {seed: each for seed, each in spectra.items() if seed not in left_out}
     with np.errstate(over="ignore", invalid="ignore"):
         energies = {seed: energy(each.nodes, seed) for seed, each in stable.items()}
@@ -59,6 +69,10 @@ def spectral_predictions(
                 stable, {s: stable[s].nodes * each for s, each in energies.items()}
             ),
         }
+    disagreements = disagreement_faults(conditions, *_MOMENTS)
+    num_lost = len(stable) - min(map(len, by_target.values()))
+    if num_lost:
+        spectrum_faults.append(f"the law's value is no finite number in {num_lost} seeds")
     statistic_id = conditions.spectra.statistic_id if conditions.spectra and spectra else None
     return [
         Prediction(
@@ -66,11 +80,40 @@ def spectral_predictions(
             target,
             statistic_id=statistic_id,
             by_seed=by_target[target],
-            faults=(*spectrum_faults, *faults),
+            faults=(*spectrum_faults, *faults, *disagreements),
             remarks=tuple(remarks),
         )
         for target in TARGETS
     ]
+
+
+def _exploded(conditions: CellConditions, spectra: Mapping[int, NoiseSpectrum]) -> list[int]:
+    """List the seeds of whose μ_σ a direction has grown beyond what any loss is quadratic over."""
+    return [
+        seed for seed, each in spectra.items() if _growth(conditions, each).max() > _MOST_GROWTH
+    ]
+
+
+def _explosion(
+    conditions: CellConditions, spectra: Mapping[int, NoiseSpectrum], seeds: Sequence[int]
+) -> list[str]:
+    if not seeds:
+        return []
+    worst = max(seeds, key=lambda seed: _growth(conditions, spectra[seed]).max())
+    growths = _growth(conditions, spectra[worst])
+    steepest, orders = spectra[worst].nodes[growths.argmax()], growths.max() / math.log(10)
+    return [
+        f"the variance along λ = {steepest:.3g} grows 10^{orders:.0f}-fold in "
+        f"{conditions.excursion.num_steps} steps, and no loss is quadratic so far: nothing is "
+        f"predicted for {len(seeds)} of {len(spectra)} seeds"
+    ]
+
+
+def _growth(conditions: CellConditions, spectrum: NoiseSpectrum) -> Array:
+    """Give ln of how many times the variance grows over the excursion's steps, at the nodes [n]."""
+    num_steps = conditions.excursion.num_steps or 0
+    growth: Array = num_steps * conditions.sgd.growth_exponent(spectrum.nodes)
+    return growth
 
 
 def _is_unstable(conditions: CellConditions, spectrum: NoiseSpectrum) -> bool:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from analysis.assumptions import DISSIPATION_RATIO, STATIONARITY
-from analysis.conditions import CellConditions
-from analysis.excursions import TARGETS
-from analysis.predictions import linear_dynamics
-from analysis.predictions.law import (
-    Prediction,
-    broken,
-    independence_faults,
-    stability_faults,
-)
-from analysis.predictions.linear_dynamics import SGD
-from analysis.uncertain import Uncertain
+from analysis.evidence.assumptions import DISSIPATION_RATIO, STATIONARITY
+from analysis.evidence.conditions import CellConditions
+from analysis.evidence.excursions import TARGETS
+from analysis.mathematics import linear_dynamics
+from analysis.mathematics.linear_dynamics import SGD
+from analysis.mathematics.uncertain import Uncertain
+from analysis.predictions.law import Prediction, broken, independence_faults, stability_faults
 from workers.contract.specs import MLPSpec, SyntheticSpec
 
 Array = npt.NDArray[np.float64]

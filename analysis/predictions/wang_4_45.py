@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.conditions import CellConditions
+from analysis.evidence.conditions import CellConditions
 from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
 
 NAME = "wang_4_45"

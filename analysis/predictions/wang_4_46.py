@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analysis.cell_values import SeedValues
-from analysis.conditions import CellConditions
+from analysis.evidence.conditions import CellConditions
 from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
+from analysis.records.cell_values import SeedValues
 
 NAME = "wang_4_46"
 _INPUT = "hessian_noise_trace"

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.table1 import table1
-from analysis.verdict import judge
+from analysis.findings.table1 import table1
+from analysis.mathematics.verdict import judge
 from workers.contract.excursions import ForkSpec
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial

@@ -22,11 +22,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the children import what this one can
 
-from orchestrator.prepare import Options, Prepared, prepare
-from orchestrator.run_control import ask_to_stop
-from orchestrator.slot import Slot
-from orchestrator.task import SlotTask
-from orchestrator.tasks import make_tasks
+from orchestrator.liveness.run_control import ask_to_stop
+from orchestrator.planning.prepare import Options, Prepared, prepare
+from orchestrator.running.tasks import make_tasks
+from orchestrator.slots.slot import Slot
+from orchestrator.slots.task import SlotTask
 from workers.contract.store import Store
 
 BAR_SECONDS = 10.0

@@ -33,18 +33,18 @@ import tensorflow as tf
 from measurement_cost import NoPartials, images
 from short_training import short_trial, trained_resnet
 
-from workers import lanczos
-from workers.batch_norm import copy_network, freeze
 from workers.contract.statistics import NoiseCurvatureSpec
 from workers.datasets.dataset import Dataset
-from workers.environment import prepare
 from workers.losses.kld import KullbackLeibler
-from workers.resident import make_resident
-from workers.risk import Risk
+from workers.network.batch_norm import copy_network, freeze
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.numerics import lanczos
+from workers.process.environment import prepare
+from workers.resumable.passes import Passes
 from workers.statistics import noise_curvature
-from workers.statistics.context import MeasurementContext
-from workers.statistics.groups import Groups, groups_of
-from workers.statistics.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.groups import Groups, groups_of
 
 BAR = 3.0
 """Of |z|, the whole model's."""

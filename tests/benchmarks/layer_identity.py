@@ -25,12 +25,12 @@ from measurement_cost import NoPartials, images
 from short_training import short_trial, trained_resnet
 
 from workers.contract.statistics import TracesSpec
-from workers.environment import prepare
-from workers.estimators import rademacher_signs
 from workers.losses.kld import KullbackLeibler
-from workers.probes import Estimate, mean_of_probes
+from workers.numerics.estimators import rademacher_signs
+from workers.numerics.probes import Estimate, mean_of_probes
+from workers.process.environment import prepare
 from workers.statistics import traces
-from workers.statistics.context import MeasurementContext
+from workers.statistics.measuring.context import MeasurementContext
 
 LOW, HIGH = 0.8, 1.25
 """Of the mean square of z."""

@@ -5,8 +5,9 @@
 
 Prints what the statistic costs in gradients, and the standard error of tr H it reached. The bar is 3
 gradients for the whole: the fused pass over all examples, and second columns for as many of them as by
-default at the paper's size. On a line of its own stands the pass for batch norm's statistics, which
-a trial takes once for all its statistics. The gradient is that of a network with frozen batch norm, in the
+default at the paper's size. On a line of its own stand batch norm's statistics, which a trial takes
+once for all its statistics, where the activations of all stages fit in memory (1 GiB); else each stage
+goes through the network from its inputs. The gradient is that of a network with frozen batch norm, in the
 fastest of four compiled forms: as Keras runs it, or with batch norm folded into the convolutions, each
 with and without XLA. Timings alternate, batch by batch; ratios are medians over batches.
 
@@ -31,19 +32,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from workers.batch_norm import compile_batch_moments, copy_network, freeze
 from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.datasets import cifar10
 from workers.datasets.dataset import Dataset, Split, one_hot
 from workers.losses.kld import KullbackLeibler
 from workers.models.resnet import build
+from workers.network.batch_norm import copy_network, freeze
+from workers.network.batch_norm_stages import StageMoments, stages_of
+from workers.network.graph import graph_of
+from workers.network.resident import make_resident
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
-from workers.resident import make_resident
-from workers.statistics.context import Partial, SharedInMemory
-from workers.statistics.groups import Groups
-from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import NormsPass
+from workers.resumable.keeping import Partial, SharedInMemory
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.norms.trace_passes import NormsPass
 
 BAR = 3.0
 REPLICATE_SHARE = 2000 / 50_000
@@ -83,7 +86,7 @@ def main() -> None:
         {
             "gradient": gradient,
             "fused": lambda x, y: norms(x, y, signs),
-            "batch norm": _batch_moments(copy_network(model)),
+            "batch norm": batch_moments(copy_network(model)),
         },
         batches,
     )
@@ -151,9 +154,11 @@ def fastest_gradient(
     return name, found[name][1]
 
 
-def _batch_moments(network: keras.Model) -> Function:
-    batch_moments = compile_batch_moments(network)
-    return lambda inputs, _: batch_moments(inputs)
+def batch_moments(network: keras.Model) -> Function:
+    """Take the moments of one batch stage by stage, its activations kept in between."""
+    stages = stages_of(graph_of(network, opens_nested=True))
+    moments = StageMoments(stages)
+    return lambda inputs, _: [moments.of(number, 0, inputs) for number in range(len(stages))]
 
 
 def _time(function: Function, batch: tuple[tf.Tensor, tf.Tensor]) -> float:

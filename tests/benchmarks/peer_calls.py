@@ -22,7 +22,7 @@ from pyhessian import hessian
 from torch import nn
 from torch_twin import twin_of
 
-from workers.risk import Batch, Risk
+from workers.network.risk import Batch, Risk
 
 Call = Callable[[], object]
 COLUMNS_AT_ONCE = 4

@@ -29,7 +29,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import torch
-from measurement_cost import REPLICATE_SHARE, NoPartials, fastest_gradient, images
+from measurement_cost import REPLICATE_SHARE, NoPartials, batch_moments, fastest_gradient, images
 from peer_calls import (
     PeerCall,
     RecordedHessian,
@@ -40,17 +40,17 @@ from peer_calls import (
 )
 from short_training import trained_resnet
 
-from workers.batch_norm import compile_batch_moments, copy_network, freeze
-from workers.environment import prepare
 from workers.losses.kld import KullbackLeibler
+from workers.network.batch_norm import copy_network, freeze
+from workers.network.resident import ResidentSplit, make_resident
+from workers.network.risk import Risk
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
-from workers.resident import ResidentSplit, make_resident
-from workers.risk import Risk
-from workers.statistics.context import SharedInMemory
-from workers.statistics.groups import Groups
-from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import NormsPass
+from workers.process.environment import prepare
+from workers.resumable.keeping import SharedInMemory
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.norms.trace_passes import NormsPass
 
 RATES = {"Hutchinson": 0.5, "XTrace": 1.0, "Hutch++": 1.0}
 
@@ -161,14 +161,14 @@ def _seconds_per_image(
     one, all_columns = (_norms_pass(network, train, 0, number).norms for number in (1, None))
     signs = np.ones((size, *one.signs_shape), np.float32)
     none = np.zeros((size, *all_columns.signs_shape), np.float32)
-    batch_moments = compile_batch_moments(copy_network(model))
+    moments = batch_moments(copy_network(model))
     calls = {
         "our gradient": PeerCall(
             lambda: [each.numpy() for each in keras.tree.flatten(gradient(x, y))], size
         ),
         "our pass": PeerCall(lambda: one(x, y, signs), size),
         "our exact pass": PeerCall(lambda: all_columns(x, y, none), size),
-        "our batch norm": PeerCall(lambda: [each.numpy() for each in batch_moments(x)], size),
+        "our batch norm": PeerCall(lambda: moments(x, y), size),
     }
     inputs = torch.tensor(np.ascontiguousarray(x.numpy().transpose(0, 3, 1, 2)))
     labels = torch.tensor(y.numpy().argmax(axis=1))

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import keras
 
-from workers import kept_model
-from workers.attempt import make_loss
-from workers.checkpoint import Checkpoints
+from workers.attempts import kept_model
+from workers.attempts.attempt import make_loss
 from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset
-from workers.pulse import Pulse
-from workers.training import Trainer, TrainingJob
+from workers.resumable.checkpoint import Checkpoints
+from workers.resumable.pulse import Pulse
+from workers.training.loop import Trainer, TrainingJob
 
 _NUM_VALIDATION = 100
 """Enough to evaluate something each epoch; the benchmark does not read it."""

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import shifted_clock
 
-from orchestrator import cli, prepare, run, run_control  # noqa: F401
+from orchestrator import cli
+from orchestrator.liveness import run_control  # noqa: F401
+from orchestrator.planning import prepare
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from side_log import arm, disarm
 from surroundings import ClusterProcess, Place
 from tally import Tally
 
-from orchestrator.foreground import compare
-from orchestrator.plan import newest_plan
+from orchestrator.planning.plan import newest_plan
+from orchestrator.running.foreground import compare
 from workers.contract.plan_document import PlanDocument, PlannedTrial
 from workers.contract.store import Store
 

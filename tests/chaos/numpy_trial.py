@@ -32,7 +32,6 @@ from numpy_steps import (
 )
 from side_log import Notes, settings, side_folder, take_armed_fault
 
-from workers.checkpoint import Checkpoints, remove_checkpoints
 from workers.contract import faults, identity
 from workers.contract.errors import Drained, StoreError, UserError
 from workers.contract.orders import (
@@ -44,14 +43,9 @@ from workers.contract.orders import (
     Order,
     Progress,
 )
-from workers.contract.records import (
-    EpochRecord,
-    Measurement,
-    TrialRecord,
-    measurement_table,
-    table,
-)
+from workers.contract.records import EpochRecord, Measurement, TrialRecord, measurement_table, table
 from workers.contract.store import Store
+from workers.resumable.checkpoint import Checkpoints, remove_checkpoints
 
 _CODES = {
     "committed": EXIT_DONE,

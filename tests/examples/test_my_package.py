@@ -15,14 +15,14 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
+from workers.attempts.kept_model import build_model, from_bytes, to_bytes
 from workers.contract.specs import PluginSpec, TrainingSpec, TrialSpec
 from workers.datasets import faults as dataset_faults
 from workers.datasets.loading import load_dataset
-from workers.kept_model import build_model, from_bytes, to_bytes
 from workers.losses import faults as loss_faults
-from workers.per_example.graph import is_piecewise_linear
-from workers.statistics.context import MeasurementContext
-from workers.weights import digest_of_weights
+from workers.network.graph import is_piecewise_linear
+from workers.network.weights import digest_of_weights
+from workers.statistics.measuring.context import MeasurementContext
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parents[1]

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _few_threads():
     """Give both frameworks the same threads, before any operation."""
-    from workers.environment import prepare
+    from workers.process.environment import prepare
 
     torch = peer("torch")
     prepare(NUM_THREADS, uses_gpu=False)
@@ -74,7 +74,7 @@ class Case:
 
     @cached_property
     def loss(self):
-        from workers.attempt import make_loss
+        from workers.attempts.attempt import make_loss
 
         return make_loss(self.loss_name)
 
@@ -105,7 +105,7 @@ class Case:
     def context(self):
         """Give what a statistic is given."""
         from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
-        from workers.statistics.context import MeasurementContext
+        from workers.statistics.measuring.context import MeasurementContext
 
         trial = TrialSpec(
             model=MLPSpec(),

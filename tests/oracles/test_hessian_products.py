@@ -54,7 +54,7 @@ def flat(named, network):
 
 def products(case, seed=0):
     """Multiply one random v with both Hessians; both answers in the order of the peer."""
-    from workers.risk import Risk
+    from workers.network.risk import Risk
 
     risk = Risk(case.model, case.loss)
     variables, by_name = case.model.trainable_variables, case.torch_twin.by_name
@@ -86,7 +86,7 @@ def test_products_agree_for_every_loss(make_case, loss):
 
 
 def our_largest_eigenvalues(case):
-    from workers.risk import Risk
+    from workers.network.risk import Risk
 
     risk, batches = Risk(case.model, case.loss), case.batches()
     operator = LinearOperator(

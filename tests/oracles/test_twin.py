@@ -28,7 +28,7 @@ def test_outputs_agree(make_case, kind, dtype, tolerance):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_agree(make_case, kind):
     """∇L of the mean loss agrees parameter by parameter, so each has found its own name."""
-    from workers.risk import Risk
+    from workers.network.risk import Risk
 
     case = make_case(kind, dtype="float64")
     gradient = Risk(case.model, case.loss).gradient(case.batches())

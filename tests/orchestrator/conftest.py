@@ -11,17 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.task import SlotTask
+from orchestrator.slots.task import SlotTask
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
-from workers.contract.records import (
-    EpochRecord,
-    Measurement,
-    TrialRecord,
-    measurement_table,
-    table,
-)
+from workers.contract.records import EpochRecord, Measurement, TrialRecord, measurement_table, table
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.store import Store

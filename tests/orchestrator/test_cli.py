@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
-from orchestrator import cli, commands
+from orchestrator import cli
+from orchestrator.commands import sweep_commands
 from workers.contract.errors import StoreError
+from workers.process import node_facts
 
 SWEEP = """
 name: toy
@@ -109,6 +113,43 @@ def test_bad_input_leaves_2_and_nothing_behind(minima, place, arguments, told):
     assert sorted(path.name for path in place.iterdir()) == ["toy.yaml"]
 
 
+def test_the_version_is_that_of_the_distribution(minima, monkeypatch):
+    """Called `sgd-minima`: a package of the command's name on the public index is another one."""
+    installed = {"sgd-minima": "1.2.3", "minima": "0.0.1"}
+    monkeypatch.setattr(node_facts, "version", installed.__getitem__)
+    assert minima("--version") == (0, "minima 1.2.3\n", "")
+
+
+def test_a_tree_that_is_not_installed_has_no_version(minima, monkeypatch):
+    """It is run all the same."""
+
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(node_facts, "version", version)
+    assert minima("--version") == (0, "minima not installed\n", "")
+
+
+@pytest.mark.parametrize(
+    "command", ["", *(command.callback.__name__ for command in cli.app.registered_commands)]
+)
+def test_every_command_shows_its_help_for_a_short_h(minima, command):
+    """The same as for --help, of which it is named an equal; 0, and nothing is done."""
+    short = minima(*command.split(), "-h")
+    assert short == minima(*command.split(), "--help")
+    assert short[0] == 0
+    assert re.search(r"-h\b.*--help|--help.*-h\b", short[1])
+
+
+def test_the_package_is_the_command():
+    """`python -m orchestrator` where no script is on PATH."""
+    command = [sys.executable, "-P", "-m", "orchestrator"]
+    done = subprocess.run([*command, "plam"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "plam" in done.stderr
+    assert "mend:" in done.stderr
+
+
 def test_all_faults_are_told_at_once(minima):
     """Of the keys, the data and the store."""
     code, _, err = minima(
@@ -202,7 +243,7 @@ def test_an_interrupted_command_leaves_3(minima, monkeypatch, number):
     """Wherever it is."""
     # whoever started the tests in the background may have had SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(commands, "plan", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(sweep_commands, "plan", lambda *_: signal.raise_signal(number))
     assert minima("plan", "toy.yaml") == (3, "", "interrupted; the same command resumes\n")
 
 
@@ -224,7 +265,7 @@ def test_a_fault_of_ours_leaves_4(minima, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(commands, "plan", fail)
+    monkeypatch.setattr(sweep_commands, "plan", fail)
     code, out, err = minima("plan", "toy.yaml")
     assert (code, out) == (4, "")
     assert "ZeroDivisionError: ours" in err
@@ -237,7 +278,7 @@ def test_a_store_that_fails_meanwhile_leaves_2(minima, monkeypatch):
     def fail(*_: object) -> None:
         raise StoreError("cannot write trials/x: no space")
 
-    monkeypatch.setattr(commands, "plan", fail)
+    monkeypatch.setattr(sweep_commands, "plan", fail)
     code, out, err = minima("plan", "toy.yaml")
     assert (code, out) == (2, "")
     assert err == (

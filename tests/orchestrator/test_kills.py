@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.foreground import compare
+from orchestrator.running.foreground import compare
 from workers.contract.store import Store
 
 pytestmark = pytest.mark.slow

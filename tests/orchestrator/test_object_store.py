@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.foreground import compare
-from orchestrator.run_control import ask_to_stop
-from orchestrator.slot import Slot
+from orchestrator.liveness.run_control import ask_to_stop
+from orchestrator.running.foreground import compare
+from orchestrator.slots.slot import Slot
 from workers.contract.identity import trial_id
 from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec

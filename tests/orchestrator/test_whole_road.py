@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.fit import this_machine
-from orchestrator.scratch import place_for_sockets
+from orchestrator.machine.scratch import place_for_sockets
+from orchestrator.planning.fit import this_machine
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 

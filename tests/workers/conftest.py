@@ -65,9 +65,9 @@ def make_trial(toy_dataset):
 @pytest.fixture
 def make_job(toy_dataset, make_trial):
     """Make a training job with a network at its initial weights."""
-    from workers.attempt import make_loss
-    from workers.kept_model import build_model
-    from workers.training import TrainingJob
+    from workers.attempts.attempt import make_loss
+    from workers.attempts.kept_model import build_model
+    from workers.training.loop import TrainingJob
 
     def make(*, dataset=toy_dataset, **options):
         trial = make_trial(**options)
@@ -80,7 +80,7 @@ def make_job(toy_dataset, make_trial):
 @pytest.fixture
 def make_pulse():
     """Make a pulse on a clock that ticks a step at each look, stopping at the nth question."""
-    from workers.pulse import Pulse
+    from workers.resumable.pulse import Pulse
 
     def make(
         *, stop_at=None, tick_seconds=0.1, chunk_seconds=0.5, checkpoint_seconds=1e9, report=None
@@ -106,7 +106,7 @@ def store(tmp_path):
 @pytest.fixture
 def make_checkpoints(store):
     """Make the checkpoints of one attempt at one work."""
-    from workers.checkpoint import Checkpoints
+    from workers.resumable.checkpoint import Checkpoints
 
     def make(attempt_id="first", **conditions):
         return Checkpoints(

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from workers.losses.kld import KullbackLeibler
 from workers.losses.squared_error import SquaredError
-from workers.risk import Risk
+from workers.network.risk import Risk
 
 NUM_EXAMPLES, NUM_CLASSES = 14, 3
 

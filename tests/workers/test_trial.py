@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from workers import trial as entry
+from workers.attempts.kept_model import from_bytes
 from workers.contract import identity, records
 from workers.contract.errors import StoreError
 from workers.contract.orders import EXIT_UNANSWERED, Answer, Progress
 from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.store import Store
-from workers.kept_model import from_bytes
-from workers.weights import digest_of_weights
+from workers.network.weights import digest_of_weights
 
 STATISTIC = """
 import numpy as np
@@ -170,7 +170,7 @@ def test_a_batch_that_does_not_fit_is_a_user_s_error(make_order):
     """100 training examples."""
     answer = entry.run_order(make_order(batch_size=101), never)
     assert answer.status == "user_error"
-    assert answer.signature == "UserError in batches.py:steps_per_epoch"
+    assert answer.signature == "UserError in training/batches.py:steps_per_epoch"
 
 
 def test_a_statistic_measures_the_kept_model(make_order, store, plugin):

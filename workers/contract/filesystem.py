@@ -210,6 +210,19 @@ def marks(root: Root, folder: str, *, recursive: bool = False) -> dict[str, Mark
     }
 
 
+def folders(root: Root) -> list[str]:
+    """Name the folders right below the root, sorted; [] when the root is not there.
+
+    Raises:
+        StoreError: It is there and cannot be listed.
+    """
+    try:
+        found = root.filesystem.get_file_info(fs.FileSelector("", allow_not_found=True))
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"cannot list the store {root.uri}: {error}") from error
+    return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+
+
 def remove(root: Root, path: str) -> None:
     """Remove a file; no fault when it is not there."""
     try:

@@ -15,14 +15,14 @@ TRAINING_NUMERICS_VERSION = 1
 """Raised by hand when a change of code changes trained weights."""
 
 STATISTIC_NUMERICS_VERSION = {
-    "losses": 1,
-    "traces": 2,
-    "hessian": 2,
-    "noise_curvature": 2,
-    "spectrum": 2,
-    "batch_noise": 2,
-    "fork": 1,
-    "tail": 2,
+    "losses": 2,
+    "traces": 3,
+    "hessian": 3,
+    "noise_curvature": 3,
+    "spectrum": 3,
+    "batch_noise": 3,
+    "fork": 2,
+    "tail": 3,
 }
 """Raised by hand, per statistic, when a change of code changes its values."""
 
@@ -53,10 +53,24 @@ def trial_id(trial: TrialSpec) -> str:
 def statistic_id(statistic: StatisticSpec) -> str:
     """Identify a statistic by its name, settings and numerics version (a plugin's by its source)."""
     name = statistic.name
-    version: str | int | None = STATISTIC_NUMERICS_VERSION.get(name)
     if is_plugin(name):
-        version = plugin_digest(name, where="measure")
-    return digest({"numerics": version, "name": name, "settings": statistic.non_default()})
+        return _statistic_id(statistic, plugin_digest(name, where="measure"))
+    return _statistic_id(statistic, STATISTIC_NUMERICS_VERSION.get(name))
+
+
+def earlier_statistic_ids(statistic: StatisticSpec) -> list[str]:
+    """Identify the same statistic under every earlier numerics version, the latest first.
+
+    Records under these identities stay what they are; they stand for the statistic until it is asked
+    to be measured anew.
+    """
+    version = STATISTIC_NUMERICS_VERSION.get(statistic.name, 1)
+    return [_statistic_id(statistic, earlier) for earlier in range(version - 1, 0, -1)]
+
+
+def _statistic_id(statistic: StatisticSpec, version: str | int | None) -> str:
+    settings = statistic.non_default()
+    return digest({"numerics": version, "name": statistic.name, "settings": settings})
 
 
 def weights_sha256(arrays: list[tuple[str, bytes]]) -> str:

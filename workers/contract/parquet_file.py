@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,7 +117,7 @@ def in_newest_schema(view: str, table: pa.Table) -> pa.Table:
     """Give a table all columns of the view, null where an older version did not have them."""
     schema = VIEWS[view]
     if table.schema.equals(schema):
-        return table.replace_schema_metadata(None)
+        return pa.Table.from_arrays(table.columns, schema=schema)
     columns = [
         table.column(field.name).cast(field.type)
         if field.name in table.schema.names
@@ -127,13 +128,14 @@ def in_newest_schema(view: str, table: pa.Table) -> pa.Table:
 
 
 def _as_parquet(rows: pa.Table, metadata: dict[str, str], *, is_large: bool) -> bytes:
-    """Write Parquet; zstd would make the many small files three times as slow to read."""
+    """Write Parquet; zstd would make the many small files three times as slow to read.
+
+    Units and meanings stand in the fields' metadata, of which Arrow's own schema is the carrier.
+    """
     sink = pa.BufferOutputStream()
-    schema = rows.schema.remove_metadata()
-    with pq.ParquetWriter(
-        sink, schema, compression="zstd" if is_large else "snappy", store_schema=False
-    ) as writer:
-        writer.write_table(rows.cast(schema))
+    compression: Literal["zstd", "snappy"] = "zstd" if is_large else "snappy"
+    with pq.ParquetWriter(sink, rows.schema, compression=compression, store_schema=True) as writer:
+        writer.write_table(rows)
         writer.add_key_value_metadata({_PREFIX + key: text for key, text in metadata.items()})
     content: bytes = sink.getvalue().to_pybytes()
     return content

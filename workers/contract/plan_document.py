@@ -22,10 +22,23 @@ class PlannedTrial(Frozen):
 
 
 class PlannedStatistic(Frozen):
-    """A statistic of the plan with its identity, in the order listed under `measure`."""
+    """A statistic of the plan with its identity, in the order listed under `measure`.
+
+    Attributes:
+        statistic_id: What is measured gets this identity.
+        statistic: Its name and settings.
+        earlier_ids: Identities under earlier numerics versions, the latest first: records under them
+            count as well. Empty when everything is to be measured anew.
+    """
 
     statistic_id: str
     statistic: StatisticSpec
+    earlier_ids: list[str] = Field(default=[])
+
+    @property
+    def accepted_ids(self) -> list[str]:
+        """Identities whose records stand for the statistic, the best first."""
+        return [self.statistic_id, *self.earlier_ids]
 
 
 class PlanDocument(Frozen):

@@ -169,6 +169,7 @@ STATISTIC_QUANTITIES: dict[str, tuple[str, ...]] = {
         "excess_loss",
         "harmonic_excess_loss",
         "expected_gradient_norm_squared",
+        "gradient_norm_squared",
         "batch_gradient_norm_squared",
         "gradient_noise_trace",
         "direction_variance",

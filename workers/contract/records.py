@@ -81,11 +81,11 @@ class TrialRecord(Record):
 class Measurement(Record):
     """One measured number with its error.
 
-    `stderr` is the estimator's error for this finite data set and these weights (0 when exact, None
-    when too few probes were taken to tell), never the spread between examples. `num_samples` counts
-    the examples of a pass over them, and the independent probes of an estimate: its 95 % interval is
-    value ± t stderr with Student's t of num_samples - 1 degrees of freedom. `layer` None is the
-    whole model. `cost_gradients` and `wall_seconds` are those of the whole statistic for this split.
+    `stderr` is the estimator's error for this finite data set and these weights (0 when exact, up
+    to the rounding of float32; None when too few probes were taken to tell), never the spread between
+    examples. `num_samples` counts the examples of a pass over them, and the independent probes of an
+    estimate: its 95 % interval is value ± t stderr with Student's t of num_samples - 1 degrees of
+    freedom. `layer` None is the whole model. `cost_gradients` and `wall_seconds` are those of the whole statistic for this split.
     """
 
     quantity: str

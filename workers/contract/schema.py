@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from workers.contract.columns import described
+
 SCHEMA_VERSION = 1
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -196,6 +198,10 @@ VALIDITY = _schema(
     high=_REAL,
     passes=_BOOL,
     meaning=_TEXT,
+    quantity=_TEXT,
+    layer=_TEXT,
+    split=_TEXT,
+    detail=_TEXT,
 )
 
 FAILURES = _schema(
@@ -210,7 +216,7 @@ FAILURES = _schema(
     failed_at=_TIME,
 )
 
-VIEWS: dict[str, pa.Schema] = {
+_COLUMNS: dict[str, pa.Schema] = {
     "sweep_trials": SWEEP_TRIALS,
     "trials": TRIALS,
     "epochs": EPOCHS,
@@ -222,3 +228,6 @@ VIEWS: dict[str, pa.Schema] = {
     "validity": VALIDITY,
     "failures": FAILURES,
 }
+
+VIEWS = {view: described(view, columns) for view, columns in _COLUMNS.items()}
+"""Every field's metadata says unit and meaning; equality of schemas is that of names and types."""

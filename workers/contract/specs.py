@@ -7,15 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 
 from workers.contract.catalog import is_plugin
-from workers.contract.frozen import (
-    Count,
-    Finite,
-    Fraction01,
-    Frozen,
-    NonNegative,
-    Positive,
-    Seed,
-)
+from workers.contract.frozen import Count, Finite, Fraction01, Frozen, NonNegative, Positive, Seed
 
 PLUGIN = "plugin"
 

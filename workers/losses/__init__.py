@@ -1,1 +1,1 @@
-"""Losses as per-example values: no loss reduces; the mean is taken in `workers.risk` alone."""
+"""Losses as per-example values: no loss reduces; the mean is taken in `workers.network.risk` alone."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 from workers.losses.loss import Loss
 from workers.per_example.columns import Columns, every_column, random_columns
 from workers.per_example.dissection import Dissection
-from workers.per_example.rule import Gradient
+from workers.per_example.rules.rule import Gradient
 
 Array = npt.NDArray[np.float64]
 
@@ -91,12 +91,8 @@ class CompiledNorms:
         of_layers = zip(
             self._dissection.rules, layer_inputs, zip(*pulled_back, strict=True), strict=True
         )
-        found = [
-            each
-            for rule, values, found in of_layers
-            for each in rule.gradients(values, list(found))
-        ]
-        return _joined(found, columns.weights)
+        found = [rule.gradients(values, list(found)) for rule, values, found in of_layers]
+        return _joined(self._dissection.of_parameters(found), columns.weights)
 
     def _output_cotangents(
         self, outputs: tf.Tensor, targets: tf.Tensor, signs: tf.Tensor

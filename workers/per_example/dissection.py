@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import keras
 
-from workers.cloning import clone
 from workers.contract.errors import UserError
-from workers.per_example.batch_norm import BatchNormRule
-from workers.per_example.convolution import ConvolutionRule, NormalisedConvolutionRule
-from workers.per_example.dense import DenseRule
+from workers.network.cloning import clone
+from workers.network.graph import Call, Graph, graph_of
+from workers.network.params import Parameter, params_of
 from workers.per_example.faults import faults_of
-from workers.per_example.graph import Call, Graph, graph_of
-from workers.per_example.rule import Parameter, Rule
+from workers.per_example.rules.batch_norm import BatchNormRule
+from workers.per_example.rules.convolution import ConvolutionRule, NormalisedConvolutionRule
+from workers.per_example.rules.dense import DenseRule
+from workers.per_example.rules.rule import Rule
+
+Value = TypeVar("Value")
 
 _RULES: dict[type[keras.Layer], Callable[[keras.Layer], Rule]] = {
     keras.layers.Conv2D: ConvolutionRule,
@@ -31,15 +35,31 @@ class Dissection:
         network: x → (z, inputs of each rule's layer, its outputs before the activation). In
             inference mode z is that of the network it was made of, up to rounding.
         rules: One for each layer, or pair of layers, with trained parameters.
+        theta: The parameters of the network it was made of, by the identity of their variables.
     """
 
     network: keras.Model
     rules: list[Rule]
+    theta: dict[int, Parameter]
 
     @property
     def parameters(self) -> list[Parameter]:
-        """All trained parameters, in the order of the rules."""
-        return [each for rule in self.rules for each in rule.parameters]
+        """θ, in the order of the rules."""
+        variables = self.of_parameters(rule.variables for rule in self.rules)
+        return [self.theta[id(each)] for each in variables]
+
+    def of_parameters(self, found: Iterable[Sequence[Value]]) -> list[Value]:
+        """Choose from what the rules have for each of their variables what they have for θ.
+
+        Args:
+            found: One sequence a rule, in the order of its variables.
+        """
+        return [
+            each
+            for rule, values in zip(self.rules, found, strict=True)
+            for variable, each in zip(rule.variables, values, strict=True)
+            if id(variable) in self.theta
+        ]
 
 
 def dissect(model: keras.Model) -> Dissection:
@@ -60,7 +80,8 @@ def dissect(model: keras.Model) -> Dissection:
     plain = _rebuild(model, {rule.output_layer: rule for rule in rules}, taken_in)
     ends = [plain.get_layer(rule.output_layer) for rule in rules]
     shown = [plain.output, [layer.input for layer in ends], [layer.output for layer in ends]]
-    return Dissection(keras.Model(plain.input, shown), rules)
+    theta = {id(each.variable): each for each in params_of(model)}
+    return Dissection(keras.Model(plain.input, shown), rules, theta)
 
 
 def refuse_without_rules(model: keras.Model) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import keras
 
 from workers.contract.errors import Fault
-from workers.per_example.graph import Call
+from workers.network.graph import Call
 
 _RULED = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.BatchNormalization)
 _ELSE = "or leave `traces` out of `measure`"

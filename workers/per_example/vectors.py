@@ -96,5 +96,5 @@ class CompiledVectors:
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         rules = zip(self._dissection.rules, layer_inputs, of_layers, strict=True)
-        found = [each for rule, x, delta in rules for each in rule.vectors(x, delta)]
+        found = self._dissection.of_parameters(rule.vectors(x, delta) for rule, x, delta in rules)
         return tf.concat([tf.reshape(each, [tf.shape(each)[0], -1]) for each in found], axis=1)

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from workers.batch_norm import as_functional
 from workers.contract.errors import Fault, UserError
 from workers.contract.records import Measurement
 from workers.contract.statistics import BatchNoiseSpec, Objective
-from workers.probes import Estimate, StoppingRule
-from workers.resident import make_resident
-from workers.risk import Risk
-from workers.statistics.batch_probes import BatchEstimates, BatchProbes, ProbeShape
-from workers.statistics.context import MeasurementContext
-from workers.statistics.groups import groups_of
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
+from workers.network.batch_norm import as_functional
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.numerics.probes import Estimate, StoppingRule
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.groups import groups_of
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.noise.batch_probes import BatchEstimates, BatchProbes, ProbeShape
 
 _PRODUCT_COST = 3
 """Gradients that a Hessian-vector product counts for, as in `traces`."""
@@ -40,7 +40,7 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
 
     The objective `total` adds (weight_decay/2)·‖θ_decayed‖² to L_B, thus weight_decay·θ_decayed to g_A
     and g_B alike: their difference, the noise, stays as it is. All values are unbiased; a probe takes
-    one draw of everything and depends on (probe_seed, its number) alone. `until` is about the
+    one draw of everything and depends on (trial, probe_seed, its number) alone. `until` is about the
     whole model's noise at the smallest multiple. Inputs are those stored, without augmentation.
     Resumable. `cost_gradients` is counted in gradients over the training set, a Hessian-vector product as 3.
 
@@ -114,7 +114,7 @@ def _prepare(
     )
     decay = context.weight_decay("total") * groups.decayed_values
     split = make_resident(dataset.train, dataset)
-    return BatchProbes(risk, split, groups, decay, shape, settings.probe_seed)
+    return BatchProbes(risk, split, groups, decay, shape, context.seed(settings.probe_seed))
 
 
 def _rows(

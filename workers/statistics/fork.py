@@ -11,22 +11,29 @@ import numpy.typing as npt
 
 from workers.contract.excursions import ForkSpec
 from workers.contract.records import Measurement
-from workers.probes import Estimate, mean_of_probes
-from workers.statistics.context import MeasurementContext
-from workers.statistics.excursion import Directions, Excursion
-from workers.statistics.excursion_rows import eigenvalue_rows, unstable_rows, why_unstable
-from workers.statistics.fork_streams import (
+from workers.numerics.probes import Estimate, mean_of_probes
+from workers.resumable.passes import Passes
+from workers.statistics.excursions.excursion import Directions, Excursion
+from workers.statistics.excursions.excursion_rows import (
+    eigenvalue_rows,
+    unstable_rows,
+    why_unstable,
+)
+from workers.statistics.excursions.fork_streams import (
     EXCESS,
     GRADIENT,
     GRADIENT_ABOUT_MEAN,
     HARMONIC,
+    NOISE,
+    SQUARED_NORM,
     ForkStreams,
     Looks,
     compile_stream,
     examples_of,
+    num_probed,
 )
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.split_rows import SplitRows
 
 Array = npt.NDArray[np.float64]
 
@@ -40,11 +47,15 @@ def measure(context: MeasurementContext, settings: ForkSpec) -> list[Measurement
     `excess_loss` = R/(R-1) ⟨L(θ_t) - L(θ̄_t)⟩;
     `harmonic_excess_loss` = R/(R-1) ½⟨(θ_t-θ̄_t)·∇L(θ_t)⟩, equal to it where L is quadratic;
     `expected_gradient_norm_squared` = R/(R-1) ⟨‖∇L(θ_t) - ∇L(θ̄_t)‖²⟩;
-    `batch_gradient_norm_squared` = E‖g_B‖² over all steps since the window before;
-    `gradient_noise_trace` = m (E‖g_B‖² - ⟨‖∇L(θ_t)‖²⟩), times (N-1)/(N-m) for a shuffled sampler:
-    tr σ² where the streams are (of batches, in `bn_mode: batch`).
-    What all streams drift alike cancels; R/(R-1) makes up for the mean being theirs (exact for a
-    quadratic).
+    `gradient_norm_squared` = ⟨‖∇L(θ_t)‖²⟩, with what all streams drift alike.
+    Over all steps since the window before, of the first window since the start, each counted once:
+    `batch_gradient_norm_squared` = E‖g_B‖² of the steps' own batches;
+    `gradient_noise_trace` = m tr cov(g_B), times (N-1)/(N-m) for a shuffled sampler: tr σ² where the
+    streams are (of batches, in `bn_mode: batch`), from ½‖g_A - g_B‖² of two more batches at one step of
+    every four, drawn at random. No batch of it moves a stream, and ∇L is not in it: without bias
+    wherever the streams go, shuffled too.
+    What all streams drift alike cancels in the first three; R/(R-1) makes up for the mean being theirs
+    (exact for a quadratic).
 
     With λᵢ, uᵢ the k largest eigenvalues of ∇²L at the kept weights and `index` i:
     `hessian_top_eigenvalue`, `hessian_residual_norm` as in `hessian`; `direction_variance` =
@@ -129,14 +140,14 @@ class _Measured:
     def _quantities(self, places: slice, num_steps: int) -> dict[str, Array]:
         """Give every quantity of a window, stream by stream [R]."""
         shown = self.looks.shown[places].mean(axis=0)
-        squared_norms = self.looks.squared_norms[places].sum(axis=0) / num_steps
-        noise = self.excursion.noise_of_example * (squared_norms - shown[:, GRADIENT])
+        seen = self.looks.seen[places].sum(axis=0) / num_steps
         return {
             "excess_loss": self._unbiased * shown[:, EXCESS],
             "harmonic_excess_loss": self._unbiased * shown[:, HARMONIC],
             "expected_gradient_norm_squared": self._unbiased * shown[:, GRADIENT_ABOUT_MEAN],
-            "batch_gradient_norm_squared": squared_norms,
-            "gradient_noise_trace": noise,
+            "gradient_norm_squared": shown[:, GRADIENT],
+            "batch_gradient_norm_squared": seen[:, SQUARED_NORM],
+            "gradient_noise_trace": self.excursion.noise_of_example * seen[:, NOISE],
         }
 
     def direction_rows(self) -> Iterator[Measurement]:
@@ -185,7 +196,8 @@ def _direction_noise(excursion: Excursion, settings: ForkSpec, vectors: Array) -
 def _cost(settings: ForkSpec, excursion: Excursion) -> float:
     """Count the work in gradients over the training set."""
     num_train, num_streams = len(excursion.train), settings.num_streams
-    steps = settings.num_steps * num_streams * excursion.trial.batch_size / num_train
+    gradients = settings.num_steps + 2 * num_probed(settings)
+    steps = gradients * num_streams * excursion.trial.batch_size / num_train
     looks = sum(map(len, settings.windows())) * (num_streams + 1)
     slopes = 0 if settings.bn_mode == "batch" else 3 * settings.num_directions
     return steps + looks + slopes + 3 * settings.max_lanczos_steps

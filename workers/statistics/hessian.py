@@ -9,20 +9,20 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from workers import lanczos
 from workers.contract.records import Measurement
 from workers.contract.statistics import HessianSpec, Objective
-from workers.estimators import rademacher_signs
-from workers.lanczos import Tridiagonal
-from workers.probes import Estimate, StoppingRule, mean_of_probes
-from workers.risk import Risk
-from workers.statistics.context import MeasurementContext
-from workers.statistics.curvature import Curvature
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import Groups, groups_of
-from workers.statistics.passes import Passes, State
-from workers.statistics.split_rows import SplitRows
-from workers.statistics.subset import Subset
+from workers.network.risk import Risk
+from workers.numerics import lanczos
+from workers.numerics.estimators import rademacher_signs
+from workers.numerics.lanczos import Tridiagonal
+from workers.numerics.probes import Estimate, StoppingRule, mean_of_probes
+from workers.resumable.passes import Passes, State
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.curvature import Curvature
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import Groups, groups_of
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.measuring.subset import Subset
 
 Array = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
 
     The weights being float32, values err by the rounding of the products too, about 1e-6 of tr H.
     `cost_gradients` counts 3 for a product, over a subset its share of the split. The population
-    statistics of batch norm are taken once a trial, a third of a gradient, not counted. Resumable after
+    statistics of batch norm are taken once a trial, not counted. Resumable after
     each batch; the basis takes memory, see `lanczos.Tridiagonal`.
 
     Raises:
@@ -73,10 +73,11 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
     groups = groups_of(frozen.network)
     risk = Risk(frozen.network, context.loss, groups.variables)
     decay = context.weight_decay(settings.objective) * groups.is_decayed
+    seed = context.seed(settings.probe_seed)
     rows: list[Measurement] = []
     for place, (name, split) in enumerate(frozen.splits.items()):
         curvature = Curvature(risk, split, subset.places(name), decay, passes)
-        found = _Run(settings, name, groups, curvature, passes, place * most).run()
+        found = _Run(settings, seed, name, groups, curvature, passes, place * most).run()
         cost = subset.cost_gradients(name, found.num_steps + found.num_probes)
         about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
         rows += _rows(about, settings, subset, groups, found)
@@ -109,6 +110,7 @@ class _Run:
 
     Attributes:
         settings: Of the statistic.
+        seed: Of the draws.
         split: Name; keys the saved states.
         groups: Of the parameters.
         curvature: H.
@@ -117,6 +119,7 @@ class _Run:
     """
 
     settings: HessianSpec
+    seed: int
     split: str
     groups: Groups
     curvature: Curvature
@@ -172,7 +175,7 @@ class _Run:
         return bool(found.residual_norms.max() <= limit)
 
     def _direction(self, number: int) -> Array:
-        key = [self.settings.probe_seed, _DIRECTIONS + (number << 32)]
+        key = np.array([self.seed, _DIRECTIONS + (number << 32)], np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key))
         return generator.normal(size=self.curvature.num_params)
 
@@ -186,7 +189,7 @@ class _Run:
 
         def probe(number: int) -> Array:
             shape = (self.curvature.num_params,)
-            signs = rademacher_signs(self.settings.probe_seed, _PROBES, np.array([number]), shape)
+            signs = rademacher_signs(self.seed, _PROBES, np.array([number]), shape)
             vector = signs[0].astype(np.float64)
             beside = vector - (basis @ vector) @ basis
             image = self.curvature.product(beside, first_turn + number)

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers import tally
 from workers.contract.records import Measurement
 from workers.contract.statistics import LossesSpec, Objective
 from workers.losses.loss import Loss
-from workers.resident import ResidentSplit
-from workers.statistics.context import MeasurementContext
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.passes import Passes, State, batch_edges
-from workers.statistics.split_rows import SplitRows
-from workers.weights import decayed_kernels
+from workers.network.params import params_of
+from workers.network.resident import ResidentSplit
+from workers.resumable.passes import Passes, State, batch_edges
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.training import tally
 
 _BATCH_SIZE = 500
 
@@ -30,7 +30,7 @@ def measure(context: MeasurementContext, settings: LossesSpec) -> list[Measureme
     The outputs are the network's, the loss is taken in float64 from there on. Resumable.
 
     `cost_gradients` counts a pass forward as 1/3. The population statistics of batch norm are taken
-    once a trial, a third of a gradient, not counted.
+    once a trial, not counted.
 
     Raises:
         UserError: The model is not a graph of layers, or its batch norm cannot be frozen.
@@ -79,10 +79,8 @@ def _tally(
 
 def _rows(about: SplitRows, context: MeasurementContext, sums: tally.Tally) -> list[Measurement]:
     means = tally.means(sums, is_classification=context.dataset.is_classification)
-    kernels = decayed_kernels(context.model)
-    decayed = sum(
-        float(np.sum(np.square(each.value.numpy().astype(np.float64)))) for each in kernels
-    )
+    kernels = [each.values for each in params_of(context.model) if each.has_decay]
+    decayed = sum(float(np.sum(np.square(values))) for values in kernels)
     penalty = context.weight_decay("total") / 2 * decayed
 
     def row(quantity: str, value: float, objective: Objective) -> Measurement:

@@ -8,21 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers.batch_norm import as_functional
 from workers.contract.records import Measurement
 from workers.contract.statistics import NoiseCurvatureSpec, Objective
 from workers.losses.loss import Loss
+from workers.network.batch_norm import as_functional
+from workers.network.risk import Risk
+from workers.numerics.probes import StoppingRule, mean_of_probes
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
 from workers.per_example.vectors import CompiledVectors
-from workers.probes import StoppingRule, mean_of_probes
-from workers.risk import Risk
-from workers.statistics.context import MeasurementContext
-from workers.statistics.curvature import Curvature
-from workers.statistics.example_norms import ExampleNorms, measure_norms
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import Groups
-from workers.statistics.noise_probes import (
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.curvature import Curvature
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.noise.noise_probes import (
     NUM_COLUMNS,
     NUM_GRADIENTS,
     NUM_RESIDUALS,
@@ -30,9 +31,8 @@ from workers.statistics.noise_probes import (
     Shares,
     compile_shares,
 )
-from workers.statistics.noise_rows import Found, rows
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
+from workers.statistics.noise.noise_rows import Found, rows
+from workers.statistics.norms.example_norms import ExampleNorms, measure_norms
 
 Array = npt.NDArray[np.float64]
 
@@ -48,11 +48,11 @@ def measure(context: MeasurementContext, settings: NoiseCurvatureSpec) -> list[M
     (McCandlish et al. 2018, 1812.06162, Eqs 2.8 and 2.9).
 
     The objective `total` adds weight_decay D to H, D = 1 where weights decay: weight_decay tr(σ²D)
-    to tr(σ²H), exactly. Resumable: every probe is kept, and depends on (probe_seed, number) alone.
+    to tr(σ²H), exactly. Resumable: every probe is kept, and depends on (trial, probe_seed, number) alone.
 
     `cost_gradients` counts a norm pass as `traces` does, one gradient for each example vector, three
-    for each Hessian-vector product. The population statistics of batch norm are taken once a trial, a
-    third of a gradient, not counted.
+    for each Hessian-vector product. The population statistics of batch norm are taken once a trial,
+    not counted.
 
     Raises:
         UserError: The network cannot be measured: layers without a rule.
@@ -107,7 +107,7 @@ class _Measuring:
     def run(self, name: str) -> list[Measurement]:
         """Measure one split."""
         started, split = time.perf_counter(), self.frozen.splits[name]
-        groups, seed = self.compiled.groups, self.settings.probe_seed
+        groups, seed = self.compiled.groups, self.context.seed(self.settings.probe_seed)
         norms = measure_norms(name, self.compiled.norms, split, self.passes, seed)
         curvatures = self._gradient_curvatures(name, norms)
         probes = NoiseProbes(

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers import lanczos
 from workers.contract.records import Measurement, SpectrumNode
 from workers.contract.statistics import SpectrumKind, SpectrumSpec
-from workers.estimators import rademacher_signs
-from workers.lanczos import Quadrature, Tridiagonal
-from workers.probes import StoppingRule, mean_of_probes
-from workers.risk import Risk
-from workers.statistics.context import MeasurementContext
-from workers.statistics.curvature import Curvature
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import groups_of
-from workers.statistics.noise_vectors import NoiseVectors
-from workers.statistics.passes import Passes, State
-from workers.statistics.split_rows import SplitRows
-from workers.statistics.subset import Subset
+from workers.network.risk import Risk
+from workers.numerics import lanczos
+from workers.numerics.estimators import rademacher_signs
+from workers.numerics.lanczos import Quadrature, Tridiagonal
+from workers.numerics.probes import StoppingRule, mean_of_probes
+from workers.resumable.passes import Passes, State
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.curvature import Curvature
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import groups_of
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.measuring.subset import Subset
+from workers.statistics.noise.noise_vectors import NoiseVectors
 
 Array = npt.NDArray[np.float64]
 Spectra = dict[SpectrumKind, list[Quadrature]]
@@ -54,7 +54,7 @@ def measure(
     All unbiased over the draws. `num_samples` counts draws; a `stderr` is given from 64 draws on, as
     fewer are too few to tell. `cost_gradients` counts 3 for a product (over a subset its share of
     the split), 1 for ḡ and for each noise vector. The population statistics of batch norm are taken
-    once a trial, a third of a gradient, not counted. Resumable after each batch; the basis takes memory, see `lanczos.Tridiagonal`.
+    once a trial, not counted. Resumable after each batch; the basis takes memory, see `lanczos.Tridiagonal`.
 
     Raises:
         UserError: The network cannot be measured, or the subset is larger than the split.
@@ -69,8 +69,9 @@ def measure(
     risk = Risk(frozen.network, context.loss, groups.variables)
     decay = context.weight_decay(settings.objective) * groups.is_decayed
     curvature = Curvature(risk, split, subset.places(name), decay, passes)
-    noise = NoiseVectors(risk, split, settings.probe_seed, passes)
-    run = _Run(settings, curvature, noise, passes)
+    seed = context.seed(settings.probe_seed)
+    noise = NoiseVectors(risk, split, seed, passes)
+    run = _Run(settings, seed, curvature, noise, passes)
     spectra: Spectra = {kind: run.draws(place) for place, kind in enumerate(settings.kinds)}
     cost = _cost_gradients(settings, subset, spectra)
     about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
@@ -83,12 +84,14 @@ class _Run:
 
     Attributes:
         settings: Of the statistic.
+        seed: Of the draws.
         curvature: H.
         noise: Draws noise vectors.
         passes: Runs products and draws.
     """
 
     settings: SpectrumSpec
+    seed: int
     curvature: Curvature
     noise: NoiseVectors
     passes: Passes
@@ -114,7 +117,7 @@ class _Run:
 
     def _signs(self, number: int) -> Array:
         shape = (self.curvature.num_params,)
-        signs = rademacher_signs(self.settings.probe_seed, _STARTS, np.array([number]), shape)
+        signs = rademacher_signs(self.seed, _STARTS, np.array([number]), shape)
         start: Array = signs[0].astype(np.float64)
         return start
 

@@ -10,15 +10,19 @@ import numpy.typing as npt
 
 from workers.contract.excursions import TailSpec
 from workers.contract.records import Measurement
-from workers.statistics.context import MeasurementContext
-from workers.statistics.excursion import Excursion
-from workers.statistics.excursion_rows import eigenvalue_rows, unstable_rows, why_unstable
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
-from workers.statistics.tail_run import TailRun, examples_of
-from workers.statistics.tail_schedule import NUM_BLOCKS
-from workers.statistics.tail_stream import WatchedStream
-from workers.statistics.tail_values import block_values, mean_of_blocks, why_runaway
+from workers.resumable.passes import Passes
+from workers.statistics.excursions.excursion import Excursion
+from workers.statistics.excursions.excursion_rows import (
+    eigenvalue_rows,
+    unstable_rows,
+    why_unstable,
+)
+from workers.statistics.excursions.tail_run import TailRun, examples_of
+from workers.statistics.excursions.tail_schedule import NUM_BLOCKS
+from workers.statistics.excursions.tail_stream import WatchedStream
+from workers.statistics.excursions.tail_values import block_values, mean_of_blocks, why_runaway
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.split_rows import SplitRows
 
 Array = npt.NDArray[np.float64]
 

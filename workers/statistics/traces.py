@@ -8,28 +8,28 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from workers.batch_norm import as_functional
 from workers.contract.errors import user_error
 from workers.contract.records import Measurement
 from workers.contract.statistics import TracesSpec
 from workers.losses.loss import Loss
+from workers.network.batch_norm import as_functional
+from workers.network.graph import is_piecewise_linear
+from workers.network.risk import Risk, mean_over_examples
+from workers.numerics.probes import Estimate
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
-from workers.per_example.graph import is_piecewise_linear
-from workers.probes import Estimate
-from workers.risk import Risk, mean_over_examples
-from workers.statistics.context import MeasurementContext
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.groups import Groups
-from workers.statistics.passes import Passes
-from workers.statistics.split_rows import SplitRows
-from workers.statistics.trace_passes import (
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.norms.trace_passes import (
     Norms,
     NormsPass,
     ProductsPass,
     num_product_replicates,
 )
-from workers.statistics.trace_rows import HessianTrace, rows
+from workers.statistics.norms.trace_rows import HessianTrace, rows
 
 
 def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measurement]:
@@ -45,12 +45,12 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
     `gradient_norm_squared` = ‖ḡ‖² and `parameter_norm_squared` = ‖θ‖², exact.
 
     The objective `total` adds (weight_decay/2)·‖θ_decayed‖²: it changes ḡ and adds weight_decay for
-    each decayed parameter to tr H. Columns depend on (probe_seed, example) alone, so up to
+    each decayed parameter to tr H. Columns depend on (trial, probe_seed, example) alone, so up to
     rounding the results do not depend on how examples are cut into batches. Resumable.
 
     `cost_gradients` is counted, not timed: one pass forward through the network counts 1/3, one
     backward through its activations 1/3, the gradients of its parameters 1/3 each time. The population
-    statistics of batch norm are taken once a trial, a third of a gradient, not counted. `wall_seconds`
+    statistics of batch norm are taken once a trial, not counted. `wall_seconds`
     are those of this attempt.
 
     Raises:
@@ -59,11 +59,27 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
         Drained: A stop was asked for; the partial sums have been saved.
     """
     graph = as_functional(context.model)
-    refuse_without_rules(graph)
+    refuse(graph, settings)
     route = _choose_route(graph, context.loss, settings)
     passes = Passes(context.partials, _num_examples(context, settings, route))
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
     return _Measuring(context, settings, route, frozen, passes).run()
+
+
+def refuse(network: keras.Model, settings: TracesSpec) -> None:
+    """Refuse a network that cannot be measured so, trained or not.
+
+    Raises:
+        UserError: Layers without a rule; all columns asked for where products are needed.
+    """
+    refuse_without_rules(network)
+    if settings.columns == "exact" and not is_piecewise_linear(network):
+        raise user_error(
+            f"tr H of the model {network.name!r} is not a sum over columns, as not all of it is "
+            "piecewise linear in its parameters",
+            where="measure, traces, columns",
+            mend="give a number, the Hessian-vector products for each batch: columns: 1",
+        )
 
 
 @dataclass(frozen=True)
@@ -94,17 +110,10 @@ class _Route:
 
 def _choose_route(network: keras.Model, loss: Loss, settings: TracesSpec) -> _Route:
     columns, num_outputs = settings.columns, int(network.output_shape[-1])
-    if not is_piecewise_linear(network):
-        if columns == "exact":
-            raise user_error(
-                f"tr H of the model {network.name!r} is not a sum over columns, as not all of it is "
-                "piecewise linear in its parameters",
-                where="measure, traces, columns",
-                mend="give a number, the Hessian-vector products for each batch: columns: 1",
-            )
-        return _Route(f"hessian_vector_rademacher_{columns}", 0, 0, columns, 1)
     if columns == "exact":
         return _Route("gauss_newton_exact_columns", None, 0, 0, 1 + num_outputs)
+    if not is_piecewise_linear(network):
+        return _Route(f"hessian_vector_rademacher_{columns}", 0, 0, columns, 1)
     parts = 1 if loss.is_convex_in_outputs else 2
     method = f"gauss_newton_rademacher_{columns}"
     return _Route(method, columns, settings.replicate_examples, 0, 1 + parts * columns)
@@ -133,9 +142,10 @@ class _Measuring:
         norms = CompiledNorms(dissection, self.context.loss, self.route.num_columns)
         groups, decay = Groups(dissection.parameters), self.context.weight_decay("total")
         risk = Risk(self.frozen.network, self.context.loss, groups.variables)
+        seed = self.context.seed(self.settings.probe_seed)
         found: list[Measurement] = []
         for name, split in self.frozen.splits.items():
-            norms_pass = NormsPass(name, norms, groups, split, self.settings.probe_seed)
+            norms_pass = NormsPass(name, norms, groups, split, seed)
             of_norms = norms_pass.run(self.passes)
             trace = self._hessian_trace(norms_pass, of_norms, risk)
             cost, seconds = self.route.cost_gradients(len(split)), time.perf_counter() - started
@@ -159,6 +169,6 @@ class _Measuring:
             risk,
             norms_pass.groups,
             norms_pass.split,
-            self.settings.probe_seed,
+            norms_pass.seed,
             self.route.num_probes,
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.cell_states import CellState
-from analysis.cell_values import SeedValues
-from analysis.conditions import CellConditions
-from analysis.excursions import Excursion
-from analysis.load import Cell
-from analysis.noise_spectra import CellSpectra, Spectrum
-from analysis.uncertain import Uncertain
+from analysis.evidence.conditions import CellConditions
+from analysis.evidence.excursions import Excursion
+from analysis.evidence.noise_spectra import CellSpectra, Spectrum
+from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell_states import CellState
+from analysis.records.cell_values import SeedValues
+from analysis.records.load import Cell
 from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
 
 BATCH_SIZE, NUM_TRAIN, LEARNING_RATE = 50, 1000, 0.001

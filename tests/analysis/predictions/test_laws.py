@@ -6,12 +6,18 @@ import math
 
 import pytest
 
-from analysis.cell_values import SeedValues
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import finite_time, shuffled
-from analysis.predictions.law import INDEPENDENT, NO_STATIONARY_STATE, SHUFFLED, UNSTABLE
+from analysis.predictions.law import (
+    INDEPENDENT,
+    NO_STATIONARY_STATE,
+    SHUFFLED,
+    UNSTABLE,
+    value_faults,
+)
 from analysis.predictions.registry import LAWS
 from analysis.predictions.spectral_law import NOT_IN_THIS_MODE, NOT_MEASURED
-from analysis.uncertain import Uncertain
+from analysis.records.cell_values import SeedValues
 
 ETA, M, N = 0.001, 50, 1000
 CURVATURE, MASS = 30.0, 7.0
@@ -306,3 +312,53 @@ def test_the_noise_on_the_way_is_for_forks_of_independent_batches(at_one_curvatu
         window,
     ):
         assert LAWS["finite_time_drift"](at_one_curvature(**changes)) == []
+
+
+def test_a_seed_whose_streams_met_no_noise_has_no_drift(at_one_curvature):
+    """Noise of 0 or less is none to predict from: only the other seed is predicted."""
+    window = {"steps": (10,), "num_steps": 10}
+    for nothing in (0.0, -1.0):
+        errors = {0: Uncertain(nothing, 0.1, 31), 1: Uncertain(MASS, 0.1, 31)}
+        values = SeedValues("s3", "fork", {0: nothing, 1: MASS}, errors)
+        indexed = {("gradient_noise_trace", 10): values}
+        for found in LAWS["finite_time_drift"](at_one_curvature(indexed=indexed, **window)):
+            assert found.by_seed.keys() == {1}
+
+
+@pytest.mark.parametrize("name", ["finite_time", "shuffled"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_nothing_is_predicted_where_the_variance_explodes(at_one_curvature, name, momentum):
+    """At λ = -200 it grows (1 - ηλ/(1-μ))^{2T} or so: 2.6 after ten steps, beyond any number after a million."""
+    sampler = {"finite_time": "replacement", "shuffled": "shuffle"}[name]
+
+    def predict(num_steps):
+        window = {"steps": (num_steps,), "num_steps": num_steps, "sampler": sampler}
+        return LAWS[name](at_one_curvature(-200.0, momentum=momentum, **window))
+
+    assert all(each.by_seed.keys() == {0, 1} and not each.faults for each in predict(10))
+    for found in predict(10**6):
+        (fault,) = found.faults
+        assert found.by_seed == {}
+        assert fault.startswith("the variance along λ = -200 grows 10^")
+        assert fault.endswith(
+            "-fold in 1000000 steps, and no loss is quadratic so far: nothing is predicted for 2 of 2 seeds"
+        )
+    if momentum == 0:
+        orders = 2 * 10**6 * math.log10(1.2)
+        assert f"10^{orders:.0f}-fold" in fault
+
+
+def test_what_is_predicted_must_be_above_zero(at_one_curvature):
+    """A saddle lets the loss fall, whole batches make no noise: told for the target, in words."""
+    window = {"steps": (10,), "num_steps": 10}
+    falling, slope = finite_time.predict(at_one_curvature(-CURVATURE, **window))
+    least = min(each.value for each in falling.by_seed.values())
+    ending = "the law's noise is none, or the weights are at no minimum"
+    assert value_faults(falling) == [
+        f"the predicted excess loss is not above 0 in 2 of 2 seeds, here {least:.3g}: {ending}"
+    ]
+    assert value_faults(slope) == []
+    (_, still) = LAWS["shuffled"](at_one_curvature(sampler="shuffle", num_train=M))
+    assert value_faults(still) == [
+        f"the predicted E‖∇L‖² is not above 0 in 2 of 2 seeds, here 0: {ending}"
+    ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.aggregate import aggregate_records
-from analysis.load import load_sweep
-from analysis.verdict import judge
+from analysis.aggregation.aggregate import aggregate_records
+from analysis.mathematics.verdict import judge
+from analysis.records.load import load_sweep
 from workers.contract.excursions import ForkSpec
 from workers.contract.records import SpectrumNode
 from workers.contract.statistics import SpectrumSpec, TracesSpec

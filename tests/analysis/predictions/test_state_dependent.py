@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from analysis.mathematics.linear_dynamics import SGD
 from analysis.predictions import state_dependent
 from analysis.predictions.law import SHUFFLED
-from analysis.predictions.linear_dynamics import SGD
 from analysis.predictions.state_dependent import NO_DECAY, POPULATION, RUNS_AWAY, stationary_state
 from workers.contract.specs import MLPSpec, SyntheticSpec
 

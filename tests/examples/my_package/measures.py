@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.records import Measurement
-from workers.statistics.frozen_network import FrozenNetwork
-from workers.statistics.passes import Passes, batch_edges
+from workers.resumable.passes import Passes, batch_edges
+from workers.statistics.measuring.frozen_network import FrozenNetwork
 
 
 def measure(context, settings):

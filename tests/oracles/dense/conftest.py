@@ -24,11 +24,11 @@ def trained(tmp_path_factory):
     from dense.networks import NETWORKS
     from dense.subjects import NUM_TRAIN, make_dataset, make_trial
 
-    from workers.attempt import make_loss
-    from workers.checkpoint import Checkpoints
+    from workers.attempts.attempt import make_loss
     from workers.contract.store import Store
-    from workers.pulse import Pulse
-    from workers.training import Trainer, TrainingJob
+    from workers.resumable.checkpoint import Checkpoints
+    from workers.resumable.pulse import Pulse
+    from workers.training.loop import Trainer, TrainingJob
 
     dataset, models = make_dataset(NUM_TRAIN), {}
 
@@ -53,8 +53,8 @@ def subject(trained, no_partials):
     from dense.networks import NETWORKS
     from dense.subjects import NUM_TRAIN, Subject, make_dataset, make_trial
 
-    from workers.attempt import make_loss
-    from workers.statistics.context import MeasurementContext
+    from workers.attempts.attempt import make_loss
+    from workers.statistics.measuring.context import MeasurementContext
 
     made = {}
 

@@ -15,7 +15,7 @@ from dense.reference import Function, Reference, population_moments
 from workers.contract.records import Measurement
 from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
 from workers.datasets.dataset import Dataset, Split, one_hot
-from workers.statistics.context import MeasurementContext
+from workers.statistics.measuring.context import MeasurementContext
 
 NUM_TRAIN, NUM_TEST = 48, 20
 BATCH_SIZE = 8

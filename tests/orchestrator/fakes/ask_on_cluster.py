@@ -9,19 +9,20 @@ from dataclasses import asdict
 
 import fake_node
 
-from orchestrator.head import ClusterLost
-from orchestrator.ray_environment import prepare_environment
-from orchestrator.scratch import scratch_folder
+from orchestrator.driver.environment import prepare_environment
+from orchestrator.driver.head import ClusterLost
+from orchestrator.machine.scratch import scratch_folder
 
 ADDRESS, WHAT = sys.argv[1:]
 try:
     with scratch_folder() as scratch:
         prepare_environment(ADDRESS, scratch)
-        from orchestrator import tune_driver
+        from orchestrator.driver.ask_nodes import ask_nodes
+        from orchestrator.driver.cluster import cluster
 
-        with tune_driver.cluster(ADDRESS, scratch) as nodes:
+        with cluster(ADDRESS, scratch) as nodes:
             asked = {node.node_id: WHAT for node in nodes if node.cpus}
-            replies = tune_driver.ask_nodes(fake_node.answer, asked, seconds=20, head_seconds=5)
+            replies = ask_nodes(fake_node.answer, asked, seconds=20, head_seconds=5)
         assert list(replies) == list(asked)
 except ClusterLost as lost:
     sys.exit(str(lost))

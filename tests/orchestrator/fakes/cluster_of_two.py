@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from orchestrator.ray_environment import prepare_environment
-from orchestrator.scratch import scratch_folder
+from orchestrator.driver.environment import prepare_environment
+from orchestrator.machine.scratch import scratch_folder
 
 with scratch_folder() as scratch:
     prepare_environment("a cluster of the test", Path(scratch))

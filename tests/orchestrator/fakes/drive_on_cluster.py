@@ -8,10 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from orchestrator.driving import Around
-from orchestrator.ray_environment import prepare_environment
-from orchestrator.scratch import scratch_folder
-from orchestrator.task import SlotTask
+from orchestrator.driver.driving import Around
+from orchestrator.driver.environment import prepare_environment
+from orchestrator.machine.scratch import scratch_folder
+from orchestrator.slots.task import SlotTask
 from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec
 
@@ -54,18 +54,20 @@ with scratch_folder() as scratch:
     from ray.cluster_utils import Cluster
     from ray.tune.execution import class_cache
 
-    from orchestrator import tune_driver
+    from orchestrator.driver.cluster import cluster
+    from orchestrator.driver.drive import drive
+    from orchestrator.driver.trial_slot import TrialSlot
 
     head = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     head.add_node(num_cpus=8, num_gpus=NUM_GPUS)
-    with tune_driver.cluster(head.address, Path(scratch)) as nodes:
+    with cluster(head.address, Path(scratch)) as nodes:
         assert [node.gpus for node in nodes if node.cpus] == [NUM_GPUS], nodes
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
         if NUM_TAKEN:
             ray.get(ray.util.placement_group([{"GPU": NUM_TAKEN}]).ready())
         around = Around(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
-        driven = tune_driver.drive(tasks, nodes, around)
-    told = class_cache._ActorClassCache().get(tune_driver.TrialSlot)._default_options["runtime_env"]
+        driven = drive(tasks, nodes, around)
+    told = class_cache._ActorClassCache().get(TrialSlot)._default_options["runtime_env"]
     assert "secret" not in str(told), "the driver's credentials travel with its slots"
     head.shutdown()
 statuses = [result.status for result in driven.results]

@@ -6,10 +6,10 @@ import sys
 import threading
 import time
 
-from orchestrator.console import errors_for_humans
-from orchestrator.ray_environment import prepare_environment
-from orchestrator.run_control import EXIT_INTERRUPTED, interruptible
-from orchestrator.scratch import scratch_folder
+from orchestrator.driver.environment import prepare_environment
+from orchestrator.liveness.run_control import EXIT_INTERRUPTED, interruptible
+from orchestrator.machine.console import errors_for_humans
+from orchestrator.machine.scratch import scratch_folder
 
 SECONDS = float(sys.argv[1])
 
@@ -17,9 +17,9 @@ try:
     with interruptible():
         with scratch_folder(is_for_sockets=True) as scratch:
             prepare_environment(None, scratch)
-            from orchestrator import tune_driver
+            from orchestrator.driver.cluster import cluster
 
-            with tune_driver.cluster(None, scratch) as nodes:
+            with cluster(None, scratch) as nodes:
                 assert nodes
                 threading.Timer(SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
         time.sleep(SECONDS)  # what a run has to say after it has left

@@ -189,3 +189,11 @@ def test_google_storage_out_of_reach_is_a_fault_of_the_store():
     root = filesystem.Root(uri, filesystem.fs.FileSystem.from_uri(uri)[0], None)
     with pytest.raises(StoreError, match="cannot list trials in the store gs://"):
         filesystem.names(root, "trials")
+
+
+def test_folders_right_below_the_root_are_named(store):
+    """On disk and in a bucket, deeper ones not; none where nothing is."""
+    assert filesystem.folders(store.root) == []
+    for path in ("b/x", "a/deeper/y", "file"):
+        store.write_bytes(path, b"")
+    assert filesystem.folders(store.root) == ["a", "b"]

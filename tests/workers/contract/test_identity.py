@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from workers.contract.errors import UserError
-from workers.contract.identity import digest, statistic_id, trial_id, weights_sha256
+from workers.contract.identity import (
+    digest,
+    earlier_statistic_ids,
+    statistic_id,
+    trial_id,
+    weights_sha256,
+)
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import StatisticSpec
 
@@ -277,9 +283,21 @@ def test_ids_are_pinned():
         "835baa001fe4597c4482",
     ]
     assert [identify_statistic(name) for name in ("losses", "traces")] == [
-        "18c466436ee0f740af88",
-        "9f02b92062b457c4ce28",
+        "f3218119485d6816e80d",
+        "c5383bf7450bc3473293",
     ]
+
+
+def test_ids_of_earlier_numerics_versions_are_pinned():
+    """The latest first: records under these ids stand in users' stores, and count."""
+    found = [
+        earlier_statistic_ids(_STATISTIC.validate_python(name)) for name in ("losses", "traces")
+    ]
+    assert found == [
+        ["18c466436ee0f740af88"],
+        ["9f02b92062b457c4ce28", "cd235a3623414c50b410"],
+    ]
+    assert earlier_statistic_ids(_STATISTIC.validate_python("not_there:measure")) == []
 
 
 def test_every_setting_of_a_statistic_changes_its_id():

@@ -15,12 +15,7 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.datasets.cifar10_binary import (
-    decode_records,
-    fetch_archive,
-    read_archive,
-    read_files,
-)
+from workers.datasets.cifar10_binary import decode_records, fetch_archive, read_archive, read_files
 
 
 def test_a_record_is_label_then_red_green_blue_planes_row_by_row():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from workers.contract.catalog import resolve
-from workers.estimators import rademacher_signs
+from workers.numerics.estimators import rademacher_signs
 from workers.per_example.columns import every_column, random_columns
 
 LOSSES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")

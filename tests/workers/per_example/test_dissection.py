@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.per_example.convolution import ConvolutionRule, NormalisedConvolutionRule
+from workers.network.graph import is_piecewise_linear
 from workers.per_example.dissection import dissect, refuse_without_rules
-from workers.per_example.graph import is_piecewise_linear
+from workers.per_example.rules.convolution import ConvolutionRule, NormalisedConvolutionRule
 
 layers = keras.layers
 
@@ -33,9 +33,10 @@ def test_a_batch_norm_is_taken_in_by_the_convolution_it_alone_reads():
     x = layers.Conv2D(3, 3, name="conv")(inputs)
     x = layers.BatchNormalization(name="norm")(x)
     model = randomised(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
-    [rule] = dissect(model).rules
+    dissection = dissect(model)
+    [rule] = dissection.rules
     assert isinstance(rule, NormalisedConvolutionRule)
-    assert [each.layer for each in rule.parameters] == ["conv", "conv", "norm", "norm"]
+    assert [each.layer for each in dissection.parameters] == ["conv", "conv", "norm", "norm"]
     assert outputs_agree(model)
 
 

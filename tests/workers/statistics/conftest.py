@@ -15,7 +15,8 @@ from workers.contract.errors import Drained
 from workers.contract.records import Measurement
 from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
 from workers.datasets.dataset import Dataset, Split
-from workers.statistics.context import MeasurementContext, Partial
+from workers.resumable.keeping import Partial
+from workers.statistics.measuring.context import MeasurementContext
 
 WEIGHT_DECAY = 0.01
 

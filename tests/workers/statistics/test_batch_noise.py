@@ -12,8 +12,8 @@ import tensorflow as tf
 from workers.contract.catalog import resolve
 from workers.contract.errors import Drained, UserError
 from workers.contract.statistics import BatchNoiseSpec, TracesSpec
-from workers.probes import half_width
-from workers.risk import Risk
+from workers.network.risk import Risk
+from workers.numerics.probes import half_width
 from workers.statistics import batch_noise, traces
 
 layers = keras.layers

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from workers.contract.statistics import TracesSpec
-from workers.statistics import frozen_network, traces
+from workers.statistics import traces
+from workers.statistics.measuring import frozen_network
 
 NUM_DRAWS = 60
 

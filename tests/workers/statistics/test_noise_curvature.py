@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workers.batch_norm import copy_network
 from workers.contract.errors import Drained
 from workers.contract.statistics import NoiseCurvatureSpec
+from workers.network.batch_norm import copy_network
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
 from workers.per_example.vectors import CompiledVectors
-from workers.resident import make_resident
-from workers.risk import Risk
+from workers.resumable.passes import Passes
 from workers.statistics import noise_curvature
-from workers.statistics.example_norms import measure_norms
-from workers.statistics.groups import Groups
-from workers.statistics.noise_probes import NoiseProbes, compile_shares
-from workers.statistics.passes import Passes
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.noise.noise_probes import NoiseProbes, compile_shares
+from workers.statistics.norms.example_norms import measure_norms
 
 SETTINGS = NoiseCurvatureSpec(num_probes=64, bn_mode="moving_average")
 EXACT = ("gradient_noise_trace", "gradient_norm_squared", "gradient_curvature")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import Drained
-from workers.statistics.passes import Passes, batch_edges
+from workers.resumable.passes import Passes, batch_edges
 
 
 def step(state, places):

@@ -14,8 +14,9 @@ from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.contract.statistics import TracesSpec
 from workers.datasets import cifar10
 from workers.models.resnet import build
-from workers.resident import make_resident
-from workers.statistics import trace_passes, traces
+from workers.network.resident import make_resident
+from workers.statistics import traces
+from workers.statistics.norms import trace_passes
 
 NUM_IMAGES = 500
 

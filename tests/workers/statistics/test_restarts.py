@@ -29,8 +29,8 @@ def values(rows):
 def test_stops_leave_no_trace(tools, measure, settings, stop_after, monkeypatch):
     """Stopped again and again, after every batch or every 21 of them."""
     for module in (
-        "workers.statistics.trace_passes.NORMS_BATCH_SIZE",
-        "workers.batch_norm._BATCH_SIZE",
+        "workers.statistics.norms.trace_passes.NORMS_BATCH_SIZE",
+        "workers.network.batch_norm._BATCH_SIZE",
     ):
         monkeypatch.setattr(module, 7)
     undisturbed = values(measure(tools.make_case("kld").context, settings))
@@ -53,7 +53,7 @@ def test_batches_do_not_matter(tools, monkeypatch):
     """Ragged batches weigh as their examples do, to the rounding of float32 sums."""
     found = {}
     for size in (5, 24):
-        monkeypatch.setattr("workers.statistics.trace_passes.NORMS_BATCH_SIZE", size)
+        monkeypatch.setattr("workers.statistics.norms.trace_passes.NORMS_BATCH_SIZE", size)
         rows = traces.measure(tools.make_case("kld").context, TracesSpec(bn_mode="moving_average"))
         found[size] = {(r.quantity, r.layer, r.objective): r.value for r in rows}
     assert found[5] == pytest.approx(found[24], rel=1e-5)

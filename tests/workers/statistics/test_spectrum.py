@@ -11,11 +11,11 @@ import pytest
 from workers.contract.errors import Drained
 from workers.contract.records import Measurement, SpectrumNode
 from workers.contract.statistics import SpectrumSpec
-from workers.resident import make_resident
-from workers.risk import Risk
-from workers.statistics.groups import groups_of
-from workers.statistics.noise_vectors import NoiseVectors
-from workers.statistics.passes import Passes
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.groups import groups_of
+from workers.statistics.noise.noise_vectors import NoiseVectors
 from workers.statistics.spectrum import measure
 
 NUM_PARAMS = 313
@@ -92,8 +92,8 @@ def test_a_noise_vector_is_a_signed_sum_of_centred_gradients(noise_vectors, smoo
     groups = groups_of(smooth[0].model)
     sizes = [each.values.size for each in groups.parameters]
     layers = np.repeat([each.layer for each in groups.parameters], sizes)
-    from workers.estimators import rademacher_signs
-    from workers.statistics import noise_vectors as module
+    from workers.numerics.estimators import rademacher_signs
+    from workers.statistics.noise import noise_vectors as module
 
     signs = rademacher_signs(7, module._SIGNS + 5, np.arange(24), ()).astype(float)
     centred = layer_sums - layer_sums.mean(axis=1, keepdims=True)
@@ -193,9 +193,9 @@ def test_a_network_without_noise_has_an_empty_measure(tools):
 def test_stops_leave_no_trace(tools, monkeypatch, stop_after):
     """Stopped again and again, between and within products, draws and noise vectors."""
     for module in (
-        "workers.statistics.curvature.PRODUCTS_BATCH_SIZE",
-        "workers.statistics.noise_vectors.GRADIENTS_BATCH_SIZE",
-        "workers.batch_norm._BATCH_SIZE",
+        "workers.statistics.measuring.curvature.PRODUCTS_BATCH_SIZE",
+        "workers.statistics.noise.noise_vectors.GRADIENTS_BATCH_SIZE",
+        "workers.network.batch_norm._BATCH_SIZE",
     ):
         monkeypatch.setattr(module, 9)
     settings = fast(num_steps=6, bn_mode="frozen")

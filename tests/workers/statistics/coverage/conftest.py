@@ -20,7 +20,7 @@ import scipy.stats
 from threadpoolctl import threadpool_limits
 
 from workers.contract.records import Measurement
-from workers.probes import half_width
+from workers.numerics.probes import half_width
 
 NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "50"))
 LOW, HIGH = 0.93, 0.97

@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from workers.contract.catalog import resolve
 from workers.contract.statistics import BatchNoiseSpec
-from workers.resident import make_resident
-from workers.risk import Risk
-from workers.second_derivatives import right_second_derivatives
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.network.second_derivatives import right_second_derivatives
 from workers.statistics import batch_noise
-from workers.statistics.groups import groups_of
+from workers.statistics.measuring.groups import groups_of
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from workers.contract.statistics import HessianSpec, SpectrumSpec, TracesSpec
-from workers.resident import make_resident
-from workers.risk import Risk
-from workers.statistics import frozen_network, hessian, spectrum, traces
-from workers.statistics.groups import groups_of
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.statistics import hessian, spectrum, traces
+from workers.statistics.measuring import frozen_network
+from workers.statistics.measuring.groups import groups_of
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.batch_norm import copy_network
 from workers.contract.statistics import NoiseCurvatureSpec
+from workers.network.batch_norm import copy_network
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
 from workers.per_example.dissection import dissect
 from workers.per_example.vectors import CompiledVectors
-from workers.resident import make_resident
-from workers.risk import Risk
-from workers.statistics import frozen_network, noise_curvature
+from workers.statistics import noise_curvature
+from workers.statistics.measuring import frozen_network
 
 pytestmark = pytest.mark.slow
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.batch_norm import copy_network
+from workers.network.batch_norm import copy_network
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.numerics.probes import half_width, mean_of_probes
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
 from workers.per_example.vectors import CompiledVectors
-from workers.probes import half_width, mean_of_probes
-from workers.resident import make_resident
-from workers.risk import Risk
-from workers.statistics.example_norms import measure_norms
-from workers.statistics.groups import Groups
-from workers.statistics.noise_probes import NoiseProbes, compile_shares
-from workers.statistics.passes import Passes
-from workers.statistics.trace_passes import NormsPass
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.groups import Groups
+from workers.statistics.noise.noise_probes import NoiseProbes, compile_shares
+from workers.statistics.norms.example_norms import measure_norms
+from workers.statistics.norms.trace_passes import NormsPass
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,1 @@
+"""The aggregation job: from records to the derived views."""

@@ -1,0 +1,57 @@
+"""The aggregation job: from a sweep's records to its derived views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from analysis.aggregation.agreement_rows import agreement_rows
+from analysis.aggregation.cell_measurements import cell_measurements
+from analysis.aggregation.cells import cells
+from analysis.aggregation.predictions_view import predictions
+from analysis.evidence.agreement import agreement
+from analysis.evidence.conditions import all_conditions
+from analysis.evidence.validity import validity
+from analysis.records.cell_states import cell_states
+from analysis.records.load import SweepData, load_sweep
+from workers.contract.store import Store
+
+
+@dataclass(frozen=True)
+class Aggregated:
+    """The derived views of one sweep, in the columns of the store's schema."""
+
+    cell_measurements: pa.Table
+    cells: pa.Table
+    predictions: pa.Table
+    validity: pa.Table
+
+
+def aggregate_records(data: SweepData) -> Aggregated:
+    """Compute all derived views of a sweep; a pure function of its records."""
+    states = cell_states(data)
+    compared = agreement(data)
+    conditions = all_conditions(data, states, compared)
+    sweep = data.plan.sweep
+    return Aggregated(
+        cell_measurements=cell_measurements(data),
+        cells=cells(data, states),
+        predictions=predictions(sweep, conditions),
+        validity=pa.concat_tables([validity(sweep, conditions), agreement_rows(data, compared)]),
+    )
+
+
+def aggregate(store: Store, sweep: str) -> Aggregated:
+    """Compute the derived views of a sweep's current plan and write them in place of the former.
+
+    Raises:
+        UserError: There is no such sweep in the store.
+        StoreError: The store cannot be read or written.
+    """
+    found = aggregate_records(load_sweep(store, sweep))
+    store.replace_derived("cell_measurements", sweep, found.cell_measurements)
+    store.replace_derived("cells", sweep, found.cells)
+    store.replace_derived("predictions", sweep, found.predictions)
+    store.replace_derived("validity", sweep, found.validity)
+    return found

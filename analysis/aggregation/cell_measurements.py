@@ -1,0 +1,48 @@
+"""View `cell_measurements`: every measured quantity averaged over the seeds of its cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from analysis.mathematics.soundness import is_sound
+from analysis.records.load import CELL_COLUMNS, SweepData
+from workers.contract.schema import VIEWS
+
+_WHAT = [
+    "statistic",
+    "statistic_id",
+    "quantity",
+    "layer",
+    "index",
+    "method",
+    "bn_mode",
+    "split",
+    "objective",
+]
+
+
+def cell_measurements(data: SweepData) -> pa.Table:
+    """Average each quantity of each statistic over the seeds of each cell.
+
+    mean = Σ x_i/n and stderr = sd(x; n - 1)/√n over the n seeds whose value is sound; `num_seeds`
+    is n, and stderr is null for n = 1. Skipped measurements have no value and make no row.
+    """
+    measured = data.measurements
+    rows = measured[measured["skipped_reason"].isna()].sort_values("seed")
+    rows = rows.assign(value=rows["value"].astype(float).where(is_sound(rows["value"])))
+    groups = rows.groupby([*CELL_COLUMNS, *_WHAT], dropna=False, sort=True)["value"]
+    found = groups.agg(num_seeds="count", mean="mean", deviation="std").reset_index()
+    found = found.assign(
+        sweep=data.plan.sweep,
+        stderr=found["deviation"] / np.sqrt(found["num_seeds"].where(found["num_seeds"] > 0)),
+        index=found["index"].astype("Int64"),
+    )
+    return as_table("cell_measurements", found)
+
+
+def as_table(view: str, frame: pd.DataFrame) -> pa.Table:
+    """Make the Arrow table of a view from a frame with its columns; NaN becomes null."""
+    schema = VIEWS[view]
+    return pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)

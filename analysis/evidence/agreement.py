@@ -1,0 +1,190 @@
+"""Whether statistics that state one quantity of one trial agree within their errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.stats
+
+from analysis.mathematics.soundness import is_sound
+from analysis.records.load import SweepData
+from workers.contract.quantities import GLOSSARY
+
+Array = npt.NDArray[np.float64]
+
+FALSE_ALARMS = 0.01
+"""Chance that a sweep whose statistics are all right is told to have a disagreement."""
+
+ROUNDING = 1e-4
+"""Relative difference that single precision explains: sums of 1e4-1e6 products of relative error 6e-8
+that cancel in part, as in ‖∇L‖² near a minimum."""
+
+ROUNDING_OF_WHOLE = 1e-6
+"""Of a layer beside that, relative to the whole model: a product with H rounds relative to its largest entries."""
+
+NEIGHBOURS = 0.01
+"""Relative difference of largest eigenvalues: Lanczos from another start may stop at the next lower one."""
+
+_EIGENVALUE, _RESIDUAL = "hessian_top_eigenvalue", "hessian_residual_norm"
+_ALONG_THE_WAY = ("fork", "tail")
+_SAME_UNDER_L2 = "gradient_noise_trace"
+_OF_TRIAL = ["trial_id", "quantity", "bn_mode", "split"]
+_WORST = [*_OF_TRIAL, "is_layer"]
+_READ = [
+    *_OF_TRIAL,
+    "layer",
+    "index",
+    "objective",
+    "method",
+    "statistic",
+    "statistic_id",
+    "value",
+    "stderr",
+    "num_samples",
+]
+
+
+def agreement(data: SweepData) -> pd.DataFrame:
+    """Compare, in every trial, each two statistics that state one quantity.
+
+    Equal are quantity, layer, bn_mode, split, objective (`data` and `total` are one without weight
+    decay, and for tr σ²), with batch statistics the batch size; of λ only the largest is compared. What
+    an excursion measured along its way is of other weights, and a Hessian over a subset another one.
+
+    Two statistics a, b agree when |a - b| ≤ t σ + `ROUNDING` max(|a|, |b|). σ² = σ_a² + σ_b², as
+    statistics draw from streams of their own; two of one name may share draws, and σ = σ_a + σ_b, which
+    no correlation exceeds. t is Student's quantile at `FALSE_ALARMS`/n for n comparisons with an error in the
+    sweep (Bonferroni), with half of the fewer degrees of freedom: errors hold at 95 % (`Cumulants.stderr`),
+    and far out the mean of few skew draws scatters more. For 45 trials of 61 groups and 64 probes t is 5.6.
+    Means of 64 χ² exceed it, simulated, at 2.9e-5 (4 degrees) and 1.3e-6 (20), so that with 135 of the former
+    kind, `spectrum` of the whole model, and the rest of the latter 0.7 % of clean sweeps are told to have a
+    disagreement; were all noise along one direction it would be more. Largest eigenvalues
+    have no error: they agree within their residual norms and `NEIGHBOURS`. Values without an error, of few
+    draws, are not compared. A value that is not finite, or beyond single precision, agrees with nothing.
+
+    Returns:
+        The worst comparison of each trial, quantity, bn_mode and split: one of the whole model and one of
+        its layers (`is_layer`, `layer` names it). `value` is the difference over what is allowed: above 1
+        they disagree, and `detail` states both.
+    """
+    rows = data.measurements.loc[data.measurements["skipped_reason"].isna(), _READ]
+    has_number = is_sound(rows["value"]) & (rows["stderr"].isna() | is_sound(rows["stderr"]))
+    rows = rows.assign(is_layer=rows["layer"].notna())
+    compared = _compare(_comparable(data, rows[has_number]))
+    unsound = rows[~has_number]
+    alone = unsound.assign(ratio=np.inf, detail=_statements(unsound))
+    found = pd.concat([_worst(compared), alone[[*_WORST, "layer", "ratio", "detail"]]])
+    found = _worst(found).rename(columns={"ratio": "value"})
+    return found.sort_values(_WORST, ignore_index=True)
+
+
+def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep what two statistics may state alike, numbering in `whole` what must be equal but for layers."""
+    is_largest = (rows["quantity"] == _EIGENVALUE) & (rows["index"] == 0)
+    is_along = rows["statistic"].isin(_ALONG_THE_WAY) & ~is_largest
+    is_of_subset = _last_word(rows["method"]) == "examples"
+    is_one = rows["index"].isna() & rows["quantity"].isin(GLOSSARY) | is_largest
+    is_one &= ~is_along & (~is_of_subset | (rows["quantity"] == _SAME_UNDER_L2))
+    stderr = rows["stderr"].where(~is_largest, _residuals(rows))
+    found = rows.assign(stderr=stderr)[is_one & stderr.notna()]
+    without_decay = [
+        item.trial_id for item in data.plan.trials if item.trial.training.weight_decay == 0
+    ]
+    is_same = (found["quantity"] == _SAME_UNDER_L2) | found["trial_id"].isin(without_decay)
+    is_batch = found["bn_mode"] == "batch"
+    found = found.assign(
+        objective=found["objective"].where(~is_same, "data"),
+        batch=_last_word(found["method"]).where(is_batch, ""),
+    )
+    whole = found.groupby([*_OF_TRIAL, "objective", "batch"], sort=False).ngroup()
+    return found.assign(whole=whole)
+
+
+def _last_word(methods: pd.Series[str]) -> pd.Series[str]:
+    """Give what follows the last underscore: `examples` of a subset, the size of batches."""
+    words: pd.Series[str] = methods.map(
+        {name: name.rpartition("_")[2] for name in methods.unique()}
+    )
+    return words
+
+
+def _residuals(rows: pd.DataFrame) -> pd.Series[float]:
+    """Give, on the rows of largest eigenvalues, the residual norm of the same statistic."""
+    keys = ["trial_id", "statistic_id", "bn_mode", "split", "objective"]
+    first = rows[rows["index"] == 0]
+    values = first[first["quantity"] == _EIGENVALUE]
+    bounds = first[first["quantity"] == _RESIDUAL][[*keys, "value"]]
+    found = values[keys].merge(bounds, on=keys, how="left")["value"]
+    return pd.Series(found.to_numpy(np.float64), index=values.index).reindex(rows.index)
+
+
+def _compare(rows: pd.DataFrame) -> pd.DataFrame:
+    """Compare the statistics of each place pairwise."""
+    first, second = _pairs(rows)
+    values = rows["value"].to_numpy(np.float64)
+    difference = np.abs(values[first] - values[second])
+    allowed = _allowed(rows, first, second)
+    ratio = np.divide(difference, allowed, out=np.zeros_like(difference), where=allowed > 0)
+    found = rows.iloc[first][[*_WORST, "layer"]].reset_index(drop=True).assign(ratio=ratio)
+    fails = ratio > 1
+    ones, others = (_statements(rows.iloc[places[fails]]) for places in (first, second))
+    detail = pd.Series(None, index=found.index, dtype=object)
+    detail[fails] = [f"{one}, {other}" for one, other in zip(ones, others, strict=True)]
+    return found.assign(detail=detail)
+
+
+def _pairs(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """List the rows of each two statistics at one place, each statistic once."""
+    place = rows.groupby(["whole", "layer"], dropna=False, sort=False).ngroup()
+    sides = pd.DataFrame({"place": place.to_numpy(), "row": np.arange(len(rows))})
+    source = pd.factorize(rows["statistic_id"])[0]
+    sides = sides[~sides.assign(source=source).duplicated(["place", "source"])]
+    sides = sides[sides["place"].duplicated(keep=False)]
+    pairs = sides.merge(sides, on="place", suffixes=("", "_of_other"))
+    pairs = pairs[pairs["row"] < pairs["row_of_other"]]
+    return pairs["row"].to_numpy(np.int64), pairs["row_of_other"].to_numpy(np.int64)
+
+
+def _allowed(
+    rows: pd.DataFrame, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
+) -> Array:
+    """Give the largest difference of each pair that errors and rounding explain."""
+    values, errors = (np.abs(rows[name].to_numpy(np.float64)) for name in ("value", "stderr"))
+    names = pd.factorize(rows["statistic"])[0]
+    is_eigenvalue = (rows["quantity"] == _EIGENVALUE).to_numpy()[first]
+    one, other = errors[first], errors[second]
+    adds = is_eigenvalue | (names[first] == names[second])
+    error = np.where(adds, one + other, np.hypot(one, other))
+    degrees = np.where(errors > 0, rows["num_samples"].to_numpy(np.float64) - 1, np.inf)
+    fewest = np.minimum(degrees[first], degrees[second])
+    quantiles = _quantiles(fewest / 2, (error > 0) & ~is_eigenvalue)
+    rounding = np.where(is_eigenvalue, NEIGHBOURS, ROUNDING) * np.maximum(
+        values[first], values[second]
+    )
+    sizes = rows["value"].abs().groupby(rows["whole"]).transform("max").to_numpy(np.float64)
+    of_whole = ROUNDING_OF_WHOLE * sizes[first] * rows["is_layer"].to_numpy()[first]
+    allowed: Array = np.where(is_eigenvalue, error, quantiles * error) + rounding + of_whole
+    return allowed
+
+
+def _quantiles(degrees: Array, is_tested: npt.NDArray[np.bool_]) -> Array:
+    """Give the limits of |a - b|/σ: Student's at `FALSE_ALARMS` over the number tested, two-sided."""
+    chance = FALSE_ALARMS / max(1, int(is_tested.sum()))
+    distinct, place = np.unique(degrees, return_inverse=True)
+    limits: Array = np.asarray(scipy.stats.t.isf(chance / 2, np.maximum(distinct, 1)))
+    return limits[place]
+
+
+def _worst(found: pd.DataFrame) -> pd.DataFrame:
+    ordered = found.sort_values("ratio", kind="stable")
+    return ordered.drop_duplicates(_WORST, keep="last")
+
+
+def _statements(rows: pd.DataFrame) -> list[str]:
+    """Write what each row states: `traces 12.3 ± 0.1`."""
+    columns = (rows[name].tolist() for name in ("statistic", "value", "stderr"))
+    return [
+        f"{name} {value:.6g}" + (f" ± {stderr:.2g}" if not np.isnan(stderr) else "")
+        for name, value, stderr in zip(*columns, strict=True)
+    ]

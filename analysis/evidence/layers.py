@@ -1,0 +1,89 @@
+"""Whether gradient noise and curvature agree layer by layer, as they would if σ² = H."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.evidence.covariance import cosine
+from analysis.mathematics.interval import Interval, over_units
+from analysis.mathematics.regression import fit, is_independent
+from analysis.records.load import Cell, SweepData, groups_by_cell
+from workers.contract.statistics import TracesSpec
+
+Array = npt.NDArray[np.float64]
+
+_QUANTITIES = ["gradient_noise_trace", "hessian_trace"]
+_LEAST_LAYERS = 3
+
+
+@dataclass(frozen=True)
+class CellLayers:
+    """The layers of one cell's trials; intervals over seeds.
+
+    Attributes:
+        cell: Loss, m and initial η.
+        bn_mode: Of the traces.
+        num_layers: With both traces above 0, in the trial with the fewest.
+        num_seeds: Trials.
+        slope: γ of tr σ²_l ∝ (tr H_l)^γ over layers l; 1 if σ² = H.
+        cosine: Of the layers' tr σ² and tr H; 1 if σ² ∝ H.
+    """
+
+    cell: Cell
+    bn_mode: str
+    num_layers: int
+    num_seeds: int
+    slope: Interval
+    cosine: Interval
+
+
+def layer_agreement(data: SweepData) -> list[CellLayers]:
+    """Compare both traces over the layers of every trial: data objective, training split.
+
+    A trial gives one slope and one cosine, so that seeds are the units of the intervals.
+    """
+    found = []
+    for planned in data.plan.statistics:
+        if not isinstance(planned.statistic, TracesSpec):
+            continue
+        rows = data.measurements
+        rows = rows[(rows["statistic_id"] == planned.statistic_id) & rows["layer"].notna()]
+        rows = rows[(rows["split"] == "train") & (rows["objective"] == "data")]
+        rows = rows[rows["quantity"].isin(_QUANTITIES)]
+        for cell, group in groups_by_cell(rows):
+            trials = [_of_trial(of_trial) for _, of_trial in group.groupby("trial_id")]
+            kept = [pairs for pairs in trials if len(pairs) >= _LEAST_LAYERS]
+            if kept:
+                found.append(_of_cell(cell, planned.statistic.bn_mode, kept))
+    return found
+
+
+def _of_trial(rows: pd.DataFrame) -> Array:
+    """Give (tr σ²_l, tr H_l) [L, 2] of the layers where both are above 0."""
+    table = rows.pivot_table(index="layer", columns="quantity", values="value")
+    pairs = table.reindex(columns=_QUANTITIES).to_numpy(np.float64)
+    return pairs[np.all(np.isfinite(pairs) & (pairs > 0), axis=1)]
+
+
+def _of_cell(cell: Cell, bn_mode: str, trials: list[Array]) -> CellLayers:
+    slopes = [_slope(pairs) for pairs in trials]
+    return CellLayers(
+        cell,
+        bn_mode,
+        num_layers=min(map(len, trials)),
+        num_seeds=len(trials),
+        slope=over_units([slope for slope in slopes if math.isfinite(slope)]),
+        cosine=over_units([cosine(*pairs.T) for pairs in trials]),
+    )
+
+
+def _slope(pairs: Array) -> float:
+    noise, curvature = np.log(pairs).T
+    if not is_independent(curvature[:, None]):
+        return math.nan
+    return float(fit(curvature[:, None], noise).coefficients[0])

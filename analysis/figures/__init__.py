@@ -1,0 +1,1 @@
+"""Findings as figures, each with a name, a caption and files."""

@@ -1,0 +1,110 @@
+"""How figures look: fonts, a palette that colour-blind readers can tell apart, colours by BS/LR."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from statistics import median
+
+import matplotlib as mpl
+from matplotlib.axis import Axis, YAxis
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from analysis.paper.ratio_groups import ratio_group
+from analysis.records.load import Cell
+
+WIDTH_INCHES = 7.2
+"""Full text width of a printed page."""
+
+BLUE, SKY, GREEN, VERMILLION, GREY = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#777777"
+"""From the palette of Okabe and Ito (2008)."""
+
+_DASHES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class CellStyle:
+    """How a cell is drawn, and what it is called."""
+
+    color: str
+    dashes: str
+    label: str
+
+
+def drawing_settings() -> AbstractContextManager[None]:
+    """Set Matplotlib as every figure is drawn and written; equal data gives equal bytes."""
+    return mpl.rc_context(
+        {
+            "font.family": "DejaVu Sans",
+            "font.size": 8.5,
+            "axes.labelsize": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": "#dddddd",
+            "grid.linewidth": 0.6,
+            "legend.frameon": False,
+            "lines.linewidth": 1.4,
+            "figure.facecolor": "white",
+            "svg.fonttype": "path",
+            "svg.hashsalt": "minima",
+            "pdf.fonttype": 42,
+            "text.parse_math": False,  # names may hold a dollar sign
+        }
+    )
+
+
+def cell_styles(cells: Sequence[Cell]) -> dict[Cell, CellStyle]:
+    """Colour cells by the group of their BS/LR, as the paper's Figures 2 and 3 do.
+
+    Blue and sky blue: a BS/LR that several cells share (without any, the median one). Green: within
+    a factor 1.5 of such a value. Vermillion: further away. Dashes tell cells of one colour apart.
+    """
+    references = shared_ratios(cells)
+    used: dict[str, int] = {}
+    styles = {}
+    for cell in sorted(cells, key=lambda c: (c.batch_size_over_learning_rate, c)):
+        color = _color(cell.batch_size_over_learning_rate, references)
+        dashes = _DASHES[used.get(color, 0) % len(_DASHES)]
+        used[color] = used.get(color, 0) + 1
+        styles[cell] = CellStyle(color, dashes, cell_label(cell))
+    return styles
+
+
+def set_log(axis: Axis) -> None:
+    """Make an axis logarithmic with ticks at round places, in plain numbers."""
+    name = "y" if isinstance(axis, YAxis) else "x"
+    axis.axes.set(**{f"{name}scale": "log"})
+    first, last = sorted(axis.get_view_interval())
+    decades = math.log10(last / first) if first > 0 else 1.0
+    if decades < 0.8:
+        axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def shared_ratios(cells: Sequence[Cell]) -> list[float]:
+    """Give the values of BS/LR that several cells share, ascending; the median one if none."""
+    ratios = sorted(cell.batch_size_over_learning_rate for cell in cells)
+    shared = sorted({a for a, b in itertools.pairwise(ratios) if math.isclose(a, b, rel_tol=1e-9)})
+    return shared or [median(ratios)]
+
+
+def cell_label(cell: Cell) -> str:
+    """Name a cell in a legend."""
+    ratio = cell.batch_size_over_learning_rate
+    return f"BS/LR {ratio:g}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
+
+
+def _color(ratio: float, references: list[float]) -> str:
+    distances = [abs(math.log(ratio / reference)) for reference in references]
+    nearest = min(range(len(references)), key=distances.__getitem__)
+    group = ratio_group(ratio, references[nearest])
+    if group == "equal":
+        return (BLUE, SKY)[nearest % 2]
+    return GREEN if group == "close" else VERMILLION

@@ -1,0 +1,184 @@
+"""Figures of the laws: the loss that forks of SGD gain with time, and measured against predicted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.figure_style import BLUE, GREEN, GREY, SKY, VERMILLION, WIDTH_INCHES, set_log
+from analysis.findings.law_rows import FINITE_TIME_LAWS, LawRow, at_the_end
+from workers.contract.quantities import GLOSSARY
+
+MOST_PANELS = 12
+
+_COLORS = {
+    "finite_time": GREEN,
+    "wang_4_45": BLUE,
+    "jastrzebski_9": VERMILLION,
+    "wang_4_46": BLUE,
+    "finite_learning_rate": SKY,
+    "shuffled": "#CC79A7",
+    "state_dependent": "#E69F00",
+}
+_MARKERS = {"finite_time": "^", "wang_4_45": "o", "wang_4_46": "o", "jastrzebski_9": "s"}
+_ASYMPTOTES = {"wang_4_45": "--", "jastrzebski_9": ":"}
+_COLUMNS = 3
+_MARGIN = 1.1
+
+
+def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
+    """Draw the excess loss of forks against the number of steps, a panel for each excursion.
+
+    Points with one standard error; `finite_time`, or `shuffled` where the excursion was, as a line
+    with a band of one; what `wang_4_45` and
+    `jastrzebski_9` say of the stationary state as horizontal lines.
+    """
+    panels = fork_panels(rows)
+    if not panels:
+        return None
+    shown = panels[:MOST_PANELS]
+    num_columns = min(_COLUMNS, len(shown))
+    num_rows = math.ceil(len(shown) / num_columns)
+    width = WIDTH_INCHES if num_columns > 1 else WIDTH_INCHES * 0.75
+    figure = Figure(figsize=(width, 0.7 + 2.2 * num_rows + 0.6 * (num_rows == 1)), layout="constrained")  # fmt: skip
+    grid = figure.subplots(num_rows, num_columns, squeeze=False)
+    for axes, panel in zip(grid.flat, shown, strict=False):
+        _curve(axes, panel)
+        axes.set_title(_panel_label(panel[0], panels), fontsize=8.5)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(GLOSSARY["excess_loss"].symbol)
+    for place, axes in enumerate(grid.flat):
+        if len(shown) - num_columns <= place < len(shown):
+            axes.set_xlabel("steps T from one point")
+    figure.legend(*_legend(list(grid.flat)), loc="outside upper center", ncols=4)
+    return figure
+
+
+def fork_panels(rows: Sequence[LawRow]) -> list[list[LawRow]]:
+    """Group the windows of forks by excursion, with all laws on the excess loss."""
+    panels: dict[tuple[object, ...], list[LawRow]] = {}
+    for row in sorted(rows, key=lambda item: (item.excursion, item.num_steps or 0)):
+        if row.measured_by == "fork" and row.target == "excess_loss":
+            panels.setdefault(row.excursion, []).append(row)
+    return list(panels.values())
+
+
+def parity_figure(rows: Sequence[LawRow]) -> Figure | None:
+    """Draw measured against predicted, a panel for each quantity, a mark for each law and cell."""
+    last = [row for row in at_the_end(rows) if row.has_ratio]
+    targets = [
+        target
+        for target in ("excess_loss", "expected_gradient_norm_squared")
+        if any(row.target == target for row in last)
+    ]
+    if not targets:
+        return None
+    figure = Figure(figsize=(WIDTH_INCHES, 3.9 if len(targets) > 1 else 4.6), layout="constrained")
+    panels = figure.subplots(1, len(targets), squeeze=False)[0]
+    for axes, target in zip(panels, targets, strict=True):
+        _parity(axes, [row for row in last if row.target == target])
+        axes.set_xlabel(f"{GLOSSARY[target].symbol} as the law says")
+        axes.set_ylabel(f"{GLOSSARY[target].symbol} measured")
+    figure.legend(*_legend(list(panels)), loc="outside upper center", ncols=4)
+    return figure
+
+
+def _curve(axes: Axes, panel: Sequence[LawRow]) -> None:
+    measured = {row.num_steps or 0: row for row in panel}
+    steps = list(measured)
+    axes.errorbar(
+        steps,
+        [row.measured for row in measured.values()],
+        yerr=[_bar(row.measured_stderr) for row in measured.values()],
+        fmt="o", color="black", markersize=4, capsize=2, label="measured", zorder=3,
+    )  # fmt: skip
+    own_law = FINITE_TIME_LAWS[panel[0].sampler]
+    timed = [row for row in panel if row.prediction == own_law and row.predicted > 0]
+    if timed:
+        _timed(axes, timed)
+    for row in at_the_end(panel):
+        if row.prediction in _ASYMPTOTES and row.predicted > 0:
+            color, dashes = _COLORS[row.prediction], _ASYMPTOTES[row.prediction]
+            axes.axhline(row.predicted, color=color, linestyle=dashes, label=row.prediction)
+            spread = _bar(row.predicted_stderr)
+            low = max(row.predicted - spread, row.predicted * 1e-3)
+            axes.axhspan(low, row.predicted + spread, color=color, alpha=0.12, linewidth=0)
+    set_log(axes.xaxis)
+    axes.set_xticks(steps, [str(step) for step in steps])
+    axes.minorticks_off()
+    if all(row.measured > 0 for row in panel):
+        set_log(axes.yaxis)
+
+
+def _timed(axes: Axes, timed: Sequence[LawRow]) -> None:
+    steps = [row.num_steps or 0 for row in timed]
+    values = np.array([row.predicted for row in timed])
+    spread = np.array([_bar(row.predicted_stderr) for row in timed])
+    color = _COLORS["finite_time"]
+    # the mark shows a prediction at one time alone
+    mark = _MARKERS["finite_time"]
+    axes.plot(steps, values, color=color, marker=mark, markersize=4, label=timed[0].prediction)
+    axes.fill_between(
+        steps, np.maximum(values - spread, values * 1e-3), values + spread,
+        color=color, alpha=0.2, linewidth=0,
+    )  # fmt: skip
+
+
+def _parity(axes: Axes, rows: Sequence[LawRow]) -> None:
+    for law in dict.fromkeys(row.prediction for row in rows):
+        for row in (row for row in rows if row.prediction == law):
+            color = _COLORS.get(law, GREY)
+            axes.errorbar(
+                row.predicted,
+                row.measured,
+                xerr=_log_bar(row.predicted, row.predicted_stderr),
+                yerr=_log_bar(row.measured, row.measured_stderr),
+                fmt=_MARKERS.get(law, "D"), color=color, markersize=5, elinewidth=1,
+                markerfacecolor=color if row.is_valid else "white", label=law,
+            )  # fmt: skip
+    sides = [side for row in rows for side in (row.predicted, row.measured)]
+    ends = np.array([min(sides) / 1.6, max(sides) * 1.6])
+    axes.plot(ends, ends, color=GREY, linewidth=1, label="equal, ± 10 %", zorder=0)
+    axes.fill_between(ends, ends / _MARGIN, ends * _MARGIN, color=GREY, alpha=0.25, linewidth=0)
+    axes.set(xlim=tuple(ends), ylim=tuple(ends))
+    set_log(axes.xaxis)
+    set_log(axes.yaxis)
+    axes.tick_params(axis="x", rotation=45)
+    axes.set_aspect("equal")
+
+
+def _bar(stderr: float) -> float:
+    return stderr if math.isfinite(stderr) else 0.0
+
+
+def _log_bar(value: float, stderr: float) -> list[list[float]]:
+    """Keep a bar from reaching 0, which a logarithmic axis cannot show."""
+    return [[min(_bar(stderr), value * 0.999)], [_bar(stderr)]]
+
+
+def _panel_label(row: LawRow, panels: Sequence[Sequence[LawRow]]) -> str:
+    label = f"BS {row.cell.batch_size}, LR {row.cell.learning_rate:g}"
+    firsts = [panel[0] for panel in panels]
+    if row.learning_rate_used != row.cell.learning_rate:
+        label += f", η {row.learning_rate_used:g}"
+    if len({first.bn_mode for first in firsts}) > 1:
+        label += f", BN {row.bn_mode}"
+    if len({first.sampler for first in firsts}) > 1:
+        label += f", {row.sampler}"
+    return label
+
+
+def _legend(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
+    """Collect every label of all panels once."""
+    found: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)

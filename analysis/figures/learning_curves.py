@@ -1,0 +1,60 @@
+"""Learning curves of every cell, coloured by the group of its BS/LR (the paper's Figures 2 and 3)."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.figures.figure_style import GREY, WIDTH_INCHES, CellStyle, cell_styles, set_log
+from analysis.records.cell_states import DIVERGED
+from analysis.records.load import SweepData, groups_by_cell
+
+_PANELS = (
+    ("train_accuracy", "training accuracy"),
+    ("validation_accuracy", "validation accuracy"),
+    ("train_loss", "training loss L"),
+    ("validation_loss", "validation loss L"),
+)
+
+
+def learning_curves(data: SweepData) -> Figure:
+    """Draw accuracy and loss against epochs: mean over seeds, band ± one standard error.
+
+    Seeds that diverged are left out; at each epoch the mean is over the seeds that have a value.
+    """
+    figure = Figure(figsize=(WIDTH_INCHES, 6.4), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True).flatten()
+    lost = data.trials[data.trials["outcome"].isin(DIVERGED)]["trial_id"]
+    epochs = data.epochs[~data.epochs["trial_id"].isin(lost)]
+    styles = cell_styles(data.cells)
+    for axes, (column, label) in zip(panels, _PANELS, strict=True):
+        for cell, rows in groups_by_cell(epochs):
+            _draw(axes, rows, column, styles[cell])
+        axes.set_ylabel(label)
+        if column.endswith("loss"):
+            set_log(axes.yaxis)
+            axes.set_xlabel("epochs")
+        for milestone in _milestones(data):
+            axes.axvline(milestone, color=GREY, linewidth=0.7, linestyle=":")
+    panels[2].xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, labels = panels[2].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, column: str, style: CellStyle) -> None:
+    by_epoch = rows.astype({column: float}).groupby("epoch")[column]
+    mean, stderr = by_epoch.mean(), by_epoch.sem().fillna(0.0)
+    epochs = mean.index.to_numpy() + 1
+    axes.plot(epochs, mean, color=style.color, linestyle=style.dashes, label=style.label)
+    axes.fill_between(
+        epochs, mean - stderr, mean + stderr, color=style.color, alpha=0.18, linewidth=0
+    )
+
+
+def _milestones(data: SweepData) -> list[int]:
+    """Epochs after which the learning rate falls, where all trials share them."""
+    found = {tuple(item.trial.training.milestones) for item in data.plan.trials}
+    return list(found.pop()) if len(found) == 1 else []

@@ -1,0 +1,160 @@
+"""All figures of a sweep, each with a name, a caption, and files in SVG and PDF."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, ParamSpec
+
+from matplotlib.figure import Figure
+
+from analysis.figures.figure_style import drawing_settings
+from analysis.figures.learning_curves import learning_curves
+from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
+from analysis.findings.table1 import Table1
+from analysis.records.load import SweepData
+
+Found = ParamSpec("Found")
+"""What was found of a sweep and is drawn."""
+
+_COLORS = (
+    "Blue and sky blue mark values of BS/LR that several cells share, green those within a factor "
+    "1.5 of them, vermillion the others"
+)
+
+
+@dataclass(frozen=True)
+class FigureRecipe(Generic[Found]):
+    """How a figure is made of what was found.
+
+    Attributes:
+        title: One line.
+        build: Gives the figure of Matplotlib; None where there is nothing to show.
+        caption: Gives what is shown and how.
+    """
+
+    title: str
+    build: Callable[Found, Figure | None]
+    caption: Callable[Found, str]
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure as it is written.
+
+    Attributes:
+        name: Of its files, without an ending.
+        title: One line.
+        caption: What is shown and how.
+        svg: The whole SVG document.
+        pdf: The whole PDF document.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    pdf: bytes
+
+
+def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
+    """Draw every figure of `SWEEP_FIGURES` for which there is something measured."""
+    return draw_all(SWEEP_FIGURES, data, table)
+
+
+def build_all(
+    recipes: Mapping[str, FigureRecipe[Found]], *found: Found.args, **named: Found.kwargs
+) -> dict[str, Figure]:
+    """Build the figure of every recipe that has something to show, by name."""
+    with drawing_settings():
+        figures = {name: recipe.build(*found, **named) for name, recipe in recipes.items()}
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def draw_all(
+    recipes: Mapping[str, FigureRecipe[Found]], *found: Found.args, **named: Found.kwargs
+) -> list[DrawnFigure]:
+    """Build and write the figure of every recipe that has something to show."""
+    figures = build_all(recipes, *found, **named)
+    return [
+        _drawn(name, recipes[name].title, figure, recipes[name].caption(*found, **named))
+        for name, figure in figures.items()
+    ]
+
+
+def write_figures(figures: list[DrawnFigure], folder: Path) -> list[Path]:
+    """Write every figure as SVG and PDF."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for figure in figures:
+        svg, pdf = folder / f"{figure.name}.svg", folder / f"{figure.name}.pdf"
+        svg.write_text(figure.svg, encoding="utf-8")
+        pdf.write_bytes(figure.pdf)
+        paths += [svg, pdf]
+    return paths
+
+
+def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
+    """Write a figure as SVG and PDF, without dates, so that equal data gives equal bytes."""
+    svg, pdf = io.BytesIO(), io.BytesIO()
+    with drawing_settings():
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Title": title})
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Title": title})
+    return DrawnFigure(name, title, caption, svg.getvalue().decode(), pdf.getvalue())
+
+
+def _curves(data: SweepData, _: Table1) -> Figure | None:
+    return None if data.epochs.empty else learning_curves(data)
+
+
+def _traces(_: SweepData, table: Table1) -> Figure | None:
+    return traces_figure(table) if _has_traces(table) else None
+
+
+def _ratio(_: SweepData, table: Table1) -> Figure | None:
+    return ratio_figure(table) if _has_traces(table) else None
+
+
+def _layers(data: SweepData, _: Table1) -> Figure | None:
+    return layers_figure(data)
+
+
+def _has_traces(table: Table1) -> bool:
+    return any(row.gradient_noise_trace.num_seeds for row in table.rows)
+
+
+SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
+    "learning_curves": FigureRecipe(
+        "Learning curves",
+        _curves,
+        lambda *_: (
+            f"Mean over seeds with a band of ± one standard error. {_COLORS}, as in Figures 2 and "
+            "3 of the paper. Training loss and accuracy are those seen by SGD during the epoch. "
+            "Dotted lines: the learning rate falls. Diverged seeds are left out."
+        ),
+    ),
+    "traces": FigureRecipe(
+        "Traces of every cell",
+        _traces,
+        lambda *_: (
+            "Both traces per example, data objective, frozen batch normalisation, with one "
+            "standard error over seeds, which may be smaller than the marks."
+        ),
+    ),
+    "trace_ratio": FigureRecipe(
+        "Magnitude difference tr σ²/tr H",
+        _ratio,
+        lambda *_: (
+            "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, "
+            f"as in Figure 4 of the paper. {_COLORS}."
+        ),
+    ),
+    "layers": FigureRecipe(
+        "Traces by layer",
+        _layers,
+        lambda *_: f"Mean over seeds of each layer's share of both traces. {_COLORS}.",
+    ),
+}
+"""By name; `trace_ratio` is the paper's Figure 4."""

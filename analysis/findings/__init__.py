@@ -1,0 +1,1 @@
+"""What is found in a sweep's records: its Table 1, its gaps, which law comes nearest."""

@@ -1,0 +1,123 @@
+"""The league of the laws: how far each is from what was measured, over all cells of a sweep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import pandas as pd
+
+from analysis.findings.law_rows import LawRow, law_rows, where_they_speak
+from analysis.mathematics.interval import Interval, over_units, side_by_side
+from analysis.records.load import Cell
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One law over one sweep, for one quantity, measured in one way.
+
+    Attributes:
+        prediction: Name of the law.
+        target: Quantity it predicts.
+        measured_by: `fork` or `tail`.
+        bn_mode: Of the excursions.
+        sampler: Of the excursions.
+        num_cells: Cells with a positive ratio measured/predicted.
+        num_without_ratio: Cells measured where a side is not positive.
+        num_valid: Cells where all checked assumptions of the law are met.
+        median_distance: Median over cells of |ln(measured/predicted)|.
+        log_ratio: Mean over cells of ln(measured/predicted), with its interval.
+        cell_verdicts: How many cells hold, fail, are undecided by their own interval.
+        verdict: Over the sweep; None without an interval.
+        verdict_where_valid: The same over the valid cells alone; None when there are none.
+    """
+
+    prediction: str
+    target: str
+    measured_by: str
+    bn_mode: str
+    sampler: str
+    num_cells: int
+    num_without_ratio: int
+    num_valid: int
+    median_distance: float
+    log_ratio: Interval
+    cell_verdicts: dict[str, int]
+    verdict: str | None
+    verdict_where_valid: str | None
+
+
+def league(predictions: pd.DataFrame) -> list[Standing]:
+    """Rank the laws of each quantity by the median over cells of |ln(measured/predicted)|.
+
+    A cell counts once: several windows or learning rates in it are averaged, with the mean of their
+    interval bounds, as they share streams. The mean over cells has the interval mean ± t·sd/√n over
+    the n cells (n - 1 degrees of freedom): cells are the independent units, each weighs the same, and
+    true differences between cells widen it. One cell alone has its own interval.
+
+    A law is an equality in every cell. Over the sweep it `holds` when every cell holds, or when the
+    interval of the mean is inside the margin and no cell fails; it `fails` when every cell fails, or
+    when the interval of the mean is wholly outside; else it is `undecided`.
+
+    Laws of the stationary state are judged by tails and the longest window of forks, `finite_time`
+    and `shuffled` by all windows.
+    """
+    groups: dict[tuple[str, ...], list[LawRow]] = {}
+    for row in where_they_speak(law_rows(predictions)):
+        key = (row.prediction, row.target, row.measured_by, row.bn_mode, row.sampler)
+        groups.setdefault(key, []).append(row)
+    standings = [standing for rows in groups.values() if (standing := _standing(rows))]
+    return sorted(standings, key=_rank)
+
+
+def _rank(standing: Standing) -> tuple[str, float, str]:
+    return (standing.target, standing.median_distance, standing.prediction)
+
+
+def _standing(rows: Sequence[LawRow]) -> Standing | None:
+    by_cell = _by_cell(row for row in rows if row.has_ratio)
+    if not by_cell:
+        return None
+    ratios = {cell: _of_cell(group) for cell, group in by_cell.items()}
+    valid = [cell for cell, group in by_cell.items() if all(row.is_valid for row in group)]
+    first = rows[0]
+    return Standing(
+        prediction=first.prediction,
+        target=first.target,
+        measured_by=first.measured_by,
+        bn_mode=first.bn_mode,
+        sampler=first.sampler,
+        num_cells=len(ratios),
+        num_without_ratio=len(_by_cell(rows)) - len(ratios),
+        num_valid=len(valid),
+        median_distance=median(abs(ratio.value) for ratio in ratios.values()),
+        log_ratio=_pooled(list(ratios.values())),
+        cell_verdicts=dict(Counter(r.verdict for r in ratios.values() if r.verdict is not None)),
+        verdict=_verdict(list(ratios.values())),
+        verdict_where_valid=_verdict([ratios[cell] for cell in valid]),
+    )
+
+
+def _by_cell(rows: Iterable[LawRow]) -> dict[Cell, list[LawRow]]:
+    cells: dict[Cell, list[LawRow]] = {}
+    for row in rows:
+        cells.setdefault(row.cell, []).append(row)
+    return cells
+
+
+def _of_cell(rows: Sequence[LawRow]) -> Interval:
+    return side_by_side([row.log_ratio for row in rows])
+
+
+def _pooled(ratios: Sequence[Interval]) -> Interval:
+    return ratios[0] if len(ratios) == 1 else over_units([ratio.value for ratio in ratios])
+
+
+def _verdict(ratios: Sequence[Interval]) -> str | None:
+    own = {ratio.verdict for ratio in ratios}
+    if len(own) == 1 and own <= {"holds", "fails"}:
+        return own.pop()
+    pooled = _pooled(ratios).verdict if ratios else None
+    return "undecided" if pooled == "holds" and "fails" in own else pooled

@@ -1,0 +1,135 @@
+"""Table 1 of the paper, from the store: both traces in every cell, their ratio, and what the laws say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from analysis.mathematics.estimate import Estimate, ratio_of_means
+from analysis.records.cell_states import CellState, cell_states
+from analysis.records.cell_values import SeedValues, whole_model_values
+from analysis.records.load import Cell, SweepData, load_sweep
+from analysis.records.paper_table1 import NUM_TRAIN, PaperRow, paper_row
+from workers.contract.specs import Cifar10Spec, ResNetSpec
+from workers.contract.store import Store
+
+_NONE = Estimate(math.nan, math.nan, 0)
+
+
+@dataclass(frozen=True)
+class Table1Row:
+    """One cell; every estimate is per example (mean loss), its error over seeds.
+
+    Attributes:
+        cell: Loss, m and initial η.
+        state: What is done of it; N and the final η.
+        gradient_noise_trace: tr σ².
+        hessian_trace: tr H of the data objective.
+        magnitude_difference: Ratio of the seed means, tr σ²/tr H, with a paired-seed error.
+        paper: The printed row of this cell, when the sweep has the paper's setting.
+    """
+
+    cell: Cell
+    state: CellState
+    gradient_noise_trace: Estimate
+    hessian_trace: Estimate
+    magnitude_difference: Estimate
+    paper: PaperRow | None
+
+    def wang_4_45(self, learning_rate: float) -> Estimate:
+        """(η/4m)·tr σ² for a given η."""
+        return self.gradient_noise_trace.scaled(learning_rate / (4 * self.cell.batch_size))
+
+    def jastrzebski_9(self, learning_rate: float) -> Estimate:
+        """(η/4m)·tr H for a given η."""
+        return self.hessian_trace.scaled(learning_rate / (4 * self.cell.batch_size))
+
+    def summed(self, estimate: Estimate) -> Estimate:
+        """Turn a mean over examples into the sum over all N, the paper's convention."""
+        num_train = self.state.num_train
+        return _NONE if num_train is None else estimate.scaled(num_train)
+
+
+@dataclass(frozen=True)
+class Table1:
+    """All cells of a sweep.
+
+    Attributes:
+        sweep: Its name.
+        revision: Of its plan.
+        is_paper_setting: ResNet-56, CIFAR-10 whole, Kullback-Leibler loss.
+        rows: In the order of batch size, then learning rate, as printed.
+    """
+
+    sweep: str
+    revision: str
+    is_paper_setting: bool
+    rows: tuple[Table1Row, ...]
+
+
+def table1(store: Store, sweep: str) -> Table1:
+    """Build Table 1 of a sweep's current plan.
+
+    Raises:
+        UserError: There is no such sweep in the store.
+    """
+    return build_table1(load_sweep(store, sweep))
+
+
+def build_table1(data: SweepData) -> Table1:
+    """Build Table 1: data objective, training split, frozen batch normalisation, whole model."""
+    is_paper_setting = has_paper_setting(data)
+    noise = whole_model_values(data, "gradient_noise_trace")
+    hessian = whole_model_values(data, "hessian_trace")
+    rows = []
+    for cell, state in cell_states(data).items():
+        paper = paper_row(cell.batch_size, cell.learning_rate) if is_paper_setting else None
+        rows.append(_row(cell, state, noise.get(cell), hessian.get(cell), paper))
+    return Table1(data.plan.sweep, data.plan.revision, is_paper_setting, tuple(rows))
+
+
+def has_paper_setting(data: SweepData) -> bool:
+    """Say whether every planned trial is ResNet-56 on all of CIFAR-10 with the loss `kld`."""
+    return bool(data.plan.trials) and all(
+        isinstance(trial.model, ResNetSpec)
+        and trial.model.depth == 56
+        and isinstance(trial.dataset, Cifar10Spec)
+        and trial.dataset.num_train in (None, NUM_TRAIN)
+        and trial.loss == "kld"
+        for trial in (item.trial for item in data.plan.trials)
+    )
+
+
+def _row(
+    cell: Cell,
+    state: CellState,
+    noise: SeedValues | None,
+    hessian: SeedValues | None,
+    paper: PaperRow | None,
+) -> Table1Row:
+    ratio = _NONE
+    if noise and hessian:
+        seeds = sorted(set(noise.by_seed) & set(hessian.by_seed))
+        ratio = ratio_of_means(
+            [noise.by_seed[seed] for seed in seeds], [hessian.by_seed[seed] for seed in seeds]
+        )
+    return Table1Row(
+        cell=cell,
+        state=state,
+        gradient_noise_trace=noise.estimate if noise else _NONE,
+        hessian_trace=hessian.estimate if hessian else _NONE,
+        magnitude_difference=ratio,
+        paper=paper,
+    )
+
+
+Column = Callable[[Table1Row], Estimate]
+
+LAW_COLUMNS: dict[str, Column] = {
+    "wang_4_45_initial": lambda row: row.wang_4_45(row.cell.learning_rate),
+    "wang_4_45_final": lambda row: row.wang_4_45(row.state.final_learning_rate),
+    "jastrzebski_9_initial": lambda row: row.jastrzebski_9(row.cell.learning_rate),
+    "jastrzebski_9_final": lambda row: row.jastrzebski_9(row.state.final_learning_rate),
+}
+"""What each law makes of the traces, with the initial and the final learning rate."""

@@ -1,0 +1,1 @@
+"""Plain mathematics: estimates and their errors, intervals, regression, linear dynamics of SGD."""

@@ -1,0 +1,155 @@
+"""Least squares: coefficients with errors, and the F-test of a model nested in a larger one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from analysis.mathematics.interval import Interval, with_stderr
+
+Array = npt.NDArray[np.float64]
+
+_DEPENDENT = 1e-9
+"""Singular values of the scaled columns below this are those of dependent columns."""
+
+_NOTHING_LEFT = 1e-20
+"""Share of the sum of squares below which a residual is rounding."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Response ≈ 1·c + Σ_j x_j·b_j by ordinary least squares.
+
+    Attributes:
+        coefficients: b_j [p], without the constant c.
+        covariance: Of b_j [p, p]; NaN without degrees of freedom.
+        residual_squares: Σ residual².
+        total_squares: Σ (response - mean)².
+        dof: n - p - 1.
+    """
+
+    coefficients: Array
+    covariance: Array
+    residual_squares: float
+    total_squares: float
+    dof: int
+
+    @property
+    def stderrs(self) -> Array:
+        """Standard errors of b_j [p]."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def r_squared(self) -> float:
+        """Share of the response's variance that the model explains."""
+        return 1 - self.residual_squares / self.total_squares
+
+    def contrast(self, weights: Sequence[float]) -> Interval:
+        """Estimate Σ_j w_j·b_j with Student's interval of n - p - 1 degrees of freedom."""
+        along = np.array(weights, dtype=np.float64)
+        stderr = float(np.sqrt(along @ self.covariance @ along))
+        return with_stderr(float(along @ self.coefficients), stderr, self.dof)
+
+
+@dataclass(frozen=True)
+class FTest:
+    """Whether a larger model explains more than its further coefficients would by chance.
+
+    Attributes:
+        f_statistic: [(RSS₀ - RSS₁)/q]/[RSS₁/dof], q further coefficients.
+        dof_numerator: q.
+        dof_denominator: n - coefficients of the larger model.
+        p_value: P(F ≥ f) if the smaller model is right and errors are independent and normal.
+        partial_r_squared: (RSS₀ - RSS₁)/RSS₀.
+        slope: Coefficient of the last added column.
+        slope_stderr: Its error.
+    """
+
+    f_statistic: float
+    dof_numerator: int
+    dof_denominator: int
+    p_value: float
+    partial_r_squared: float
+    slope: float
+    slope_stderr: float
+
+
+def fit(columns: Array, response: Array) -> Fit:
+    """Fit a response [n] on columns [n, p] and a constant.
+
+    The columns are to be independent of each other and of the constant: see `is_independent`.
+    """
+    centred, target = columns - columns.mean(axis=0), response - response.mean()
+    coefficients = np.linalg.lstsq(centred, target, rcond=None)[0]
+    residual = target - centred @ coefficients
+    squares, dof = float(residual @ residual), len(target) - columns.shape[1] - 1
+    variance = squares / dof if dof > 0 else np.nan
+    covariance = variance * np.linalg.inv(centred.T @ centred)
+    return Fit(coefficients, covariance, squares, float(target @ target), dof)
+
+
+def is_independent(columns: Array) -> bool:
+    """Say whether no column is a constant, or a combination of the others and a constant."""
+    centred = columns - columns.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=0)
+    if np.any(lengths <= _DEPENDENT * np.maximum(1.0, np.linalg.norm(columns, axis=0))):
+        return False
+    if columns.shape[0] <= columns.shape[1]:
+        return False
+    return bool(np.linalg.svd(centred / lengths, compute_uv=False)[-1] > _DEPENDENT)
+
+
+def directions_beyond(base: Array, columns: Array) -> Array:
+    """Give an orthonormal basis [n, r] of what columns [n, q] span beyond a constant and the base."""
+    known = np.linalg.qr(np.column_stack([np.ones(len(base)), base - base.mean(axis=0)]))[0]
+    rest = columns - known @ (known.T @ columns)
+    left, sizes, _ = np.linalg.svd(rest, full_matrices=False)
+    basis: Array = left[:, sizes > _DEPENDENT * max(1.0, float(np.max(np.abs(columns))))]
+    return basis
+
+
+def fit_with_error(columns: Array, response: Array) -> Fit | str:
+    """Fit as `fit` does, where that leaves an error to judge by.
+
+    Returns:
+        The fit, or a sentence that says why there is none.
+    """
+    num, num_coefficients = len(response), 1 + columns.shape[1]
+    if num <= num_coefficients:
+        return f"{num} values are too few for {num_coefficients} coefficients and an error"
+    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
+        return "the response does not vary"
+    if not is_independent(columns):
+        return "the factors do not vary independently of each other here"
+    found = fit(columns, response)
+    if found.residual_squares <= _NOTHING_LEFT * found.total_squares:
+        return "the model fits exactly, which leaves no error to test against"
+    return found
+
+
+def nested_f_test(base: Array, added: Array, response: Array) -> FTest | str:
+    """Test response [n] ~ base [n, p] against response ~ base and added [n, q].
+
+    Returns:
+        The test, or a sentence that says why there is none.
+    """
+    large = fit_with_error(np.hstack([base, added]), response)
+    if isinstance(large, str):
+        return large
+    small = fit(base, response)
+    gained = small.residual_squares - large.residual_squares
+    count = added.shape[1]
+    f_statistic = (gained / count) / (large.residual_squares / large.dof)
+    return FTest(
+        f_statistic=f_statistic,
+        dof_numerator=count,
+        dof_denominator=large.dof,
+        p_value=float(stats.f.sf(f_statistic, count, large.dof)),
+        partial_r_squared=gained / small.residual_squares,
+        slope=float(large.coefficients[-1]),
+        slope_stderr=float(large.stderrs[-1]),
+    )

@@ -1,0 +1,1 @@
+"""The paper's claims about its table and its figures, held against a sweep."""

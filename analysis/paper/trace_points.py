@@ -1,0 +1,66 @@
+"""Both traces of every cell: of a sweep's own Table 1, and of the printed one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.table1 import Table1
+from analysis.mathematics.estimate import Estimate
+from analysis.paper.factors import MAGNITUDE_DIFFERENCE
+from analysis.records.paper_table1 import ROWS
+
+
+@dataclass(frozen=True)
+class TracePoint:
+    """Both traces of one cell and their ratio tr σ²/tr H."""
+
+    batch_size: int
+    learning_rate: float
+    gradient_noise_trace: Estimate
+    hessian_trace: Estimate
+    magnitude_difference: Estimate
+
+
+def points_of(table: Table1) -> list[TracePoint]:
+    """Take the cells of Table 1 in which both traces are measured."""
+    return [
+        TracePoint(
+            row.cell.batch_size,
+            row.cell.learning_rate,
+            row.gradient_noise_trace,
+            row.hessian_trace,
+            row.magnitude_difference,
+        )
+        for row in table.rows
+        if row.magnitude_difference.num_seeds
+    ]
+
+
+def paper_points() -> list[TracePoint]:
+    """Take the printed Table 1 as if it were exact, since no errors are printed."""
+    return [
+        TracePoint(
+            row.batch_size,
+            row.learning_rate,
+            Estimate(row.gradient_noise_trace, 0.0, 5),
+            Estimate(row.hessian_trace, 0.0, 5),
+            Estimate(row.gradient_noise_trace / row.hessian_trace, 0.0, 5),
+        )
+        for row in ROWS
+    ]
+
+
+def paper_values() -> pd.DataFrame:
+    """Take each printed row for one trial: ln m, ln η and ln(tr σ²/tr H), as `trial_values` names them."""
+    return pd.DataFrame(
+        {
+            "batch_size": [np.log(row.batch_size) for row in ROWS],
+            "learning_rate": [np.log(row.learning_rate) for row in ROWS],
+            MAGNITUDE_DIFFERENCE: [
+                np.log(row.gradient_noise_trace / row.hessian_trace) for row in ROWS
+            ],
+        }
+    )

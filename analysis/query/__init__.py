@@ -1,0 +1,1 @@
+"""Read-only SQL over the views, and the formats of its results."""

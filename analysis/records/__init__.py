@@ -1,0 +1,1 @@
+"""Records loaded and arranged by cell, with the paper's own table beside."""

@@ -1,0 +1,104 @@
+"""What is done and what is lacking in each cell, counted by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.records.load import Cell, SweepData, groups_by_cell
+
+DIVERGED = ("diverged", "nonfinite")
+"""Outcomes of a trial that has no minimum to be measured."""
+
+
+@dataclass(frozen=True)
+class CellState:
+    """Seeds of one cell; one seed may be counted in several numbers.
+
+    Attributes:
+        num_seeds: Planned.
+        num_missing: Not trained, or a planned statistic is not committed.
+        num_failed: Of the missing, those whose missing piece left a failure.
+        num_diverged: Trained, with outcome `diverged` or `nonfinite`.
+        num_train: N; None before the first trial is done.
+        environment_ids: Of the trained trials, distinct and sorted.
+        final_learning_rate: η in the last epoch of the schedule.
+        earlier: Statistics that only an earlier numerics version measured, in one seed or more.
+    """
+
+    num_seeds: int
+    num_missing: int
+    num_failed: int
+    num_diverged: int
+    num_train: int | None
+    environment_ids: tuple[str, ...]
+    final_learning_rate: float
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Every planned seed is trained, none diverged, every planned statistic is committed."""
+        return self.num_missing == 0 and self.num_diverged == 0
+
+    @property
+    def sentence(self) -> str:
+        """Say what is lacking; empty when nothing is."""
+        parts = [
+            f"{count} of {self.num_seeds} seeds {what}"
+            for count, what in (
+                (self.num_missing - self.num_failed, "missing"),
+                (self.num_failed, "failed"),
+                (self.num_diverged, "diverged"),
+            )
+            if count
+        ]
+        return ", ".join(parts)
+
+
+def cell_states(data: SweepData) -> dict[Cell, CellState]:
+    """Count what is done in every planned cell."""
+    lacking = _lacking_work(data)
+    failed = set(_pairs(data.failures))
+    by_earlier = data.measurements[data.measurements["is_earlier"].astype(bool)]
+    earlier = {
+        cell: tuple(sorted(rows["statistic"].unique())) for cell, rows in groups_by_cell(by_earlier)
+    }
+    final_rates = {item.trial_id: item.trial.final_learning_rate for item in data.plan.trials}
+    states: dict[Cell, CellState] = {}
+    for cell, group in groups_by_cell(data.planned):
+        trial_ids = [str(trial_id) for trial_id in group["trial_id"]]
+        trained = data.trials[data.trials["trial_id"].isin(trial_ids)]
+        missing = [trial_id for trial_id in trial_ids if lacking[trial_id]]
+        states[cell] = CellState(
+            num_seeds=len(trial_ids),
+            num_missing=len(missing),
+            num_failed=sum(not failed.isdisjoint(lacking[trial_id]) for trial_id in missing),
+            num_diverged=int(trained["outcome"].isin(DIVERGED).sum()),
+            num_train=None if trained.empty else int(trained["num_train"].iloc[0]),
+            environment_ids=tuple(sorted(trained["environment_id"].unique())),
+            final_learning_rate=final_rates[trial_ids[0]],
+            earlier=earlier.get(cell, ()),
+        )
+    return states
+
+
+def _lacking_work(data: SweepData) -> dict[str, set[tuple[str, str | None]]]:
+    """Give, by planned trial, the pieces of work (trial, statistic or None) not committed."""
+    trained = set(data.trials["trial_id"])
+    measured = set(_pairs(data.measurements))
+    lacking: dict[str, set[tuple[str, str | None]]] = {}
+    for item in data.plan.trials:
+        wanted: set[tuple[str, str | None]] = {
+            (item.trial_id, statistic.statistic_id) for statistic in data.plan.statistics
+        }
+        lacking[item.trial_id] = wanted - measured
+        if item.trial_id not in trained:
+            lacking[item.trial_id].add((item.trial_id, None))
+    return lacking
+
+
+def _pairs(frame: pd.DataFrame) -> Iterable[tuple[str, str | None]]:
+    for trial_id, statistic_id in frame[["trial_id", "statistic_id"]].itertuples(index=False):
+        yield str(trial_id), None if pd.isna(statistic_id) else str(statistic_id)

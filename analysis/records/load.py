@@ -1,0 +1,178 @@
+"""Load what belongs to one sweep: its plan, and the records of the trials and statistics in it.
+
+Records are selected by the identities in the plan, never by a sweep's name, so trials shared by
+several sweeps serve each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from pydantic import ValidationError
+
+from workers.contract.errors import StoreError, did_you_mean, user_error
+from workers.contract.plan_document import PlanDocument
+from workers.contract.store import Store
+
+CELL_COLUMNS = ["loss", "batch_size", "learning_rate"]
+"""What makes a cell: trials that differ only by their seed."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """Trials that differ only by their seed.
+
+    Attributes:
+        loss: Name of the loss.
+        batch_size: m.
+        learning_rate: Initial η.
+    """
+
+    loss: str
+    batch_size: int
+    learning_rate: float
+
+    @property
+    def batch_size_over_learning_rate(self) -> float:
+        """m/η, on which alone the stationary state of the continuous-time limit depends."""
+        return self.batch_size / self.learning_rate
+
+
+@dataclass(frozen=True)
+class SweepData:
+    """A sweep's plan and its records.
+
+    Attributes:
+        plan: The revision that was loaded.
+        planned: One row a planned trial: trial_id, loss, batch_size, learning_rate, seed.
+        trials: View `trials`, the planned ones that are committed.
+        epochs: View `epochs` of these, with the columns of `planned`; η in an epoch is
+            `epoch_learning_rate` here, as `learning_rate` is that of the cell.
+        measurements: View `measurements` of planned trials and statistics, with those columns. Where
+            only an earlier numerics version measured a statistic, its rows stand under the planned
+            `statistic_id`, and `is_earlier` is true.
+        spectra: View `spectra` of planned trials and statistics likewise.
+        failures: View `failures` of planned trials.
+    """
+
+    plan: PlanDocument
+    planned: pd.DataFrame
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    measurements: pd.DataFrame
+    spectra: pd.DataFrame
+    failures: pd.DataFrame
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The planned cells, sorted."""
+        return [cell for cell, _ in groups_by_cell(self.planned)]
+
+
+def view_frame(store: Store, view: str) -> pd.DataFrame:
+    """Load a whole view as a pandas frame."""
+    frame: pd.DataFrame = store.read(view).to_pandas()
+    return frame
+
+
+def list_sweeps(store: Store) -> list[str]:
+    """Name the sweeps that were ever planned in this store, sorted."""
+    paths = store.names("sweeps", recursive=True)
+    return sorted({path.split("/")[1] for path in paths if path.count("/") == 2})
+
+
+def list_revisions(store: Store, sweep: str) -> list[str]:
+    """Name the revisions of a sweep's plan, the current one last."""
+    names = (path.rsplit("/", 1)[1] for path in store.names(f"sweeps/{sweep}"))
+    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
+
+def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocument:
+    """Load one revision of a sweep's plan, by default the current one: the last that is whole.
+
+    Raises:
+        UserError: There is no such sweep or revision in the store.
+        StoreError: The document is there and is not a plan; by default, none of them is.
+    """
+    revisions = list_revisions(store, sweep)
+    if not revisions:
+        known = list_sweeps(store)
+        mend = did_you_mean(sweep, known) if known else "run a sweep into this store first"
+        raise user_error(f"no sweep {sweep!r} in the store", where=store.uri, mend=mend)
+    if revision is not None and revision not in revisions:
+        mend = did_you_mean(revision, revisions)
+        raise user_error(f"no revision {revision!r} of {sweep!r}", where=store.uri, mend=mend)
+    damages = []
+    for name in reversed(revisions) if revision is None else [revision]:
+        path = store.plan_path(sweep, name)
+        try:
+            return PlanDocument.model_validate(store.read_json(path))
+        except ValidationError as error:  # not whole: the one before counts
+            damages.append(f"{path} in the store {store.uri} is not a plan: {error}")
+    raise StoreError(damages[0])
+
+
+def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepData:
+    """Load a sweep's plan and every record that belongs to it.
+
+    Raises:
+        UserError: There is no such sweep or revision in the store.
+    """
+    plan = load_plan(store, sweep, revision)
+    planned = planned_frame(plan)
+    trials = _of_planned(view_frame(store, "trials"), planned)
+    epochs = view_frame(store, "epochs").rename(columns={"learning_rate": "epoch_learning_rate"})
+    measured = {
+        view: _of_planned_statistics(view_frame(store, view), plan).merge(planned, on="trial_id")
+        for view in ("measurements", "spectra")
+    }
+    return SweepData(
+        plan=plan,
+        planned=planned,
+        trials=trials,
+        epochs=epochs.merge(planned, on="trial_id"),
+        measurements=measured["measurements"],
+        spectra=measured["spectra"],
+        failures=_of_planned(view_frame(store, "failures"), planned),
+    )
+
+
+def planned_frame(plan: PlanDocument) -> pd.DataFrame:
+    """List the planned trials with their cell and seed."""
+    rows = [
+        (item.trial_id, trial.loss, trial.batch_size, trial.learning_rate, trial.seed)
+        for item in plan.trials
+        for trial in (item.trial,)
+    ]
+    return pd.DataFrame(rows, columns=["trial_id", *CELL_COLUMNS, "seed"])
+
+
+def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
+    """Split rows by their cell, cells sorted."""
+    groups = []
+    for _, group in frame.groupby(CELL_COLUMNS, sort=True):
+        loss, batch_size, learning_rate = group[CELL_COLUMNS].iloc[0].tolist()
+        groups.append((Cell(str(loss), int(batch_size), float(learning_rate)), group))
+    return groups
+
+
+def _of_planned_statistics(frame: pd.DataFrame, plan: PlanDocument) -> pd.DataFrame:
+    """Keep the rows of planned statistics, of each trial those under the best identity there is."""
+    accepted = pd.DataFrame(
+        [
+            (identity, planned.statistic_id, rank)
+            for planned in plan.statistics
+            for rank, identity in enumerate(planned.accepted_ids)
+        ],
+        columns=["statistic_id", "planned_id", "rank"],
+    )
+    found = frame.merge(accepted, on="statistic_id")
+    best = found.groupby(["trial_id", "planned_id"])["rank"].transform("min")
+    found = found[found["rank"] == best]
+    found = found.assign(statistic_id=found["planned_id"], is_earlier=found["rank"] > 0)
+    return found.drop(columns=["planned_id", "rank"])
+
+
+def _of_planned(frame: pd.DataFrame, planned: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["trial_id"].isin(planned["trial_id"])].reset_index(drop=True)

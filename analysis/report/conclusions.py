@@ -1,0 +1,117 @@
+"""Everything that is concluded about the laws from a sweep's records, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.evidence.covariance import CellCovariance, covariances
+from analysis.evidence.layers import CellLayers, layer_agreement
+from analysis.findings.law_rows import LawRow, law_rows
+from analysis.findings.league import Standing, league
+from analysis.findings.table1 import Table1
+from analysis.paper.claim import Claim
+from analysis.paper.claims import claims
+from analysis.paper.conventions import Convention, conventions
+from analysis.paper.curve_claims import CurvePair, curve_claims, curve_pairs
+from analysis.paper.factors import FactorTest, factor_tests, trial_values
+from analysis.paper.trace_points import paper_points, paper_values, points_of
+from analysis.records.cell_states import cell_states
+from analysis.records.load import SweepData
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What the report shows under "Which law holds".
+
+    Attributes:
+        rows: Every law beside every measurement.
+        standings: The league.
+        validity: View `validity`.
+        statistic_names: By id.
+        covariances: Along top eigenvectors, by cell and fork.
+        layers: Noise against curvature over layers, by cell.
+        factors: F-tests.
+        claims: The paper's about its Table 1, on this sweep; empty when no trace is measured.
+        paper_claims: The same on the printed Table 1.
+        curve_pairs: Learning curves of two cells each, compared.
+        curve_claims: The paper's about its Figures 2 and 3; empty before a trial is trained.
+        conventions: The closest to the paper first.
+    """
+
+    rows: list[LawRow]
+    standings: list[Standing]
+    validity: pd.DataFrame
+    statistic_names: dict[str, str]
+    covariances: list[CellCovariance]
+    layers: list[CellLayers]
+    factors: list[FactorTest]
+    claims: list[Claim]
+    paper_claims: list[Claim]
+    curve_pairs: list[CurvePair]
+    curve_claims: list[Claim]
+    conventions: list[Convention]
+
+    @property
+    def has_measured_laws(self) -> bool:
+        """Whether the left side of any law was measured."""
+        return bool(self.rows)
+
+
+def conclude(
+    data: SweepData,
+    table: Table1,
+    *,
+    predictions: pa.Table,
+    validity: pa.Table,
+    cell_measurements: pa.Table,
+) -> Conclusions:
+    """Conclude from a sweep's records and its derived views."""
+    found: pd.DataFrame = predictions.to_pandas()
+    points, values, pairs = points_of(table), trial_values(data), curve_pairs(data)
+    return Conclusions(
+        rows=law_rows(found),
+        standings=league(found),
+        validity=validity.to_pandas(),
+        statistic_names={item.statistic_id: item.statistic.name for item in data.plan.statistics},
+        covariances=covariances(data),
+        layers=layer_agreement(data),
+        factors=factor_tests(values) if points else [],
+        claims=claims(points, values) if points else [],
+        paper_claims=claims(paper_points(), paper_values()),
+        curve_pairs=pairs,
+        curve_claims=[] if data.epochs.empty else curve_claims(pairs),
+        conventions=conventions(data, cell_measurements.to_pandas(), cell_states(data)),
+    )
+
+
+def headline(standings: Sequence[Standing]) -> list[str]:
+    """Say in a sentence or two which laws hold and which fail for the excess loss.
+
+    Cells that meet a law's assumptions decide about it; a law whose assumptions no cell meets is
+    named apart.
+    """
+    of_loss = [item for item in standings if item.target == "excess_loss"]
+    met = [(item.prediction, item.verdict_where_valid) for item in of_loss if item.num_valid]
+    unmet = [(item.prediction, item.verdict) for item in of_loss if not item.num_valid]
+    kinds = (("Where their assumptions are met", met), ("Used where they are not met", unmet))
+    return [f"{head}: {text}." for head, verdicts in kinds if (text := _listed(verdicts))]
+
+
+def _listed(verdicts: Sequence[tuple[str, str | None]]) -> str:
+    parts = []
+    for verdict, (one, several) in _VERBS.items():
+        laws = list(dict.fromkeys(law for law, found in verdicts if found == verdict))
+        if laws:
+            parts.append(f"{', '.join(laws)} {one if len(laws) == 1 else several}")
+    return "; ".join(parts)
+
+
+_VERBS = {
+    "holds": ("holds", "hold"),
+    "fails": ("fails", "fail"),
+    "undecided": ("is undecided", "are undecided"),
+}

@@ -1,0 +1,139 @@
+"""The report's section "Which law holds": its figures with captions, its tables, its sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from analysis.aggregation.agreement_rows import disagreement_line
+from analysis.figures.covariance_figure import covariance_figure
+from analysis.figures.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
+from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
+from analysis.report import web_page
+from analysis.report.conclusions import Conclusions, headline
+from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
+from analysis.tables.curve_tables import curve_claims_table, curve_pairs_table
+from analysis.tables.law_tables import league_tables, verdict_tables
+from analysis.tables.paper_tables import claims_table, conventions_table, factor_table
+from analysis.text.number_text import plain
+from analysis.text.text_table import TextTable
+
+_MOST_SHARES = 4
+
+WHICH_LAW = (
+    "Every law says what one quantity should be; here that quantity is measured, by letting SGD go "
+    "on from the trained weights at a constant rate: in forks, many independent streams for few "
+    "steps, or in a tail, one long run. A law is believed only where the interval of "
+    "measured/predicted lies within 10 % of 1: a wide interval is no support."
+)
+NOT_MEASURED = "Nothing of this is measured yet."
+
+
+def draw_law_figures(found: Conclusions) -> list[DrawnFigure]:
+    """Draw every figure of `LAW_FIGURES` for which there is something measured."""
+    return draw_all(LAW_FIGURES, found)
+
+
+def law_section(found: Conclusions, figures: Mapping[str, str]) -> str:
+    """Make the section; figures are HTML by name."""
+    return web_page.section(
+        "Which law holds", web_page.paragraph(WHICH_LAW), *_measured(found, figures)
+    )
+
+
+def paper_section(found: Conclusions) -> str:
+    """Make the section that tests the paper's words; it needs no measured law."""
+    tables = [
+        factor_table(found.factors) if found.factors else None,
+        claims_table(found.claims, found.paper_claims) if found.claims else None,
+        curve_claims_table(found.curve_claims) if found.curve_claims else None,
+        conventions_table(found.conventions),
+    ]
+    pairs = curve_pairs_table(found.curve_pairs)
+    folded = (
+        [] if pairs is None else [web_page.folded("Every pair of curves", web_page.table(pairs))]
+    )
+    parts = [*_tables(tables), *folded] or [_nothing()]
+    return web_page.section("What the paper says, tested", *parts)
+
+
+def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:
+    line = disagreement_line(found.validity)
+    drawn_here = {name: figures[name] for name in LAW_FIGURES if name in figures}
+    return [
+        *([] if found.has_measured_laws else [_nothing()]),
+        *map(web_page.paragraph, headline(found.standings)),
+        *_tables(league_tables(found.standings)),
+        *(drawn_here[name] for name in ("fork_curve", "parity") if name in drawn_here),
+        *_tables(verdict_tables(found.rows)),
+        *(drawn_here[name] for name in ("covariance",) if name in drawn_here),
+        *_tables([covariance_table(found.covariances), layer_table(found.layers)]),
+        *([web_page.paragraph(line, kind="note")] if line else []),
+        *_tables(validity_tables(found.validity, found.statistic_names)),
+    ]
+
+
+def _tables(tables: Sequence[TextTable | None]) -> list[str]:
+    return [web_page.table(table) for table in tables if table is not None]
+
+
+def _nothing() -> str:
+    return web_page.paragraph(NOT_MEASURED, kind="note")
+
+
+_PARITY = (
+    "A mark for each law and cell, at the end of each excursion, with one standard error; hollow "
+    "where an assumption of the law is broken. Laws on the grey line are right."
+)
+
+_COVARIANCE = (
+    "Left: variance of SGD along the top eigenvectors of H over what the laws say, with 95 % "
+    "intervals: the same η/2m in every direction (Jastrzębski), or cη/(mλ(2 - ηλ)) after the same "
+    "number of steps (Wang). Right: gradient noise c along each eigenvector against its "
+    "eigenvalue λ; on the line if σ² = H."
+)
+
+
+def _fork_caption(found: Conclusions) -> str:
+    shares = _shares(found)
+    num_left = max(0, len(fork_panels(found.rows)) - MOST_PANELS)
+    return (
+        "Mean over independent streams from one point, each window shown at its last step, with one "
+        "standard error. finite_time says what the loss should be after so many steps, with its "
+        "standard error; wang_4_45 and jastrzebski_9 where it should settle. Share of tr σ² in "
+        f"directions that T steps do not equilibrate (ηλT < 1): {shares}."
+        + (f" {num_left} further panels are not shown." if num_left else "")
+    )
+
+
+def _shares(found: Conclusions) -> str:
+    validity = found.validity
+    rows = validity[validity["test"] == "unequilibrated_share"]
+    rows = rows[rows["statistic_id"].map(found.statistic_names) == "fork"]
+    groups = rows.groupby(["batch_size", "learning_rate", "learning_rate_used", "bn_mode"])
+    by_share = sorted(
+        (
+            median(group["value"]),
+            f"{plain(100 * median(group['value']), 2)} % at BS {size}, LR {rate:g}",
+        )
+        for (size, rate, *_), group in groups
+    )
+    if len(by_share) > _MOST_SHARES:
+        return f"{by_share[0][1]}, to {by_share[-1][1]}"
+    return ", ".join(text for _, text in by_share) or "not known"
+
+
+LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
+    "fork_curve": FigureRecipe(
+        "Excess loss of forks", lambda found: fork_figure(found.rows), _fork_caption
+    ),
+    "parity": FigureRecipe(
+        "Measured against predicted", lambda found: parity_figure(found.rows), lambda _: _PARITY
+    ),
+    "covariance": FigureRecipe(
+        "Covariance along the top eigenvectors of H",
+        lambda found: covariance_figure(found.covariances),
+        lambda _: _COVARIANCE,
+    ),
+}
+"""By name."""

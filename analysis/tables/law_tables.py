@@ -1,0 +1,142 @@
+"""Tables of what was found about the laws: verdicts by cell, the league, assumptions, covariance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from analysis.findings.law_rows import LawRow, at_the_end
+from analysis.findings.league import Standing
+from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.interval import Interval
+from analysis.text.number_text import NOTHING, with_error
+from analysis.text.text_table import TextTable
+from workers.contract.quantities import GLOSSARY
+
+VERDICT_NOTES = (
+    "holds: the 95 % interval of measured/predicted lies within 10 % of 1; fails: wholly outside; "
+    "undecided: neither. valid: no checked assumption of the law is broken.",
+)
+
+LEAGUE_NOTES = (
+    "measured/predicted: geometric mean over cells, with the 95 % interval over cells. hold, fail: "
+    "single cells. A law holds if every cell holds, or the interval lies within 10 % of 1 and no cell "
+    "fails; it fails if every cell fails, or the interval lies wholly outside. where valid: the same "
+    "from the valid cells alone (how many of all). finite_time and shuffled are judged by every window of forks, the "
+    "other laws by the longest one and by tails.",
+)
+
+
+def verdict_tables(rows: Sequence[LawRow]) -> list[TextTable]:
+    """Set every law beside the measurement in every cell, at the end of each excursion."""
+    last = sorted(at_the_end(rows), key=lambda row: (row.excursion, row.prediction))
+    return [
+        _verdict_table(target, [row for row in last if row.target == target])
+        for target in sorted({row.target for row in last})
+    ]
+
+
+def _verdict_table(target: str, rows: Sequence[LawRow]) -> TextTable:
+    labels = [excursion_label(row, rows) for row in rows]
+    by = f", measured by {labels[0]}" if len(set(labels)) == 1 else ""
+    columns = ("law", "BS", "LR", *(() if by else ("measured by",)), "predicted", "measured")
+    return TextTable(
+        f"{GLOSSARY[target].symbol}: what the laws say, and what was measured{by}",
+        (*columns, "measured/predicted", "verdict", "valid"),
+        tuple(
+            (
+                row.prediction,
+                str(row.cell.batch_size),
+                f"{row.cell.learning_rate:g}",
+                *(() if by else (label,)),
+                _value(row.predicted, row.predicted_stderr),
+                _value(row.measured, row.measured_stderr),
+                ratio_text(row.log_ratio),
+                row.verdict or NOTHING,
+                "yes" if row.is_valid else "no",
+            )
+            for row, label in zip(rows, labels, strict=True)
+        ),
+        VERDICT_NOTES,
+        num_left=1,
+    )
+
+
+def league_tables(standings: Sequence[Standing]) -> list[TextTable]:
+    """Rank the laws over all cells, a table for each quantity."""
+    return [
+        _league_table(target, [item for item in standings if item.target == target])
+        for target in sorted({item.target for item in standings})
+    ]
+
+
+def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
+    columns = ("law", "measured by", "|ln ratio|", "measured/predicted", "hold", "fail", "verdict")
+    return TextTable(
+        f"{GLOSSARY[target].symbol}: league of the laws by median |ln(measured/predicted)|",
+        (*columns, "where valid"),
+        tuple(
+            (
+                standing.prediction,
+                _way(standing),
+                three_digits(standing.median_distance),
+                ratio_text(standing.log_ratio),
+                str(standing.cell_verdicts.get("holds", 0)),
+                str(standing.cell_verdicts.get("fails", 0)),
+                standing.verdict or NOTHING,
+                f"{standing.verdict_where_valid or NOTHING} "
+                f"({standing.num_valid}/{standing.num_cells})",
+            )
+            for standing in standings
+        ),
+        LEAGUE_NOTES,
+        num_left=2,
+    )
+
+
+def _way(standing: Standing) -> str:
+    is_shuffled = standing.sampler == "shuffle"
+    return f"{standing.measured_by}, {standing.bn_mode}{', shuffled' if is_shuffled else ''}"
+
+
+def ratio_text(log_ratio: Interval) -> str:
+    """Write a ratio from its logarithm: `1.04 [0.95, 1.13]`."""
+    bounds = (log_ratio.low, log_ratio.high)
+    low, high = (None if bound is None else _exp(bound) for bound in bounds)
+    return interval_text(Interval(_exp(log_ratio.value), low, high))
+
+
+def interval_text(interval: Interval) -> str:
+    """Write `value [low, high]` with three digits."""
+    if not math.isfinite(interval.value):
+        return NOTHING
+    if interval.low is None or interval.high is None:
+        return f"{three_digits(interval.value)} [?]"
+    low, high = three_digits(interval.low), three_digits(interval.high)
+    return f"{three_digits(interval.value)} [{low}, {high}]"
+
+
+def three_digits(value: float) -> str:
+    """Write three digits, zeros at the end included: 1.00, 0.950, 12.0."""
+    return f"{value:#.3g}".removesuffix(".")
+
+
+def excursion_label(row: LawRow, among: Sequence[LawRow]) -> str:
+    """Name a measurement by what differs among the rows shown: `fork 512`, `tail, batch`."""
+    parts = [row.measured_by if row.num_steps is None else f"{row.measured_by} {row.num_steps}"]
+    if len({item.bn_mode for item in among}) > 1:
+        parts.append(row.bn_mode)
+    if len({item.sampler for item in among}) > 1:
+        parts.append(row.sampler)
+    of_cell = {item.learning_rate_used for item in among if item.cell == row.cell}
+    if len(of_cell) > 1:
+        parts.append(f"η {row.learning_rate_used:g}")
+    return ", ".join(parts)
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0))
+
+
+def _value(value: float, stderr: float) -> str:
+    return with_error(Estimate(value, stderr, 0))

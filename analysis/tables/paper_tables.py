@@ -1,0 +1,113 @@
+"""Tables that hold the paper's words against a sweep: how many factors, its claims, its conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.mathematics.regression import FTest
+from analysis.paper.claim import Claim
+from analysis.paper.conventions import Convention
+from analysis.paper.factors import FactorTest, symbol
+from analysis.records.paper_table1 import CITATION
+from analysis.text.number_text import NOTHING, plain
+from analysis.text.text_table import TextTable
+
+_MOST_CONVENTIONS = 12
+
+
+def factor_table(tests: Sequence[FactorTest]) -> TextTable:
+    """Show every F-test, or why there is none."""
+    refusals = list(dict.fromkeys(item.test for item in tests if isinstance(item.test, str)))
+    rows = tuple(
+        (
+            symbol(item.question.response),
+            ", ".join(map(symbol, item.question.base)),
+            symbol(item.question.added),
+            *_tested(item.test, refusals),
+        )
+        for item in tests
+    )
+    return TextTable(
+        "How many factors: does it matter beyond what is known already?",
+        ("of", "known", "added", "F", "dof", "p", "partial R²", "slope"),
+        rows,
+        (
+            "Nested F-tests over trials, all variables as logarithms; a small p says that what is "
+            "added matters. One factor m/η is enough where η adds nothing to it. slope: "
+            "d ln(of)/d ln(added). Where the cell itself adds to m and η, powers of them are not the "
+            "whole truth, and the other p are too small.",
+            *(f"{place + 1}) {refusal}." for place, refusal in enumerate(refusals)),
+        ),
+        num_left=3,
+    )
+
+
+def claims_table(ours: Sequence[Claim], papers: Sequence[Claim]) -> TextTable:
+    """Show the paper's claims on this sweep's Table 1, and on the printed one."""
+    rows = tuple(
+        (claim.statement, claim.source, claim.verdict, claim.numbers, paper.verdict, paper.numbers)
+        for claim, paper in zip(ours, papers, strict=True)
+    )
+    return TextTable(
+        "The paper's claims",
+        ("claim", "in the paper", "here", "numbers", "printed Table 1", "numbers"),
+        rows,
+        (
+            "Here each step is judged against the errors over seeds; the printed numbers have no "
+            f"errors and are taken as they are. Printed: {CITATION}.",
+            "A trace is constant where the 95 % interval of every ratio lies within the factor named, and "
+            "is not where one lies outside: a wide interval is no support. Exponents of η and m come "
+            "from one fit of ln(tr σ²/tr H) over trials; of the printed table over its cells.",
+        ),
+        num_left=6,
+    )
+
+
+def conventions_table(found: Sequence[Convention]) -> TextTable | None:
+    """Show the conventions whose magnitudes are closest to the paper's."""
+    if not found:
+        return None
+    shown = found[:_MOST_CONVENTIONS]
+    rows = tuple(
+        (
+            item.split,
+            item.bn_mode,
+            "with L2" if item.objective == "total" else "data",
+            item.normalisation,
+            "trace" if item.rate == "none" else f"η/4m · trace, {item.rate} η",
+            plain(item.noise_ratio, 3),
+            plain(item.hessian_ratio, 3),
+            plain(item.distance, 3),
+        )
+        for item in shown
+    )
+    matched = (
+        f"Over the {shown[0].num_cells} cells in common with the paper"
+        if shown[0].num_cells
+        else "No cell is in common with the paper: overall geometric means are compared"
+    )
+    more = len(found) - len(shown)
+    return TextTable(
+        "Which convention gives traces of the paper's size?",
+        ("split", "BN", "loss", "over examples", "number", "tr σ²: ours/paper",
+         "tr H: ours/paper", "distance"),
+        rows,
+        (
+            f"{matched}. distance: root mean square of ln(ours/paper). Only a sweep of the paper's "
+            "network and data can answer this; of another one the sizes say little."
+            + (f" {more} conventions further away are not shown." if more else ""),
+        ),
+        num_left=5,
+    )  # fmt: skip
+
+
+def _tested(test: FTest | str, refusals: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(test, str):
+        return (f"{refusals.index(test) + 1})", *(NOTHING,) * 4)
+    return (
+        plain(test.f_statistic, 3),
+        f"{test.dof_numerator}, {test.dof_denominator}",
+        f"{test.p_value:.2g}",
+        plain(test.partial_r_squared, 3),
+        f"{test.slope:+.3g} ± {test.slope_stderr:.2g}" if test.dof_numerator == 1 else NOTHING,
+    )

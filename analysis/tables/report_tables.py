@@ -1,0 +1,186 @@
+"""The tables of the report that are not Table 1: runs, state, predictions, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.mathematics.estimate import Estimate
+from analysis.records.cell_states import CellState
+from analysis.records.load import Cell, SweepData
+from analysis.text.number_text import NOTHING, plain, with_error
+from analysis.text.text_table import TextTable
+from workers.contract.quantities import GLOSSARY
+
+_MOST_FAILURES = 50
+
+
+def run_facts(data: SweepData, store_uri: str) -> list[str]:
+    """Say what was planned, when and where it ran."""
+    plan, trials = data.plan, data.trials
+    facts = [
+        f"Plan {plan.revision} of {_minute(plan.planned_at)}: {len(data.cells)} cells, "
+        f"{len(plan.trials)} trials, seeds {', '.join(map(str, plan.seeds))}.",
+        "Statistics: " + (", ".join(s.statistic.name for s in plan.statistics) or "none") + ".",
+        f"Store: {store_uri}",
+    ]
+    if not trials.empty:
+        first, last = trials["started_at"].min(), trials["finished_at"].max()
+        facts += [
+            f"Trained between {_minute(first)} and {_minute(last)} UTC, "
+            f"{_duration(trials['wall_seconds'].sum())} of training in all, on {', '.join(sorted(trials['device'].unique()))}.",
+            f"Environments: {', '.join(sorted(trials['environment_id'].unique()))}.",
+        ]
+    return facts
+
+
+def network_table(data: SweepData) -> TextTable:
+    """Describe what was trained: one row for each combination that occurs."""
+    columns = ["model", "depth", "num_params", "dataset", "num_train", "loss", "epochs"]
+    columns += ["momentum", "weight_decay", "environment_id"]
+    found = data.trials.groupby(columns, dropna=False).size().reset_index(name="trials")
+    rows = tuple(tuple(_text(value) for value in row) for row in found.itertuples(index=False))
+    return TextTable("Trained networks", (*columns, "trials"), rows)
+
+
+def state_table(states: Mapping[Cell, CellState]) -> TextTable:
+    """Show what is done of every cell; cells that mix environments are flagged."""
+    rows = tuple(
+        (
+            f"{cell.batch_size_over_learning_rate:g}",
+            str(cell.batch_size),
+            f"{cell.learning_rate:g}",
+            str(state.num_seeds),
+            *_counts(state),
+            "complete" if state.is_complete else "incomplete *",
+            ", ".join(state.environment_ids) + (" (mixed)" if _is_mixed(state) else ""),
+        )
+        for cell, state in states.items()
+    )
+    columns = ("BS/LR", "BS", "LR", "seeds", "missing", "failed", "diverged", "state")
+    notes = [
+        "missing: not trained, or a planned statistic is not committed; failed: of these, those "
+        "whose last attempt failed; diverged: trained, without a minimum to measure."
+    ]
+    if any(_is_mixed(state) for state in states.values()):
+        notes.append("mixed: seeds of one cell ran in different environments.")
+    return TextTable("State of every cell", (*columns, "environments"), rows, tuple(notes))
+
+
+def prediction_table(predictions: pa.Table) -> TextTable:
+    """Show every law at the end of every excursion, its reasons by letters spelled out below."""
+    found = _ends(predictions.to_pylist())
+    sentences = [(row["reason"] or "").split("; ") for row in found]
+    distinct = list(dict.fromkeys(text for texts in sentences for text in texts if text))
+    rows = tuple(
+        (
+            row["prediction"],
+            str(row["batch_size"]),
+            f"{row['learning_rate']:g}",
+            f"{row['learning_rate_used']:g}",
+            GLOSSARY[row["target"]].symbol,
+            row["bn_mode"],
+            row["sampler"],
+            NOTHING if row["num_steps"] is None else str(row["num_steps"]),
+            _estimate(row["predicted"], row["predicted_stderr"]),
+            _estimate(row["measured"], row["measured_stderr"]),
+            plain(row["log_ratio"], 3),
+            "yes" if row["valid"] else "no",
+            " ".join(_letter(distinct.index(text)) for text in texts if text),
+        )
+        for row, texts in zip(found, sentences, strict=True)
+    )
+    columns = ("law", "BS", "LR", "η used", "of", "BN", "sampler", "steps", "predicted", "measured")
+    notes = (
+        "ln ratio: ln(measured/predicted).",
+        *(f"{_letter(place)}: {text}." for place, text in enumerate(distinct)),
+    )
+    return TextTable(
+        "Predictions", (*columns, "ln ratio", "valid", "reasons"), rows, notes, num_left=1
+    )
+
+
+def failure_table(data: SweepData) -> TextTable:
+    """Show failed attempts, the latest first, those whose work is done since included."""
+    latest = data.failures.sort_values("failed_at", ascending=False).head(_MOST_FAILURES)
+    cells = data.planned.set_index("trial_id")
+    rows = tuple(
+        (
+            _minute(row.failed_at),
+            _cell_of(cells, str(row.trial_id)),
+            _work(data, statistic_id),
+            str(row.failure_class),
+            str(row.host),
+            str(row.log_path),
+            str(row.message),
+        )
+        for row, statistic_id in zip(
+            latest.itertuples(index=False), latest["statistic_id"], strict=True
+        )
+    )
+    num_more = len(data.failures) - len(rows)
+    notes = (f"{num_more} earlier failures are not shown.",) if num_more else ()
+    columns = ("time (UTC)", "trial", "work", "class", "host", "log", "message")
+    return TextTable("Failed attempts", columns, rows, notes, num_left=len(columns))
+
+
+def _ends(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep the longest window of each fork, and what has no windows."""
+    what = ("loss", "batch_size", "learning_rate", "learning_rate_used", "bn_mode", "sampler")
+    longest: dict[tuple[object, ...], int] = {}
+    for row in rows:
+        key = tuple(row[name] for name in what)
+        longest[key] = max(longest.get(key, 0), row["num_steps"] or 0)
+    return [
+        row
+        for row in rows
+        if row["num_steps"] in (None, longest[tuple(row[name] for name in what)])
+    ]
+
+
+def _letter(place: int) -> str:
+    first, second = divmod(place, 26)
+    return ("" if first == 0 else chr(ord("a") + first - 1)) + chr(ord("a") + second)
+
+
+def _counts(state: CellState) -> tuple[str, str, str]:
+    return (str(state.num_missing), str(state.num_failed), str(state.num_diverged))
+
+
+def _is_mixed(state: CellState) -> bool:
+    return len(state.environment_ids) > 1
+
+
+def _cell_of(cells: pd.DataFrame, trial_id: str) -> str:
+    row = cells.loc[trial_id]
+    return f"BS {row['batch_size']}, LR {row['learning_rate']:g}, seed {row['seed']}"
+
+
+def _work(data: SweepData, statistic_id: object) -> str:
+    names = {s.statistic_id: s.statistic.name for s in data.plan.statistics}
+    if not isinstance(statistic_id, str):  # null in a column of texts
+        return "training"
+    return names.get(statistic_id, statistic_id)
+
+
+def _estimate(value: float | None, stderr: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return with_error(Estimate(value, float("nan") if stderr is None else stderr, 0))
+
+
+def _text(value: object) -> str:
+    if pd.isna(value):  # type: ignore[call-overload]  # a scalar of any type
+        return NOTHING
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def _minute(moment: object) -> str:
+    return pd.Timestamp(str(moment)).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,1 @@
+"""The commands behind the command line, between arguments and exit code."""

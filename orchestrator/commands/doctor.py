@@ -1,0 +1,123 @@
+"""Check this machine: what a sweep needs, each with its cure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from orchestrator.machine.scratch import place_for_sockets
+from orchestrator.planning.fit import this_machine
+from workers.contract.errors import UserError
+from workers.contract.store import Store
+from workers.process.gpu_memory import gigabytes, opened_nvml
+
+_PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
+_LEAST_FREE_BYTES = 5 * 10**9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `cure` is empty when it is as it should be."""
+
+    name: str
+    found: str
+    cure: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing needs mending."""
+        return not self.cure
+
+
+def diagnose(store: str) -> Iterator[Check]:
+    """Look at everything a sweep needs on this machine."""
+    yield _python()
+    for package in _PACKAGES:
+        yield _package(package)
+    yield _tensorflow()
+    node = this_machine()
+    yield Check("cores", str(node.cpus))
+    yield Check("GPUs", str(node.gpus) if node.gpus else "none: trials need resources.gpus: 0")
+    if node.gpus:
+        yield _gpu_memory()
+    yield _disk("free disk here", ".", "free some space")
+    for place in sorted({tempfile.gettempdir(), place_for_sockets()}):
+        yield _disk(
+            f"free disk in {place}", place, "set TMPDIR to another place, with a short path"
+        )
+    yield _store(store)
+    yield Check("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "not set: a local cluster is started"))
+    yield Check(
+        "RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "not set: a local one uses a token")
+    )
+
+
+def _python() -> Check:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    is_known = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Check("Python", found, "" if is_known else "use Python 3.11, 3.12 or 3.13")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, version(name))
+    except PackageNotFoundError:
+        return Check(name, "not installed", "install minima with its dependencies")
+
+
+def _tensorflow() -> Check:
+    code = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
+    try:
+        done = subprocess.run(  # noqa: S603  # our own interpreter
+            [sys.executable, "-P", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+    except subprocess.TimeoutExpired:
+        return Check("TensorFlow starts", "not within 120 s", "look at the machine's load")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Check("TensorFlow starts", last, "reinstall from the lock in deploy/")
+    return Check("TensorFlow starts", f"yes, and sees {done.stdout.strip()} GPUs")
+
+
+def _gpu_memory() -> Check:
+    with opened_nvml() as nvml:
+        if nvml is None:
+            return Check(
+                "NVML",
+                "not here: trials do not wait for memory of a GPU, and a share has no limit",
+                "install minima with its extra `gpu`, and the driver of the GPUs",
+            )
+        found = [(number, nvml.memory(str(number))) for number in range(nvml.count())]
+    told = [
+        f"GPU {number}: {gigabytes(memory.free_bytes)} of {gigabytes(memory.total_bytes)} GB free"
+        if memory
+        else f"GPU {number}: does not tell its memory"
+        for number, memory in found
+    ]
+    return Check("NVML", "; ".join(told))
+
+
+def _disk(name: str, place: str, cure: str) -> Check:
+    if not os.access(place, os.W_OK):
+        return Check(name, "cannot be written, or is gone", cure)
+    free = shutil.disk_usage(place).free
+    return Check(name, f"{free / 1e9:.0f} GB", "" if free > _LEAST_FREE_BYTES else cure)
+
+
+def _store(uri: str) -> Check:
+    try:
+        Store.open(uri).check_writable()
+    except UserError as error:
+        return Check("store", error.faults[0].what, error.faults[0].mend)
+    return Check("store", f"{uri} can be written")

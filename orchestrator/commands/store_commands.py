@@ -1,0 +1,218 @@
+"""The commands that look at a store: status, stop, aggregate, query, report, compact; and the machine."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.liveness.run_control import ask_to_stop, live_runs
+from orchestrator.machine.console import Output
+from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
+from orchestrator.monitor.watch import status_view, watch
+from orchestrator.planning.plan import newest_plan
+from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
+from workers.contract.errors import did_you_mean, user_error
+from workers.contract.plan_document import PlanDocument
+from workers.contract.store import Store
+
+if TYPE_CHECKING:
+    from analysis.aggregation.aggregate import Aggregated
+
+
+class Format(StrEnum):
+    """How a query's rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bool) -> int:
+    """Show the state of one sweep, or of all, from the store alone; watching ends with the last trial.
+
+    With `--json` watching is waiting: the one document is that of the end.
+    """
+    store = Store.open(store_uri)
+    reader = StatusReader(store)
+
+    def look() -> list[SweepStatus]:
+        return [reader.look(plan, datetime.now(UTC)) for plan in plans_in(store, sweep)]
+
+    states = watch(look, output) if is_watching else look()
+    if states and not is_watching:
+        output.show(status_view(states, is_single_look=True))
+    if not states:
+        output.note(f"no sweep was run in {store.uri} yet")
+    output.document([status_document(state) for state in states])
+    return 0
+
+
+def stop(sweep: str, store_uri: str, output: Output) -> int:
+    """Ask every registered run of a sweep to drain."""
+    store = Store.open(store_uri)
+    name = sweep_name(sweep)
+    runs = live_runs(store, name)
+    for run_id in runs:
+        ask_to_stop(store, name, run_id, "minima stop")
+    output.show(
+        f"asked {len(runs)} runs of {name} to stop" if runs else f"no run of {name} is registered"
+    )
+    output.document({"sweep": name, "runs": list[JsonValue](runs)})
+    return 0
+
+
+def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
+    """Aggregate one sweep, or all."""
+    from analysis.aggregation.aggregate import aggregate as aggregate_sweep
+    from analysis.findings.table1 import table1
+    from analysis.tables.table1_text import render_text
+    from analysis.tables.verdict_text import verdict_text
+
+    store = Store.open(store_uri)
+    plans = plans_in(store, sweep)
+    found: list[JsonValue] = []
+    for item in plans:
+        derived = aggregate_sweep(store, item.sweep)
+        output.show(render_text(table1(store, item.sweep)))
+        verdicts = verdict_text(derived.predictions)
+        if verdicts:
+            output.show(verdicts)
+        found += tell_disagreements(derived, output)
+    if not plans:
+        output.note(f"no sweep was run in {store.uri} yet")
+    output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})
+    return 0
+
+
+def tell_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
+    """Note the worst disagreement between statistics, if any, and list them all for a document."""
+    from analysis.aggregation.agreement_rows import disagreement_line, disagreements
+
+    validity = derived.validity.to_pandas()
+    line = disagreement_line(validity)
+    if line:
+        output.note(line)
+    return [dict(each) for each in disagreements(validity)]
+
+
+def query(sql: str, store_uri: str, format_: Format) -> None:
+    """Answer SQL over the views."""
+    from analysis.query import formats
+    from analysis.query.sql import query as answer
+
+    rows = answer(Store.open(store_uri), sql)
+    if format_ is Format.PARQUET:
+        sys.stdout.buffer.write(formats.as_parquet(rows))
+        return
+    write = {
+        Format.TABLE: formats.as_text,
+        Format.CSV: formats.as_csv,
+        Format.JSON: formats.as_json,
+    }[format_]
+    sys.stdout.write(write(rows).rstrip("\n") + "\n")
+
+
+def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
+    """Write the report of a sweep; with several in the store, a folder each."""
+    from analysis.aggregation.aggregate import aggregate as aggregate_sweep
+    from analysis.report.report import write_report
+
+    store = Store.open(store_uri)
+    plans = plans_in(store, sweep)
+    if not plans:
+        raise user_error(
+            f"no sweep was run in {store.uri} yet",
+            where="--store",
+            mend="run one: minima run quickstart",
+        )
+    written: list[JsonValue] = []
+    for item in plans:
+        aggregate_sweep(store, item.sweep)
+        folder = out if len(plans) == 1 else out / item.sweep
+        written += [str(path) for path in write_report(store, item.sweep, folder)]
+    output.show("\n".join(str(path) for path in written))
+    output.document({"written": written})
+    return 0
+
+
+def compact(store_uri: str, output: Output) -> int:
+    """Merge small files of the store."""
+    from workers.contract.compaction import compact as compact_store
+
+    result = compact_store(Store.open(store_uri))
+    output.show(str(result))
+    output.document(asdict(result))
+    return 0
+
+
+def doctor(store_uri: str, output: Output) -> int:
+    """Check this machine; 1 when something needs mending."""
+    from orchestrator.commands.doctor import diagnose
+
+    checks = list(diagnose(store_uri))
+    table = Table(title="this machine")
+    for heading in ("check", "found", "mend"):
+        table.add_column(heading)
+    for check in checks:
+        table.add_row(*(Text(part) for part in (check.name, check.found, check.cure)))
+    output.show(table)
+    output.document([asdict(check) for check in checks])
+    return 0 if all(check.is_good for check in checks) else 1
+
+
+def sweeps(name: str | None, output: Output) -> int:
+    """List the built-in sweeps, or print one."""
+    known = built_in_sweeps()
+    if name is not None and name not in known:
+        raise user_error(
+            f"no built-in sweep {name!r}", where="--show", mend=did_you_mean(name, known)
+        )
+    if name is not None:
+        output.show(known[name].rstrip())
+        output.document({"name": name, "yaml": known[name]})
+        return 0
+    for item, text in known.items():
+        output.show(f"{item:16} {text.splitlines()[0].removeprefix('# ')}")
+    output.document(list(known))
+    return 0
+
+
+def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
+    """Read the newest plan of one sweep, or of all in the store.
+
+    Raises:
+        UserError: The sweep was never run in this store.
+    """
+    folders = {path.split("/")[1] for path in store.names("sweeps", recursive=True)}
+    if sweep is None:
+        found = [newest_plan(store, name) for name in sorted(folders)]
+        return [item for item in found if item is not None]
+    name = sweep_name(sweep)
+    plan = newest_plan(store, name)
+    if plan is None:
+        raise user_error(
+            f"no sweep {name!r} in {store.uri}",
+            where="SWEEP, --store",
+            mend=did_you_mean(name, folders) if folders else "run it first, or give --store",
+        )
+    return [plan]
+
+
+def sweep_name(sweep: str) -> str:
+    """Give the name of a sweep told by file, built-in name, or name in the store."""
+    if not is_sweep_file(Path(sweep)):
+        return sweep
+    document, where = read_sweep(sweep, [])
+    name = document.get("name")
+    if not isinstance(name, str):
+        raise user_error("the sweep has no name", where=where, mend="give it one: name: my-sweep")
+    return name

@@ -1,0 +1,212 @@
+"""The commands that plan a sweep: run, plan, trial, verify; between arguments and exit code."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from orchestrator.commands.store_commands import tell_disagreements
+from orchestrator.machine.console import Output
+from orchestrator.monitor.plan_report import (
+    nodes_table,
+    plan_document,
+    plan_report,
+    plan_table,
+    summary_line,
+)
+from orchestrator.monitor.status import open_failures, status_document, sweep_status
+from orchestrator.monitor.tables import failure_table, status_table
+from orchestrator.planning.fit import fit_faults, this_machine
+from orchestrator.planning.plan import newest_plan, publish_plan
+from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
+from orchestrator.planning.store_state import StoreState
+from orchestrator.running.network_check import refuse_network
+from orchestrator.slots.task import Status
+from workers.contract.errors import user_error
+from workers.contract.plan_document import PlanDocument
+from workers.contract.store import Store
+
+_EXIT_CODES: dict[Status, int] = {
+    "done": 0,
+    "elsewhere": 3,
+    "larger_share": 1,
+    "failed": 1,
+    "drained": 3,
+}
+
+
+def run(sweep: str, options: Options, output: Output) -> int:
+    """Train and measure what is missing, aggregate, print Table 1."""
+    prepared = prepare(sweep, options)
+    note_earlier(prepared, output)
+    exit_code = 0
+    if prepared.open_work:
+        from orchestrator.running.run import run as run_missing  # brings Ray
+
+        if options.address is None:
+            refuse_misfit(prepared, [this_machine()])
+        refuse_network(prepared, prepared.open_work, options)
+        _announce(prepared, output)
+        result = run_missing(prepared, options, output.notes)
+        exit_code = result.exit_code
+        if result.cluster_lost:
+            output.note(f"the cluster is lost: {result.cluster_lost}")
+    # also after a run: the document may have been damaged meanwhile; where it is sound, nothing is written
+    plan = publish_plan(prepared.store, prepared.plan)
+    return conclude(prepared.store, plan, output, exit_code)
+
+
+def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
+    """Aggregate, print Table 1, what was found about the laws, the state and the failures."""
+    from analysis.aggregation.aggregate import aggregate as aggregate_sweep
+    from analysis.findings.table1 import table1
+    from analysis.tables.table1_text import render_text
+    from analysis.tables.verdict_text import verdict_text
+
+    derived = aggregate_sweep(store, plan.sweep)
+    output.show(render_text(table1(store, plan.sweep)))
+    verdicts = verdict_text(derived.predictions)
+    if verdicts:
+        output.show(verdicts)
+    told = tell_disagreements(derived, output)
+    state = sweep_status(store, plan, datetime.now(UTC))
+    output.show(status_table(state))
+    failures = open_failures(store, plan, state)
+    if failures:
+        output.show(failure_table(failures))
+    output.document(
+        status_document(state)
+        | {"failures": list[JsonValue](failures), "disagreements": told, "exit_code": exit_code}
+    )
+    if exit_code == 3:
+        output.note("not finished: the same command resumes")
+    return exit_code
+
+
+def plan(sweep: str, options: Options, output: Output) -> int:
+    """Show what a run would do, without starting or writing anything."""
+    prepared = prepare(sweep, options)
+    refuse_network(prepared, prepared.open_work, options)
+    from orchestrator.running.run import nodes_at
+
+    nodes = [this_machine()] if options.address is None else nodes_at(options.address)
+    report = plan_report(prepared, nodes)
+    note_earlier(prepared, output)
+    output.show(plan_table(report))
+    output.show(nodes_table(report))
+    for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
+        output.show(f"does not fit: {fault}")
+    output.show(summary_line(report) if prepared.open_work else "nothing is missing")
+    output.document(plan_document(report))
+    return 0
+
+
+def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Output) -> int:
+    """Do one trial in the foreground."""
+    from orchestrator.running.foreground import choose_trial, run_here
+
+    prepared = prepare(sweep, options)
+    chosen = choose_trial(prepared, *cell)
+    exit_code = 0
+    if chosen.is_done:
+        output.note(f"trial {chosen.planned.trial_id} is done already")
+    else:
+        refuse_network(prepared, [chosen], options)
+        result = run_here(prepared, chosen, options)
+        exit_code = _EXIT_CODES[result.status]
+        if result.status == "elsewhere":
+            output.note(
+                "another run is at this trial: let it finish, or stop it with `minima stop`"
+            )
+        elif result.status == "larger_share":
+            output.note("the share of a GPU was too small: give more with --set resources.gpus=1")
+    return conclude(prepared.store, _published(prepared), output, exit_code)
+
+
+def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
+    """Compare a sample of done trials with a second training, bit by bit.
+
+    Raises:
+        UserError: No trial is done, or none under an environment like this machine's.
+    """
+    from orchestrator.running.verification import verify as compare_again
+
+    prepared = prepare(sweep, options)
+    done = [item for item in prepared.missing if item.is_done]
+    if not done:
+        raise user_error(
+            f"no trial of {prepared.plan.sweep} is done",
+            where="--store",
+            mend="run the sweep first",
+        )
+    note_earlier(prepared, output)
+    drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
+    result = compare_again(prepared, drawn, sample, options)
+    for difference in result.differences:
+        output.show(str(difference))
+    if result.elsewhere:
+        output.show(elsewhere_line(prepared.state, result.elsewhere))
+    if result.compared:
+        number = len(result.differences)
+        equal = f"{number} values differ" if number else "all values equal"
+        output.show(
+            f"{len(result.compared)} of {len(done)} done trials trained and measured again: {equal}"
+        )
+    output.document(
+        {
+            "verified": list[JsonValue](result.compared),
+            "differences": [
+                {k: str(v) for k, v in asdict(item).items()} for item in result.differences
+            ],
+            "not_comparable_here": list[JsonValue](result.elsewhere),
+            "environment_id": result.environment_id,
+        }
+    )
+    if not result.compared:
+        raise user_error(
+            f"none of the {len(done)} done trials was recorded under this machine's environment",
+            where="--store",
+            mend="verify on a machine like theirs, with the same installation and resources",
+        )
+    return 1 if result.differences else 0
+
+
+def note_earlier(prepared: Prepared, output: Output) -> None:
+    """Say what only an earlier numerics version measured, and how to measure it anew."""
+    trials = [item for item in prepared.missing if item.earlier]
+    if not trials:
+        return
+    names = ", ".join(dict.fromkeys(name for item in trials for name in item.earlier))
+    output.note(
+        f"{names} of {len(trials)} trials were measured by an earlier version of the numerics, whose "
+        f"values count and are marked; --remeasure measures them anew"
+    )
+
+
+def elsewhere_line(state: StoreState, trial_ids: list[str]) -> str:
+    """Say which trials cannot be expected to have the same bits here, and where they were trained."""
+    places = sorted(
+        {f"{state.trials[name].device} on {state.trials[name].host}" for name in trial_ids}
+    )
+    return (
+        f"{len(trial_ids)} not comparable here: recorded under another environment "
+        f"({', '.join(places[:3])}{', …' if len(places) > 3 else ''})"
+    )
+
+
+def _published(prepared: Prepared) -> PlanDocument:
+    """Give the plan under the revision it has in the store, where an equal one was there before."""
+    return newest_plan(prepared.store, prepared.plan.sweep) or prepared.plan
+
+
+def _announce(prepared: Prepared, output: Output) -> None:
+    work = prepared.open_work
+    num_training = sum(1 for item in work if not item.is_trained)
+    num_done = len(prepared.missing) - len(work)
+    output.note(
+        f"{prepared.plan.sweep}: {num_done} trials done, {num_training} to train, "
+        f"{len(work) - num_training} to measure only; store {prepared.store.uri}"
+    )

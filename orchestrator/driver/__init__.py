@@ -1,0 +1,1 @@
+"""Ray Tune drives tasks over slots; this folder alone imports ray."""

@@ -1,0 +1,103 @@
+"""Ray Tune schedules the tasks on slots, and only that.
+
+One Tune trial per task; a slot is a reused actor that owns a fork server. Nothing Tune writes is
+read back: the store is the only truth. Import it after `prepare_environment`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ray import tune
+from ray.tune.execution import class_cache
+
+from orchestrator.driver.callbacks import DrainStopper, InOrder, SlotListener, TuneTrial
+from orchestrator.driver.cluster import head_of_cluster
+from orchestrator.driver.driving import Around, DriveResult
+from orchestrator.driver.trial_slot import TrialSlot
+from orchestrator.planning.fit import Node
+from orchestrator.slots.task import SlotResult, SlotTask
+
+_MAX_LOST_SLOTS = 40
+"""Of one trial in one wave, whatever lost them; the policy of their classes ends it long before."""
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+)
+
+
+def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> DriveResult:
+    """Run every task on some slot of the joined cluster, in the order given as slots come free.
+
+    Args:
+        tasks: What to do; each asks for its own share of a GPU.
+        nodes: Of the cluster; what they hold at once bounds what waits in Ray.
+        around: What is told and asked meanwhile.
+
+    Raises:
+        ClusterLost: What is not done by then can be resumed on another cluster.
+    """
+    demands = {task.demand for task in tasks}
+    slots = sum(max(node.slots_for(demand) for demand in demands) for node in nodes)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
+    outcome: list[DriveResult | BaseException] = []
+    trials = SlotListener(around.on_loss)
+
+    def fit() -> None:
+        try:
+            outcome.append(_fit(tasks, trials, around.scratch))
+        except BaseException as error:  # noqa: BLE001  # carried to the calling thread
+            outcome.append(error)
+
+    # Tune takes over SIGINT and SIGUSR1 only in the main thread; they are ours
+    thread = threading.Thread(target=fit, name="tune", daemon=True)
+    thread.start()
+    with head_of_cluster(around.head_seconds) as head:
+        while thread.is_alive():
+            thread.join(1.0)
+            around.watch(trials)
+            trials.is_draining = around.is_stopping()
+            head.check(demands, is_stopping=trials.is_draining)
+        if isinstance(outcome[0], BaseException):
+            head.wait_for_answer()  # whatever Tune raises where the head is gone
+            raise outcome[0]
+    return outcome[0]
+
+
+def _fit(tasks: Sequence[SlotTask], trials: SlotListener, scratch: Path) -> DriveResult:
+    # Tune would write the driver's credentials into the cluster's records
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
+    tuner = tune.Tuner(
+        TrialSlot,
+        tune_config=tune.TuneConfig(
+            search_alg=InOrder(tasks),
+            num_samples=len(tasks),
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch / "tune"),
+            verbose=0,
+            callbacks=[trials],
+            stop=DrainStopper(trials),
+            failure_config=tune.FailureConfig(max_failures=_MAX_LOST_SLOTS),
+            # a class trainable that cannot save would end in error
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    answers = [item.metrics["result"] for item in tuner.fit() if "result" in (item.metrics or {})]
+    results = [SlotResult.model_validate_json(answer) for answer in answers]
+    unanswered = {task.trial_id for task in tasks} - {result.trial_id for result in results}
+    unstarted = unanswered - trials.given_up if trials.is_draining else set()
+    return DriveResult(results, lost=unanswered - unstarted, unstarted=unstarted)
+
+
+def _name(trial: TuneTrial) -> str:
+    return str(trial.trial_id)

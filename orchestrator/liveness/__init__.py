@@ -1,0 +1,1 @@
+"""Who lives and who was asked to stop, by the store alone."""

@@ -1,0 +1,1 @@
+"""This process and its computer: streams, signals, processes, scratch folders, cores."""

@@ -1,0 +1,55 @@
+"""Cores that a trial holds for itself on its machine, whatever other slots, runs and users do there.
+
+A claim is an abstract Unix socket named after the core: only one process can bind the name, and the
+kernel gives it back when that process ends, however it dies. No file is left behind. The name is
+known within one network namespace, so that two containers do not see each other's claims; they are
+usually given different cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+
+from workers.process.pinning import CORES_VARIABLE
+
+_NAME = "\0minima-core-"
+
+
+@contextlib.contextmanager
+def claimed_cores(count: int) -> Iterator[tuple[int, ...]]:
+    """Hold `count` free cores during the block; none at all where fewer are free.
+
+    A trial on fewer cores than it has threads would be slower than one that may use all of them.
+    """
+    with contextlib.ExitStack() as claims:
+        cores = _claim(count, claims)
+        if len(cores) < count:
+            claims.close()
+            cores = ()
+        yield cores
+
+
+def usable_cores() -> list[int]:
+    """List the cores this process may use; none but on Linux, which has affinities and such sockets."""
+    return sorted(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else []
+
+
+def cores_environment(cores: Sequence[int]) -> dict[str, str]:
+    """Give what tells a child its cores; always set, so that none are inherited."""
+    return {CORES_VARIABLE: ",".join(str(core) for core in cores)}
+
+
+def _claim(count: int, claims: contextlib.ExitStack) -> tuple[int, ...]:
+    cores: list[int] = []
+    for core in usable_cores():
+        if len(cores) == count:
+            break
+        with contextlib.suppress(OSError):  # somebody else's, or no socket is to be had
+            claim = claims.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            claim.bind(f"{_NAME}{core}")
+            cores.append(core)
+    return tuple(cores)

@@ -1,0 +1,1 @@
+"""How a sweep stands, how fast it goes, and how that looks."""

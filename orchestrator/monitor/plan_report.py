@@ -1,0 +1,176 @@
+"""What a plan would take: time on the slots at hand and cost, per cell and in all, and which nodes fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.monitor.status import SweepStatus, status_document, status_of, with_time_left
+from orchestrator.monitor.tables import time_left
+from orchestrator.planning.estimate import duration
+from orchestrator.planning.fit import Node
+from orchestrator.planning.missing import Missing
+from orchestrator.planning.prepare import Prepared
+from workers.contract.sweep_spec import ResourcesSpec
+
+Cell = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """A plan compared with its store and nodes.
+
+    Attributes:
+        slots: Trials that the nodes hold at once.
+        status: Cells with the time until their last trial is done, were the run started now.
+        seconds: Of each open trial alone, by its id; NaN when unknown.
+    """
+
+    prepared: Prepared
+    nodes: Sequence[Node]
+    slots: int
+    status: SweepStatus
+    seconds: dict[str, float]
+
+    @property
+    def fits(self) -> bool:
+        """Whether some node holds a trial; all trials of a sweep ask for the same."""
+        return self.slots > 0
+
+    @property
+    def unit(self) -> str:
+        """What the cost is counted in."""
+        return "GPU-hours" if self.prepared.sweep.resources.gpus else "core-hours"
+
+    def cost(self, items: Sequence[Missing]) -> float:
+        """Give the hours of work times what a trial holds: its GPUs or share of one, else its cores."""
+        held = _held(self.prepared.sweep.resources)
+        return held * sum(self.seconds.get(item.planned.trial_id, 0.0) for item in items) / 3600
+
+    def cell_cost(self, cell: Cell) -> float:
+        """Give the cost of one cell."""
+        return self.cost([item for item in self.prepared.missing if _cell_of(item) == cell])
+
+
+def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
+    """Estimate what is missing, on these nodes."""
+    slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
+    counted = status_of(prepared.plan, prepared.missing, [])
+    status = with_time_left(counted, prepared.missing, prepared.estimator, slots)
+    seconds = {
+        item.planned.trial_id: prepared.estimator.seconds(item) for item in prepared.open_work
+    }
+    return PlanReport(prepared, nodes, slots, status, seconds)
+
+
+def plan_table(report: PlanReport) -> Table:
+    """Show trials by state, time and cost, a row a cell."""
+    status = report.status
+    table = Table(title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done")
+    names = ("done", "to\nmeasure", "to\ntrain", "failed", "left", report.unit)
+    for heading in ("batch\nsize", "learning\nrate", *names):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cell in status.cells:
+        counts = (cell.done, cell.to_measure, cell.to_train, cell.failed)
+        is_open = any(counts[1:])
+        table.add_row(
+            str(cell.batch_size),
+            f"{cell.learning_rate:g}",
+            *(str(count) if count else "·" for count in counts),
+            duration(cell.seconds_left) if is_open else "·",
+            hours(report.cell_cost((cell.batch_size, cell.learning_rate))) if is_open else "·",
+        )
+    return table
+
+
+def nodes_table(report: PlanReport) -> Table:
+    """Show the nodes, and how many trials each holds at once."""
+    resources = report.prepared.sweep.resources
+    table = Table(title=f"a trial holds {resources.cpus} CPUs and {resources.gpus:g} GPUs")
+    table.add_column("node")
+    for heading in ("CPUs", "GPUs", "trials at once", "fits"):
+        table.add_column(heading, justify="right")
+    for node in report.nodes:
+        slots = node.slots_for(resources)
+        counts = (f"{node.cpus}", f"{node.gpus}", f"{slots}", "yes" if slots else "no")
+        table.add_row(Text(node.name), *counts)
+    return table
+
+
+def summary_line(report: PlanReport) -> str:
+    """Say time, cost, and what both rest on."""
+    estimator = report.prepared.estimator
+    cost = report.cost(report.prepared.missing)
+    parts = [f"{hours(cost)} {report.unit}" if math.isfinite(cost) else "cost unknown"]
+    if report.fits:
+        left = time_left(report.status.seconds_left)
+        parts = [f"{report.slots} trials at once; {left}", *parts]
+    return f"{', '.join(parts)}, {estimator.source}"
+
+
+def hours(value: float) -> str:
+    """Write hours of cost with two digits or more."""
+    if not math.isfinite(value):
+        return "unknown"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def plan_document(report: PlanReport) -> dict[str, JsonValue]:
+    """Give the plan as JSON; what is unknown is null."""
+    prepared, estimator = report.prepared, report.prepared.estimator
+    left = report.status.seconds_left
+    document = status_document(report.status)
+    return document | {
+        "cells": [
+            counts | {"cost_hours": _known(report.cell_cost((cell.batch_size, cell.learning_rate)))}
+            for cell, counts in zip(report.status.cells, _cells_of(document), strict=True)
+        ],
+        "fits": report.fits,
+        "slots": report.slots,
+        "seconds_left": _known(left) if report.fits else None,
+        "cost": {"unit": report.unit, "hours": _known(report.cost(prepared.missing))},
+        "estimated_by": {
+            "source": estimator.source,
+            "num_recorded_trials": estimator.pace.num_trials,
+        },
+        "nodes": [
+            {
+                "name": node.name,
+                "cpus": node.cpus,
+                "gpus": node.gpus,
+                "slots": node.slots_for(prepared.sweep.resources),
+            }
+            for node in report.nodes
+        ],
+        "trials": [
+            {
+                "trial_id": item.planned.trial_id,
+                "state": item.state,
+                "seconds": _known(report.seconds.get(item.planned.trial_id, 0.0)),
+                "fits": report.fits,
+            }
+            for item in prepared.missing
+        ],
+    }
+
+
+def _cells_of(document: dict[str, JsonValue]) -> list[dict[str, JsonValue]]:
+    cells = document["cells"]
+    return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
+
+
+def _held(resources: ResourcesSpec) -> float:
+    return resources.gpus or float(resources.cpus)
+
+
+def _cell_of(item: Missing) -> Cell:
+    return item.planned.trial.batch_size, item.planned.trial.learning_rate
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,125 @@
+"""Show a running sweep: bars on a terminal, a line a change elsewhere; both on standard error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from orchestrator.liveness.heartbeats import HeartbeatReader
+from orchestrator.monitor.status import SweepStatus, status_of, with_time_left
+from orchestrator.monitor.tables import device_table, status_table, time_left
+from orchestrator.monitor.time_left import with_live_pace
+from orchestrator.planning.missing import Missing, missing_of
+from orchestrator.planning.prepare import Prepared
+from orchestrator.planning.recorded_pace import recorded_pace
+from orchestrator.planning.store_state import FailedAttempt, StoreReader, StoreState
+from workers.contract.errors import StoreError
+from workers.contract.orders import Heartbeat
+
+_REFRESH_SECONDS = 5.0
+
+
+class ProgressView:
+    """Looks at the store every few seconds and shows what it finds.
+
+    Attributes:
+        failures: Those of this plan's trials that came since the run began.
+        heartbeats: Of the attempts that say they run at trials of this plan that are, or were, to do.
+        num_looks: How often it has found the store.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        num_slots: int,
+        console: Console,
+        *,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._store, self._plan = prepared.store, prepared.plan
+        self._estimator, self._num_slots = prepared.estimator, num_slots
+        self._known_failures = frozenset(item.attempt_id for item in prepared.state.failures)
+        # also once they are done: their slots may hang all the same
+        self._tended = {item.planned.trial_id for item in prepared.open_work}
+        self._records = StoreReader(prepared.store)
+        self._heartbeats = HeartbeatReader(prepared.store)
+        self._console, self._is_stopping = console, is_stopping
+        self.failures: list[FailedAttempt] = []
+        self.heartbeats: list[Heartbeat] = []
+        self.num_looks = 0
+        self._is_away = False
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._looked_at = 0.0
+        self._said = ""
+
+    def __enter__(self) -> ProgressView:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self) -> None:
+        """Look and show, unless that was done a moment ago; a store that is away is told once."""
+        now = time.monotonic()
+        if now - self._looked_at < _REFRESH_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            state = self._records.look()
+            missing = missing_of(self._plan, state)
+            open_trials = {item.planned.trial_id for item in missing if not item.is_done}
+            found = self._heartbeats.look(open_trials | self._tended, datetime.now(UTC))
+        except StoreError as error:
+            if not self._is_away:
+                what = f"the store does not answer, looking again: {error}"
+                self._console.print(what, markup=False, highlight=False)
+            self._is_away = True
+            return
+        self._is_away = False
+        trials = {planned.trial_id for planned in self._plan.trials}
+        self.failures = [
+            item
+            for item in state.failures
+            if item.trial_id in trials and item.attempt_id not in self._known_failures
+        ]
+        self.heartbeats = found.live + found.silent
+        self.num_looks += 1
+        running = [beat for beat in found.live if beat.trial_id in open_trials]
+        self._show(self._estimated(state, missing, running))
+
+    def _estimated(
+        self, state: StoreState, missing: list[Missing], running: list[Heartbeat]
+    ) -> SweepStatus:
+        """Estimate by what was recorded until now, else at a stated speed."""
+        pace = recorded_pace(self._plan, state, self._estimator.num_train)
+        pace = with_live_pace(pace, self._plan, running)
+        estimator = self._estimator.calibrated(self._plan, pace)
+        status = status_of(self._plan, missing, running)
+        return with_time_left(status, missing, estimator, self._num_slots)
+
+    def _show(self, status: SweepStatus) -> None:
+        note = (
+            "draining: trials save and leave"
+            if self._is_stopping()
+            else time_left(status.seconds_left)
+        )
+        if self._live:
+            tables = [status_table(status)]
+            tables += [device_table(status.running)] if status.running else []
+            self._live.update(Group(*tables, Text(note)), refresh=True)
+            return
+        line = (
+            f"{status.num_done} of {status.num_trials} trials done, "
+            f"{len(status.running)} running, {note}"
+        )
+        if line != self._said:
+            self._said = line
+            self._console.print(line, highlight=False)

@@ -1,0 +1,255 @@
+"""The state of a sweep from the store alone: per cell, what runs now, how fast, how long it will take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from orchestrator.liveness.heartbeats import HeartbeatReader, live_heartbeats
+from orchestrator.monitor.device_use import device_use, share_held
+from orchestrator.monitor.throughput import Throughput, runs_began, throughput
+from orchestrator.monitor.time_left import finish_times, with_live_pace
+from orchestrator.planning.estimate import Estimator, store_estimator
+from orchestrator.planning.missing import FailedAttempt, Missing, missing_of, read_state
+from orchestrator.planning.recorded_pace import recorded_pace
+from orchestrator.planning.store_state import StoreReader, StoreState
+from workers.contract.orders import Heartbeat
+from workers.contract.plan_document import PlanDocument
+from workers.contract.store import Store
+
+__all__ = [
+    "CellStatus",
+    "StatusReader",
+    "SweepStatus",
+    "failure_groups",
+    "live_heartbeats",
+    "open_failures",
+    "status_document",
+    "status_of",
+    "sweep_status",
+    "with_time_left",
+]
+
+FailureGroup = dict[str, JsonValue]
+"""Failures of one class and signature: their number, the last message and log, the hosts."""
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """One cell's trials by state.
+
+    Attributes:
+        furthest_epoch: Of its live trainings, from 1; None when none has told.
+        epochs: Of its trials.
+        seconds_left: Until its last trial is done; NaN or infinite when that is unknown.
+    """
+
+    batch_size: int
+    learning_rate: float
+    done: int
+    running: int
+    to_measure: int
+    to_train: int
+    failed: int
+    furthest_epoch: int | None = None
+    epochs: int | None = None
+    seconds_left: float = math.nan
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """A sweep's state, by cell, with the attempts that live.
+
+    Attributes:
+        silent: Attempts that say they run and show no life.
+        seconds_left: Until the last trial is done; NaN or infinite when that is unknown.
+        failures: Of work that is still missing, grouped by signature.
+    """
+
+    sweep: str
+    revision: str
+    cells: list[CellStatus]
+    running: list[Heartbeat]
+    silent: list[Heartbeat] = field(default_factory=list)
+    seconds_left: float = math.nan
+    throughput: Throughput | None = None
+    failures: list[FailureGroup] = field(default_factory=list)
+
+    @property
+    def num_trials(self) -> int:
+        """Trials of the plan."""
+        return sum(c.done + c.running + c.to_measure + c.to_train + c.failed for c in self.cells)
+
+    @property
+    def num_done(self) -> int:
+        """Trials with nothing missing."""
+        return sum(cell.done for cell in self.cells)
+
+
+class StatusReader:
+    """Looks at sweeps of one store; each look after the first costs what is new since."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._records = StoreReader(store)
+        self._heartbeats: dict[str, HeartbeatReader] = {}
+
+    def look(self, plan: PlanDocument, now: datetime) -> SweepStatus:
+        """Compare the plan with the store.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        state = self._records.look()
+        missing = missing_of(plan, state)
+        reader = self._heartbeats.setdefault(plan.sweep, HeartbeatReader(self._store))
+        open_trials = {item.planned.trial_id for item in missing if not item.is_done}
+        beats = reader.look(open_trials, now)
+        pace = with_live_pace(recorded_pace(plan, state), plan, beats.live)
+        status = status_of(plan, missing, beats.live)
+        num_slots = len({beat.trial_id for beat in beats.live})
+        status = with_time_left(status, missing, store_estimator(plan, pace), num_slots)
+        began = runs_began(self._store, plan.sweep, beats.live)
+        return replace(
+            status,
+            silent=beats.silent,
+            throughput=throughput(missing, state, beats.live, now, began),
+            failures=failure_groups(missing, state),
+        )
+
+
+def sweep_status(store: Store, plan: PlanDocument, now: datetime) -> SweepStatus:
+    """Compare the plan with the store at a single look."""
+    return StatusReader(store).look(plan, now)
+
+
+def status_of(plan: PlanDocument, missing: list[Missing], running: list[Heartbeat]) -> SweepStatus:
+    """Count the trials of each cell by state."""
+    live = {heartbeat.trial_id for heartbeat in running}
+    counts: dict[tuple[int, float], dict[str, int]] = {}
+    for item in missing:
+        cell = counts.setdefault(_cell_of(item), {})
+        state = "running" if item.planned.trial_id in live and not item.is_done else item.state
+        cell[state] = cell.get(state, 0) + 1
+    names = ("done", "running", "to_measure", "to_train", "failed")
+    epochs = _furthest_epochs(missing, running)
+    cells = [
+        CellStatus(
+            *cell,
+            **{name: count.get(name, 0) for name in names},
+            furthest_epoch=epochs.get(cell),
+            epochs=plan.trials[0].trial.training.epochs,
+        )
+        for cell, count in counts.items()
+    ]
+    return SweepStatus(plan.sweep, plan.revision, cells, running)
+
+
+def with_time_left(
+    status: SweepStatus, missing: Sequence[Missing], estimator: Estimator, num_slots: int
+) -> SweepStatus:
+    """Add when each cell, and all, will be done."""
+    ends = finish_times(missing, status.running, estimator, num_slots)
+    by_cell: dict[tuple[int, float], list[float]] = {}
+    for item in missing:
+        if not item.is_done:
+            by_cell.setdefault(_cell_of(item), []).append(ends[item.planned.trial_id])
+    cells = [
+        replace(cell, seconds_left=_latest(by_cell.get((cell.batch_size, cell.learning_rate), [])))
+        for cell in status.cells
+    ]
+    return replace(status, cells=cells, seconds_left=_latest(list(ends.values())))
+
+
+def failure_groups(missing: Sequence[Missing], state: StoreState) -> list[FailureGroup]:
+    """Group the failures of work that is still missing by signature."""
+    left = {work for item in missing for work in item.work}
+    groups: dict[tuple[str, str], list[FailedAttempt]] = {}
+    for failure in state.failures:
+        if (failure.trial_id, failure.statistic_id) in left:
+            groups.setdefault((failure.failure_class, failure.signature), []).append(failure)
+    return [
+        {
+            "failure_class": failure_class,
+            "signature": signature,
+            "count": len(found),
+            "message": found[-1].message,
+            "log_path": found[-1].log_path,
+            "hosts": list[JsonValue](sorted({failure.host for failure in found})),
+        }
+        for (failure_class, signature), found in groups.items()
+    ]
+
+
+def open_failures(store: Store, plan: PlanDocument, state: SweepStatus) -> list[FailureGroup]:
+    """Group the failures of work that is missing in the store now."""
+    if state.num_done == state.num_trials:
+        return []
+    found = read_state(store)
+    return failure_groups(missing_of(plan, found), found)
+
+
+def status_document(state: SweepStatus) -> dict[str, JsonValue]:
+    """Give the state as JSON; what is unknown is null."""
+    return {
+        "sweep": state.sweep,
+        "revision": state.revision,
+        "num_trials": state.num_trials,
+        "num_done": state.num_done,
+        "seconds_left": _known(state.seconds_left),
+        "cells": [
+            asdict(cell) | {"seconds_left": _known(cell.seconds_left)} for cell in state.cells
+        ],
+        "running": [beat.model_dump(mode="json") for beat in state.running],
+        "silent": [beat.model_dump(mode="json") for beat in state.silent],
+        "throughput": None if state.throughput is None else asdict(state.throughput),
+        "devices": [
+            {
+                "host": use.host,
+                "device": use.device,
+                "share": use.share,
+                "attempts": [
+                    {
+                        "trial_id": beat.trial_id,
+                        "attempt_id": beat.attempt_id,
+                        "share": share_held(beat),
+                        "statistic": beat.statistic,
+                        "progress": beat.progress.model_dump(mode="json"),
+                    }
+                    for beat in use.attempts
+                ],
+            }
+            for use in device_use(state.running)
+        ],
+        "failures": list[JsonValue](state.failures),
+    }
+
+
+def _cell_of(item: Missing) -> tuple[int, float]:
+    return item.planned.trial.batch_size, item.planned.trial.learning_rate
+
+
+def _furthest_epochs(
+    missing: Sequence[Missing], running: Sequence[Heartbeat]
+) -> dict[tuple[int, float], int]:
+    cells = {item.planned.trial_id: _cell_of(item) for item in missing}
+    found: dict[tuple[int, float], int] = {}
+    for beat in running:
+        cell = cells.get(beat.trial_id)
+        if cell is not None and beat.progress.epoch is not None:
+            found[cell] = max(found.get(cell, 0), beat.progress.epoch + 1)
+    return found
+
+
+def _latest(ends: Sequence[float]) -> float:
+    if any(map(math.isnan, ends)):
+        return math.nan
+    return max(ends, default=0.0)
+
+
+def _known(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None

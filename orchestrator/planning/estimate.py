@@ -1,0 +1,160 @@
+"""How long work will take: from trials already recorded, else from multiply-adds and a stated speed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from orchestrator.planning.missing import Missing, StoreState
+from orchestrator.planning.recorded_pace import RecordedPace, recorded_pace
+from workers.contract.plan_document import PlanDocument
+from workers.contract.specs import MLPSpec, ResNetSpec, TrialSpec
+from workers.contract.statistics import StatisticSpec, TracesSpec
+from workers.contract.sweep_spec import ResourcesSpec
+from workers.datasets.loading import DatasetFacts
+
+MULTIPLY_ADDS_PER_CPU_SECOND = 2.0e10
+"""Training speed of one thread, forward and backward: ResNet-20 on one thread and ResNet-56 on two, at
+batch 50 and 100 on a 2-core x86-64 server, gave 1.7-2.0e10."""
+MULTIPLY_ADDS_PER_GPU_SECOND = 1.0e12
+"""Assumed for one GPU; replaced by recorded trials as soon as there are some."""
+START_SECONDS = 4.0
+"""Of one attempt: fork, build, trace."""
+_TRACES_PASS = 2.6
+"""Cost of `traces` in gradients, measured by tests/benchmarks/measurement_cost.py."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Estimates seconds of work for one plan.
+
+    Attributes:
+        num_train: Of the data set used.
+        multiply_adds: Of one forward pass of one example; NaN where the model is a plugin.
+        speed: Multiply-adds a second of one slot, for what was not recorded.
+        is_recorded: The speed comes from recorded trials.
+        pace: What was recorded of such work.
+    """
+
+    num_train: int
+    multiply_adds: float
+    speed: float
+    is_recorded: bool
+    pace: RecordedPace = field(default_factory=RecordedPace)
+
+    def training_seconds(self, trial: TrialSpec) -> float:
+        """Estimate one trial's training."""
+        known = self.pace.training_seconds(trial.batch_size)
+        return START_SECONDS + (
+            _training_work(trial, self) / self.speed if known is None else known
+        )
+
+    def statistic_seconds(
+        self, statistic: StatisticSpec, statistic_id: str = "", batch_size: int | None = None
+    ) -> float:
+        """Estimate one statistic of one trial."""
+        known = self.pace.statistic_seconds(statistic_id, statistic.name, batch_size)
+        if known is not None:
+            return START_SECONDS + known
+        gradients = 0.4
+        if isinstance(statistic, TracesSpec):
+            columns = 10 if statistic.columns == "exact" else statistic.columns
+            gradients = _TRACES_PASS + 0.8 * (columns - 1)
+        return START_SECONDS + gradients * 3 * self.num_train * self.multiply_adds / self.speed
+
+    def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
+        """Estimate as if nothing were recorded, on other resources."""
+        return replace(self, speed=stated_speed(resources), is_recorded=False, pace=RecordedPace())
+
+    def calibrated(self, plan: PlanDocument, pace: RecordedPace) -> Estimator:
+        """Estimate by what was recorded; without a recorded training as before."""
+        mean = pace.training.get(None)
+        work = _training_work(plan.trials[0].trial, self)
+        if mean is None or not mean > 0:
+            return replace(self, pace=pace)
+        if math.isnan(work):  # a plugin: its statistics by its trainings, in units of its own
+            return replace(self, multiply_adds=1.0).calibrated(plan, pace)
+        return replace(self, speed=work / mean, is_recorded=True, pace=pace)
+
+    def seconds(self, missing: Missing) -> float:
+        """Estimate all missing work of one trial."""
+        trial = missing.planned.trial
+        training = 0.0 if missing.is_trained else self.training_seconds(trial)
+        statistics = (
+            self.statistic_seconds(item.statistic, item.statistic_id, trial.batch_size)
+            for item in missing.statistics
+        )
+        return training + sum(statistics)
+
+    @property
+    def source(self) -> str:
+        """Say what the estimate rests on."""
+        number = self.pace.num_trials
+        if not number:
+            return "by a stated speed"
+        of = "" if self.pace.is_of_plan else " of other sweeps"
+        return f"by {number} recorded trial{'s' if number > 1 else ''}{of}"
+
+
+def make_estimator(
+    plan: PlanDocument, state: StoreState, facts: DatasetFacts, resources: ResourcesSpec
+) -> Estimator:
+    """Calibrate on trials recorded in the store, the plan's own first, else on the stated speeds."""
+    work = _multiply_adds(plan.trials[0].trial, facts)
+    stated = Estimator(facts.num_train, work, stated_speed(resources), is_recorded=False)
+    return stated.calibrated(plan, recorded_pace(plan, state, facts.num_train))
+
+
+def store_estimator(plan: PlanDocument, pace: RecordedPace) -> Estimator:
+    """Estimate without the data set at hand: trainings as recorded, statistics by them.
+
+    Both grow with examples and multiply-adds, so these drop out; nothing recorded gives NaN.
+    """
+    return Estimator(1, 1.0, math.nan, is_recorded=False).calibrated(plan, pace)
+
+
+def stated_speed(resources: ResourcesSpec) -> float:
+    """Give the multiply-adds a second that a slot is assumed to do before anything is recorded."""
+    if resources.gpus:
+        return MULTIPLY_ADDS_PER_GPU_SECOND * resources.gpus
+    return MULTIPLY_ADDS_PER_CPU_SECOND * resources.cpus
+
+
+def total_seconds(work: Sequence[float], slots: int) -> float:
+    """Estimate the wall time of pieces of work on slots, longest first; NaN when one is unknown."""
+    if not work or not slots:
+        return 0.0 if not work else math.inf
+    if any(math.isnan(seconds) for seconds in work):
+        return math.nan
+    ends = [0.0] * min(slots, len(work))
+    for seconds in sorted(work, reverse=True):
+        ends[ends.index(min(ends))] += seconds
+    return max(ends)
+
+
+def _training_work(trial: TrialSpec, estimator: Estimator) -> float:
+    return 3.2 * trial.training.epochs * estimator.num_train * estimator.multiply_adds
+
+
+def _multiply_adds(trial: TrialSpec, facts: DatasetFacts) -> float:
+    model = trial.model
+    if isinstance(model, ResNetSpec):
+        height, width = facts.input_shape[:2]
+        return 9.0 * 16**2 * height * width * (model.depth - 1)
+    if isinstance(model, MLPSpec):
+        sizes = [math.prod(facts.input_shape), *model.hidden_units, facts.num_outputs]
+        return float(sum(a * b for a, b in itertools.pairwise(sizes)))
+    return math.nan
+
+
+def duration(seconds: float) -> str:
+    """Write seconds for a person: 40 s, 12 min, 3.5 h, 21 days."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    for limit, divisor, unit in ((90, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            value = seconds / divisor
+            return f"{value:.1f} {unit}" if unit == "h" and value < 10 else f"{value:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

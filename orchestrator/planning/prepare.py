@@ -1,0 +1,150 @@
+"""A sweep compared with its store and the machines at hand, before anything is started or written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from orchestrator.planning.checks import CheckedSweep, check_sweep
+from orchestrator.planning.estimate import Estimator, duration, make_estimator, total_seconds
+from orchestrator.planning.fit import Node, fit_faults
+from orchestrator.planning.missing import Missing, StoreState, missing_of, read_state
+from orchestrator.planning.plan import as_in_store, make_plan
+from orchestrator.planning.sweep import read_sweep
+from workers.contract.errors import Fault, UserError
+from workers.contract.plan_document import PlanDocument
+from workers.contract.specs import Cifar10Spec, DigitsSpec
+from workers.contract.store import Store
+from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
+from workers.datasets.loading import dataset_facts
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that commands share, paths made absolute.
+
+    Attributes:
+        is_remeasuring: What an earlier numerics version measured is measured anew.
+        hang_seconds: An attempt without progress for this long is ended.
+        head_seconds: A head that does not answer for this long is lost.
+        silence_seconds: A slot that tells nothing of a running attempt for this long is ended.
+        idle_seconds: So is one that has a trial and runs no attempt; a pause before another try takes
+            up to 300.
+        entry: The module whose `run_child` does an attempt; tests of the driver have trials of their own.
+    """
+
+    store: str
+    address: str | None = None
+    data_dir: str | None = None
+    overrides: tuple[str, ...] = ()
+    is_fail_fast: bool = False
+    is_remeasuring: bool = False
+    checkpoint_seconds: float = 60.0
+    hang_seconds: float = 1800.0
+    head_seconds: float = 30.0  # Ray itself would end the driver after 60
+    silence_seconds: float = 120.0
+    idle_seconds: float = 900.0
+    entry: str = "workers.trial"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sweep compared with its store: what is planned, what is missing, what it will take."""
+
+    sweep: SweepSpec
+    plan: PlanDocument
+    store: Store
+    state: StoreState
+    missing: list[Missing]
+    estimator: Estimator
+
+    @property
+    def open_work(self) -> list[Missing]:
+        """Trials with something missing, longest first."""
+        left = [item for item in self.missing if not item.is_done]
+        return sorted(left, key=self.estimator.seconds, reverse=True)
+
+    def seconds_left(self, slots: int) -> float:
+        """Estimate the wall time of what is missing."""
+        return total_seconds([self.estimator.seconds(item) for item in self.open_work], slots)
+
+
+def prepare(sweep_name: str, options: Options) -> Prepared:
+    """Read, check and plan a sweep and compare it with its store; writes nothing.
+
+    Raises:
+        UserError: All faults of the sweep, its data and the store's place.
+    """
+    faults = list(_option_faults(options))
+    checked = store = None
+    try:
+        document, where = read_sweep(sweep_name, list(options.overrides))
+        checked = check_sweep(document, where, options.data_dir)
+    except UserError as error:
+        faults += error.faults
+    try:
+        store = Store.open(options.store)
+        faults += store.place_faults()
+    except UserError as error:
+        faults += error.faults
+    if faults or checked is None or store is None:
+        raise UserError(faults)
+    whole = _without_needless_cut(checked, options.data_dir)
+    return _compare(whole, store, is_remeasuring=options.is_remeasuring)
+
+
+def _option_faults(options: Options) -> Iterator[Fault]:
+    if not math.isfinite(options.checkpoint_seconds):
+        yield Fault(
+            f"{options.checkpoint_seconds} is no time between checkpoints",
+            "--checkpoint-seconds",
+            "give a number of seconds; 86400 is a day",
+        )
+
+
+def _without_needless_cut(checked: CheckedSweep, data_dir: str | None) -> CheckedSweep:
+    """Leave out a `num_train` that is the whole training set: it decides nothing."""
+    dataset = checked.spec.dataset
+    if not isinstance(dataset, Cifar10Spec | DigitsSpec) or dataset.num_train is None:
+        return checked
+    whole = dataset.model_copy(update={"num_train": None})
+    if dataset_facts(whole, data_dir).num_train != dataset.num_train:
+        return checked
+    return replace(checked, spec=checked.spec.model_copy(update={"dataset": whole}))
+
+
+def _compare(checked: CheckedSweep, store: Store, *, is_remeasuring: bool) -> Prepared:
+    now = datetime.now(UTC)
+    made = make_plan(checked.spec, checked.facts, now, is_remeasuring=is_remeasuring)
+    plan = as_in_store(store, made)
+    state = read_state(store)
+    estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
+    return Prepared(checked.spec, plan, store, state, missing_of(plan, state), estimator)
+
+
+def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
+    """Refuse a sweep whose trials no node can ever hold, and say what it would take without GPUs.
+
+    Raises:
+        UserError: With the cure.
+    """
+    faults = fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes))
+    if faults:
+        raise UserError(faults)
+
+
+def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
+    """Say what to do about trials that do not fit, with the time they would take on CPUs alone."""
+    resources = prepared.sweep.resources
+    most_cpus = max(node.cpus for node in nodes)
+    cpu_only = ResourcesSpec(gpus=0, cpus=min(resources.cpus, max(1, most_cpus)))
+    slots = sum(node.slots_for(cpu_only) for node in nodes)
+    estimator = prepared.estimator.at_stated_speed(cpu_only)
+    seconds = total_seconds([estimator.seconds(item) for item in prepared.open_work], slots)
+    settings = f"--set resources.gpus=0 --set resources.cpus={cpu_only.cpus}"
+    return (
+        "run it on a cluster whose nodes have them (--address), or on CPUs alone with "
+        f"{settings}: about {duration(seconds)} on what is here"
+    )

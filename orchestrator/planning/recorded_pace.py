@@ -1,0 +1,151 @@
+"""How long trials and statistics took, as the store recorded it, by batch size: small ones are slower.
+
+What was recorded of the plan's own trials counts, wherever there is some; else other trials in the
+store with the same model and data set on the same kind of device, their time scaled by epochs and
+examples. Of GPUs, shares are taken as proportional speeds; how many threads a trial had is not recorded.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from orchestrator.planning.store_state import RecordedTrial, StoreState, model_text
+from workers.contract.plan_document import PlanDocument
+
+_CUT_SHORT = frozenset({"diverged", "nonfinite"})
+
+BatchSize = int | None
+"""None: all batch sizes together."""
+
+
+@dataclass(frozen=True)
+class RecordedPace:
+    """Mean seconds of what was recorded.
+
+    Attributes:
+        num_trials: Recorded trainings behind `training`.
+        is_of_plan: They are the plan's own trials, not others like them.
+        training: Of one training of the plan, by batch size.
+        statistics: Of one statistic, by its id or name, and batch size.
+    """
+
+    num_trials: int = 0
+    is_of_plan: bool = True
+    training: Mapping[BatchSize, float] = field(default_factory=dict)
+    statistics: Mapping[tuple[str, BatchSize], float] = field(default_factory=dict)
+
+    def training_seconds(self, batch_size: int) -> float | None:
+        """Give the mean of trainings with this batch size, else of all; None when there is none."""
+        return self.training.get(batch_size, self.training.get(None))
+
+    def statistic_seconds(
+        self, statistic_id: str, name: str, batch_size: BatchSize = None
+    ) -> float | None:
+        """Give the mean of this very statistic, else of those of its name; batch size first."""
+        for key in (statistic_id, name):
+            for size in (batch_size, None):
+                if (key, size) in self.statistics:
+                    return self.statistics[key, size]
+        return None
+
+
+class _Like(NamedTuple):
+    """A recorded trial that tells of the plan's: its batch size, and what scales its times to theirs."""
+
+    batch_size: int
+    training: float
+    measuring: float
+
+
+def recorded_pace(
+    plan: PlanDocument, state: StoreState, num_train: int | None = None
+) -> RecordedPace:
+    """Find what the store recorded of such trials.
+
+    Args:
+        plan: Whose trials are to be estimated.
+        state: The store's.
+        num_train: Of the plan's data set; None where only the store is at hand.
+    """
+    own, others = _own_trials(plan, state), _other_trials(plan, state, num_train)
+    is_of_plan = bool(own)
+    measured, known = _statistic_means(state, own), _statistic_means(state, others)
+    named = {key for key, _ in measured}
+    statistics = measured | {key: mean for key, mean in known.items() if key[0] not in named}
+    used = own if is_of_plan else others
+    seconds = [
+        (like.batch_size, state.wall_seconds[name] * like.training) for name, like in used.items()
+    ]
+    return RecordedPace(len(seconds), is_of_plan, _means(seconds), statistics)
+
+
+def _own_trials(plan: PlanDocument, state: StoreState) -> dict[str, _Like]:
+    found = {}
+    for item in plan.trials:
+        name = item.trial_id
+        scale = _share_scale(state.trials.get(name), plan)
+        if scale is not None and _is_whole(name, state):
+            found[name] = _Like(item.trial.batch_size, scale, scale)
+    return found
+
+
+def _other_trials(plan: PlanDocument, state: StoreState, num_train: int | None) -> dict[str, _Like]:
+    trial, planned = plan.trials[0].trial, {item.trial_id for item in plan.trials}
+    model, found = model_text(trial), {}
+    for name, record in state.trials.items():
+        scale = _share_scale(record, plan)
+        is_like = record.model == model and record.dataset == trial.dataset.name
+        if name in planned or not is_like or scale is None or not _is_whole(name, state):
+            continue
+        size = num_train if record.data_digest != trial.data_digest else record.num_train
+        if size is not None:
+            measuring = scale * size / record.num_train
+            training = measuring * trial.training.epochs / record.epochs
+            found[name] = _Like(record.batch_size, training, measuring)
+    return found
+
+
+def _is_whole(name: str, state: StoreState) -> bool:
+    """Say whether a training took its whole time: one that blew up was over early."""
+    record = state.trials.get(name)
+    is_empty = record is not None and (record.epochs < 1 or record.num_train < 1)
+    is_cut = is_empty or state.outcomes.get(name) in _CUT_SHORT
+    return not is_cut and state.wall_seconds.get(name, 0.0) > 0
+
+
+def _share_scale(record: RecordedTrial | None, plan: PlanDocument) -> float | None:
+    """Give what scales a record's times to the plan's resources; None for the other kind of device."""
+    resources = plan.spec.get("resources")
+    if record is None or not isinstance(resources, dict):
+        return 1.0
+    wanted = float(str(resources.get("gpus", 0)))
+    if not wanted or not record.device_share:
+        return 1.0 if wanted == record.device_share else None
+    return record.device_share / wanted
+
+
+def _statistic_means(
+    state: StoreState, likes: Mapping[str, _Like]
+) -> dict[tuple[str, BatchSize], float]:
+    grouped: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for (trial_id, statistic_id), recorded in state.statistics.items():
+        like, seconds = likes.get(trial_id), recorded.wall_seconds
+        if like is not None and seconds is not None and seconds > 0:
+            for key in (statistic_id, recorded.name):
+                grouped[key].append((like.batch_size, seconds * like.measuring))
+    return {
+        (key, size): mean
+        for key, seconds in grouped.items()
+        for size, mean in _means(seconds).items()
+    }
+
+
+def _means(seconds: Iterable[tuple[int, float]]) -> dict[BatchSize, float]:
+    grouped: dict[BatchSize, list[float]] = defaultdict(list)
+    for size, value in seconds:
+        grouped[size].append(value)
+        grouped[None].append(value)
+    return {size: sum(values) / len(values) for size, values in grouped.items()}

@@ -1,0 +1,135 @@
+"""Work done here and now, without Ray, and two stores compared value by value."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from orchestrator.liveness.claims import dead_rivals
+from orchestrator.liveness.run_control import RunControl
+from orchestrator.planning.missing import Missing
+from orchestrator.planning.plan import publish_plan
+from orchestrator.planning.prepare import Options, Prepared
+from orchestrator.running.tasks import make_tasks
+from orchestrator.slots.slot import Slot
+from orchestrator.slots.task import SlotResult, SlotTask
+from workers.contract.errors import user_error
+from workers.contract.store import Store
+
+_NOT_COMPARED = {
+    "attempt_id",
+    "wall_seconds",
+    "seconds",
+    "device_share",
+    "host",
+    "started_at",
+    "finished_at",
+    "spec",
+}
+
+_ORDER: dict[str, tuple[str, ...]] = {
+    "trials": (),
+    "epochs": ("epoch",),
+    "measurements": ("statistic_id", "quantity", "layer", "split", "objective", "index"),
+    "spectra": ("statistic_id", "kind", "draw", "node"),
+}
+"""What is compared, and the columns that bring the rows of both stores into one order."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that came out otherwise the second time."""
+
+    trial_id: str
+    view: str
+    column: str
+    first: object
+    second: object
+
+
+def choose_trial(prepared: Prepared, batch_size: int, learning_rate: float, seed: int) -> Missing:
+    """Find one trial of the grid.
+
+    Raises:
+        UserError: The grid does not hold it.
+    """
+    for item in prepared.missing:
+        trial = item.planned.trial
+        if (trial.batch_size, trial.learning_rate, trial.seed) == (batch_size, learning_rate, seed):
+            return item
+    cells = ", ".join(f"({size}, {rate:g})" for size, rate in prepared.sweep.cells)
+    raise user_error(
+        f"no trial with batch size {batch_size}, learning rate {learning_rate:g}, seed {seed}",
+        where="--batch-size, --learning-rate, --seed",
+        mend=f"cells (batch size, learning rate): {cells}; seeds: {prepared.sweep.seed_list}",
+    )
+
+
+def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResult:
+    """Do one trial's missing work in the foreground; it commits like any other."""
+    prepared.store.check_writable()
+    publish_plan(prepared.store, prepared.plan)
+    control = RunControl(prepared.store, prepared.plan.sweep)
+    task = make_tasks(prepared, options, control.run_id, [chosen])[0]
+    with control.listening(), contextlib.closing(Slot()) as slot:
+        result = run_on(task, slot)
+        if result.status == "elsewhere":
+            dead = dead_rivals(
+                prepared.store, task.trial_id, control.run_id, lambda: control.is_stopping
+            )
+            if dead is not None:
+                result = run_on(task.model_copy(update={"presumed_dead": sorted(dead)}), slot)
+        return result
+
+
+def compare(
+    first: Store, second: Store, trial_id: str, statistic_ids: Collection[str] | None = None
+) -> list[Difference]:
+    """Compare the records of one trial in two stores, times and host aside.
+
+    Args:
+        first: The store that holds the trial.
+        second: The store that holds it again.
+        trial_id: Which one.
+        statistic_ids: Statistics to compare, all when None; others may have asked more of the trial.
+    """
+    found = []
+    for view in _ORDER:
+        left, right = (
+            [row for row in _rows(store, view, trial_id) if _is_asked(row, statistic_ids)]
+            for store in (first, second)
+        )
+        if len(left) != len(right):
+            found.append(Difference(trial_id, view, "number of rows", len(left), len(right)))
+            continue  # rows would not pair
+        for row, other in zip(left, right, strict=False):
+            found += [
+                Difference(trial_id, view, column, value, other[column])
+                for column, value in row.items()
+                if column not in _NOT_COMPARED and not _is_same(value, other[column])
+            ]
+    return found
+
+
+def _rows(store: Store, view: str, trial_id: str) -> list[dict[str, object]]:
+    table: pa.Table = store.read(view)
+    rows = [row for row in table.to_pylist() if row["trial_id"] == trial_id]
+    return sorted(rows, key=lambda row: [str(row[column]) for column in _ORDER[view]])
+
+
+def _is_asked(row: dict[str, object], statistic_ids: Collection[str] | None) -> bool:
+    return statistic_ids is None or row.get("statistic_id") in {None, *statistic_ids}
+
+
+def _is_same(first: object, second: object) -> bool:
+    return first == second or (first != first and second != second)  # noqa: PLR0124  # NaN
+
+
+def run_on(task: SlotTask, slot: Slot) -> SlotResult:
+    """Do a task on a slot of this process, with the GPUs that are visible to it."""
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "0") if task.device_share else "-1"
+    return slot.run(task, devices)

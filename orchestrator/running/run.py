@@ -1,0 +1,87 @@
+"""Run a sweep: plan, skip what is done, train and measure the rest, and say how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from orchestrator.driver.environment import prepare_environment
+from orchestrator.driver.head import ClusterLost
+from orchestrator.liveness.run_control import RunControl
+from orchestrator.machine.scratch import scratch_folder
+from orchestrator.planning.fit import Node
+from orchestrator.planning.plan import publish_plan
+from orchestrator.planning.prepare import Options, Prepared, refuse_misfit
+from orchestrator.running.preflight import check_nodes
+from orchestrator.running.waves import Run, run_waves
+from orchestrator.slots.task import Status
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended, for the exit code and the summary.
+
+    Attributes:
+        statuses: By trial.
+        cluster_lost: Why the cluster is lost, or empty.
+    """
+
+    statuses: dict[str, Status]
+    cluster_lost: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 drained or cluster lost, 1 something failed."""
+        statuses = set(self.statuses.values())
+        if self.cluster_lost or statuses - {"done", "failed"}:
+            return 3
+        return 1 if "failed" in statuses else 0
+
+
+def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
+    """Train and measure what is missing on Ray; the caller has seen that something is.
+
+    Raises:
+        UserError: No node can ever hold a trial, the store cannot be written, no cluster answers,
+            or a node has other code, another store or other data.
+    """
+    statuses: dict[str, Status] = {}
+    try:
+        with scratch_folder(is_for_sockets=not options.address) as scratch:
+            prepare_environment(options.address, scratch)
+            # Ray costs seconds; nothing before needs it
+            from orchestrator.driver.ask_nodes import ask_nodes
+            from orchestrator.driver.cluster import cluster, head_of_cluster
+            from orchestrator.driver.drive import drive
+
+            with cluster(options.address, scratch) as nodes:
+                refuse_misfit(prepared, nodes)
+                prepared.store.check_writable()
+                if options.address:  # a cluster of our own is this very machine
+                    check_nodes(prepared, options.data_dir, nodes, ask_nodes)
+                control = RunControl(prepared.store, prepared.plan.sweep)
+                publish_plan(prepared.store, prepared.plan)
+                with control.listening():
+                    run_waves(
+                        Run(prepared, options, control, console, scratch, drive, head_of_cluster),
+                        nodes,
+                        statuses,
+                    )
+    except ClusterLost as lost:
+        return RunResult(statuses, str(lost))
+    return RunResult(statuses)
+
+
+def nodes_at(address: str) -> list[Node]:
+    """List the nodes of the cluster at an address.
+
+    Raises:
+        UserError: No cluster answers there.
+    """
+    with scratch_folder() as scratch:
+        prepare_environment(address, scratch)
+        from orchestrator.driver.cluster import cluster
+
+        with cluster(address, scratch) as nodes:
+            return nodes

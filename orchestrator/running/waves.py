@@ -1,0 +1,241 @@
+"""A run is a series of waves over Ray Tune: each does what is still missing, until nothing changes.
+
+A trial comes again in the next wave where its slots were lost while starting, where it wants a larger
+share of a GPU, or where another run was at it. What failed for good does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.driver.driving import Around, Drive, WatchHead
+from orchestrator.liveness import claims
+from orchestrator.liveness.run_control import RunControl, forget_dead_runs
+from orchestrator.liveness.silence import Silence
+from orchestrator.monitor.progress import ProgressView
+from orchestrator.planning.fit import Node
+from orchestrator.planning.missing import Missing, missing_of
+from orchestrator.planning.prepare import Options, Prepared
+from orchestrator.planning.store_state import StoreReader
+from orchestrator.running.tasks import make_tasks
+from orchestrator.slots.failures import (
+    Failure,
+    common_cause,
+    given_up,
+    larger_share,
+    num_larger_shares,
+    should_retry,
+)
+from orchestrator.slots.hung_slots import HungSlots, Slots
+from orchestrator.slots.lost_slots import record_loss
+from orchestrator.slots.task import SlotTask, Status
+from workers.contract.errors import StoreError
+
+_POLL_SECONDS = 1.0
+_UNSEEN_SECONDS = 10.0
+"""How long a shared folder may take to show what another machine wrote there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the command: what it does, as it was told, and around what."""
+
+    prepared: Prepared
+    options: Options
+    control: RunControl
+    console: Console
+    scratch: Path
+    drive: Drive
+    watch_head: WatchHead
+
+
+@dataclass
+class _Ledger:
+    """What the waves so far have shown."""
+
+    wanted: set[str]
+    statuses: dict[str, Status]
+    shares: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, list[str]] = field(default_factory=dict)
+    unrecorded: list[tuple[SlotTask, Failure]] = field(default_factory=list)
+    presumed_dead: set[str] = field(default_factory=set)
+
+
+def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> None:
+    """Do everything that is missing, wave by wave; the status of each trial goes into `statuses`.
+
+    Raises:
+        ClusterLost: The cluster is gone.
+    """
+    prepared = run.prepared
+    names = {item.planned.trial_id for item in prepared.open_work}
+    statuses |= dict.fromkeys(names, "drained")  # until something else is heard
+    ledger = _Ledger(names, statuses)
+    num_slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
+    view = ProgressView(
+        prepared, num_slots, run.console, is_stopping=lambda: run.control.is_stopping
+    )
+    with view:
+        watch = _Watch(run, view)
+        while ledger.wanted and (tasks := _next_tasks(run, ledger, watch)):
+            _drive(run, nodes, tasks, ledger, watch)
+        _doubt_what_is_not_there(run, ledger)
+
+
+class _Watch:
+    """What is done every second while trials run: show, tell slots to stop, end what hangs."""
+
+    def __init__(self, run: Run, view: ProgressView) -> None:
+        self._run, self._view = run, view
+        self._hung = HungSlots(run.options.silence_seconds, run.options.idle_seconds)
+        self._num_looks = 0
+
+    def __call__(self, slots: Slots | None = None) -> None:
+        self._view.update()
+        self._run.control.tend()
+        if not self._run.control.is_stopping:
+            self._stop_if_hopeless()
+        if self._view.num_looks != self._num_looks:
+            self._num_looks = self._view.num_looks
+            if slots is not None:
+                self._end_hung(slots)
+
+    def _stop_if_hopeless(self) -> None:
+        failures = self._view.failures
+        num_smaller = num_larger_shares(self._run.prepared.sweep.resources.gpus)
+        lost = given_up(failures, num_smaller)
+        reason = common_cause(failures, num_smaller)
+        if reason is None and self._run.options.is_fail_fast and lost:
+            first = min(lost.values(), key=lambda failure: failure.attempt_id)
+            reason = f"--fail-fast, and a trial failed ({first.failure_class}: {first.signature})"
+        if reason is not None:
+            self._run.console.print(f"stopping: {reason}", markup=False, highlight=False)
+            self._run.control.ask_to_stop(reason)
+
+    def _end_hung(self, slots: Slots) -> None:
+        ours = [beat for beat in self._view.heartbeats if beat.run_id == self._run.control.run_id]
+        hung = self._hung.find(ours, slots.busy(), time.monotonic())
+        if hung and self._run.control.is_heard():  # else no slot can be either
+            for trial_id in hung:
+                slots.end(trial_id)
+
+
+def _drive(
+    run: Run,
+    nodes: Sequence[Node],
+    tasks: Sequence[SlotTask],
+    ledger: _Ledger,
+    watch: Callable[[Slots], None],
+) -> None:
+    """Run one wave and note how it ended."""
+
+    def on_loss(task: SlotTask, loss: Failure) -> None:
+        ledger.losses.setdefault(task.trial_id, []).append(loss.failure_class)
+        if not record_loss(run.prepared.store, task, loss):
+            ledger.unrecorded.append((task, loss))
+
+    around = Around(
+        watch, on_loss, lambda: run.control.is_stopping, run.scratch, run.options.head_seconds
+    )
+    try:
+        driven = run.drive(tasks, nodes, around)
+    finally:  # not before: it must not end the heartbeat of an attempt that lives
+        ledger.unrecorded = [
+            item for item in ledger.unrecorded if not record_loss(run.prepared.store, *item)
+        ]
+    # not what an earlier wave said
+    ledger.statuses |= dict.fromkeys(driven.lost | driven.unstarted, "drained")
+    ledger.statuses |= {result.trial_id: result.status for result in driven.results}
+    known = dict.fromkeys(driven.lost, ["bug"] * 2) | ledger.losses  # nobody told why: not again
+    given = {
+        name for name in driven.lost | driven.unstarted if not should_retry(known.get(name, []))
+    }
+    ledger.statuses |= dict.fromkeys(given, "failed")
+    for task in tasks:
+        if ledger.statuses[task.trial_id] == "larger_share":
+            ledger.shares[task.trial_id] = larger_share(task.device_share)
+    over = {name for name, status in ledger.statuses.items() if status in {"done", "failed"}}
+    ledger.wanted -= over
+
+
+def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
+    """Take back that a trial is done where the store does not show it, so that the run is not over.
+
+    Its record may be damaged since, or lie in the store of a node that joined late and has its own.
+    """
+    records = StoreReader(run.prepared.store)
+    deadline = time.monotonic() + _UNSEEN_SECONDS
+    unseen: set[str] = set()
+    while not run.control.is_stopping:
+        with suppress(StoreError):
+            state = records.look()
+            left = {
+                i.planned.trial_id for i in missing_of(run.prepared.plan, state) if not i.is_done
+            }
+            unseen = {name for name in left if ledger.statuses.get(name) == "done"}
+        if not unseen or time.monotonic() >= deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    if unseen:
+        ledger.statuses |= dict.fromkeys(unseen, "drained")
+        what = f"{len(unseen)} trials were done and are not in the store {run.prepared.store.uri}"
+        run.console.print(what, markup=False, highlight=False)
+
+
+def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[SlotTask]:
+    """Make the tasks of the next wave, once at least one of them can do something; [] to end.
+
+    Raises:
+        ClusterLost: The head died meanwhile.
+    """
+    silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
+    with run.watch_head(run.options.head_seconds) as head:
+        while not run.control.is_stopping:
+            with suppress(StoreError):
+                work = _left(run, ledger, records)
+                if not work or not _all_elsewhere(run, ledger, silence):
+                    return make_tasks(
+                        run.prepared,
+                        run.options,
+                        run.control.run_id,
+                        work,
+                        shares=ledger.shares,
+                        presumed_dead=ledger.presumed_dead,
+                    )
+            watch()
+            head.refuse_silence()
+            time.sleep(_POLL_SECONDS)
+    return []
+
+
+def _left(run: Run, ledger: _Ledger, records: StoreReader) -> list[Missing]:
+    """Give what is still wanted and not in the store, longest first; note what is done."""
+    left = {
+        item.planned.trial_id: item
+        for item in missing_of(run.prepared.plan, records.look())
+        if not item.is_done
+    }
+    ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")
+    ledger.wanted &= set(left)
+    work = [item for name, item in left.items() if name in ledger.wanted]
+    return sorted(work, key=run.prepared.estimator.seconds, reverse=True)
+
+
+def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:
+    """Say whether other runs are at everything that is left; those silent for long count no more."""
+    if any(ledger.statuses[name] != "elsewhere" for name in ledger.wanted):
+        return False
+    store = run.prepared.store
+    forget_dead_runs(store)
+    found = claims.rivals_at_all(store, ledger.wanted, run.control.run_id, ledger.presumed_dead)
+    dead = silence.silent({beat.attempt_id: beat for beat in found}, time.monotonic())
+    ledger.presumed_dead |= dead
+    busy = Counter(beat.trial_id for beat in found if beat.attempt_id not in dead)
+    return all(busy[name] for name in ledger.wanted)

@@ -1,0 +1,1 @@
+"""One place for a trial: its tasks, its attempts, its failures, and what its loss leaves behind."""

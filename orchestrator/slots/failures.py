@@ -1,0 +1,181 @@
+"""The failure policy, pure: what class an ended attempt is of, and what is done about it.
+
+A class has a cap on how often it may befall one piece of work within a run; beyond it the work is
+given up until the command is run again. Failures of earlier runs do not count: something may have
+been mended since.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.planning.missing import FailedAttempt
+from workers.contract.orders import EXIT_UNANSWERED, Answer
+
+_LONGEST_WAIT_SECONDS = 300.0
+_SHARE_TOO_SMALL = "gpu_out_of_memory"
+_CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS}
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is done about a class of failure.
+
+    Attributes:
+        max_attempts: How often work is tried in all that fails so.
+        wait_seconds: Before the second try; doubled before each further one.
+        is_systemic: Equal failures of several trials speak of one cause, which will fail the others too.
+    """
+
+    max_attempts: int
+    wait_seconds: float
+    is_systemic: bool = False
+
+
+POLICIES: dict[str, Policy] = {
+    "user_error": Policy(1, 0, is_systemic=True),  # the same input fails the same way
+    "bug": Policy(2, 1, is_systemic=True),  # once more, in case it was the machine after all
+    "nonfinite": Policy(1, 0),  # the same numbers fail the same way
+    "model_lost": Policy(2, 0),  # the slot trains again in between
+    "conflict": Policy(1, 0),  # retrained weights differ: a person must look
+    "gpu_out_of_memory": Policy(3, 10, is_systemic=True),  # a share is doubled instead
+    "gpu_busy": Policy(5, 10),
+    "host_out_of_memory": Policy(3, 30, is_systemic=True),
+    "device": Policy(3, 10, is_systemic=True),
+    "storage": Policy(8, 5, is_systemic=True),
+    "hang": Policy(2, 1),
+    "crash": Policy(3, 1, is_systemic=True),  # as from a library that does not fit the machine
+    "worker_lost": Policy(4, 1),
+    "node_lost": Policy(8, 5),
+    "preempted": Policy(20, 0),  # the node is gone, and no other is the worse for it
+}
+"""Classes of failure. A class not named here is treated as a bug."""
+
+NUM_EQUAL_FAILURES = 5
+"""Trials given up with one signature before a run stops by itself."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt: its class, a signature that groups equal causes, and the message."""
+
+    failure_class: str
+    signature: str
+    message: str
+
+
+def policy_of(failure_class: str) -> Policy:
+    """Give the policy of a class."""
+    return POLICIES.get(failure_class, POLICIES["bug"])
+
+
+def should_retry(classes: Sequence[str], num_smaller_shares: int = 0) -> bool:
+    """Say whether work that failed like this is tried again: no class beyond its cap.
+
+    Args:
+        classes: Of its failures.
+        num_smaller_shares: Shares of a GPU tried before this one; to have found them too small does
+            not count, as the cure was still to come.
+    """
+    uncounted = {_SHARE_TOO_SMALL: num_smaller_shares}
+    return all(
+        classes.count(name) - uncounted.get(name, 0) < policy_of(name).max_attempts
+        for name in set(classes)
+    )
+
+
+def wait_before_retry(classes: Sequence[str]) -> float:
+    """Give the seconds to wait: the last class's own, doubled with each further failure of it."""
+    last = classes[-1]
+    wait = policy_of(last).wait_seconds * 2.0 ** (classes.count(last) - 1)
+    return min(wait, _LONGEST_WAIT_SECONDS)
+
+
+def wants_larger_share(failure_class: str, device_share: float) -> bool:
+    """Say whether the cure is more of the GPU, where the trial held only a share of it."""
+    return failure_class == _SHARE_TOO_SMALL and 0 < device_share < 1
+
+
+def larger_share(device_share: float) -> float:
+    """Give twice the share, at most the whole; 1/3 becomes 1/1, as only whole and 1/n can be packed."""
+    parts = round(1 / device_share)
+    return 1.0 / (parts // 2) if parts % 2 == 0 else 1.0 / max(1, (parts - 1) // 2)
+
+
+def num_larger_shares(device_share: float) -> int:
+    """Count the shares that are tried one after the other from this one to the whole device."""
+    if not 0 < device_share < 1:
+        return 0
+    return 1 + num_larger_shares(larger_share(device_share))
+
+
+def given_up(
+    failures: Sequence[FailedAttempt], num_smaller_shares: int = 0
+) -> dict[tuple[str, str | None], FailedAttempt]:
+    """Give the pieces of work whose failures reached the cap of a class, with the failure that did.
+
+    `num_smaller_shares` are tried before work has a whole device, as in `should_retry`.
+    """
+    classes: dict[tuple[str, str | None], list[str]] = {}
+    reached: dict[tuple[str, str | None], FailedAttempt] = {}
+    for failure in sorted(failures, key=lambda failure: failure.attempt_id):
+        work = (failure.trial_id, failure.statistic_id)
+        classes.setdefault(work, []).append(failure.failure_class)
+        if not should_retry(classes[work], num_smaller_shares):
+            reached.setdefault(work, failure)
+    return reached
+
+
+def common_cause(failures: Sequence[FailedAttempt], num_smaller_shares: int = 0) -> str | None:
+    """Say what makes one trial after another fail, once as many were given up as break the circuit."""
+    trials: dict[tuple[str, str], set[str]] = {}
+    for failure in given_up(failures, num_smaller_shares).values():
+        if policy_of(failure.failure_class).is_systemic:
+            cause = (failure.failure_class, failure.signature)
+            trials.setdefault(cause, set()).add(failure.trial_id)
+    for (name, signature), found in trials.items():
+        if len(found) >= NUM_EQUAL_FAILURES:
+            return f"{len(found)} trials failed alike ({name}: {signature})"
+    return None
+
+
+def failure_of(
+    exit_code: int, answer: Answer | None, *, was_hung: bool, was_out_of_memory: bool = False
+) -> Failure | None:
+    """Classify how a child ended; None when it did not fail.
+
+    Args:
+        exit_code: Of the child; minus the signal's number where one ended it.
+        answer: What it said.
+        was_hung: It was ended for want of progress.
+        was_out_of_memory: The system killed processes for want of memory meanwhile.
+    """
+    if was_hung:
+        return Failure("hang", "hang", "no progress for longer than allowed; the attempt was ended")
+    if answer is not None and answer.status in {"committed", "drained"} and exit_code >= 0:
+        return None
+    if answer is not None and answer.failure_class is not None:
+        signature = answer.signature or answer.failure_class
+        return Failure(answer.failure_class, signature, answer.message or "")
+    if exit_code < 0:
+        return _ended_by(-exit_code, was_out_of_memory=was_out_of_memory)
+    if exit_code == EXIT_UNANSWERED:
+        message = "the attempt could not write its answer into the folder for temporary files"
+        return Failure("storage", "no answer", message)
+    return Failure(
+        "bug", f"exit {exit_code}", f"the attempt left with code {exit_code} and no answer"
+    )
+
+
+def _ended_by(number: int, *, was_out_of_memory: bool) -> Failure:
+    known = {each.value: each.name for each in signal.Signals}
+    name = known.get(number, f"signal {number}")  # most real-time signals have no name
+    if was_out_of_memory and number == signal.SIGKILL:
+        message = "the system ended the attempt, as the machine was out of memory"
+        return Failure("host_out_of_memory", name, message)
+    kind = "crash" if number in _CRASHES else "worker_lost"
+    return Failure(kind, name, f"the attempt was ended by {name}")

@@ -1,0 +1,47 @@
+"""How one piece of work stands in the store, looked up just before it is done."""
+
+from __future__ import annotations
+
+from orchestrator.planning.missing import WITHOUT_MODEL
+from orchestrator.slots.task import Work
+from workers.contract.store import Store
+
+
+def is_committed(store: Store, work: Work) -> bool:
+    """Say whether nothing is left to do, as another run or a lost slot has done it meanwhile.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    if work.is_repeated:
+        return False
+    if work.statistic_id is not None:
+        key = (work.trial_id, work.statistic_id)
+        return any(commit.key == key for commit in store.commits_of("measurements", work.trial_id))
+    commits = store.commits_of("trials", work.trial_id)
+    if not commits:
+        return False
+    outcome = commits[0].file.table.column("outcome")[0].as_py()
+    return outcome in WITHOUT_MODEL or not work.task.statistics or _has_model(store, work.trial_id)
+
+
+def failure_classes(store: Store, work: Work) -> list[str]:
+    """Give the classes of the failures of this work in this run, the first one first.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    rows = [
+        row
+        for commit in store.commits_of("failures", work.trial_id)
+        for row in commit.file.table.to_pylist()
+        if row["statistic_id"] == work.statistic_id
+        and row["attempt_id"] not in work.task.earlier_failures
+    ]
+    by_attempt = {row["attempt_id"]: row["failure_class"] for row in rows}
+    return [by_attempt[attempt_id] for attempt_id in sorted(by_attempt)]
+
+
+def _has_model(store: Store, trial_id: str) -> bool:
+    names = (name.rsplit("/", 1)[-1] for name in store.names("models"))
+    return any(name.startswith(f"{trial_id}.") for name in names)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.mathematics.regression import directions_beyond, fit, is_independent, nested_f_test
+from analysis.records.paper_table1 import ROWS
+
+_SIZE = np.log([row.batch_size for row in ROWS])
+_RATE = np.log([row.learning_rate for row in ROWS])
+
+
+def _sample(seed, num=12):
+    draw = np.random.default_rng(seed)
+    return draw.standard_normal((num, 2)), draw.standard_normal(num)
+
+
+def test_one_column_agrees_with_simple_regression():
+    """Slope, its error and R² as by the textbook formula of scipy's `linregress`."""
+    columns, response = _sample(1)
+    found, known = fit(columns[:, :1], response), stats.linregress(columns[:, 0], response)
+    assert found.coefficients[0] == pytest.approx(known.slope)
+    assert found.stderrs[0] == pytest.approx(known.stderr)
+    assert found.r_squared == pytest.approx(known.rvalue**2)
+
+
+def test_the_f_test_of_one_column_is_the_square_of_its_t_test():
+    """F(1, dof) = t², with the same p-value; the base is one other column."""
+    columns, response = _sample(2)
+    found = nested_f_test(columns[:, :1], columns[:, 1:], response)
+    larger = fit(columns, response)
+    t = larger.coefficients[1] / larger.stderrs[1]
+    assert found.f_statistic == pytest.approx(t**2)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(t), 9))
+    assert (found.dof_numerator, found.dof_denominator) == (1, 9)
+    assert (found.slope, found.slope_stderr) == pytest.approx(
+        (larger.coefficients[1], larger.stderrs[1])
+    )
+
+
+def test_the_f_test_agrees_with_residuals_of_the_normal_equations():
+    """Two added columns, residual sums of squares by projection: F = ((R₀ - R₁)/2)/(R₁/dof)."""
+    base, response = _sample(3)
+    added = np.random.default_rng(4).standard_normal((12, 2))
+    rests = []
+    for design in (base, np.hstack([base, added])):
+        whole = np.column_stack([np.ones(12), design])
+        hat = whole @ np.linalg.solve(whole.T @ whole, whole.T)
+        rests.append(float(response @ (np.eye(12) - hat) @ response))
+    found = nested_f_test(base, added, response)
+    f = (rests[0] - rests[1]) / 2 / (rests[1] / 7)
+    assert found.f_statistic == pytest.approx(f)
+    assert found.p_value == pytest.approx(stats.f.sf(f, 2, 7))
+    assert found.partial_r_squared == pytest.approx(1 - rests[1] / rests[0])
+
+
+def test_p_values_are_uniform_when_the_smaller_model_is_right():
+    """4,000 samples: 5 ± 0.34 % of p-values below 0.05, and half of them below a half."""
+    p_values = []
+    for seed in range(4000):
+        columns, noise = _sample(seed)
+        p_values.append(
+            nested_f_test(columns[:, :1], columns[:, 1:], 3 * columns[:, 0] + noise).p_value
+        )
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=4 * 0.0034)
+    assert np.mean(np.array(p_values) < 0.5) == pytest.approx(0.5, abs=4 * 0.0079)
+
+
+def test_exponents_of_the_printed_table_1():
+    """Printed: tr H ~ LR^(-0.43 ± 0.12) BS^(-0.01 ± 0.13), tr σ² ~ LR^(0.15 ± 0.13) BS^(0.21 ± 0.14)."""
+    both = np.column_stack([_RATE, _SIZE])
+    hessian = fit(both, np.log([row.hessian_trace for row in ROWS]))
+    noise = fit(both, np.log([row.gradient_noise_trace for row in ROWS]))
+    np.testing.assert_allclose(hessian.coefficients, [-0.43, -0.01], atol=0.005)
+    np.testing.assert_allclose(hessian.stderrs, [0.12, 0.13], atol=0.01)
+    np.testing.assert_allclose(noise.coefficients, [0.15, 0.21], atol=0.005)
+    np.testing.assert_allclose(noise.stderrs, [0.13, 0.14], atol=0.01)
+    assert hessian.r_squared == pytest.approx(0.70, abs=0.005)
+    assert noise.r_squared == pytest.approx(0.37, abs=0.005)
+    ratio = (_SIZE - _RATE).reshape(-1, 1)
+    assert fit(ratio, np.log([r.hessian_trace for r in ROWS])).r_squared == pytest.approx(
+        0.38, abs=0.005
+    )
+    assert fit(ratio, np.log([r.gradient_noise_trace for r in ROWS])).r_squared == pytest.approx(
+        0.001, abs=0.0005
+    )
+
+
+def test_what_cannot_be_tested_is_said_in_a_sentence():
+    """Too few values, a constant response, dependent or constant columns, an exact fit."""
+    columns, response = _sample(5)
+    first, second = columns[:, :1], columns[:, 1:]
+    assert nested_f_test(first[:3], second[:3], response[:3]) == (
+        "3 values are too few for 3 coefficients and an error"
+    )
+    assert nested_f_test(first, second, np.full(12, 0.3)) == "the response does not vary"
+    for other in (2 * first + 1, np.full((12, 1), 7.0)):
+        assert nested_f_test(first, other, response) == (
+            "the factors do not vary independently of each other here"
+        )
+    assert nested_f_test(first, second, columns @ [1.0, 2.0]) == (
+        "the model fits exactly, which leaves no error to test against"
+    )
+
+
+def test_independence_does_not_depend_on_units():
+    """A column of 1e-6 is as good as one of 1e6."""
+    columns = _sample(6)[0] * [1e-6, 1e6]
+    assert is_independent(columns)
+    assert not is_independent(np.column_stack([columns, columns[:, 0] + columns[:, 1] * 1e-12]))
+    assert not is_independent(np.zeros((3, 1)))
+    assert not is_independent(np.eye(2))
+
+
+def test_indicators_beyond_a_line_have_the_dimensions_left():
+    """Five groups, a constant and one slope: 5 - 1 - 1 directions, orthogonal to both."""
+    place = np.repeat(np.arange(5.0), 3).reshape(-1, 1)
+    indicators = (place == np.arange(5)).astype(float)
+    basis = directions_beyond(place, indicators)
+    assert basis.shape == (15, 3)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(basis.T @ np.column_stack([np.ones(15), place]), 0, atol=1e-12)
+    two = place[:6]
+    assert directions_beyond(two, (two == np.arange(2)).astype(float)).shape == (6, 0)

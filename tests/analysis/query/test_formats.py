@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.query.formats import FORMATS, as_csv, as_json, as_parquet, as_text
+from workers.contract.errors import UserError
+
+_TABLE = pa.table(
+    {
+        "name": ["a,b\n", None],
+        "value": [0.1 + 0.2, float("nan")],
+        "count": [1, None],
+        "many": [["x", "y"], []],
+        "time": pa.array([datetime(2026, 1, 2, tzinfo=UTC), None], pa.timestamp("us", tz="UTC")),
+    }
+)
+
+
+def test_json_is_valid_and_exact():
+    """Floats survive exactly; NaN is null, as JSON has no other word for it."""
+    rows = json.loads(as_json(_TABLE))
+    assert rows == [
+        {
+            "name": "a,b\n",
+            "value": 0.1 + 0.2,
+            "count": 1,
+            "many": ["x", "y"],
+            "time": "2026-01-02T00:00:00+00:00",
+        },
+        {"name": None, "value": None, "count": None, "many": [], "time": None},
+    ]
+
+
+def test_csv_is_read_back():
+    """Commas and line breaks are quoted, floats exact, nulls empty, lists JSON."""
+    rows = list(csv.DictReader(io.StringIO(as_csv(_TABLE))))
+    assert rows[0]["name"] == "a,b\n"
+    assert float(rows[0]["value"]) == 0.1 + 0.2
+    assert json.loads(rows[0]["many"]) == ["x", "y"]
+    assert (rows[1]["name"], rows[1]["value"], rows[1]["count"]) == ("", "nan", "")
+
+
+def test_text_is_laid_out_in_columns():
+    """Line breaks do not break the table, nulls are dashes, the count stands below."""
+    lines = as_text(_TABLE).splitlines()
+    assert lines[0].split() == ["name", "value", "count", "many", "time"]
+    assert lines[2].startswith("a,b⏎  0.3")
+    assert lines[-1] == "2 rows"
+    assert as_text(_TABLE.slice(0, 1)).splitlines()[-1] == "1 row"
+
+
+def test_parquet_is_read_back():
+    """A whole Parquet file with the same values."""
+    found = pq.read_table(pa.BufferReader(as_parquet(_TABLE)))
+    assert found.schema.names == _TABLE.schema.names
+    assert repr(found.to_pylist()) == repr(_TABLE.to_pylist())
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_an_empty_result_is_written_too(name):
+    """No rows, but the columns where the format has a place for them."""
+    written = FORMATS[name](_TABLE.slice(0, 0))
+    assert written
+    if name != "json":
+        assert b"value" in (written if isinstance(written, bytes) else written.encode())
+
+
+def test_every_kind_of_value_that_sql_gives_is_written():
+    """Decimals, dates, intervals, structs, booleans and bytes."""
+    table = pa.table(
+        {
+            "decimal": [Decimal("1.5")],
+            "sum": [Decimal("12")],
+            "date": [date(2026, 1, 2)],
+            "span": [timedelta(seconds=1.5)],
+            "struct": [{"a": [1.0]}],
+            "flag": [True],
+            "bytes": [b"x"],
+        }
+    )
+    assert json.loads(as_json(table)) == [
+        {
+            "decimal": 1.5,
+            "sum": 12,
+            "date": "2026-01-02",
+            "span": 1.5,
+            "struct": {"a": [1.0]},
+            "flag": True,
+            "bytes": "b'x'",
+        }
+    ]
+    assert as_csv(table).splitlines()[1] == '1.5,12,2026-01-02,1.5,"{""a"": [1.0]}",True,b\'x\''
+    assert "true" in as_text(table)
+
+
+@pytest.mark.parametrize("name", ["table", "csv", "json"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([106_751_991], pa.date32()),
+        pa.array([[106_751_991]], pa.list_(pa.date32())),
+        pa.array([2**63 - 1], pa.timestamp("us")),
+        pa.array([2**63 - 1], pa.timestamp("us", tz="UTC")),
+        pa.array([-800_000], pa.date32()),
+    ],
+)
+def test_a_time_beyond_pythons_is_a_fault(name, column):
+    """The year 294247 and those before Christ can be read as text."""
+    with pytest.raises(UserError) as caught:
+        FORMATS[name](pa.table({"seed": [1], "when": column}))
+    assert str(caught.value) == (
+        "the column 'when' holds a value that cannot be shown: date value out of range\n"
+        "  where: the SQL given\n"
+        "  mend:  cast it to text: CAST(… AS VARCHAR)"
+    )
+
+
+def test_a_type_that_parquet_does_not_have_is_a_fault():
+    """An interval of months."""
+    span = pa.array([pa.MonthDayNano([1, 0, 0])])
+    with pytest.raises(UserError) as caught:
+        as_parquet(pa.table({"span": span}))
+    (fault,) = caught.value.faults
+    assert fault.what.startswith("the result cannot be written as Parquet: Unhandled type")
+    assert fault.mend == "cast it to text: CAST(… AS VARCHAR)"

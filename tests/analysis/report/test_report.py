@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.report.report import write_report
+from workers.contract.errors import UserError
+from workers.contract.store import Store
+
+_VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class _Page(HTMLParser):
+    """Collects what a browser would load, ids, and the balance of elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.loads, self.faults, self.links = [], [], [], [], []
+        self.tags = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.add(tag)
+        self.ids += [values["id"]] if "id" in values else []
+        for name in ("src", "srcset", "data", "action", "background"):
+            self.loads += [values[name]] if name in values else []
+        for name in ("href", "xlink:href"):
+            if name in values:
+                (self.links if tag == "a" else self.loads).append(values[name])
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in _VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def report(sweep_in, folder):
+    """Write the report of a sweep with a missing, a failed and a diverged seed."""
+    store = Store.open(str(folder / "store"))
+    sweep = sweep_in(store, name="paper_kld", pairs=[(100, 0.08), (200, 0.2)], seeds=[0, 1, 2, 3])
+    sweep.plan()
+    for number, trial in enumerate(sweep.trials()):
+        if number == 0:
+            sweep.fail(trial)
+        elif number == 1:
+            sweep.train(trial, outcome="diverged", environment_id="env-b")
+            sweep.measure(trial, skipped_reason="the trial diverged")
+        elif number != 2:
+            sweep.train(trial)
+            sweep.measure(trial)
+    return write_report(store, "paper_kld", folder / "out")
+
+
+def test_all_files_are_written(report, folder):
+    """The page, the table in two formats, every figure in two."""
+    names = [str(path.relative_to(folder / "out")) for path in report]
+    figures = ["learning_curves", "traces", "trace_ratio", "layers"]
+    assert names == ["report.html", "table1.csv", "table1.tex"] + [
+        f"figures/{figure}.{ending}" for figure in figures for ending in ("svg", "pdf")
+    ]
+    assert all(path.stat().st_size > 0 for path in report)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(report):
+    """Balanced elements, distinct ids, nothing loaded, no scripts."""
+    text = report[0].read_text(encoding="utf-8")
+    page = _Page(text)
+    assert text.startswith("<!DOCTYPE html>\n<html lang=")
+    assert (page.open, page.faults) == ([], [])
+    assert len(page.ids) == len(set(page.ids))
+    assert all(address.startswith("#") for address in page.loads)
+    assert {address[1:] for address in page.loads} <= set(page.ids)
+    assert page.tags.isdisjoint({"script", "iframe", "object", "embed", "link", "img"})
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert not re.search(r"\bon\w+=", text)
+    assert all(link.startswith("https://arxiv.org/abs/") for link in page.links)
+    assert "prefers-color-scheme: dark" in text
+    assert "width=device-width" in text
+
+
+def test_the_page_says_openly_what_is_lacking(report):
+    """Missing, failed, diverged and mixed environments, and the failures themselves, escaped."""
+    text = report[0].read_text(encoding="utf-8")
+    assert "1 of 2 cells are complete; seeds: 1 missing, 1 failed, 1 diverged." in text
+    assert "BS 100, LR 0.08 is incomplete: 1 of 4 seeds missing, 1 of 4 seeds failed" in text
+    assert "&lt;b&gt;out of memory&lt;/b&gt; &amp; gone" in text
+    assert "BS 100, LR 0.08, seed 0" in text
+    assert "env-a, env-b (mixed)" in text
+    assert "1/4*" in text
+
+
+def test_the_page_holds_every_part(report):
+    """Both conventions, the paper's numbers, laws with reasons, methods, sources."""
+    text = report[0].read_text(encoding="utf-8")
+    for part in (
+        "traces per example (mean loss)",
+        "traces × N, the paper&#x27;s convention",
+        "22,398,330",
+        "without weight decay the loss has no stationary state",
+        "excess loss was not measured",
+        "bn_mode frozen",
+        "spread between independently trained networks",
+        "Experiment number 4 is printed twice",
+        "“Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent Algorithms in "
+        "Statistical and Computational Paradigms”, Eq 4.45; arXiv 1711.09514",
+        "Generalisation gaps",
+    ):
+        assert part in text, part
+
+
+def test_a_plan_alone_has_a_report(store, synthetic_sweep, tmp_path):
+    """Before the first trial is done the page says that nothing is measured."""
+    synthetic_sweep().plan()
+    paths = write_report(store, "toy", tmp_path / "out")
+    text = paths[0].read_text(encoding="utf-8")
+    assert len(paths) == 3
+    assert "0 of 2 cells are complete; seeds: 6 missing." in text
+    assert "Nothing of this is measured yet." in text
+    assert "No attempt failed." in text
+    assert _Page(text).faults == []
+
+
+def test_the_store_is_only_read(report, folder):
+    """A report derives everything anew and writes nothing back."""
+    store = Store.open(str(folder / "store"))
+    assert {path.split("/")[0] for path in store.names("", recursive=True)} == {
+        "sweeps", "trials", "epochs", "measurements", "failures"
+    }  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_written_is_bad_input(store, synthetic_sweep, tmp_path):
+    """The message names the option."""
+    synthetic_sweep().plan()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="the report cannot be written") as caught:
+        write_report(store, "toy", tmp_path / "file")
+    assert caught.value.faults[0].where == f"--out {tmp_path / 'file'}"
+    with pytest.raises(UserError, match="no sweep 'other' in the store"):
+        write_report(store, "other", tmp_path / "out")

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from analysis.mathematics.estimate import Estimate
+from analysis.text.number_text import plain, with_error
+
+
+@pytest.mark.parametrize(
+    ("mean", "stderr", "text"),
+    [
+        (448.0123, 3.149, "448.0 ± 3.1"),
+        (2.3512, 0.0261, "2.351 ± 0.026"),
+        (22_398_330, 154_321, "22,400,000 ± 150,000"),
+        (0.0045612, 0.0000123, "(4.561 ± 0.012)e-03"),
+        (-12.5, 0.5, "-12.50 ± 0.50"),
+        (7.0, 0.0, "7 ± 0"),
+        (95.0, 1e-14, "95 ± 1.0e-14"),
+        (0.001, 0.0, "1.000e-03 ± 0"),
+        (11.0, 2e-10, "11 ± 2.0e-10"),
+        (11.25, 1.05e-5, "11.250000 ± 0.000010"),
+        (2.0e-3, 2e-13, "2.0000000e-03 ± 2.0e-13"),
+        (12.0, 0.0996, "12.00 ± 0.10"),
+        (120.0, 9.96, "120 ± 10"),
+        (0.001, 0.5123, "0.00 ± 0.51"),
+        (0.0, 1e-5, "(0.0 ± 1.0)e-05"),
+        (3e-5, 0.0099951, "0.000 ± 0.010"),
+        (2e13, 1.234e15, "(0.0 ± 1.2)e+15"),
+        (0.0, 0.1, "0.00 ± 0.10"),
+        (12.345678, math.nan, "12.35 ± ?"),
+        (math.nan, math.nan, "–"),
+        (5.0, 200.0, "0 ± 200"),
+    ],
+)
+def test_a_value_stands_to_the_place_of_its_error(mean, stderr, text):
+    """Two digits of error, the value to the same place; unknown errors are a question mark."""
+    assert with_error(Estimate(mean, stderr, 5)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1250.0, "1,250"),
+        (0.08, "0.08"),
+        (1e-7, "1.000e-07"),
+        (123456789, "123,456,789"),
+        (0, "0"),
+        (None, "–"),
+        (math.inf, "–"),
+        (33.3333333, "33.33"),
+    ],
+)
+def test_a_number_alone_has_four_digits(value, text):
+    """Trailing zeros go, large whole numbers stay whole."""
+    assert plain(value) == text
+
+
+def test_no_error_but_none_is_printed_as_none():
+    """Over 30 powers of ten each: at most two digits of error, which say it to 5 %, and 0 only for 0."""
+    for value in (0.0, 1.0, 9.9999, 10.0**-20, 3.3e7, -4.4e15):
+        for power in range(-20, 10):
+            for digits in (1.0, 1.049, 2.5, 9.94, 9.96):
+                error = digits * 10.0**power
+                text = with_error(Estimate(value, error, 5))
+                shown, exponent = re.fullmatch(
+                    r".+ ± ([\d.,e+-]+?)(?:\)(e[+-]\d+))?", text
+                ).groups()
+                number = float(shown.replace(",", "") + (exponent or ""))
+                assert number == pytest.approx(error, rel=0.051)
+                digits_shown = re.sub(r"e.*|[.,]", "", shown).strip("0")
+                assert len(digits_shown) <= 2

@@ -1,0 +1,193 @@
+"""The doctor looks at what a sweep needs, and tells the cure of what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections import namedtuple
+from contextlib import nullcontext
+from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.commands import doctor, store_commands
+from orchestrator.commands.doctor import Check, diagnose
+from orchestrator.machine.console import Output
+from orchestrator.planning.fit import Node
+from workers.process.gpu_memory import DeviceMemory
+
+
+@pytest.fixture(autouse=True)
+def sound_machine(monkeypatch, tmp_path):
+    """A machine on which nothing is wrong, so that one thing at a time can be."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "tempfile", SimpleNamespace(gettempdir=lambda: "/tmp"))  # noqa: S108
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10**11))
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: finished(stdout="0\n"))
+    monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 0))
+
+
+def usage(free: int) -> object:
+    return namedtuple("Usage", "free")(free)
+
+
+def finished(**fields: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess([], **{"returncode": 0, "stdout": "", "stderr": ""} | fields)
+
+
+def checks(store: str = "new/store") -> dict[str, Check]:
+    return {check.name: check for check in diagnose(store)}
+
+
+def test_a_sound_machine_needs_nothing(tmp_path):
+    """Every check is good, the code is 0, and nothing is left behind."""
+    found = checks()
+    assert [check for check in found.values() if not check.is_good] == []
+    assert found["TensorFlow starts"].found == "yes, and sees 0 GPUs"
+    assert found["cores"].found == "8"
+    assert found["GPUs"].found == "none: trials need resources.gpus: 0"
+    assert store_commands.doctor("new/store", Output()) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gpus_are_counted(monkeypatch):
+    """They need no cure either way."""
+    monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 4))
+    assert checks()["GPUs"] == Check("GPUs", "4")
+
+
+def test_an_address_is_shown(monkeypatch):
+    """Where there is none a cluster is started."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert checks()["RAY_ADDRESS"].found == "not set: a local cluster is started"
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert checks()["RAY_ADDRESS"].found == "head:6379"
+
+
+def old_python(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 14, 1, "final", 0))
+
+
+def no_ray(monkeypatch):
+    def version(name: str) -> str:
+        if name == "ray":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(doctor, "version", version)
+
+
+def broken_tensorflow(monkeypatch):
+    failed = finished(returncode=1, stderr="Traceback\nImportError: no [lib]\n")
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: failed)
+
+
+def silent_tensorflow(monkeypatch):
+    killed = finished(returncode=-9)
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: killed)
+
+
+def slow_tensorflow(monkeypatch):
+    def run(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("python", 120)
+
+    monkeypatch.setattr(doctor.subprocess, "run", run)
+
+
+ANOTHER_PLACE = "set TMPDIR to another place, with a short path"
+
+
+def full_disk(monkeypatch):
+    fill(".", monkeypatch)
+
+
+def full_temporary_place(monkeypatch):
+    fill(tempfile.gettempdir(), monkeypatch)
+
+
+def no_place_for_sockets(monkeypatch):
+    monkeypatch.setattr(doctor, "place_for_sockets", lambda: "/no-such-place")
+
+
+def fill(place, monkeypatch):
+    """Leave little room in one place and enough elsewhere."""
+    monkeypatch.setattr(
+        doctor.shutil, "disk_usage", lambda asked: usage(10**9 if asked == place else 10**11)
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (old_python, Check("Python", "3.14.1", "use Python 3.11, 3.12 or 3.13")),
+        (no_ray, Check("ray", "not installed", "install minima with its dependencies")),
+        (
+            broken_tensorflow,
+            Check(
+                "TensorFlow starts", "ImportError: no [lib]", "reinstall from the lock in deploy/"
+            ),
+        ),
+        (
+            silent_tensorflow,
+            Check("TensorFlow starts", "no message", "reinstall from the lock in deploy/"),
+        ),
+        (
+            slow_tensorflow,
+            Check("TensorFlow starts", "not within 120 s", "look at the machine's load"),
+        ),
+        (full_disk, Check("free disk here", "1 GB", "free some space")),
+        (
+            full_temporary_place,
+            Check(f"free disk in {tempfile.gettempdir()}", "1 GB", ANOTHER_PLACE),
+        ),
+        (
+            no_place_for_sockets,
+            Check("free disk in /no-such-place", "cannot be written, or is gone", ANOTHER_PLACE),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_cure(monkeypatch, capfd, spoil, expected):
+    """And nothing else is; the code is 1."""
+    spoil(monkeypatch)
+    assert [check for check in checks().values() if not check.is_good] == [expected]
+    assert store_commands.doctor("new/store", Output()) == 1
+    assert expected.cure.split()[0] in capfd.readouterr().out
+
+
+def test_a_store_that_cannot_be_written(tmp_path):
+    """Nor be opened."""
+    (tmp_path / "file").write_text("")
+    found = checks("file/store")["store"]
+    assert "cannot write" in found.found
+    assert found.cure == "choose a place that can be written"
+    assert checks("ftp://a/b")["store"].found == "no store of kind 'ftp'"
+
+
+class FakeNvml:
+    """Two GPUs; the second one does not tell its memory."""
+
+    def count(self) -> int:
+        return 2
+
+    def memory(self, device: str) -> DeviceMemory | None:
+        return DeviceMemory(device, 20 * 10**9, 24 * 10**9) if device == "0" else None
+
+
+@pytest.mark.parametrize(
+    ("nvml", "found", "cure"),
+    [
+        (FakeNvml(), "GPU 0: 20.0 of 24.0 GB free; GPU 1: does not tell its memory", ""),
+        (None, "not here: trials do not wait", "install minima with its extra `gpu`"),
+    ],
+)
+def test_memory_of_gpus_is_told(monkeypatch, nvml, found, cure):
+    """Where there are any; what only NVML can do is named where it is absent."""
+    assert "NVML" not in checks()
+    monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 2))
+    monkeypatch.setattr(doctor, "opened_nvml", lambda: nullcontext(nvml))
+    check = checks()["NVML"]
+    assert check.found.startswith(found)
+    assert check.cure.startswith(cure)
+    assert check.is_good is not bool(cure)

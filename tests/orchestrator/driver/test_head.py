@@ -1,0 +1,142 @@
+"""A cluster without a head, or without a node with room, is lost after a while."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.driver.head import ClusterLost, Head, knock
+from orchestrator.planning.fit import Node
+from workers.contract.sweep_spec import ResourcesSpec
+
+GPU = [ResourcesSpec(gpus=1, cpus=1)]
+
+
+def lost_after(head: Head, *, is_stopping: bool = False, seconds: float = 5.0) -> str | None:
+    """Check until the cluster is lost; None if it is not within some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            head.check(GPU, is_stopping=is_stopping)
+        except ClusterLost as lost:
+            return str(lost)
+        time.sleep(0.01)
+    return None
+
+
+def test_a_head_that_does_not_answer_is_lost():
+    """It blocks for ever, and the check does not."""
+    over = threading.Event()
+
+    def block() -> list[Node]:
+        over.wait()
+        return []
+
+    with Head(block, head_seconds=0.2) as head:
+        assert "has not answered" in lost_after(head)
+    over.set()
+
+
+def test_a_head_that_fails_is_lost():
+    """Whatever it raises."""
+
+    def fail() -> list[Node]:
+        raise RuntimeError
+
+    with Head(fail, head_seconds=0.2) as head:
+        assert "has not answered" in lost_after(head)
+
+
+def test_a_head_that_nobody_asked_is_not_lost():
+    """As long as this process was stopped, or its question not due, there was no silence."""
+    with Head(lambda: [Node("n", cpus=1, gpus=1)], head_seconds=0.1) as head:
+        assert lost_after(head, seconds=0.5) is None  # it is asked again after 5 s
+
+
+def test_a_cluster_without_room_is_waited_for_less_long_when_stopping():
+    """A node may come back; who wants to leave does not wait for it."""
+    small = [Node("n", cpus=4, gpus=0)]
+    with Head(lambda: small, room_seconds=60, stopping_room_seconds=0.2) as head:
+        assert lost_after(head, seconds=0.5) is None
+        assert "no node" in lost_after(head, is_stopping=True)
+
+
+def test_a_cluster_without_any_node_is_lost():
+    """Its head may answer all the same."""
+    with Head(list, room_seconds=0.2) as head:
+        assert "no node" in lost_after(head)
+
+
+def test_a_cluster_with_room_is_not_lost():
+    """However little it says otherwise."""
+    with Head(lambda: [Node("n", cpus=1, gpus=1)], room_seconds=0.1) as head:
+        assert lost_after(head, seconds=0.5) is None
+
+
+def test_knocking_where_nobody_is():
+    """Refused at once; what is no host and port is for Ray to judge."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(OSError, match="refused"):
+        knock(f"127.0.0.1:{port}")
+    knock("auto")
+
+
+def answer_once(*parts: bytes) -> Iterator[int]:
+    """Listen, answer whoever comes in some parts, or never where there is none, and give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            if not parts:
+                silent.append(connection)
+                return
+            with connection:
+                connection.recv(100)  # else what is unread would reset the connection
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(0.05)
+
+        silent: list[socket.socket] = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+        for connection in silent:
+            connection.close()
+
+
+listening = contextlib.contextmanager(answer_once)
+
+
+def test_knocking_where_somebody_else_is():
+    """Told within seconds, whatever it says; Ray itself would wait for minutes."""
+    for answer in (b"HTTP/1.0 505 HTTP Version not supported\r\n", b"SSH", b""):
+        with listening(answer) as port, pytest.raises(ConnectionError, match="not Ray"):
+            knock(f"127.0.0.1:{port}")
+    with listening() as port, pytest.raises(TimeoutError):
+        knock(f"127.0.0.1:{port}", seconds=0.2)
+
+
+def test_knocking_at_what_may_be_ray(monkeypatch):
+    """It begins with a frame of settings; under TLS it says nothing to us."""
+    with listening(bytes([0, 0, 0]), bytes([4, 0, 0, 0, 0, 0])) as port:
+        knock(f"127.0.0.1:{port}")
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    with listening() as port:
+        knock(f"127.0.0.1:{port}", seconds=0.2)
+
+
+def test_after_a_failure_a_head_that_is_gone_is_told():
+    """It had answered before; one that answers again is not lost."""
+    answers = iter([[], []])
+    with Head(lambda: next(answers), head_seconds=1.0) as head:
+        head.wait_for_answer()
+        with pytest.raises(ClusterLost, match="has not answered"):
+            head.wait_for_answer()

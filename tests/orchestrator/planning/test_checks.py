@@ -1,0 +1,182 @@
+"""A sweep's faults are told all at once: keys, names, data, and what does not go together."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from orchestrator.planning.checks import check_sweep
+from orchestrator.planning.sweep import built_in_sweeps, read_sweep
+from orchestrator.planning.yaml_file import parse_yaml
+from workers.contract.errors import UserError
+
+TOY = {
+    "name": "toy",
+    "model": {"name": "mlp"},
+    "dataset": {"name": "digits"},
+    "loss": "kld",
+    "grid": {"batch_size": [32], "learning_rate": [0.1]},
+    "seeds": 2,
+    "training": {"epochs": 1},
+}
+
+
+def faults(changes: dict[str, object], data_dir: str | None = None) -> list[tuple[str, str]]:
+    document = copy.deepcopy(TOY)
+    for path, value in changes.items():
+        *folders, last = path.split(".")
+        place = document
+        for folder in folders:
+            place = place[folder]
+        place[last] = value
+    with pytest.raises(UserError) as error:
+        check_sweep(document, "toy.yaml", data_dir)
+    return [(fault.what, fault.where) for fault in error.value.faults]
+
+
+def test_a_sound_sweep_has_no_fault():
+    """What passes comes back with the facts of its data."""
+    checked = check_sweep(TOY, "toy.yaml", None)
+    assert checked.facts.num_train == 1437
+    assert checked.spec.cells == [(32, 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("measure", "found"),
+    [
+        (["losses"], []),
+        (["losses", "traces"], [("train", "measure[1]")]),
+        ([{"name": "traces", "splits": ["train", "test"]}], [("train", "measure[0]")]),
+    ],
+)
+def test_a_spread_over_one_example_is_told_before_anything_runs(measure, found):
+    """Of built-in statistics that compare examples; 200 test examples are enough."""
+    data = {"name": "synthetic", "task": "linear", "num_train": 1}
+    changes = {"dataset": data, "loss": "squared_error", "grid.batch_size": [1], "colour": 1}
+    told = [each for each in faults(changes | {"measure": measure}) if "differ" in each[0]]
+    assert told == [
+        (
+            f"traces measures how examples differ, and the {split} split has only one",
+            f"toy.yaml, {where}",
+        )
+        for split, where in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "where"),
+    [
+        ({"colour": 1}, "unknown key 'colour'", "colour"),
+        ({"training.epochs": "5"}, "epochs is '5', not a whole number ≥ 1", "training.epochs"),
+        ({"training.epochs": 0}, "epochs is 0, not a whole number ≥ 1", "training.epochs"),
+        (
+            {"grid.learning_rate": [-0.1]},
+            "learning_rate[0] is -0.1, not a number > 0",
+            "grid.learning_rate[0]",
+        ),
+        (
+            {"grid.learning_rate": [float("nan")]},
+            "learning_rate[0] is NaN, not a number > 0",
+            "grid.learning_rate[0]",
+        ),
+        ({"model": {"name": "resnet65"}}, "no model named 'resnet65'", "model.name"),
+        ({"loss": "kdl"}, "no loss named 'kdl'", "loss"),
+        ({"loss": "no_such.module:loss"}, "no module with a file named 'no_such.module'", "loss"),
+        ({"seeds": [1, 1]}, "seeds holds 1 twice", "seeds"),
+        ({"grid.batch_size": [32, 32]}, "batch_size holds 32 twice", "grid"),
+        ({"measure": ["losses", "losses"]}, "measure holds ", "measure"),
+        (
+            {"grid.batch_size": [5000]},
+            "a batch of 5000 is larger than the 1437 training examples",
+            "grid.batch_size[0]",
+        ),
+        (
+            {"dataset": {"name": "synthetic", "task": "linear"}},
+            "kld needs class labels, and the data have real targets",
+            "loss",
+        ),
+        (
+            {
+                "dataset": {"name": "synthetic", "task": "softmax"},
+                "model": {"name": "resnet", "depth": 8},
+            },
+            "a resnet needs images, and the inputs have shape (10,)",
+            "model.name",
+        ),
+        (
+            {
+                "dataset": {"name": "synthetic", "task": "softmax"},
+                "training.augmentation": "pad_crop_flip",
+            },
+            "pad_crop_flip needs images, and the inputs have shape (10,)",
+            "training.augmentation",
+        ),
+        ({"pairs": [[32, 0.1]]}, "", "toy.yaml"),
+    ],
+)
+def test_each_fault_says_what_and_where(changes, what, where):
+    """The value seen, and the file and key it stands at."""
+    found = faults(changes)
+    assert len(found) == 1
+    assert found[0][0].startswith(what)
+    assert where in found[0][1]
+
+
+def test_faults_of_all_kinds_come_together(tmp_path):
+    """A fault of one part does not hide those of another."""
+    found = faults(
+        {
+            "dataset": {"name": "cifar10"},
+            "loss": "kdl",
+            "colour": 1,
+            "grid.batch_size": [0],
+            "seeds": [3, 3],
+        },
+        data_dir=str(tmp_path),
+    )
+    assert len(found) == 5
+    assert any(str(tmp_path) in what + where for what, where in found)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "paper-kld", "paper-gradlog", "paper-figures"])
+def test_built_in_sweeps_are_sound(name):
+    """Each validates, bears its own name and says where its values come from."""
+    document, _ = read_sweep(name, ["dataset={name: digits}"])
+    assert check_sweep(document, name, None).spec.name == name
+    text = built_in_sweeps()[name]
+    if name.startswith("paper"):
+        settings = [line for line in text.splitlines() if line.startswith("  ") and ":" in line]
+        assert all("[paper]" in line or "[assumed]" in line for line in settings)
+
+
+def test_the_paper_grid_is_the_papers():
+    """9 cells × 5 runs, 125 epochs, η divided by 10 at 60 and 100."""
+    sweep = parse_yaml(built_in_sweeps()["paper-kld"], "")
+    assert sweep["grid"] == {"batch_size": [100, 200, 500], "learning_rate": [0.08, 0.2, 0.5]}
+    assert (sweep["seeds"], sweep["model"]["depth"]) == (5, 56)
+    training = sweep["training"]
+    assert (training["epochs"], training["milestones"], training["decay"]) == (125, [60, 100], 0.1)
+
+
+def test_too_large_a_num_train_hides_no_other_fault_of_the_data():
+    """The rest is judged by the whole data."""
+    found = faults({"dataset.num_train": 2000, "grid.batch_size": [1500, 1000]})
+    assert found == [
+        (
+            "num_train is 2,000, but the data set has 1,437 training examples",
+            "toy.yaml, dataset.num_train",
+        ),
+        (
+            "a batch of 1500 is larger than the 1437 training examples",
+            "toy.yaml, grid.batch_size[0]",
+        ),
+    ]
+
+
+def test_a_num_train_that_fits_is_what_batches_are_judged_by():
+    """Not the whole data."""
+    found = faults({"dataset.num_train": 100, "grid.batch_size": [101]})
+    assert found == [
+        ("a batch of 101 is larger than the 100 training examples", "toy.yaml, grid.batch_size[0]")
+    ]

@@ -1,0 +1,184 @@
+"""How long work will take: closed forms, calibration, and longest-first scheduling."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.planning.estimate import (
+    MULTIPLY_ADDS_PER_CPU_SECOND,
+    MULTIPLY_ADDS_PER_GPU_SECOND,
+    START_SECONDS,
+    make_estimator,
+    stated_speed,
+    total_seconds,
+)
+from orchestrator.planning.missing import Missing, StoreState
+from workers.contract.identity import trial_id
+from workers.contract.plan_document import PlanDocument, PlannedTrial
+from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.sweep_spec import ResourcesSpec
+from workers.datasets.loading import DatasetFacts
+
+DIGITS = DatasetFacts(
+    digest="0", num_train=1437, num_test=360, num_outputs=10, is_classification=True,
+    input_shape=(8, 8, 1),
+)  # fmt: skip
+CIFAR10 = DIGITS.model_copy(update={"num_train": 50_000, "input_shape": (32, 32, 3)})
+ONE_CPU = ResourcesSpec(gpus=0, cpus=1)
+
+
+@pytest.fixture
+def make_plan_of(make_trial, statistics):
+    """Make a plan of some seeds of a model."""
+
+    def make(model: dict[str, object], num_seeds: int = 1) -> PlanDocument:
+        base = make_trial(0).trial.model_dump(mode="json")
+        trials = [
+            type(make_trial(0).trial).model_validate(base | {"model": model, "seed": seed})
+            for seed in range(num_seeds)
+        ]
+        return PlanDocument(
+            sweep="toy", revision="r", planned_at="", spec={}, seeds=list(range(num_seeds)),
+            trials=[PlannedTrial(trial_id=trial_id(trial), trial=trial) for trial in trials],
+            statistics=statistics,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("model", "facts", "expected"),
+    [
+        ({"name": "mlp"}, DIGITS, 64 * 10),
+        ({"name": "mlp", "hidden_units": [20, 30]}, DIGITS, 64 * 20 + 20 * 30 + 30 * 10),
+        ({"name": "resnet", "depth": 8}, DIGITS, 9 * 16 * 16 * 64 * 7),
+    ],
+)
+def test_multiply_adds_in_closed_form(make_plan_of, model, facts, expected):
+    """Of one forward pass of one example."""
+    estimator = make_estimator(make_plan_of(model), StoreState(), facts, ONE_CPU)
+    assert estimator.multiply_adds == expected
+
+
+def test_multiply_adds_of_the_papers_network(make_plan_of):
+    """He et al. (2015) state 125 million for ResNet-56 on 32 × 32 images; within 5 %."""
+    model = {"name": "resnet", "depth": 56}
+    estimator = make_estimator(make_plan_of(model), StoreState(), CIFAR10, ONE_CPU)
+    assert estimator.multiply_adds == pytest.approx(125e6, rel=0.05)
+
+
+def test_a_stage_of_a_resnet_costs_as_much_as_any_other(make_plan_of):
+    """Half the side and twice the channels: 9·c²·h·w stays, so the closed form needs no stages."""
+    widths = [(16, 32), (32, 16), (64, 8)]
+    assert len({9 * channels**2 * side**2 for channels, side in widths}) == 1
+
+
+@pytest.mark.parametrize(
+    ("resources", "speed"),
+    [
+        (ONE_CPU, MULTIPLY_ADDS_PER_CPU_SECOND),
+        (ResourcesSpec(gpus=0, cpus=4), 4 * MULTIPLY_ADDS_PER_CPU_SECOND),
+        (ResourcesSpec(gpus=2, cpus=4), 2 * MULTIPLY_ADDS_PER_GPU_SECOND),
+        (ResourcesSpec(gpus=0.5, cpus=4), MULTIPLY_ADDS_PER_GPU_SECOND / 2),
+    ],
+)
+def test_stated_speed_goes_with_what_a_slot_holds(resources, speed):
+    """GPUs where there are some, else threads."""
+    assert stated_speed(resources) == speed
+
+
+def test_recorded_trials_set_the_speed(make_plan_of):
+    """A trial like the recorded ones is estimated at their time, beside its start."""
+    plan = make_plan_of({"name": "mlp"}, num_seeds=3)
+    names = [item.trial_id for item in plan.trials]
+    state = StoreState(wall_seconds={names[0]: 40.0, names[1]: 60.0, "another": 1e9})
+    estimator = make_estimator(plan, state, DIGITS, ONE_CPU)
+    assert estimator.is_recorded
+    seconds = estimator.training_seconds(plan.trials[2].trial)
+    assert seconds == pytest.approx(START_SECONDS + 50.0)
+    assert not estimator.at_stated_speed(ONE_CPU).is_recorded
+    assert estimator.at_stated_speed(ONE_CPU).speed == MULTIPLY_ADDS_PER_CPU_SECOND
+
+
+@pytest.mark.parametrize("wall_seconds", [{}, {"another": 50.0}])
+def test_nothing_recorded_means_a_stated_speed(make_plan_of, wall_seconds):
+    """Trials of other plans do not count."""
+    state = StoreState(wall_seconds=wall_seconds)
+    estimator = make_estimator(make_plan_of({"name": "mlp"}), state, DIGITS, ONE_CPU)
+    assert (estimator.is_recorded, estimator.speed) == (False, MULTIPLY_ADDS_PER_CPU_SECOND)
+
+
+def test_more_columns_cost_more(make_plan_of):
+    """Losses are cheaper than a pass of traces, and exact columns the dearest."""
+    estimator = make_estimator(make_plan_of({"name": "mlp"}), StoreState(), CIFAR10, ONE_CPU)
+    specs = [LossesSpec(), TracesSpec(), TracesSpec(columns=4), TracesSpec(columns="exact")]
+    seconds = [estimator.statistic_seconds(spec) for spec in specs]
+    assert seconds == sorted(set(seconds))
+    assert seconds[0] > START_SECONDS
+
+
+def test_only_missing_work_takes_time(make_plan_of, statistics):
+    """A trained trial costs its statistics; a done one nothing."""
+    plan = make_plan_of({"name": "mlp"})
+    estimator = make_estimator(plan, StoreState(), DIGITS, ONE_CPU)
+    planned = plan.trials[0]
+    whole = estimator.seconds(Missing(planned, False, statistics, False))  # noqa: FBT003
+    measuring = estimator.seconds(Missing(planned, True, statistics, False))  # noqa: FBT003
+    assert whole == pytest.approx(measuring + estimator.training_seconds(planned.trial))
+    assert estimator.seconds(Missing(planned, True, [], False)) == 0.0  # noqa: FBT003
+
+
+def test_the_time_of_a_plugin_is_unknown_until_it_was_recorded(make_plan_of, statistics):
+    """Its multiply-adds are not known; a recorded training tells its own time and that of statistics."""
+    plan = make_plan_of({"name": "my_package.nets:build"})
+    missing = Missing(plan.trials[0], False, statistics, False)  # noqa: FBT003
+    unknown = make_estimator(plan, StoreState(), DIGITS, ONE_CPU).seconds(missing)
+    assert math.isnan(unknown)
+    assert math.isnan(total_seconds([1.0, unknown], 2))
+    state = StoreState(wall_seconds={plan.trials[0].trial_id: 50.0})
+    estimator = make_estimator(plan, state, DIGITS, ONE_CPU)
+    assert estimator.training_seconds(plan.trials[0].trial) == START_SECONDS + 50.0
+    losses = estimator.statistic_seconds(LossesSpec()) - START_SECONDS
+    assert losses == pytest.approx(0.4 * 3 / 3.2 * 50.0)
+
+
+def longest_first(work: tuple[float, ...], slots: int) -> float:
+    """Give each piece, longest first, to the slot whose pieces so far sum to least."""
+    pieces: list[list[float]] = [[] for _ in range(slots)]
+    for seconds in sorted(work, reverse=True):
+        min(pieces, key=sum).append(seconds)
+    return max(sum(slot) for slot in pieces)
+
+
+def best(work: tuple[float, ...], slots: int) -> float:
+    """Try every assignment of pieces to slots."""
+    shortest = math.inf
+    for places in itertools.product(range(slots), repeat=len(work)):
+        ends = [0.0] * slots
+        for place, seconds in zip(places, work, strict=True):
+            ends[place] += seconds
+        shortest = min(shortest, max(ends))
+    return shortest
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 3))
+def test_longest_first_against_every_assignment(lengths, slots):
+    """Never better than the best, and by Graham's bound at most 4/3 - 1/(3·slots) of it."""
+    work = tuple(float(length) for length in lengths)
+    found = total_seconds(work, slots)
+    assert found == longest_first(work, slots)
+    shortest = best(work, slots)
+    assert shortest <= found <= shortest * (4 / 3 - 1 / (3 * slots)) + 1e-9
+
+
+def test_no_work_takes_no_time_and_no_slot_for_ever():
+    """Also when both are none."""
+    assert total_seconds([], 0) == 0.0
+    assert total_seconds([], 3) == 0.0
+    assert total_seconds([1.0], 0) == math.inf

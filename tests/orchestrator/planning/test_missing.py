@@ -1,0 +1,90 @@
+"""Resume is plan minus store."""
+
+from __future__ import annotations
+
+from orchestrator.planning.missing import StoreState, missing_of
+from workers.contract.plan_document import PlanDocument
+
+
+def plan_of(trials, statistics):
+    return PlanDocument(
+        sweep="toy",
+        revision="r",
+        planned_at="",
+        spec={},
+        seeds=[],
+        trials=trials,
+        statistics=statistics,
+    )
+
+
+def compare(make_trial, statistics, **state):
+    trial = make_trial(0)
+    names = {"t": trial.trial_id, "l": statistics[0].statistic_id, "s": statistics[1].statistic_id}
+    found = StoreState(**{key: build(names) for key, build in state.items()})
+    return missing_of(plan_of([trial], statistics), found)[0]
+
+
+def test_nothing_done_means_train_and_measure_all(make_trial, statistics):
+    """An empty store misses everything."""
+    item = compare(make_trial, statistics)
+    assert (item.state, item.is_trained, len(item.statistics)) == ("to_train", False, 2)
+
+
+def test_a_trained_trial_is_only_measured(make_trial, statistics):
+    """A new statistic never retrains while the model is kept."""
+    item = compare(
+        make_trial,
+        statistics,
+        outcomes=lambda n: {n["t"]: "converged"},
+        with_model=lambda n: frozenset({n["t"]}),
+        measured=lambda n: frozenset({(n["t"], n["l"])}),
+    )
+    assert (item.state, [s.statistic.name for s in item.statistics]) == ("to_measure", ["traces"])
+
+
+def test_a_lost_model_is_trained_again_only_when_needed(make_trial, statistics):
+    """Done stays done without its model; a missing statistic needs it back."""
+    outcomes = {"outcomes": lambda n: {n["t"]: "converged"}}
+    everything = lambda n: frozenset({(n["t"], n["l"]), (n["t"], n["s"])})  # noqa: E731
+    assert compare(make_trial, statistics, **outcomes, measured=everything).state == "done"
+    assert not compare(make_trial, statistics, **outcomes).is_trained
+
+
+def test_a_diverged_trial_needs_no_model(make_trial, statistics):
+    """Its statistics are skipped records."""
+    item = compare(make_trial, statistics, outcomes=lambda n: {n["t"]: "diverged"})
+    assert item.is_trained
+
+
+def test_a_failure_counts_while_its_work_is_missing(make_trial, statistics):
+    """A failed attempt that was made good later is no failure."""
+    failed = {"failed": lambda n: frozenset({(n["t"], None)})}
+    assert compare(make_trial, statistics, **failed).state == "failed"
+    good = compare(
+        make_trial,
+        statistics,
+        **failed,
+        outcomes=lambda n: {n["t"]: "converged"},
+        with_model=lambda n: frozenset({n["t"]}),
+    )
+    assert good.state == "to_measure"
+
+
+def test_what_an_earlier_numerics_version_measured_counts_until_it_is_asked_for_anew(
+    make_trial, statistics
+):
+    """It is named; without accepted earlier identities it is to measure."""
+    accepting = [
+        item.model_copy(update={"earlier_ids": [f"earlier-{item.statistic.name}", "first"]})
+        for item in statistics
+    ]
+    found = {
+        "outcomes": lambda n: {n["t"]: "converged"},
+        "with_model": lambda n: frozenset({n["t"]}),
+        "measured": lambda n: frozenset({(n["t"], n["l"]), (n["t"], "first")}),
+    }
+    item = compare(make_trial, accepting, **found)
+    assert (item.state, item.earlier) == ("done", ("traces",))
+    anew = compare(make_trial, statistics, **found)
+    assert ([each.statistic.name for each in anew.statistics], anew.earlier) == (["traces"], ())

@@ -1,0 +1,84 @@
+"""What decides the bits."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+from workers.process import environment
+
+
+def test_the_environment_names_device_and_host():
+    """The processor where there is no GPU; the same each time it is asked."""
+    first, second = (environment.prepare(1, uses_gpu=False) for _ in range(2))
+    assert first == second
+    assert first.device == environment.processor_name() != ""
+    assert first.host != ""
+    assert len(first.environment_id) == 20
+
+
+def test_threads_device_libraries_and_instructions_are_part_of_it(monkeypatch):
+    """Each of them may change the order of additions."""
+    ids = {environment._environment_id(1, "a"), environment._environment_id(2, "a")}
+    ids.add(environment._environment_id(1, "b"))
+    monkeypatch.setattr(tf, "__version__", "0.0.0")
+    ids.add(environment._environment_id(1, "a"))
+    monkeypatch.setattr(environment, "instruction_sets", lambda: "none")
+    ids.add(environment._environment_id(1, "a"))
+    assert len(ids) == 5
+
+
+def test_instruction_sets_are_vector_instructions_only():
+    """Not the flags that a new kernel adds."""
+    allowed = environment._VECTOR_FLAGS
+    assert all(flag.startswith(allowed) for flag in environment.instruction_sets().split())
+
+
+def test_a_system_that_does_not_tell_its_processor_is_no_fault(monkeypatch):
+    """As on macOS, where there is no /proc."""
+    monkeypatch.setattr(environment, "_processor_line", lambda key: "")
+    assert environment.processor_name() != ""
+    assert environment.instruction_sets() == ""
+
+
+def fake_gpu(monkeypatch) -> dict[str, object]:
+    """Let TensorFlow have one GPU; what is asked of it."""
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu"])
+    monkeypatch.setattr(environment, "_gpu_name", lambda _: "Fake 100")
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda _, enable: asked.update(growth=enable)
+    )
+    monkeypatch.setattr(
+        tf.config,
+        "set_logical_device_configuration",
+        lambda _, devices: asked.update(limits=[device.memory_limit for device in devices]),
+    )
+    monkeypatch.setattr(
+        tf.config, "set_visible_devices", lambda devices, _: asked.update(visible=devices)
+    )
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    return asked
+
+
+def test_a_whole_gpu_gives_memory_as_it_is_needed(monkeypatch):
+    """Without a limit."""
+    asked = fake_gpu(monkeypatch)
+    assert environment.prepare(1, uses_gpu=True).device == "Fake 100"
+    assert asked == {"growth": True}
+
+
+def test_a_share_has_a_limit_too(monkeypatch):
+    """One logical device, of so many MiB; TensorFlow takes growth from the variable alone then."""
+    asked = fake_gpu(monkeypatch)
+    environment.prepare(1, uses_gpu=True, gpu_limit_bytes=5 * 2**30 + 1)
+    assert asked == {"limits": [5 * 1024]}
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def test_a_cpu_trial_sees_no_gpu(monkeypatch):
+    """Though the machine has one."""
+    asked = fake_gpu(monkeypatch)
+    assert environment.prepare(1, uses_gpu=False).device == environment.processor_name()
+    assert asked == {"visible": []}

@@ -1,0 +1,255 @@
+"""A fork server starts one child after another, tells how each ended, and outlives none of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parents[3]
+ENTRY = '''
+import json, os, sys, tempfile, time
+from pathlib import Path
+
+tempfile.gettempdir()
+
+def run_child(order_path):
+    """Do what the order says."""
+    order = json.loads(Path(order_path).read_text())
+    if order == "print":
+        print("kept back until the end")
+        return 5
+    print("out", os.environ.get("COLOUR"), flush=True)
+    print("err", file=sys.stderr, flush=True)
+    if order == "cores":
+        return sum(1 << core for core in os.sched_getaffinity(0))
+    if order == "folder":
+        print(tempfile.gettempdir(), flush=True)
+        return 0
+    if order == "raise":
+        raise ArithmeticError("no sum")
+    if order == "wait":
+        Path(order_path).with_name("waiting").write_text(str(os.getpid()))
+        time.sleep(600)
+    return order
+'''
+FORKING = "import workers.process.fork_server as f; f.serve('entry_of_the_test')"
+SPAWNING = "import workers.process.fork_server as f; f.can_fork = lambda: False; f.serve('entry_of_the_test')"
+
+both_ways = pytest.mark.parametrize(
+    "code", [pytest.param(FORKING, id="fork"), pytest.param(SPAWNING, id="spawn")]
+)
+on_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="looks at /proc, and forks"
+)
+pytestmark = on_linux
+
+
+class Server:
+    """A server in a process of its own, spoken to line by line."""
+
+    def __init__(self, code: str, folder: Path) -> None:
+        self.folder, self.log, self.rest = folder, folder / "log", b""
+        (folder / "entry_of_the_test.py").write_text(ENTRY)
+        path = os.pathsep.join([str(HOME), str(folder)])
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": path, "COLOUR": "the server's"},
+            bufsize=0,
+        )
+
+    def order(self, what: object, **variables: str) -> int:
+        """Order a child; its process id."""
+        (self.folder / "order.json").write_text(json.dumps(what))
+        place = str(self.folder / "order.json")
+        environment = {"COLOUR": "green", **variables}
+        self.tell({"order": place, "log": str(self.log), "environment": environment})
+        return self.answer()["pid"]
+
+    def tell(self, message: dict[str, object]) -> None:
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+
+    def answer(self) -> dict[str, object]:
+        """Wait for the next line."""
+        while b"\n" not in self.rest:
+            assert select.select([self.process.stdout], [], [], 30)[0], "no answer"
+            part = os.read(self.process.stdout.fileno(), 65536)
+            assert part, "the server is gone"
+            self.rest += part
+        line, self.rest = self.rest.split(b"\n", maxsplit=1)
+        return json.loads(line)
+
+    def wait_for_child(self) -> int:
+        """Wait until a child that was told to wait does; its process id."""
+        note = self.folder / "waiting"
+        assert wait_until(lambda: note.exists() and note.read_text() != "")
+        return int(note.read_text())
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start servers that end with the test."""
+    servers = []
+
+    def make(code: str) -> Server:
+        servers.append(Server(code, tmp_path))
+        assert set(servers[0].answer()) == {"ready"}
+        return servers[0]
+
+    yield make
+    for server in servers:
+        server.process.kill()
+        server.process.wait()
+        server.process.stdin.close()
+        server.process.stdout.close()
+
+
+def wait_until(condition) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@both_ways
+def test_each_order_is_a_process_of_its_own(start, code):
+    """Whose exit code is told, whose log grows, and whose environment is its own."""
+    server = start(code)
+    pids = []
+    for wanted in (0, 3):
+        pids.append(server.order(wanted))
+        assert server.answer() == {"exit": wanted}
+    assert len({*pids, server.process.pid}) == 3
+    assert server.log.read_text() == "out green\nerr\n" * 2
+
+
+@both_ways
+def test_a_childs_temporary_files_lie_where_its_order_says(start, code, tmp_path):
+    """Though the server, which has asked before, has a folder of its own."""
+    server = start(code)
+    server.order("folder", TMPDIR=str(tmp_path))
+    assert server.answer() == {"exit": 0}
+    assert server.log.read_text().splitlines()[-1] == str(tmp_path)
+
+
+@both_ways
+def test_an_exception_ends_in_the_log(start, code):
+    """With code 1; the server goes on."""
+    server = start(code)
+    server.order("raise")
+    assert server.answer() == {"exit": 1}
+    assert "ArithmeticError: no sum" in server.log.read_text()
+    server.order(0)
+    assert server.answer() == {"exit": 0}
+
+
+@pytest.mark.parametrize("what", ["print", "raise"])
+def test_a_log_that_takes_no_more_ends_nobody_but_its_child(start, what):
+    """On a full disk: the child leaves with its code, and never goes on as a second server."""
+    server = start(FORKING)
+    server.log = Path("/dev/full")
+    server.order(what)
+    assert server.answer()["exit"] in {1, 5}
+    server.log = server.folder / "log"
+    server.order(0)
+    assert server.answer() == {"exit": 0}
+    assert server.process.poll() is None
+
+
+@both_ways
+def test_a_signal_is_passed_on(start, code):
+    """A child ended by it is told by its number; without a child nothing happens."""
+    server = start(code)
+    server.tell({"signal": int(signal.SIGTERM)})
+    server.order("wait")
+    server.wait_for_child()
+    server.tell({"signal": int(signal.SIGTERM)})
+    assert server.answer() == {"exit": -signal.SIGTERM}
+
+
+@both_ways
+def test_closing_ends_the_child_and_the_server(start, code):
+    """The slot died or closed: nobody is left."""
+    server = start(code)
+    assert server.order("wait") == (child := server.wait_for_child())
+    server.process.stdin.close()
+    assert server.process.wait(20) == 0
+    assert wait_until(lambda: is_gone(child))
+
+
+@both_ways
+def test_a_killed_server_takes_its_child_along(start, code):
+    """Though nobody can close anything any more."""
+    server = start(code)
+    server.order("wait")
+    child = server.wait_for_child()
+    server.process.kill()
+    assert wait_until(lambda: is_gone(child))
+
+
+@both_ways
+def test_a_terminals_interrupt_is_not_for_us(start, code):
+    """Ctrl-C reaches everything in the foreground; the driver alone answers it."""
+    server = start(code)
+    server.order("wait")
+    child = server.wait_for_child()
+    os.kill(child, signal.SIGINT)
+    server.process.send_signal(signal.SIGINT)
+    server.tell({"signal": int(signal.SIGKILL)})
+    assert server.answer() == {"exit": -signal.SIGKILL}
+
+
+WATCHED = """
+import os, subprocess, sys, time
+if sys.argv[1:] == ["child"]:
+    sys.platform = "darwin"
+    from workers.process.fork_server import end_with_parent
+    end_with_parent(os.getppid())
+    print(os.getpid(), flush=True)
+else:
+    subprocess.Popen([sys.executable, "-c", open(sys.argv[1]).read(), "child"])
+time.sleep(600)
+"""
+
+
+def test_without_a_parent_death_signal_the_child_looks_itself(tmp_path):
+    """As on macOS: gone within about a second of its parent."""
+    (tmp_path / "script").write_text(WATCHED)
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCHED, str(tmp_path / "script")],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(HOME)},
+    ) as parent:
+        child = int(parent.stdout.readline())
+        assert not is_gone(child)
+        parent.kill()
+    assert wait_until(lambda: is_gone(child))
+
+
+@both_ways
+def test_a_child_keeps_to_its_cores(start, code):
+    """The one named, where any is; the next child may use all again."""
+    server = start(code)
+    allowed = os.sched_getaffinity(0)
+    if max(allowed) > 6:
+        pytest.skip("an exit code tells of seven cores only")
+    core = max(allowed)
+    for cores, seen in ((str(core), {core}), ("", allowed), ("7777", allowed)):
+        server.order("cores", MINIMA_CORES=cores)
+        assert server.answer() == {"exit": sum(1 << number for number in seen)}

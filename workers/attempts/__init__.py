@@ -1,0 +1,1 @@
+"""An order carried out: train, measure, keep the model, and name what failed."""

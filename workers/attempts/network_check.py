@@ -1,0 +1,57 @@
+"""Tell why a network can be neither trained nor measured, in a process of its own, before a sweep starts.
+
+Reads a `NetworkQuestion` from standard input and writes a `NetworkAnswer` to standard output, both JSON.
+What training and the statistics themselves refuse is asked here, by the same functions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import keras
+
+from workers.attempts.kept_model import build_model
+from workers.contract.errors import Fault, UserError
+from workers.contract.network_question import NetworkAnswer, NetworkQuestion
+from workers.contract.statistics import NoiseCurvatureSpec, StatisticSpec, TracesSpec
+from workers.datasets.loading import load_dataset
+from workers.network.batch_norm import as_functional
+from workers.per_example.dissection import refuse_without_rules
+from workers.statistics import traces
+
+
+def faults_of(question: NetworkQuestion) -> list[Fault]:
+    """List what training would refuse, or what the statistics would of the network as it is built."""
+    trial = question.trial
+    try:
+        dataset = load_dataset(trial.dataset, question.data_dir)
+        graph = as_functional(build_model(trial, dataset, trial.training.precision))
+    except UserError as error:
+        return list(error.faults)
+    faults: list[Fault] = []
+    for statistic in question.statistics:
+        try:
+            _refuse(graph, statistic)
+        except UserError as error:
+            faults += error.faults
+    return list(dict.fromkeys(faults))
+
+
+def _refuse(graph: keras.Model, statistic: StatisticSpec) -> None:
+    if isinstance(statistic, TracesSpec):
+        traces.refuse(graph, statistic)
+    if isinstance(statistic, NoiseCurvatureSpec):
+        refuse_without_rules(graph)
+
+
+def main() -> None:
+    """Answer one question; what a user's module prints goes to standard error."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    found = faults_of(NetworkQuestion.model_validate_json(sys.stdin.buffer.read()))
+    os.write(answers, NetworkAnswer.of(found).model_dump_json().encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One Keras network as a function of its weights: risk, derivatives, batch norm, soundness."""

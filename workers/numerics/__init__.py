@@ -1,0 +1,1 @@
+"""Plain linear algebra and statistics, by numpy alone."""

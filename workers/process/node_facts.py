@@ -1,0 +1,156 @@
+"""What a node tells of itself before a sweep starts there: its software, its store, its data.
+
+Runs on the node, needs neither TensorFlow nor Ray, takes plain JSON and gives plain JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from workers.contract.errors import StoreError, UserError
+from workers.contract.frozen import Frozen, NonNegative
+from workers.contract.specs import DatasetSpec
+from workers.contract.store import Store
+from workers.datasets.loading import dataset_facts
+
+DISTRIBUTION = "sgd-minima"
+"""Under which name we are installed; the command is `minima`."""
+
+_HOME = Path(__file__).resolve().parents[2]
+_PACKAGES = ("orchestrator", "workers", "analysis")
+_DISTRIBUTIONS = (DISTRIBUTION, "tensorflow", "keras", "numpy")
+_POLL_SECONDS = 0.5
+
+
+class NodeQuestion(Frozen):
+    """What a node is asked.
+
+    Attributes:
+        store: The store's URI, as trials are told it.
+        nonce_path: A file of the store with words that only the driver knows.
+        answer_path: Where the node shall repeat them.
+        dataset: The sweep's data set.
+        data_dir: Where its files are.
+        patience_seconds: How long a shared folder may take to show what another machine wrote there;
+            network file systems cache what a folder holds.
+    """
+
+    store: str
+    nonce_path: str
+    answer_path: str
+    dataset: DatasetSpec
+    data_dir: str | None
+    patience_seconds: NonNegative = 10.0
+
+
+class Software(Frozen):
+    """What code a machine runs.
+
+    Attributes:
+        versions: By distribution; of Python the first two numbers, which decide what can be exchanged.
+        code_digest: Over our source files, because unequal code may have one version number.
+    """
+
+    versions: dict[str, str]
+    code_digest: str
+
+
+class NodeFacts(Frozen):
+    """What a node answers.
+
+    Attributes:
+        software: What code it runs.
+        nonce: What it read at the nonce's path; None when nothing is there.
+        store_fault: Why the store could not be read or written; empty when it could.
+        data_digest: Of the data set; None when there is none.
+        data_faults: What is wrong with the data, each with how to mend it.
+    """
+
+    software: Software
+    nonce: str | None
+    store_fault: str
+    data_digest: str | None
+    data_faults: list[tuple[str, str]]
+
+
+def answer(question_json: str) -> str:
+    """Answer a `NodeQuestion` with `NodeFacts`, both as JSON; data are downloaded if need be."""
+    question = NodeQuestion.model_validate_json(question_json)
+    nonce, store_fault = _meet_in_store(question)
+    data_digest, data_faults = _find_data(question)
+    return NodeFacts(
+        software=software_here(),
+        nonce=nonce,
+        store_fault=store_fault,
+        data_digest=data_digest,
+        data_faults=data_faults,
+    ).model_dump_json()
+
+
+def software_here() -> Software:
+    """Describe the code of this machine, importing nothing."""
+    versions = {name: installed_version(name) for name in _DISTRIBUTIONS}
+    versions["Python"] = ".".join(str(part) for part in sys.version_info[:2])
+    return Software(versions=versions, code_digest=code_digest(_HOME))
+
+
+def installed_version(distribution: str) -> str:
+    """Return the version a distribution is installed with, or that it is not."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def code_digest(home: Path) -> str:
+    """Hash the names and contents of our source files below the folder that holds the packages."""
+    found = hashlib.sha256()
+    for package in _PACKAGES:
+        for path in sorted((home / package).rglob("*.py")):
+            content = path.read_bytes()
+            found.update(f"{path.relative_to(home).as_posix()}\0{len(content)}\0".encode())
+            found.update(content)
+    return found.hexdigest()[:20]
+
+
+def read_patiently(
+    store: Store,
+    path: str,
+    seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bytes | None:
+    """Read a file of the store, looking for it as long as another machine's write may be unseen.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    deadline = clock() + seconds
+    while (content := store.read_bytes(path)) is None and clock() < deadline:
+        sleep(_POLL_SECONDS)
+    return content
+
+
+def _meet_in_store(question: NodeQuestion) -> tuple[str | None, str]:
+    """Repeat the driver's words; a store that does not hold them is left alone: it is another one."""
+    try:
+        store = Store.open(question.store)
+        content = read_patiently(store, question.nonce_path, question.patience_seconds)
+        if content is not None:
+            store.write_bytes(question.answer_path, content)
+    except (StoreError, UserError) as error:
+        return None, error.faults[0].what if isinstance(error, UserError) else str(error)
+    return None if content is None else content.decode(errors="replace"), ""
+
+
+def _find_data(question: NodeQuestion) -> tuple[str | None, list[tuple[str, str]]]:
+    try:
+        return dataset_facts(question.dataset, question.data_dir).digest, []
+    except UserError as error:
+        return None, [(f"{fault.what} ({fault.where})", fault.mend) for fault in error.faults]

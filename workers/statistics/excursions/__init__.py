@@ -1,0 +1,1 @@
+"""SGD going on from the kept weights, watched: what `fork` and `tail` share."""

@@ -1,0 +1,202 @@
+"""The kept network made ready for SGD to go on from it: weights in and out, objective, curvature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from workers.contract.excursions import ExcursionSpec
+from workers.contract.specs import TrialSpec
+from workers.contract.statistics import BatchNormMode
+from workers.network.resident import ResidentSplit
+from workers.network.risk import Risk, mean_over_examples
+from workers.numerics import lanczos
+from workers.numerics.lanczos import RitzValues, Tridiagonal
+from workers.resumable.passes import Passes, State, batch_edges
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.curvature import Curvature
+from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.measuring.groups import Groups, groups_of
+from workers.training.seeding import measuring_seed
+from workers.training.sgd_step import SGDStep
+
+Array = npt.NDArray[np.float64]
+
+_EVALUATION_BATCH_SIZE = 250
+
+
+@dataclass(frozen=True)
+class Objective:
+    """L and ∇L [P] of the total objective."""
+
+    loss: float
+    gradient: Array
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The largest eigenvalues of the Hessian of the total objective at the kept weights.
+
+    Attributes:
+        ritz: λ [k], falling, with residual norms.
+        vectors: u as rows [k, P].
+        num_products: Hessian-vector products taken.
+    """
+
+    ritz: RitzValues
+    vectors: Array
+    num_products: int
+
+
+@dataclass(frozen=True)
+class Excursion:
+    """A network that SGD moves, and what its steps are held against.
+
+    The objective is the total one, data loss + (weight_decay/2)·‖θ_decayed‖², over the whole training
+    set. With `bn_mode: batch` the data loss is the mean over the batches of one fixed cut of the training
+    set into batches of m, each normalised by its own statistics.
+
+    Attributes:
+        settings: Of the statistic.
+        trial: Gives m, μ, the weight decay.
+        groups: The parameters; vectors [P] hold them in this order.
+        train: The training set.
+        risk: Of the network.
+        sgd_step: Of the network.
+        passes: Runs everything.
+    """
+
+    settings: ExcursionSpec
+    trial: TrialSpec
+    groups: Groups
+    train: ResidentSplit
+    risk: Risk
+    sgd_step: SGDStep
+    passes: Passes
+
+    @classmethod
+    def prepare(
+        cls, context: MeasurementContext, settings: ExcursionSpec, passes: Passes
+    ) -> Excursion:
+        """Copy and freeze the network.
+
+        Raises:
+            UserError: The network cannot be measured.
+            Drained: A stop was asked for.
+        """
+        in_training = settings.bn_mode == "batch"
+        mode: BatchNormMode = "moving_average" if in_training else "frozen"
+        subject = FrozenNetwork.of(context, mode, ["train"], passes)
+        groups = groups_of(subject.network)
+        risk = Risk(subject.network, context.loss, groups.variables, in_training=in_training)
+        training = context.trial.training
+        sgd_step = SGDStep(subject.network, context.loss, training, in_training=in_training)
+        train = subject.splits["train"]
+        return cls(settings, context.trial, groups, train, risk, sgd_step, passes)
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate η of the excursion."""
+        return self.settings.learning_rate or self.trial.final_learning_rate
+
+    @property
+    def largest_stable_eigenvalue(self) -> float:
+        """2(1+μ)/η: along larger ones SGD runs away, even without noise (Liu, Ziyin and Ueda 2021)."""
+        return 2 * (1 + self.trial.training.momentum) / self.learning_rate
+
+    @property
+    def noise_of_example(self) -> float:
+        """Factor from the trace of a batch gradient's covariance to tr σ²: m, shuffled m (N-1)/(N-m)."""
+        num_train, batch_size = len(self.train), self.trial.batch_size
+        if self.settings.sampler == "shuffle":
+            return batch_size * (num_train - 1) / (num_train - batch_size)
+        return float(batch_size)
+
+    def place(self, params: Array, velocity: Array) -> None:
+        """Put weights [P] and velocity [P], or [0] without momentum, into the network."""
+        values = [each.value for each in self.groups.variables]
+        _assign(values, self.groups.split(params))
+        if len(velocity):
+            _assign(self.sgd_step.velocity, self.groups.split(velocity))
+
+    def params(self) -> Array:
+        """Read the weights [P]."""
+        return self.risk.params()
+
+    def velocity(self) -> Array:
+        """Read the velocity [P], [0] without momentum."""
+        found = [each.numpy().ravel() for each in self.sgd_step.velocity]
+        return np.concatenate([np.zeros(0), *found])
+
+    def objective(self, params: Array, turn: int, *, key: str = "objective") -> Objective:
+        """Evaluate the total objective at weights [P], which the network then holds.
+
+        One that is asked for again after a stop, with others in between, needs a key of its own.
+        """
+        self.place(params, np.zeros(0))
+
+        def step(state: State, places: npt.NDArray[np.int64]) -> State:
+            batch = self.train.batch(tf.constant(places))
+            return {"sum": state["sum"] + self.risk.batch_loss_and_gradient(*batch)}
+
+        start = {"sum": np.zeros(1 + len(params))}
+        total = self.passes.run(key, step, start, self._edges(), turn=turn)["sum"]
+        mean = mean_over_examples(total, len(self.train))
+        decayed = self._decay * params
+        return Objective(float(mean[0] + decayed @ params / 2), mean[1:] + decayed)
+
+    def directions(self) -> Directions:
+        """Find the largest eigenvalues and their vectors by Lanczos at the kept weights."""
+        settings = self.settings
+        num_wanted = min(settings.num_directions, self.risk.num_params)
+        most_steps = min(settings.max_lanczos_steps, self.risk.num_params)
+        places = np.arange(len(self.train))
+        curvature = Curvature(
+            self.risk, self.train, places, self._decay, self.passes, batch_size=self._batch_size
+        )
+
+        def step(state: State) -> State:
+            return lanczos.advance(Tridiagonal(**state), curvature.product)._asdict()
+
+        def is_done(state: State) -> bool:
+            space = Tridiagonal(**state)
+            return space.is_invariant or space.num_steps >= most_steps
+
+        seed = measuring_seed(self.trial, settings.stream_seed, "directions")
+        generator = np.random.Generator(np.random.Philox(key=seed))
+        begun = lanczos.begin(generator.normal(size=self.risk.num_params))._asdict()
+        found = self.passes.iterate("lanczos", step, begun, is_done, len(self.train))
+        space = Tridiagonal(**found)
+        ritz = lanczos.largest(space, num_wanted)
+        vectors = ritz.coordinates.T @ space.basis[: space.num_steps]
+        return Directions(ritz, vectors, space.num_steps)
+
+    def slopes(self, vector: Array, turn: int) -> Array:
+        """Give ∇ℓ_n·v [N] of every example at the weights the network holds; inference mode."""
+
+        def step(state: State, places: npt.NDArray[np.int64]) -> State:
+            batch = self.train.batch(tf.constant(places))
+            return {"slopes": np.append(state["slopes"], self.risk.batch_slopes(*batch, vector))}
+
+        start = {"slopes": np.zeros(0)}
+        return self.passes.run("slopes", step, start, self._edges(), turn=turn)["slopes"]
+
+    @property
+    def _decay(self) -> Array:
+        return self.trial.training.weight_decay * self.groups.is_decayed
+
+    @property
+    def _batch_size(self) -> int:
+        is_batch = self.settings.bn_mode == "batch"
+        return self.trial.batch_size if is_batch else _EVALUATION_BATCH_SIZE
+
+    def _edges(self) -> npt.NDArray[np.int64]:
+        return batch_edges(len(self.train), self._batch_size)
+
+
+def _assign(variables: list[tf.Variable], pieces: list[Array]) -> None:
+    for variable, piece in zip(variables, pieces, strict=True):
+        variable.assign(tf.constant(piece.reshape(variable.shape), variable.dtype))

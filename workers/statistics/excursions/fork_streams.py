@@ -1,0 +1,227 @@
+"""Many streams of SGD from one point, side by side: what they show at each look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.contract.excursions import ForkSpec
+from workers.resumable.passes import Passes, State
+from workers.statistics.excursions.excursion import Excursion
+from workers.statistics.excursions.stream import (
+    CHUNK_STEPS,
+    CompiledStream,
+    Probes,
+    batches_between,
+    squared_norm,
+)
+from workers.training.seeding import measuring_seed
+
+Array = npt.NDArray[np.float64]
+
+EXCESS, HARMONIC, GRADIENT_ABOUT_MEAN, GRADIENT = range(4)
+"""Columns of what a stream shows at a look."""
+
+SQUARED_NORM, NOISE = range(2)
+"""Columns of what its steps show."""
+
+PIECE_STEPS = 4
+"""Of as many steps one, drawn at random, has its noise measured: half a batch gradient more a step."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What R streams show at J looks.
+
+    Attributes:
+        shown: For each look and stream [J, R, 4], with x = θ - θ̄ from the mean iterate θ̄ of that
+            step: L(θ) - L(θ̄) - ∇L(θ̄)·x, ½ x·(∇L(θ) - ∇L(θ̄)), ‖∇L(θ) - ∇L(θ̄)‖², ‖∇L(θ)‖². The
+            terms with ∇L(θ̄) add up to 0 over the streams; without them they would only add noise.
+        projections: (uᵢ·x)² [J, R, k].
+        seen: Over the steps since the look before [J, R, 2]: Σ ‖g_B‖², and an unbiased estimate of
+            Σ tr cov(g_B).
+    """
+
+    shown: Array
+    projections: Array
+    seen: Array
+
+
+def compile_stream(excursion: Excursion) -> CompiledStream:
+    """Compile the steps of all streams; sees ‖g_B‖² and the noise."""
+    return CompiledStream(
+        excursion.sgd_step,
+        excursion.train,
+        excursion.trial.batch_size,
+        lambda directions: squared_norm(directions)[None],
+        num_seen=2,
+        sees_noise=True,
+    )
+
+
+@dataclass(frozen=True)
+class ForkStreams:
+    """The streams of one fork.
+
+    Attributes:
+        settings: Of the statistic.
+        excursion: The network.
+        stream: Its steps; sees ‖g_B‖² and the noise.
+        start: θ_0 [P].
+        directions: Eigenvectors as rows [k, P].
+        looks: Steps at which the streams are looked at, rising.
+    """
+
+    settings: ForkSpec
+    excursion: Excursion
+    stream: CompiledStream
+    start: Array
+    directions: Array
+    looks: list[int]
+
+    def run(self) -> Looks:
+        """Advance all streams to each look and show them there; ends early when one runs away."""
+        num_streams = self.settings.num_streams
+
+        def look(state: State) -> State:
+            place = len(state["shown"])
+            begun = {name: state[name] for name in ("params", "velocity")}
+            moved = self._advance(begun, place)
+            shown = self._show(moved["params"], place)
+            return {
+                "params": moved["params"],
+                "velocity": moved["velocity"],
+                "seen": np.append(state["seen"], [moved["seen"]], axis=0),
+                "shown": np.append(state["shown"], [shown[:, :4]], axis=0),
+                "projections": np.append(state["projections"], [shown[:, 4:]], axis=0),
+            }
+
+        def is_done(state: State) -> bool:
+            shown = state["shown"]
+            return len(shown) == len(self.looks) or not np.isfinite(shown).all()
+
+        size_of_velocity = len(self.excursion.velocity())
+        begun = {
+            "params": np.repeat(self.start[None], num_streams, axis=0),
+            "velocity": np.zeros((num_streams, size_of_velocity)),
+            "seen": np.zeros((0, num_streams, 2)),
+            "shown": np.zeros((0, num_streams, 4)),
+            "projections": np.zeros((0, num_streams, len(self.directions))),
+        }
+        found = self._passes.iterate("looks", look, begun, is_done, self._examples_of_a_look)
+        return Looks(found["shown"], found["projections"], found["seen"])
+
+    @property
+    def _passes(self) -> Passes:
+        return self.excursion.passes
+
+    @property
+    def _examples_of_a_look(self) -> int:
+        return examples_of(self.settings, self.excursion) // len(self.looks)
+
+    def _advance(self, begun: State, place: int) -> State:
+        """Take every stream from the look before to the look of this place."""
+        first, end = ([0, *self.looks])[place : place + 2]
+        cuts = [*range(first, end, CHUNK_STEPS), end]
+        num_chunks = len(cuts) - 1
+
+        def step(state: State, places: npt.NDArray[np.int64]) -> State:
+            number, chunk = divmod(int(places[0]), num_chunks)
+            self.excursion.place(state["params"][number], state["velocity"][number])
+            steps = (number, cuts[chunk], cuts[chunk + 1])
+            rate = self.excursion.learning_rate
+            seen = self.stream.run(self._batches(*steps), rate, self._probes(*steps))
+            return {
+                "params": _replaced(state["params"], number, self.excursion.params()),
+                "velocity": _replaced(state["velocity"], number, self.excursion.velocity()),
+                "seen": _replaced(state["seen"], number, state["seen"][number] + seen.sum(axis=0)),
+            }
+
+        start = begun | {"seen": np.zeros((self.settings.num_streams, 2))}
+        edges = np.arange(self.settings.num_streams * num_chunks + 1)
+        return self._passes.run("streams", step, start, edges, turn=place)
+
+    def _batches(self, number: int, first: int, end: int) -> npt.NDArray[np.int32]:
+        """Draw the batches of a stream's steps first … end - 1."""
+        return batches_between(
+            self._seed(number),
+            first,
+            end,
+            num_train=len(self.excursion.train),
+            batch_size=self.excursion.trial.batch_size,
+            sampler=self.settings.sampler,
+        )
+
+    def _probes(self, number: int, first: int, end: int) -> Probes:
+        """Draw where the noise of a stream is measured: at one step of each piece, which stands for all.
+
+        Its two batches come from the orders of two more numbers, drawn as those of the steps. What the
+        stream has seen says nothing of them, and ∇L cancels in their difference, so that ½‖g_A - g_B‖²
+        is tr cov(g_B) without bias wherever the stream is.
+        """
+        num_streams = self.settings.num_streams
+        pairs = [self._batches(number + turn * num_streams, first, end) for turn in (1, 2)]
+        starts = np.arange(0, end - first, PIECE_STEPS)
+        lengths = np.diff(starts, append=end - first)
+        key = np.array([self._seed(number + 3 * num_streams), first], np.uint64)
+        generator = np.random.Generator(np.random.Philox(key=key))
+        weights = np.zeros(end - first)
+        weights[starts + generator.integers(lengths)] = lengths
+        return Probes(np.stack(pairs, axis=1), weights)
+
+    def _seed(self, number: int) -> int:
+        """Return the seed of a number among this trial's."""
+        return measuring_seed(self.excursion.trial, self.settings.stream_seed, f"fork {number}")
+
+    def _show(self, params: Array, place: int) -> Array:
+        """Hold every stream against their mean [R, 4 + k]; not numbers once one has run away."""
+        num_columns = 4 + len(self.directions)
+        if not np.isfinite(params).all():
+            return np.full((len(params), num_columns), np.nan)
+        centre = params.mean(axis=0)
+        first_turn = place * (len(params) + 1)
+
+        def step(state: State) -> State:
+            number = len(state["rows"])
+            found = self.excursion.objective(params[number], first_turn + 1 + number)
+            away, steeper = params[number] - centre, found.gradient - state["gradient"]
+            row = [
+                found.loss - state["loss"] - state["gradient"] @ away,
+                away @ steeper / 2,
+                steeper @ steeper,
+                found.gradient @ found.gradient,
+                *np.square(self.directions @ away),
+            ]
+            return state | {"rows": np.append(state["rows"], [row], axis=0)}
+
+        mean = self.excursion.objective(centre, first_turn, key="objective_of_mean")
+        start = {
+            "loss": np.array(mean.loss),
+            "gradient": mean.gradient,
+            "rows": np.zeros((0, num_columns)),
+        }
+        shown = self._passes.iterate(
+            "shown", step, start, lambda state: len(state["rows"]) == len(params), 0, turn=place
+        )
+        return shown["rows"]
+
+
+def examples_of(settings: ForkSpec, excursion: Excursion) -> int:
+    """Count the examples of all looks, for the progress."""
+    num_looks = sum(map(len, settings.windows()))
+    return num_looks * (settings.num_streams + 1) * len(excursion.train)
+
+
+def num_probed(settings: ForkSpec) -> int:
+    """Count the steps of a stream at which its noise is measured."""
+    looks = [step for window in settings.windows() for step in window]
+    stretches = zip([0, *looks], looks, strict=False)
+    return sum(-(-(end - first) // PIECE_STEPS) for first, end in stretches)
+
+
+def _replaced(rows: Array, number: int, row: Array) -> Array:
+    changed = rows.copy()
+    changed[number] = row
+    return changed

@@ -1,0 +1,1 @@
+"""What every statistic stands on: its context, its network, its groups, its rows, its limits."""

@@ -1,0 +1,71 @@
+"""Which examples a Hessian is the mean over: a whole split, or a random subset of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.contract.errors import Fault, UserError
+from workers.contract.statistics import HessianSpec, SpectrumSpec
+from workers.numerics.estimators import random_subset
+from workers.statistics.measuring.context import MeasurementContext
+
+COST_OF_PRODUCT = 3.0
+"""Of a Hessian-vector product, in gradients over the same examples; counted, not timed."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The examples of each split that are asked for.
+
+    Attributes:
+        split_sizes: Examples of each split, by name.
+        size: Of the subset; None for all.
+        seed: Of its choice.
+    """
+
+    split_sizes: Mapping[str, int]
+    size: int | None
+    seed: int
+
+    @classmethod
+    def of(cls, context: MeasurementContext, settings: HessianSpec | SpectrumSpec) -> Subset:
+        """Take the settings' subset.
+
+        Raises:
+            UserError: It is larger than a split; all such splits at once.
+        """
+        sizes: dict[str, int] = {name: len(context.split(name)) for name in settings.splits}
+        asked = settings.num_examples
+        faults = [
+            Fault(
+                f"num_examples {asked} is more than the {size} examples of the split {split!r}",
+                where=f"measure, {settings.name}, num_examples",
+                mend=f"give at most {size}, or leave it out for all of them",
+            )
+            for split, size in sizes.items()
+            if asked is not None and asked > size
+        ]
+        if faults:
+            raise UserError(faults)
+        return cls(sizes, asked, context.seed(settings.probe_seed))
+
+    def num_examples(self, split: str) -> int:
+        """Count the examples of a split that are asked for, n."""
+        return self.size or self.split_sizes[split]
+
+    def places(self, split: str) -> npt.NDArray[np.int64]:
+        """List them [n]."""
+        return random_subset(self.seed, self.split_sizes[split], self.num_examples(split))
+
+    def method(self, name: str) -> str:
+        """Name a method, with the size of the subset where it is not the whole split."""
+        return name if self.size is None else f"{name}_of_{self.size}_examples"
+
+    def cost_gradients(self, split: str, num_products: int) -> float:
+        """Count Hessian-vector products over the subset in gradients over the whole split."""
+        share = self.num_examples(split) / self.split_sizes[split]
+        return COST_OF_PRODUCT * num_products * share

@@ -1,0 +1,89 @@
+"""The training steps of a trial as one compiled loop over many of them."""
+
+from __future__ import annotations
+
+from typing import final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from workers.contract.specs import TrialSpec
+from workers.losses.loss import Loss
+from workers.network.resident import ResidentSplit
+from workers.training import tally
+from workers.training.augmentation import pad_crop_flip
+from workers.training.seeding import augmentation_seed
+from workers.training.sgd_step import SGDStep
+
+
+@final
+class CompiledSGD:
+    """The steps of one trial, compiled once; owns the velocity.
+
+    A call runs a chunk of steps without returning to Python. The bits do not depend on how the steps
+    are cut into chunks. The loop ends after the step whose loss is not finite.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: Loss,
+        split: ResidentSplit,
+        trial: TrialSpec,
+        *,
+        has_ragged_batch: bool,
+    ) -> None:
+        self._split, self._trial = split, trial
+        self._sgd_step = SGDStep(model, loss, trial.training)
+        self.velocity = self._sgd_step.velocity
+        width = None if has_ragged_batch else trial.batch_size
+        signature = [
+            tf.TensorSpec([None, width], tf.int32),
+            tally.TALLY_SPEC,
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec([], tf.float32),
+        ]
+        self._compiled = tf.function(self._chunk, input_signature=signature, autograph=False)
+
+    def run(
+        self,
+        batches: npt.NDArray[np.int32],
+        sums: tally.Tally,
+        *,
+        first_step: int,
+        learning_rate: float,
+    ) -> tuple[int, tally.Tally]:
+        """Train on batches [S, B]; give the number of steps done and the sums with them added."""
+        done, added = self._compiled(
+            tf.constant(batches),
+            tf.constant(sums),
+            tf.constant(first_step, tf.int64),
+            tf.constant(learning_rate, tf.float32),
+        )
+        return int(done.numpy()), added.numpy()
+
+    def _chunk(
+        self, batches: tf.Tensor, sums: tf.Tensor, first_step: tf.Tensor, learning_rate: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        def goes_on(done: tf.Tensor, running: tf.Tensor) -> tf.Tensor:
+            return (done < tf.shape(batches)[0]) & tf.math.is_finite(running[0])
+
+        def step(done: tf.Tensor, running: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            number = first_step + tf.cast(done, tf.int64)
+            return done + 1, running + self._step(batches[done], number, learning_rate)
+
+        start = (tf.constant(0), sums)
+        found: tuple[tf.Tensor, tf.Tensor] = tf.while_loop(
+            goes_on, step, start, parallel_iterations=1
+        )
+        return found
+
+    def _step(self, indices: tf.Tensor, number: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+        inputs, targets = self._split.batch(indices)
+        if self._trial.training.augmentation == "pad_crop_flip":
+            inputs = pad_crop_flip(inputs, augmentation_seed(self._trial.seed, number))
+        found = self._sgd_step.gradient(inputs, targets)
+        self._sgd_step.update(found.directions, learning_rate)
+        return tally.of_batch(found.losses, found.outputs, targets)
