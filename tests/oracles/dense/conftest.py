@@ -22,7 +22,7 @@ def trained(tmp_path_factory):
     import time
 
     from dense.networks import NETWORKS
-    from dense.subjects import make_dataset, make_trial
+    from dense.subjects import NUM_TRAIN, make_dataset, make_trial
 
     from workers.attempts.attempt import make_loss
     from workers.contract.store import Store
@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
     from workers.resumable.pulse import Pulse
     from workers.training.loop import Trainer, TrainingJob
 
-    dataset, models = make_dataset(), {}
+    dataset, models = make_dataset(NUM_TRAIN), {}
 
     def train(name):
         if name not in models:
@@ -42,30 +42,31 @@ def trained(tmp_path_factory):
             losses = [each.train_loss for each in Trainer(job, checkpoints, pulse).run().records]
             assert losses[-1] < 0.8 * losses[0]
             models[name] = model
-        return models[name], dataset
+        return models[name]
 
     return train
 
 
 @pytest.fixture(scope="session")
 def subject(trained, no_partials):
-    """Give a trained network ready to be measured with a loss, the same one each time."""
+    """Give a trained network ready to be measured with a loss on N images, the same one each time."""
     from dense.networks import NETWORKS
-    from dense.subjects import Subject, make_trial
+    from dense.subjects import NUM_TRAIN, Subject, make_dataset, make_trial
 
     from workers.attempts.attempt import make_loss
     from workers.statistics.measuring.context import MeasurementContext
 
     made = {}
 
-    def make(name, loss):
-        if (name, loss) not in made:
-            model, dataset = trained(name)
+    def make(name, loss, num_train=NUM_TRAIN):
+        key = (name, loss, num_train)
+        if key not in made:
+            model, dataset = trained(name), make_dataset(num_train)
             context = MeasurementContext(
                 model, dataset, make_loss(loss), make_trial(loss), no_partials
             )
-            made[name, loss] = Subject(name, NETWORKS[name], model, context)
-        return made[name, loss]
+            made[key] = Subject(name, NETWORKS[name], model, context)
+        return made[key]
 
     return make
 

@@ -22,16 +22,16 @@ BATCH_SIZE = 8
 WEIGHT_DECAY = 0.02
 
 
-def make_dataset() -> Dataset:
+def make_dataset(num_train: int) -> Dataset:
     """Make images of 8 × 8 × 3 in four classes that overlap, so that some are not learned."""
     generator = np.random.default_rng(0)
-    labels = generator.integers(0, NUM_CLASSES, NUM_TRAIN + NUM_TEST)
+    labels = generator.integers(0, NUM_CLASSES, num_train + NUM_TEST)
     prototypes = generator.integers(60, 196, (NUM_CLASSES, *IMAGE))
     noise = generator.normal(0, 60, (len(labels), *IMAGE))
     images = np.clip(prototypes[labels] + noise, 0, 255).astype(np.uint8)
     targets = one_hot(labels, NUM_CLASSES)
-    train = Split(images[:NUM_TRAIN], targets[:NUM_TRAIN])
-    test = Split(images[NUM_TRAIN:], targets[NUM_TRAIN:])
+    train = Split(images[:num_train], targets[:num_train])
+    test = Split(images[num_train:], targets[num_train:])
     offset, scale = np.full(3, 128, np.float32), np.full(3, 1 / 64, np.float32)
     return Dataset(train, test, offset, scale, is_classification=True, digest="none")
 
@@ -98,7 +98,7 @@ class Subject:
         return WEIGHT_DECAY if objective == "total" else 0.0
 
     def compare(self, rows: list[Measurement], statistic: str) -> Iterator[Comparison]:
-        """Hold every row of a quantity against the reference's; all layers must be there, and no other."""
+        """Hold every row without an index against the reference; all layers must be there, and no other."""
         rows = [row for row in rows if row.index is None]
         self._check_layers(rows)
         for row in rows:
@@ -111,12 +111,14 @@ class Subject:
     ) -> Comparison:
         """Hold one row against a value."""
         what = (row.quantity, row.layer, row.index, row.objective, row.split, row.method)
-        case, stderr = f"{self.name} {self.context.trial.loss}", row.stderr or 0.0
+        case = f"{self.name} {self.context.trial.loss}"
+        stderr = row.stderr or 0.0
         return Comparison(case, statistic, what, row.value, stderr, expected, **options)
 
     def _check_layers(self, rows: list[Measurement]) -> None:
         found = {row.layer for row in rows if row.layer is not None}
-        assert found in (set(), self.reference("train").layer_names)
+        trained = self.reference("train").layer_names
+        assert found in (set(), trained), f"layers {sorted(found)}, trained {sorted(trained)}"
 
     def _scale(self, row: Measurement, rows: list[Measurement]) -> float:
         """Find the largest of the reference's values of the same kind."""

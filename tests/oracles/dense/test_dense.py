@@ -86,6 +86,17 @@ def test_noise_curvature(subject, ledger, network, loss):
     ledger.check(case.compare(noise_curvature.measure(case.context, settings), "noise_curvature"))
 
 
+def test_population_statistics_of_many_batches(subject, ledger):
+    """Batch norms are frozen at what they read over all images, more than go through at once."""
+    from workers.contract.statistics import LossesSpec, NoiseCurvatureSpec
+    from workers.statistics import losses, noise_curvature
+
+    case = subject("normalised", "kld", num_train=600)
+    ledger.check(case.compare(losses.measure(case.context, LossesSpec()), "losses"))
+    settings = NoiseCurvatureSpec(probe_seed=15)
+    ledger.check(case.compare(noise_curvature.measure(case.context, settings), "noise_curvature"))
+
+
 @pytest.mark.parametrize(
     ("loss", "objective"), [("kld", "total"), ("gradlog_l2", "data"), ("squared_error", "total")]
 )
@@ -116,7 +127,7 @@ def test_batch_noise_of_losses_that_add_up(subject, ledger, network, loss):
 
 @pytest.mark.parametrize("loss", ["kld", "gradlog_l2"])
 def test_batch_noise_with_batch_norm(subject, ledger, loss):
-    """With it, beside 40 times as many draws of float64, both errors counted."""
+    """With it, beside 16 times as many draws of float64, both errors counted."""
     case = subject("normalised", loss)
     rows = measure_batch_noise(case)
     ledger.check(compare_batches(case, rows))
@@ -202,7 +213,7 @@ def compare_batches(case, rows):
 
     function = case.in_training
     targets = case.context.dataset.train.targets
-    draws = BatchReference(function, case.images("train"), targets, num_draws=5000, seed=17)
+    draws = BatchReference(function, case.images("train"), targets, num_draws=2048, seed=17)
     noise = {size: draws.noise(size) for size in (BATCH_SIZE, 3 * BATCH_SIZE)}
     curvature = draws.curvature(BATCH_SIZE)
     params, is_decayed = function.params.numpy(), function.is_decayed
