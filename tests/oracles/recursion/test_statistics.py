@@ -8,7 +8,7 @@ import pytest
 from workers.contract.excursions import ForkSpec, TailSpec
 
 RATE = 0.1
-FORK = {"num_streams": 200, "num_steps": 16, "num_windows": 3, "records_per_window": 2}
+FORK = {"num_streams": 600, "num_steps": 16, "num_windows": 3, "records_per_window": 2}
 TAIL = {"burn_in_steps": 200, "num_steps": 6000, "num_records": 512}
 DIRECTIONS = {"num_directions": 2, "max_lanczos_steps": 3}
 
