@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,9 @@ def _few_threads():
     """Leave PyTorch alone, which the tests of the folder above share their threads with."""
 
 
-class NoPartials:
-    """Keeps nothing; a measurement runs through."""
-
-    def restore(self, key):
-        return None
-
-    def advance(self, key, partial, done, total):
-        pass
-
-
-def _regression(num_train, *, away, batch_size, learning_rate, momentum=0.0, is_shuffled=False):
+def _regression(
+    partials, num_train, *, away, batch_size, learning_rate, momentum=0.0, is_shuffled=False
+):
     """Make the context of a network and its exact SGD, `away` from the minimum, with L2."""
     import keras
 
@@ -68,14 +61,14 @@ def _regression(num_train, *, away, batch_size, learning_rate, momentum=0.0, is_
         learning_rate=learning_rate,
         seed=0,
     )
-    context = MeasurementContext(model, dataset, make_loss("squared_error"), trial, NoPartials())
+    context = MeasurementContext(model, dataset, make_loss("squared_error"), trial, partials)
     return context, exact, start.astype(np.float64)
 
 
 @pytest.fixture(scope="session")
-def make_regression():
+def make_regression(no_partials):
     """Make the context of a linear regression, its exact SGD, and the kept weights."""
-    return _regression
+    return partial(_regression, no_partials)
 
 
 def _conditions(exact, **changes):

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.per_example.rules.products import choose_products, kernel_gradients
-from workers.per_example.rules.rule import Gradient
+from workers.per_example.rules.rule import Gradient, kernel_and_bias
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class ConvolutionRule:
     @property
     def variables(self) -> list[keras.Variable]:
         """W [height, width, inputs, outputs], then b [outputs]."""
-        kernel = self.layer.kernel
-        return [kernel, self.layer.bias] if self.layer.use_bias else [kernel]
+        return kernel_and_bias(self.layer)
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of W and b from x [B, H, W, C] and K × δ [B, H', W', outputs]."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from workers.per_example.rules.rule import Gradient
+from workers.per_example.rules.rule import Gradient, kernel_and_bias
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ class DenseRule:
     @property
     def variables(self) -> list[keras.Variable]:
         """W [inputs, outputs], then b [outputs]."""
-        kernel = self.layer.kernel
-        return [kernel, self.layer.bias] if self.layer.use_bias else [kernel]
+        return kernel_and_bias(self.layer)
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
         """Give the gradients of W and b from x [B, inputs] and K × δ [B, outputs]."""

@@ -20,6 +20,11 @@ class Gradient(NamedTuple):
     total: tf.Tensor
 
 
+def kernel_and_bias(layer: keras.layers.Conv2D | keras.layers.Dense) -> list[keras.Variable]:
+    """Return the kernel of a layer, and its bias where it has one."""
+    return [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
+
+
 class Rule(Protocol):
     """Turns a layer's inputs and the cotangents of its outputs into gradients of its variables.
 
