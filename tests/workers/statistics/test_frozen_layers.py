@@ -191,13 +191,20 @@ def images_network(dtype):
 
 
 @pytest.fixture(scope="module")
-def images(tools):
+def dense_images(tools):
     """A case with its dense reference over the trainable variables."""
     model, twin = images_network("float32"), images_network("float64")
     tools.randomise(model, seed=1)
     twin.set_weights(model.get_weights())
     case = dataclasses.replace(tools.make_case("kld"), model=model, twin=twin)
     return case, tools.dense_reference(case)
+
+
+@pytest.fixture
+def images(dense_images, tools):
+    """The same, for one statistic: partial results are kept by statistic, here by none."""
+    case, reference = dense_images
+    return dataclasses.replace(case, partials=tools.partials()), reference
 
 
 @pytest.mark.slow
