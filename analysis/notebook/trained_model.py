@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from workers.contract.catalog import is_plugin
+from workers.contract.catalog import is_plugin, resolve
 from workers.contract.errors import UserError, user_error
+from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def trained_model(store: Store, trial_id: str) -> keras.Model:
     for path in (store.model_path(trial_id, attempt_id) for attempt_id in attempts):
         content = store.read_bytes(path)
         if content is not None:
-            return _loaded(content, path, json.loads(kept["spec"])["model"]["name"])
+            return _loaded(content, path, kept)
     raise user_error(
         f"no network of the trial {trial_id} ({kept['outcome']}) is kept",
         where=f"model({trial_id!r})",
@@ -39,23 +38,45 @@ def trained_model(store: Store, trial_id: str) -> keras.Model:
     )
 
 
-def _loaded(content: bytes, path: str, model_name: str) -> keras.Model:
-    import keras  # keeps TensorFlow out of notebooks that load no network
+def _loaded(content: bytes, path: str, record: Mapping[str, Any]) -> keras.Model:
+    """Read a network of unknown origin; a plugin's is not rebuilt, as a store names no code to run here."""
+    # keeps TensorFlow out of notebooks that load no network
+    from workers.attempts.kept_file import UnsafeNetwork, check_architecture, read_network
+    from workers.network.weights import digest_of_weights
 
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.keras"
-        file.write_bytes(content)
-        try:
-            return keras.models.load_model(file, compile=False, safe_mode=True)
-        except Exception as error:  # Keras and HDF5 raise whatever damage leads to
-            module = model_name.partition(":")[0]
-            raise user_error(
-                f"{path} cannot be read as a network: {type(error).__name__}: {error}",
-                where="model(trial_id)",
-                mend=f"import {module} first, which registers its layers"
-                if is_plugin(model_name)
-                else "the file is damaged: remove it and run the sweep with one statistic more",
-            ) from error
+    trial = TrialSpec.model_validate_json(record["spec"])
+    name = trial.model.name
+    try:
+        model = read_network(content)
+        if not is_plugin(name):
+            check_architecture(model, _built(trial, model))
+    except UnsafeNetwork as error:
+        raise _unreadable(path, str(error), name, "it was changed: remove it") from error
+    except Exception as error:  # Keras and HDF5 raise whatever damage leads to
+        what = f"{type(error).__name__}: {error}"
+        raise _unreadable(path, what, name, "the file is damaged: remove it") from error
+    if digest_of_weights(model) != record["weights_sha256"]:
+        raise _unreadable(path, "it holds other weights than were recorded", name, "remove it")
+    return model
+
+
+def _built(trial: TrialSpec, like: keras.Model) -> keras.Model:
+    build = cast("Callable[..., keras.Model]", resolve("model", trial.model.name))
+    return build(
+        trial.model, tuple(like.inputs[0].shape[1:]), like.outputs[0].shape[-1], trial.seed
+    )
+
+
+def _unreadable(path: str, what: str, model_name: str, mend: str) -> UserError:
+    module = model_name.partition(":")[0]
+    first = (
+        f"import {module} first, which registers its layers; else " if is_plugin(model_name) else ""
+    )
+    return user_error(
+        f"{path} cannot be read as a network: {what}",
+        where="model(trial_id)",
+        mend=f"{first}{mend} and run the sweep with one statistic more",
+    )
 
 
 def _unknown(store: Store, trial_id: str) -> UserError:

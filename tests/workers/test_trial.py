@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -271,6 +273,32 @@ def test_a_model_with_other_weights_is_not_measured(make_order, store, plugin):
     store.write_bytes(store.model_path(order.trial_id, "first"), content)
     answer = entry.run_order(order, never)
     assert answer.failure_class == "model_lost"
+
+
+def test_a_model_with_another_activation_is_not_measured(make_order, store, caplog):
+    """Its weights and their digest are the recorded ones; the log says what was changed."""
+    options = {"model": MLPSpec(hidden_units=[4])}
+    entry.run_order(make_order(**options), never)
+    order = make_order(attempt_id="measuring", statistic=LossesSpec(), **options)
+    path = store.model_path(order.trial_id, "first")
+    content = store.read_bytes(path)
+    changed = content.replace(b'"activation": "relu"', b'"activation": "tanh"')
+    assert changed != content
+    store.write_bytes(path, repacked(changed))
+    answer = entry.run_order(order, never)
+    assert answer.failure_class == "model_lost", answer
+    assert "passed over a model that was changed" in caplog.text
+    assert "config.activation is 'tanh', not 'relu'" in caplog.text
+
+
+def repacked(content):
+    """Write the archive anew, whose checksums no longer fit its entries."""
+    found, written = io.BytesIO(content), io.BytesIO()
+    with zipfile.ZipFile(found) as archive, zipfile.ZipFile(written, "w") as whole:
+        for each in archive.infolist():
+            found.seek(each.header_offset + zipfile.sizeFileHeader + len(each.filename))
+            whole.writestr(each.filename, found.read(each.file_size))
+    return written.getvalue()
 
 
 def test_training_again_to_other_weights_is_a_conflict(make_order, store, plugin, trial_rows):

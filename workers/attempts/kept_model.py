@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from workers.attempts.kept_file import UnsafeNetwork, check_architecture, read_network
 from workers.attempts.plugin_call import calling
 from workers.contract.catalog import is_plugin, resolve
 from workers.contract.errors import Fault, UserError, user_error
@@ -17,9 +18,6 @@ from workers.network.network_faults import faults_of
 from workers.network.params import copying_faults
 from workers.network.precision import Precision, built_in
 from workers.network.weights import digest_of_weights
-
-_FILE = "model.keras"
-
 
 _ARGUMENTS = "(settings, input_shape, num_outputs, seed)"
 
@@ -32,6 +30,18 @@ def build_model(trial: TrialSpec, dataset: Dataset, precision: Precision) -> ker
             can be trained, kept and measured on these data.
     """
     name = trial.model.name
+    model = _built(trial, dataset, precision)
+    if is_plugin(name):
+        with calling("model", name, _ARGUMENTS):
+            faults = faults_of(model, dataset, trial.loss, precision)
+        if faults:
+            raise UserError(_located(faults, name))
+        _refuse_unkeepable(model, trial)
+    return model
+
+
+def _built(trial: TrialSpec, dataset: Dataset, precision: Precision) -> keras.Model:
+    name = trial.model.name
     build = resolve("model", name, where="model.name")
     if not callable(build):
         raise _bad_plugin(name, f"is {type(build).__name__}, not a function")
@@ -41,12 +51,6 @@ def build_model(trial: TrialSpec, dataset: Dataset, precision: Precision) -> ker
         model = build(argument, dataset.input_shape, dataset.num_outputs, trial.seed)
     if not isinstance(model, keras.Model):
         raise _bad_plugin(name, f"returned {type(model).__name__}, not a keras.Model")
-    if is_plugin(name):
-        with calling("model", name, _ARGUMENTS):
-            faults = faults_of(model, dataset, trial.loss, precision)
-        if faults:
-            raise UserError(_located(faults, name))
-        _refuse_unkeepable(model, trial)
     return model
 
 
@@ -62,6 +66,8 @@ def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
         is_whole = digest_of_weights(kept) == digest_of_weights(model)
         reason = "other weights come back"
         faults = copying_faults(model, kept) if is_whole else []
+    except UnsafeNetwork as error:
+        is_whole, reason = False, str(error)
     except Exception as error:  # noqa: BLE001  # layers of the user's own may raise anything
         is_whole, reason = False, f"{type(error).__name__}: {error}".splitlines()[0]
     if not is_whole:
@@ -87,19 +93,33 @@ def in_float32(model: keras.Model, trial: TrialSpec, dataset: Dataset) -> keras.
 def to_bytes(model: keras.Model) -> bytes:
     """Write a network in Keras' own format."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _FILE
+        path = Path(folder) / "model.keras"
         model.save(path)
         return path.read_bytes()
 
 
 def from_bytes(content: bytes, trial: TrialSpec) -> keras.Model:
-    """Read a network back, without running code stored in the file."""
+    """Read a network back, without running code stored in the file.
+
+    Raises:
+        UnsafeNetwork: The file holds what no kept network does.
+        Exception: Keras and HDF5 raise whatever damage leads to.
+    """
     if is_plugin(trial.model.name):
         resolve("model", trial.model.name, where="model.name")  # registers its layers
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _FILE
-        path.write_bytes(content)
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+    return read_network(content)
+
+
+def of_trial(content: bytes, trial: TrialSpec, dataset: Dataset) -> keras.Model:
+    """Read the network of a trial back, and hold its architecture against the spec's.
+
+    Raises:
+        UnsafeNetwork: The file holds what no kept network does, or another network.
+        Exception: Keras and HDF5 raise whatever damage leads to.
+    """
+    model = from_bytes(content, trial)
+    check_architecture(model, _built(trial, dataset, "float32"))
+    return model
 
 
 def _located(faults: list[Fault], name: str) -> list[Fault]:

@@ -13,6 +13,7 @@ import keras
 from workers.attempts import kept_model
 from workers.attempts.attempt import Attempt
 from workers.attempts.failure import ModelLost, WeightsConflict
+from workers.attempts.kept_file import UnsafeNetwork
 from workers.attempts.plugin_call import calling
 from workers.contract.catalog import resolve
 from workers.contract.errors import StoreError
@@ -168,12 +169,15 @@ def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:
 
 
 def _read_model(attempt: Attempt, path: str, weights_sha256: str) -> keras.Model | None:
-    """Load one kept model; None when it is gone, damaged, or holds other weights."""
+    """Load one kept model; None when it is gone, damaged, changed, or holds other weights."""
     content = attempt.store.read_bytes(path)
     if content is None:
         return None
     try:
-        model = kept_model.from_bytes(content, attempt.order.trial)
+        model = kept_model.of_trial(content, attempt.order.trial, attempt.dataset)
+    except UnsafeNetwork as error:
+        _log.warning("passed over a model that was changed: %s: %s", path, error)
+        return None
     except Exception as error:  # noqa: BLE001  # Keras and HDF5 raise whatever damage leads to
         _log.warning("passed over a damaged model: %s: %s", path, error)
         return None
