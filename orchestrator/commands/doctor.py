@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from orchestrator.planning.fit import this_machine
 from workers.contract.errors import UserError
 from workers.contract.store import Store
 from workers.process.gpu_memory import gigabytes, opened_nvml
+from workers.process.surroundings import try_import
 
 _PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
 _LEAST_FREE_BYTES = 5 * 10**9
@@ -72,22 +72,10 @@ def _package(name: str) -> Check:
 
 
 def _tensorflow() -> Check:
-    code = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
-    try:
-        done = subprocess.run(  # noqa: S603  # our own interpreter
-            [sys.executable, "-P", "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-    except subprocess.TimeoutExpired:
-        return Check("TensorFlow starts", "not within 120 s", "look at the machine's load")
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return Check("TensorFlow starts", last, "reinstall from the lock in deploy/")
-    return Check("TensorFlow starts", f"yes, and sees {done.stdout.strip()} GPUs")
+    found = try_import(os.environ)
+    return Check(
+        "TensorFlow starts", found.fault or f"yes, and sees {found.num_gpus} GPUs", found.mend
+    )
 
 
 def _gpu_memory() -> Check:

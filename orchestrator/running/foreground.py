@@ -15,6 +15,7 @@ from orchestrator.planning.missing import Missing
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.running.tasks import make_tasks
+from orchestrator.slots.child import ForkServerLost
 from orchestrator.slots.slot import Slot
 from orchestrator.slots.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
@@ -70,12 +71,17 @@ def choose_trial(prepared: Prepared, batch_size: int, learning_rate: float, seed
 
 
 def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResult:
-    """Do one trial's missing work in the foreground; it commits like any other."""
+    """Do one trial's missing work in the foreground; it commits like any other.
+
+    Raises:
+        UserError: The store cannot be written, or TensorFlow does not start.
+    """
     prepared.store.check_writable()
-    publish_plan(prepared.store, prepared.plan)
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(prepared, options, control.run_id, [chosen])[0]
-    with control.listening(), contextlib.closing(Slot()) as slot:
+    with contextlib.closing(Slot()) as slot, control.listening():
+        start(slot, options.entry)
+        publish_plan(prepared.store, prepared.plan)
         result = run_on(task, slot)
         if result.status == "elsewhere":
             dead = dead_rivals(
@@ -84,6 +90,22 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
             if dead is not None:
                 result = run_on(task.model_copy(update={"presumed_dead": sorted(dead)}), slot)
         return result
+
+
+def start(slot: Slot, entry: str) -> None:
+    """Start what forks attempts, before anything is written.
+
+    Raises:
+        UserError: It does not start here; with the last words of what it imports.
+    """
+    try:
+        slot.start(entry)
+    except ForkServerLost as lost:
+        raise user_error(
+            f"the process that trains does not start: {str(lost).splitlines()[-1]}",
+            where="this machine",
+            mend="`minima doctor` tells what is missing",
+        ) from lost
 
 
 def compare(

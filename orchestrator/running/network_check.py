@@ -12,6 +12,7 @@ from orchestrator.planning.prepare import Options, Prepared
 from workers.contract.catalog import is_plugin
 from workers.contract.errors import UserError
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
+from workers.process.surroundings import for_tensorflow
 
 _PATIENCE_SECONDS = 300.0
 
@@ -50,7 +51,7 @@ def _ask(question: str) -> NetworkAnswer | None:
             input=question.encode(),
             capture_output=True,
             timeout=_PATIENCE_SECONDS,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"},
+            env=for_tensorflow(os.environ),
             check=True,
         )
         return NetworkAnswer.model_validate_json(ended.stdout)

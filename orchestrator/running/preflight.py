@@ -8,9 +8,11 @@ the data's digest itself.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -28,6 +30,7 @@ from workers.process.node_facts import (
     Software,
     read_patiently,
 )
+from workers.process.surroundings import Imported, try_import
 
 _SHARED_STORE = "give a store that all nodes share: the same shared folder, or object storage"
 _SAME_CODE = "install the same minima, from one lock, on all nodes and restart Ray there"
@@ -52,6 +55,7 @@ def check_nodes(
     nodes: Sequence[Node],
     ask: Ask,
     *,
+    needs_tensorflow: bool = True,
     patience_seconds: float = 10.0,
 ) -> None:
     """Ask every node that can hold a trial, and compare.
@@ -61,6 +65,7 @@ def check_nodes(
         data_dir: The option.
         nodes: Of the cluster.
         ask: Reaches the nodes.
+        needs_tensorflow: Whether attempts import it.
         patience_seconds: How long what one machine wrote may be unseen by another.
 
     Raises:
@@ -75,6 +80,7 @@ def check_nodes(
                 answer_path=Store.nonce_answer_path(token, node.node_id),
                 dataset=prepared.sweep.dataset,
                 data_dir=data_dir,
+                needs_tensorflow=needs_tensorflow,
                 patience_seconds=patience_seconds,
             )
             for node in asked
@@ -115,6 +121,7 @@ def reply_faults(
         return [Fault("the node answers as another version of minima does", place, _SAME_CODE)]
     return [
         *_software_faults(place, facts.software, expected.software),
+        *import_faults(place, facts.import_fault),
         *_store_faults(place, facts, expected.nonce, hear),
         *_data_faults(place, facts, expected.data_digest),
     ]
@@ -132,6 +139,15 @@ def _software_faults(place: str, there: Software, here: Software) -> Iterator[Fa
             f"({here.code_digest})"
         )
         yield Fault(what, place, _SAME_CODE)
+
+
+def import_faults(place: str, found: tuple[str, str] | None) -> Iterator[Fault]:
+    """Tell that TensorFlow does not start at a place: no trial there could."""
+    if found is not None:
+        what, mend = found
+        yield Fault(
+            f"TensorFlow does not start: {what}", place, f"{mend}; `minima doctor` looks again"
+        )
 
 
 def _store_faults(
@@ -199,3 +215,24 @@ def _forget(store: Store, token: str) -> None:
         for path in store.names("control"):
             if path.startswith(Store.nonce_path(token)):
                 store.remove(path)
+
+
+@contextlib.contextmanager
+def importing_here(*, is_asked: bool) -> Iterator[Callable[[], None]]:
+    """Try on this machine, while a cluster starts, whether TensorFlow does.
+
+    Yields:
+        Waits for the answer, and raises a UserError where it does not.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(try_import, os.environ) if is_asked else None
+
+        def refuse_faults() -> None:
+            tried = found.result() if found is not None else Imported()
+            faults = [
+                *import_faults("this machine", (tried.fault, tried.mend) if tried.fault else None)
+            ]
+            if faults:
+                raise UserError(faults)
+
+        yield refuse_faults

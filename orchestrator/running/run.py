@@ -13,7 +13,7 @@ from orchestrator.machine.scratch import scratch_folder
 from orchestrator.planning.fit import Node
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, refuse_misfit
-from orchestrator.running.preflight import check_nodes
+from orchestrator.running.preflight import check_nodes, importing_here
 from orchestrator.running.waves import Run, run_waves
 from orchestrator.slots.task import Status
 
@@ -44,7 +44,7 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
 
     Raises:
         UserError: No node can ever hold a trial, the store cannot be written, no cluster answers,
-            or a node has other code, another store or other data.
+            TensorFlow does not start, or a node has other code, another store or other data.
     """
     statuses: dict[str, Status] = {}
     try:
@@ -55,11 +55,22 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
             from orchestrator.driver.cluster import cluster, head_of_cluster
             from orchestrator.driver.drive import drive
 
-            with cluster(options.address, scratch) as nodes:
+            needs_tensorflow = options.entry == Options.entry
+            with (
+                importing_here(is_asked=needs_tensorflow and not options.address) as refuse_faults,
+                cluster(options.address, scratch) as nodes,
+            ):
                 refuse_misfit(prepared, nodes)
                 prepared.store.check_writable()
                 if options.address:  # a cluster of our own is this very machine
-                    check_nodes(prepared, options.data_dir, nodes, ask_nodes)
+                    check_nodes(
+                        prepared,
+                        options.data_dir,
+                        nodes,
+                        ask_nodes,
+                        needs_tensorflow=needs_tensorflow,
+                    )
+                refuse_faults()
                 control = RunControl(prepared.store, prepared.plan.sweep)
                 publish_plan(prepared.store, prepared.plan)
                 with control.listening():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.machine.scratch import own_folders_removed, scratch_folder
 from orchestrator.planning.missing import Missing, read_state
 from orchestrator.planning.prepare import Options, Prepared
-from orchestrator.running.foreground import Difference, compare, run_on
+from orchestrator.running.foreground import Difference, compare, run_on, start
 from orchestrator.running.tasks import make_tasks
 from orchestrator.slots.slot import Slot
 from workers.contract.store import Store
@@ -51,9 +51,11 @@ def verify(
 
     Raises:
         KeyboardInterrupt: An attempt was told to leave.
+        UserError: TensorFlow does not start.
     """
     result = VerifyResult()
     with own_folders_removed(), contextlib.closing(Slot()) as slot:
+        start(slot, options.entry)
         for item in drawn:
             if len(result.compared) == num_sample:
                 break

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from workers.process.surroundings import for_tensorflow
+
 _START_SECONDS = 300.0
 
 
@@ -87,7 +89,7 @@ class ForkServer:
             stderr=self._errors,
             bufsize=0,
             start_new_session=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"},
+            env=for_tensorflow(os.environ),
         )
         self._expect("ready", _START_SECONDS)
 

@@ -39,6 +39,14 @@ class Slot:
             self._server.close()
             self._server = None
 
+    def start(self, entry: str) -> None:
+        """Start the fork server, which imports what attempts need.
+
+        Raises:
+            ForkServerLost: It cannot be started, most likely for what it imports.
+        """
+        self._server_for(entry).ensure_started()
+
     def run(self, task: SlotTask, visible_devices: str) -> SlotResult:
         """Do the missing work of one trial; a statistic that fails leaves the others alone.
 
@@ -74,7 +82,7 @@ class Slot:
                 return "drained"
             if _is_known_to_be_committed(store, work):
                 return "done"
-            server = self._server_for(task)
+            server = self._server_for(task.entry)
             attempt = Attempt(store, work, server, visible_devices, self._cores)
             failure, status = attempt.run()
             self._num_attempts += attempt.has_started
@@ -106,10 +114,10 @@ class Slot:
                 store.commit("failures", (row.trial_id, row.attempt_id), row.attempt_id, rows)
                 del self._unrecorded[0]
 
-    def _server_for(self, task: SlotTask) -> ForkServer:
-        if self._server is None or self._server.entry != task.entry:
+    def _server_for(self, entry: str) -> ForkServer:
+        if self._server is None or self._server.entry != entry:
             self.close()
-            self._server = ForkServer(task.entry)
+            self._server = ForkServer(entry)
         return self._server
 
 

@@ -18,6 +18,7 @@ from workers.contract.statistics import NoiseCurvatureSpec, StatisticSpec, Trace
 from workers.datasets.loading import load_dataset
 from workers.network.batch_norm import as_functional
 from workers.per_example.dissection import refuse_without_rules
+from workers.process.environment import fix_keras
 from workers.statistics import traces
 
 
@@ -49,6 +50,7 @@ def main() -> None:
     """Answer one question; what a user's module prints goes to standard error."""
     answers = os.dup(1)
     os.dup2(2, 1)
+    fix_keras()
     found = faults_of(NetworkQuestion.model_validate_json(sys.stdin.buffer.read()))
     os.write(answers, NetworkAnswer.of(found).model_dump_json().encode())
 

@@ -46,7 +46,7 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
         RuntimeError: Operations have run with other settings (our own bug).
     """
     _set_threads(num_threads)
-    keras.config.set_floatx("float32")
+    fix_keras()
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
     gpus = tf.config.list_physical_devices("GPU")
@@ -57,6 +57,14 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
         _bound_memory(gpu, gpu_limit_bytes)
     device = _gpu_name(gpus[0]) if gpus else processor_name()
     return Environment(_environment_id(num_threads, device), device, platform.node())
+
+
+def fix_keras() -> None:
+    """Set what `~/.keras/keras.json` may have set otherwise to Keras' own defaults."""
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
 
 
 def _set_threads(num_threads: int) -> None:
@@ -84,6 +92,7 @@ def _bound_memory(gpu: tf.config.PhysicalDevice, limit_bytes: int | None) -> Non
 
 def _environment_id(num_threads: int, device: str) -> str:
     build = tf.sysconfig.get_build_info()
+    flags = os.environ.get("XLA_FLAGS", "").split()
     return digest(
         {
             "tensorflow": tf.__version__,
@@ -99,6 +108,7 @@ def _environment_id(num_threads: int, device: str) -> str:
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
             "op_determinism": True,
             "tensor_float_32": False,
+            **({"xla_flags": [*flags]} if flags else {}),  # as before where there are none
         }
     )
 

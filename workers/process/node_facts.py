@@ -1,11 +1,12 @@
 """What a node tells of itself before a sweep starts there: its software, its store, its data.
 
-Runs on the node, needs neither TensorFlow nor Ray, takes plain JSON and gives plain JSON.
+Runs on the node, imports neither TensorFlow nor Ray, takes plain JSON and gives plain JSON.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from workers.contract.frozen import Frozen, NonNegative
 from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
 from workers.datasets.loading import dataset_facts
+from workers.process.surroundings import try_import
 
 DISTRIBUTION = "sgd-minima"
 """Under which name we are installed; the command is `minima`."""
@@ -36,6 +38,7 @@ class NodeQuestion(Frozen):
         answer_path: Where the node shall repeat them.
         dataset: The sweep's data set.
         data_dir: Where its files are.
+        needs_tensorflow: Whether attempts import it, so that it must start there.
         patience_seconds: How long a shared folder may take to show what another machine wrote there;
             network file systems cache what a folder holds.
     """
@@ -45,6 +48,7 @@ class NodeQuestion(Frozen):
     answer_path: str
     dataset: DatasetSpec
     data_dir: str | None
+    needs_tensorflow: bool = False
     patience_seconds: NonNegative = 10.0
 
 
@@ -69,6 +73,7 @@ class NodeFacts(Frozen):
         store_fault: Why the store could not be read or written; empty when it could.
         data_digest: Of the data set; None when there is none.
         data_faults: What is wrong with the data, each with how to mend it.
+        import_fault: Why TensorFlow does not start, with how to mend it; None where it does or was not asked.
     """
 
     software: Software
@@ -76,6 +81,7 @@ class NodeFacts(Frozen):
     store_fault: str
     data_digest: str | None
     data_faults: list[tuple[str, str]]
+    import_fault: tuple[str, str] | None = None
 
 
 def answer(question_json: str) -> str:
@@ -89,6 +95,7 @@ def answer(question_json: str) -> str:
         store_fault=store_fault,
         data_digest=data_digest,
         data_faults=data_faults,
+        import_fault=_import_fault() if question.needs_tensorflow else None,
     ).model_dump_json()
 
 
@@ -147,6 +154,11 @@ def _meet_in_store(question: NodeQuestion) -> tuple[str | None, str]:
     except (StoreError, UserError) as error:
         return None, error.faults[0].what if isinstance(error, UserError) else str(error)
     return None if content is None else content.decode(errors="replace"), ""
+
+
+def _import_fault() -> tuple[str, str] | None:
+    found = try_import(os.environ)
+    return (found.fault, found.mend) if found.fault else None
 
 
 def _find_data(question: NodeQuestion) -> tuple[str | None, list[tuple[str, str]]]:

@@ -16,6 +16,7 @@ from orchestrator.commands import doctor, store_commands
 from orchestrator.commands.doctor import Check, diagnose
 from orchestrator.machine.console import Output
 from orchestrator.planning.fit import Node
+from workers.process import surroundings
 from workers.process.gpu_memory import DeviceMemory
 
 
@@ -25,7 +26,7 @@ def sound_machine(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(doctor, "tempfile", SimpleNamespace(gettempdir=lambda: "/tmp"))  # noqa: S108
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10**11))
-    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: finished(stdout="0\n"))
+    monkeypatch.setattr(surroundings.subprocess, "run", lambda *_, **__: finished(stdout="0\n"))
     monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 0))
 
 
@@ -81,19 +82,19 @@ def no_ray(monkeypatch):
 
 def broken_tensorflow(monkeypatch):
     failed = finished(returncode=1, stderr="Traceback\nImportError: no [lib]\n")
-    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(surroundings.subprocess, "run", lambda *_, **__: failed)
 
 
 def silent_tensorflow(monkeypatch):
     killed = finished(returncode=-9)
-    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: killed)
+    monkeypatch.setattr(surroundings.subprocess, "run", lambda *_, **__: killed)
 
 
 def slow_tensorflow(monkeypatch):
     def run(*_: object, **__: object) -> None:
         raise subprocess.TimeoutExpired("python", 120)
 
-    monkeypatch.setattr(doctor.subprocess, "run", run)
+    monkeypatch.setattr(surroundings.subprocess, "run", run)
 
 
 ANOTHER_PLACE = "set TMPDIR to another place, with a short path"

@@ -232,3 +232,16 @@ def test_a_trial_here_drains_on_a_signal(prepared, make_task, monkeypatch):
 
     monkeypatch.setattr("orchestrator.running.foreground.make_tasks", tasks)
     assert run_here(prepared, prepared.missing[0], Options("store")).status == "drained"
+
+
+def test_what_does_not_start_is_told_and_nothing_written(prepared, tmp_path):
+    """A library that cannot be imported on this machine is no failure of the trial."""
+    options = Options("store", entry="no_such_entry")
+    with pytest.raises(UserError) as error:
+        run_here(prepared, prepared.open_work[0], options)
+    assert str(error.value) == (
+        "the process that trains does not start: ModuleNotFoundError: No module named 'no_such_entry'\n"
+        "  where: this machine\n  mend:  `minima doctor` tells what is missing"
+    )
+    assert prepared.store.names("sweeps", recursive=True) == []
+    assert prepared.store.read("failures").num_rows == 0

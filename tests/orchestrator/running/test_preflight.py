@@ -12,9 +12,11 @@ import pytest
 from orchestrator.driver.node_call import Reply
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, Prepared, prepare
+from orchestrator.running import preflight
 from orchestrator.running.preflight import Expected, check_nodes, reply_faults
 from workers.contract.errors import UserError
 from workers.process.node_facts import NodeFacts, NodeQuestion, Software
+from workers.process.surroundings import Imported
 
 SWEEP = """
 name: toy
@@ -89,6 +91,10 @@ def test_a_sound_node_has_no_fault():
         (
             {"data_digest": None, "data_faults": [("no data (--data-dir)", "copy them")]},
             "no data (--data-dir)",
+        ),
+        (
+            {"import_fault": ("ImportError: no libcudart", "reinstall")},
+            "TensorFlow does not start: ImportError: no libcudart",
         ),
         ({"data_digest": "d2"}, "the data have the digest d2 on the node, d1 on the driver"),
     ],
@@ -236,3 +242,19 @@ def test_an_answer_in_another_form_is_another_version():
     (fault,) = reply_faults("node a", Reply('{"nonce": "words"}'), EXPECTED, lambda: "words")
     assert "another version" in fault.what
     assert "same minima" in fault.mend
+
+
+def test_what_does_not_start_here_is_told_before_the_run(monkeypatch):
+    """In the import's own words, once the cluster stands; nothing is tried where no trial needs it."""
+    tried = Imported(fault="ImportError: no libcudart", mend="reinstall from the lock in deploy/")
+    monkeypatch.setattr(preflight, "try_import", lambda _: tried)
+    message = (
+        "TensorFlow does not start: ImportError: no libcudart\n  where: this machine\n"
+        "  mend:  reinstall from the lock in deploy/; `minima doctor` looks again"
+    )
+    with preflight.importing_here(is_asked=True) as refuse_faults:
+        with pytest.raises(UserError) as error:
+            refuse_faults()
+        assert str(error.value) == message
+    with preflight.importing_here(is_asked=False) as refuse_faults:
+        refuse_faults()

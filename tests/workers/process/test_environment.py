@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import keras
 import tensorflow as tf
 
 from workers.process import environment
@@ -27,6 +28,28 @@ def test_threads_device_libraries_and_instructions_are_part_of_it(monkeypatch):
     monkeypatch.setattr(environment, "instruction_sets", lambda: "none")
     ids.add(environment._environment_id(1, "a"))
     assert len(ids) == 5
+
+
+def test_flags_of_xla_are_the_user_s_and_a_part_of_it(monkeypatch):
+    """They may name the place of a library; where there are none the identity is what it was."""
+    monkeypatch.setenv("XLA_FLAGS", "")
+    plain = environment._environment_id(1, "a")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_cuda_data_dir=/cuda")
+    assert environment._environment_id(1, "a") != plain
+    monkeypatch.delenv("XLA_FLAGS")
+    assert environment._environment_id(1, "a") == plain
+
+
+def test_what_keras_was_set_to_is_set_back():
+    """As `~/.keras/keras.json` may have it."""
+    keras.config.set_floatx("float64")
+    keras.config.set_epsilon(0.1)
+    keras.config.set_image_data_format("channels_first")
+    environment.fix_keras()
+    assert (keras.config.floatx(), keras.config.epsilon()) == ("float32", 1e-7)
+    assert keras.config.image_data_format() == "channels_last"
+    assert keras.layers.Conv2D(1, 1).data_format == "channels_last"
+    assert keras.layers.Dense(1).dtype_policy.name == "float32"
 
 
 def test_instruction_sets_are_vector_instructions_only():

@@ -23,6 +23,7 @@ from workers.process.node_facts import (
     read_patiently,
     software_here,
 )
+from workers.process.surroundings import Imported
 
 HOME = Path(__file__).resolve().parents[3]
 NONCE, ANSWER = Store.nonce_path("t"), Store.nonce_answer_path("t", "n")
@@ -114,6 +115,14 @@ def test_what_is_not_installed_is_told(monkeypatch):
     assert set(software_here().versions) == {"sgd-minima", "tensorflow", "keras", "numpy", "Python"}
     monkeypatch.setattr(node_facts, "version", version)
     assert software_here().versions["keras"] == "not installed"
+
+
+def test_a_tensorflow_that_does_not_start_is_told(store, monkeypatch):
+    """Where the node is asked, and in the import's own words."""
+    tried = Imported(fault="ImportError: no lib", mend="reinstall")
+    monkeypatch.setattr(node_facts, "try_import", lambda _: tried)
+    assert ask(store, needs_tensorflow=True).import_fault == ("ImportError: no lib", "reinstall")
+    assert ask(store).import_fault is None
 
 
 def test_a_late_file_is_waited_for(store):

@@ -1,0 +1,161 @@
+"""Whatever surrounds a worker, it comes to the same bits; what cannot start is told in its own words."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers.contract.identity import trial_id
+from workers.contract.orders import Order
+from workers.contract.specs import DigitsSpec, ResNetSpec, TrainingSpec, TrialSpec
+from workers.contract.store import Store
+from workers.datasets.loading import dataset_facts
+from workers.process import surroundings
+from workers.process.surroundings import for_tensorflow, try_import
+
+HOME = Path(__file__).resolve().parents[3]
+
+
+def test_what_changes_numbers_is_taken_out():
+    """Backends, precisions, threads, compilation; places, memory and everybody's own variables stay."""
+    there = {
+        "KERAS_BACKEND": "jax",
+        "KERAS_HOME": "/home/keras",
+        "KERAS_NNX_ENABLED": "1",
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_XLA_FLAGS": "--tf_xla_auto_jit=2",
+        "TF_NUM_INTRAOP_THREADS": "7",
+        "TF_SET_ONEDNN_FPMATH_MODE": "BF16",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+        "NVIDIA_TF32_OVERRIDE": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":16:8",
+        "OPENBLAS_CORETYPE": "Prescott",
+        "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/cuda",
+        "PATH": "/bin",
+        "CUDA_VISIBLE_DEVICES": "3",
+    }
+    assert for_tensorflow(there) == {
+        "KERAS_BACKEND": "tensorflow",
+        "KERAS_HOME": "/home/keras",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/cuda",
+        "PATH": "/bin",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+
+
+def test_an_import_that_fails_is_told_in_its_own_words(tmp_path):
+    """By a TensorFlow that cannot be imported, as on a machine with another processor or library."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('libcudart.so.12: no such file')\n")
+    found = try_import({**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert found.fault == "ImportError: libcudart.so.12: no such file"
+    assert found.mend == "reinstall from the lock in deploy/"
+
+
+def test_an_import_that_says_nothing_or_hangs_is_told(tmp_path, monkeypatch):
+    """It has a limit of time."""
+    (tmp_path / "tensorflow.py").write_text("import os, time\nos._exit(7)\n")
+    place = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert try_import(place).fault == "no message"
+    (tmp_path / "tensorflow.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(surroundings, "_IMPORT_SECONDS", 0.5)
+    assert try_import(place).fault == "not within 0 s"
+
+
+def trained(folder: Path, **variables: str) -> str:
+    """Train a small residual network through a fork server; the digest of its weights."""
+    trial = TrialSpec(
+        model=ResNetSpec(depth=8),
+        dataset=DigitsSpec(num_train=64),
+        data_digest=dataset_facts(DigitsSpec(num_train=64), None).digest,
+        loss="kld",
+        training=TrainingSpec(epochs=1),
+        batch_size=16,
+        learning_rate=0.1,
+        seed=0,
+    )
+    order = Order(
+        trial=trial,
+        trial_id=trial_id(trial),
+        attempt_id="a",
+        store=str(folder / "store"),
+        scratch=str(folder),
+    )
+    (folder / "order.json").write_text(order.model_dump_json())
+    request = {"order": str(folder / "order.json"), "log": str(folder / "log"), "environment": {}}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", SERVE],
+        input=json.dumps(request),
+        env={**os.environ, "PYTHONPATH": str(HOME), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = (folder / "log").read_text() if (folder / "log").exists() else ""
+    assert done.stdout.strip() == "0", done.stderr[-3000:] + log[-3000:]
+    [row] = Store.open(order.store).read("trials").to_pylist()
+    return f"{row['weights_sha256']} {row['environment_id']}"
+
+
+SERVE = """
+import json, sys
+from pathlib import Path
+from orchestrator.slots.child import ForkServer
+request = json.load(sys.stdin)
+server = ForkServer("workers.trial")
+server.start_attempt(Path(request["order"]), Path(request["log"]), request["environment"])
+code = None
+while code is None:
+    code = server.wait(1)
+server.close()
+print(code)
+"""
+
+KERAS_JSON = [
+    {"image_data_format": "channels_first"},
+    {"floatx": "float64"},
+    {"floatx": "float16", "epsilon": 0.1},
+    {"backend": "jax"},
+]
+VARIABLES = [
+    {"KERAS_BACKEND": "jax"},
+    {"KERAS_BACKEND": "no such backend"},
+    {"TF_USE_LEGACY_KERAS": "1"},
+    {"TF_DETERMINISTIC_OPS": "0"},
+    {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"},
+    {"TF_SET_ONEDNN_FPMATH_MODE": "BF16", "ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
+    {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2"},
+    {"ONEDNN_MAX_CPU_ISA": "SSE41"},
+    {"NVIDIA_TF32_OVERRIDE": "1", "CUBLAS_WORKSPACE_CONFIG": ":16:8"},
+    {"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "7", "LC_ALL": "tr_TR.UTF-8"},
+]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """What it comes to where nothing is set."""
+    folder = tmp_path_factory.mktemp("straight")
+    return trained(folder, HOME=str(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variables", VARIABLES, ids="-".join)
+def test_variables_leave_every_bit(tmp_path, straight, variables):
+    """Same weights, same environment."""
+    assert trained(tmp_path, HOME=str(tmp_path), **variables) == straight
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("found", KERAS_JSON, ids="-".join)
+def test_what_keras_keeps_at_home_leaves_every_bit(tmp_path, straight, found):
+    """`~/.keras/keras.json` is read as Keras is imported, and set right before anything is built."""
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(found))
+    assert trained(tmp_path, HOME=str(tmp_path)) == straight

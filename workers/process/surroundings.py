@@ -1,0 +1,82 @@
+"""The environment of every process that imports TensorFlow: what would change numbers is taken out of it.
+
+Libraries read variables as they are loaded, long before a trial could set anything. The processes of a
+user, a notebook's among them, keep theirs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_FIXED = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+"""The last until an attempt is given its devices."""
+
+_KEPT = frozenset(
+    {"KERAS_HOME", "TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR"}
+)
+"""Of places and memory; oneDNN, which rounds otherwise, is a part of `environment_id`, as XLA_FLAGS is."""
+
+_DROPPED = ("KERAS_", "TF_", "ONEDNN_", "DNNL_", "CUBLAS_", "NVIDIA_TF32_", "OPENBLAS_CORETYPE", "NPY_")  # fmt: skip
+"""Backends, precisions, instruction sets, threads, compilation: each has its value here or in the trial."""
+
+_IMPORT = "import tensorflow as tf, keras; print(len(tf.config.list_physical_devices('GPU')))"
+_IMPORT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Imported:
+    """How TensorFlow and Keras start here.
+
+    Attributes:
+        num_gpus: That TensorFlow sees.
+        fault: Why they do not start, in the import's own words; empty where they do.
+        mend: What to do about it.
+    """
+
+    num_gpus: int = 0
+    fault: str = ""
+    mend: str = ""
+
+
+def for_tensorflow(surroundings: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for a process that is to import TensorFlow, without what changes numbers."""
+    kept = {
+        name: value
+        for name, value in surroundings.items()
+        if name in _KEPT or not name.startswith(_DROPPED)
+    }
+    return kept | _FIXED
+
+
+def try_import(surroundings: Mapping[str, str]) -> Imported:
+    """Import TensorFlow and Keras in a process of its own, as those of trials do; it takes seconds."""
+    environment = {**for_tensorflow(surroundings), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if "CUDA_VISIBLE_DEVICES" in surroundings:
+        environment["CUDA_VISIBLE_DEVICES"] = surroundings["CUDA_VISIBLE_DEVICES"]
+    else:
+        del environment["CUDA_VISIBLE_DEVICES"]
+    try:
+        done = subprocess.run(  # noqa: S603  # our own interpreter
+            [sys.executable, "-P", "-c", _IMPORT],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_IMPORT_SECONDS,
+            check=False,
+            text=True,
+            errors="replace",
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        what = f"not within {_IMPORT_SECONDS:.0f} s"
+        return Imported(fault=what, mend="look at the machine's load")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Imported(fault=last, mend="reinstall from the lock in deploy/")
+    return Imported(num_gpus=int(done.stdout.split()[-1]))
