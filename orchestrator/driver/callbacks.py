@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from orchestrator.slots.failures import Failure
 from orchestrator.slots.lost_slots import loss_of
 from orchestrator.slots.task import SlotTask
+from workers.process.code_digest import running_code
 
 _log = logging.getLogger(__name__)
 
@@ -35,15 +36,19 @@ class TuneTrial(Protocol):
 
 
 class InOrder(Searcher):  # type: ignore[misc]  # ray has no types
-    """Gives Tune one task after the other; of a grid it would copy the whole for each of them."""
+    """Gives Tune one task after the other; of a grid it would copy the whole for each of them.
 
-    def __init__(self, tasks: Sequence[SlotTask]) -> None:
+    Beside each task stands what a slot of other code must be able to read, and what decides the place.
+    """
+
+    def __init__(self, tasks: Sequence[SlotTask], shunned: Collection[str] = ()) -> None:
         super().__init__()
         self._left = list(reversed(tasks))
+        self._about = {"code_digest": running_code(), "shunned": " ".join(sorted(shunned))}
 
     def suggest(self, trial_id: str) -> dict[str, str] | None:  # noqa: ARG002  # Tune's signature
         """Give the next task; Tune asks as often as there are tasks."""
-        return {"task": self._left.pop().model_dump_json()}
+        return {"task": self._left.pop().model_dump_json(), **self._about}
 
     def on_trial_complete(self, *_: object, **__: object) -> None:
         """Learn nothing from how it went."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from ray import tune
 from ray.tune.execution import class_cache
 
 from orchestrator.driver.callbacks import DrainStopper, InOrder, SlotListener, TuneTrial
 from orchestrator.driver.cluster import head_of_cluster
-from orchestrator.driver.driving import Around, DriveResult
+from orchestrator.driver.driving import Around, DriveResult, Refusal
 from orchestrator.driver.trial_slot import TrialSlot
 from orchestrator.planning.fit import Node
 from orchestrator.slots.task import SlotResult, SlotTask
@@ -50,7 +49,7 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
 
     def fit() -> None:
         try:
-            outcome.append(_fit(tasks, trials, around.scratch))
+            outcome.append(_fit(tasks, trials, around))
         except BaseException as error:  # noqa: BLE001  # carried to the calling thread
             outcome.append(error)
 
@@ -69,13 +68,13 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
     return outcome[0]
 
 
-def _fit(tasks: Sequence[SlotTask], trials: SlotListener, scratch: Path) -> DriveResult:
+def _fit(tasks: Sequence[SlotTask], trials: SlotListener, around: Around) -> DriveResult:
     # Tune would write the driver's credentials into the cluster's records
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     tuner = tune.Tuner(
         TrialSlot,
         tune_config=tune.TuneConfig(
-            search_alg=InOrder(tasks),
+            search_alg=InOrder(tasks, around.shunned),
             num_samples=len(tasks),
             reuse_actors=True,
             trial_name_creator=_name,
@@ -83,7 +82,7 @@ def _fit(tasks: Sequence[SlotTask], trials: SlotListener, scratch: Path) -> Driv
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(scratch / "tune"),
+            storage_path=str(around.scratch / "tune"),
             verbose=0,
             callbacks=[trials],
             stop=DrainStopper(trials),
@@ -92,11 +91,20 @@ def _fit(tasks: Sequence[SlotTask], trials: SlotListener, scratch: Path) -> Driv
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    answers = [item.metrics["result"] for item in tuner.fit() if "result" in (item.metrics or {})]
+    told = [(item.config, item.metrics or {}) for item in tuner.fit()]
+    answers = [metrics["result"] for _, metrics in told if "result" in metrics]
     results = [SlotResult.model_validate_json(answer) for answer in answers]
+    refused = {
+        SlotTask.model_validate_json(config["task"]).trial_id: Refusal(
+            metrics["node_id"], metrics["refusal"]
+        )
+        for config, metrics in told
+        if "refusal" in metrics
+    }
     unanswered = {task.trial_id for task in tasks} - {result.trial_id for result in results}
+    unanswered -= set(refused)
     unstarted = unanswered - trials.given_up if trials.is_draining else set()
-    return DriveResult(results, lost=unanswered - unstarted, unstarted=unstarted)
+    return DriveResult(results, unanswered - unstarted, unstarted, refused)
 
 
 def _name(trial: TuneTrial) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.driver.head import Head
@@ -24,6 +24,7 @@ class Around:
         is_stopping: Whether the run was asked to drain.
         scratch: A local folder for what Tune insists on writing.
         head_seconds: A head that does not answer for this long is lost.
+        shunned: Nodes, by id, that get no task: they hold other code.
     """
 
     watch: Callable[[Slots], None]
@@ -31,6 +32,15 @@ class Around:
     is_stopping: Callable[[], bool]
     scratch: Path
     head_seconds: float = 30.0
+    shunned: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A task that a slot of other code gave back: the node's id, and the reason as a sentence."""
+
+    node_id: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,13 @@ class DriveResult:
         results: What slots answered.
         lost: Trials whose slots died too often, or never started.
         unstarted: Trials that still waited for a slot when the run was asked to drain.
+        refused: By trial.
     """
 
     results: list[SlotResult]
     lost: set[str]
     unstarted: set[str]
+    refused: dict[str, Refusal] = field(default_factory=dict)
 
 
 Drive = Callable[[Sequence[SlotTask], Sequence[Node], Around], DriveResult]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 
+import ray
 from ray import tune
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 
+from orchestrator.slots.other_code import refusal_of
 from orchestrator.slots.slot import Slot
 from orchestrator.slots.task import SlotTask
 from workers.contract.sweep_spec import ResourcesSpec
+
+_REFUSAL_SECONDS = 30.0
 
 
 class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -18,17 +24,28 @@ class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
     @classmethod
     def default_resource_request(cls, config: dict[str, str]) -> tune.PlacementGroupFactory:
         """Ask for what the task needs."""
-        return _room_for(SlotTask.model_validate_json(config["task"]).demand)
+        demand = SlotTask.model_validate_json(config["task"]).demand
+        return _room_for(demand, config["shunned"])
 
     def setup(self, config: dict[str, str]) -> None:  # noqa: ARG002  # Tune's signature
         """Make the slot; its fork server starts with the first task."""
         self._slot = Slot()
+        self._has_refused = False
 
     def step(self) -> dict[str, object]:
-        """Do the task of the current trial."""
+        """Do the task of the current trial, unless the driver runs other code, whose tasks may read otherwise."""
+        if (refusal := refusal_of(self.config["code_digest"])) is not None:
+            return {"done": True, "refusal": refusal, "node_id": self._refused_by()}
         task = SlotTask.model_validate_json(self.config["task"])
         devices = os.environ.get("CUDA_VISIBLE_DEVICES", "") if task.device_share else "-1"
         return {"done": True, "result": self._slot.run(task, devices).model_dump_json()}
+
+    def _refused_by(self) -> str:
+        """Name this node; a slot that refuses in no time must not take what others wait to do."""
+        if self._has_refused:
+            time.sleep(_REFUSAL_SECONDS)
+        self._has_refused = True
+        return str(ray.get_runtime_context().get_node_id())
 
     def reset_config(self, new_config: dict[str, str]) -> bool:  # noqa: ARG002  # Tune's signature
         """Take the next task in the same process."""
@@ -40,6 +57,10 @@ class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
 
 @functools.cache  # Tune compares them for each trial at each step, which equal objects make slow
-def _room_for(demand: ResourcesSpec) -> tune.PlacementGroupFactory:
+def _room_for(demand: ResourcesSpec, shunned: str) -> tune.PlacementGroupFactory:
     gpus = {"GPU": demand.gpus} if demand.gpus else {}
-    return tune.PlacementGroupFactory([{"CPU": float(demand.cpus)} | gpus])
+    bundles = [{"CPU": float(demand.cpus)} | gpus]
+    if not shunned:
+        return tune.PlacementGroupFactory(bundles)
+    elsewhere = {NODE_ID_LABEL_KEY: f"!in({','.join(shunned.split())})"}
+    return tune.PlacementGroupFactory(bundles, bundle_label_selector=[elsewhere])

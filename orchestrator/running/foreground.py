@@ -30,6 +30,7 @@ _NOT_COMPARED = {
     "started_at",
     "finished_at",
     "spec",
+    "code_digest",
 }
 
 _ORDER: dict[str, tuple[str, ...]] = {

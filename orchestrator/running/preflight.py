@@ -1,8 +1,8 @@
 """Compare every node of a cluster with the driver, before anything of a sweep is started or written.
 
 A node must run the same code, see the same store, and hold or fetch the same data. All faults of all
-nodes are told at once. A node that joins later is not asked: each attempt compares identities and
-the data's digest itself.
+nodes are told at once. A node that joins later is not asked: a slot of other code refuses its tasks, and
+each attempt compares identities and the data's digest itself.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.driver.driving import Around, Drive, WatchHead
+from orchestrator.driver.driving import Around, Drive, DriveResult, WatchHead
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl, forget_dead_runs
 from orchestrator.liveness.silence import Silence
@@ -35,6 +35,7 @@ from orchestrator.slots.failures import (
 )
 from orchestrator.slots.hung_slots import HungSlots, Slots
 from orchestrator.slots.lost_slots import record_loss
+from orchestrator.slots.other_code import failure_of_refusal
 from orchestrator.slots.task import SlotTask, Status
 from workers.contract.errors import StoreError
 
@@ -66,6 +67,7 @@ class _Ledger:
     losses: dict[str, list[str]] = field(default_factory=dict)
     unrecorded: list[tuple[SlotTask, Failure]] = field(default_factory=list)
     presumed_dead: set[str] = field(default_factory=set)
+    shunned: set[str] = field(default_factory=set)
 
 
 def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> None:
@@ -142,7 +144,12 @@ def _drive(
             ledger.unrecorded.append((task, loss))
 
     around = Around(
-        watch, on_loss, lambda: run.control.is_stopping, run.scratch, run.options.head_seconds
+        watch,
+        on_loss,
+        lambda: run.control.is_stopping,
+        run.scratch,
+        run.options.head_seconds,
+        frozenset(ledger.shunned),
     )
     try:
         driven = run.drive(tasks, nodes, around)
@@ -154,7 +161,7 @@ def _drive(
     ledger.statuses |= dict.fromkeys(driven.lost | driven.unstarted, "drained")
     ledger.statuses |= {result.trial_id: result.status for result in driven.results}
     known = dict.fromkeys(driven.lost, ["bug"] * 2) | ledger.losses  # nobody told why: not again
-    given = {
+    given = _refused(run, nodes, tasks, driven, ledger) | {
         name for name in driven.lost | driven.unstarted if not should_retry(known.get(name, []))
     }
     ledger.statuses |= dict.fromkeys(given, "failed")
@@ -163,6 +170,33 @@ def _drive(
             ledger.shares[task.trial_id] = larger_share(task.device_share)
     over = {name for name, status in ledger.statuses.items() if status in {"done", "failed"}}
     ledger.wanted -= over
+
+
+def _refused(
+    run: Run,
+    nodes: Sequence[Node],
+    tasks: Sequence[SlotTask],
+    driven: DriveResult,
+    ledger: _Ledger,
+) -> set[str]:
+    """Note what slots of other code gave back, which the next wave does elsewhere.
+
+    Returns:
+        The trials that no node is left for.
+    """
+    for task in tasks:
+        if (refusal := driven.refused.get(task.trial_id)) is None:
+            continue
+        if refusal.node_id not in ledger.shunned:
+            run.console.print(f"{refusal.reason}: it gets no trial", markup=False, highlight=False)
+        ledger.shunned.add(refusal.node_id)
+        failure = failure_of_refusal(refusal.reason)
+        if not record_loss(run.prepared.store, task, failure):
+            ledger.unrecorded.append((task, failure))
+    ledger.statuses |= dict.fromkeys(driven.refused, "drained")
+    demand = run.prepared.sweep.resources
+    is_left = any(n.slots_for(demand) and n.node_id not in ledger.shunned for n in nodes)
+    return set() if is_left else set(driven.refused)
 
 
 def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:

@@ -51,6 +51,7 @@ POLICIES: dict[str, Policy] = {
     "crash": Policy(3, 1, is_systemic=True),  # as from a library that does not fit the machine
     "worker_lost": Policy(4, 1),
     "node_lost": Policy(8, 5),
+    "other_code": Policy(20, 0),  # of the node, which gets no further task of this run
     "preempted": Policy(20, 0),  # the node is gone, and no other is the worse for it
 }
 """Classes of failure. A class not named here is treated as a bug."""

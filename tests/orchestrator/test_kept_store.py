@@ -78,6 +78,9 @@ def test_its_views_are_read(place):
     data = load_sweep(Store.open(str(place / "minima-store")), "small")
     assert (len(data.trials), data.measurements["trial_id"].nunique()) == (2, 2)
     assert data.measurements["is_earlier"].all()
+    for view in ("trials", "measurements"):  # nobody noted which code it was
+        found = Store.open(str(place / "minima-store")).read(view)
+        assert found["code_digest"].null_count == found.num_rows > 0
 
 
 @pytest.mark.slow

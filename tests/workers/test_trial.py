@@ -24,6 +24,7 @@ from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.store import Store
 from workers.network.weights import digest_of_weights
+from workers.process.code_digest import running_code
 
 STATISTIC = """
 import numpy as np
@@ -87,6 +88,7 @@ def test_a_trained_trial_leaves_model_epochs_and_record(make_order, store):
     assert (row["outcome"], row["epochs"]) == ("budget_spent", 3)
     assert row["final_learning_rate"] == pytest.approx(0.005)
     assert row["spec"] == order.trial.model_dump_json()
+    assert row["code_digest"] == running_code()
     assert row["host"]
     assert row["device"]
     assert row["started_at"] < row["finished_at"]
@@ -182,6 +184,7 @@ def test_a_statistic_measures_the_kept_model(make_order, store, plugin):
     assert entry.run_order(order, never).status == "committed"
     (row,) = store.read("measurements").to_pylist()
     assert (row["trial_id"], row["statistic_id"]) == (order.trial_id, order.statistic_id)
+    assert row["code_digest"] == running_code()
     assert (row["quantity"], row["unit"], row["stderr"]) == (
         "parameter_norm_squared",
         "parameter²",

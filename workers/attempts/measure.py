@@ -31,6 +31,7 @@ from workers.contract.specs import PluginSpec
 from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
 from workers.network.weights import digest_of_weights
+from workers.process.code_digest import running_code
 from workers.resumable.checkpoint import remove_checkpoints
 from workers.resumable.partials import SavedPartials
 from workers.resumable.shared import SharedInStore
@@ -84,7 +85,7 @@ def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id:
         content = spectrum_table(order.trial_id, statistic_id, nodes)
         store.commit("spectra", key, order.attempt_id, content)
     rows = [row for row in found if isinstance(row, Measurement)]
-    content = measurement_table(order.trial_id, statistic, statistic_id, rows)
+    content = measurement_table(order.trial_id, statistic, statistic_id, rows, running_code())
     store.commit("measurements", key, order.attempt_id, content)
     with suppress(StoreError):  # the work is done, whatever is left over
         remove_checkpoints(store, attempt.checkpoint_folder)

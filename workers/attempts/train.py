@@ -15,6 +15,7 @@ from workers.contract.orders import Progress
 from workers.contract.records import TrialRecord, table
 from workers.network import weights
 from workers.network.params import num_params
+from workers.process.code_digest import running_code
 from workers.resumable.checkpoint import Checkpoints, remove_checkpoints
 from workers.training.loop import Trained, Trainer, TrainingJob
 
@@ -95,4 +96,5 @@ def _record(
         started_at=started_at,
         finished_at=datetime.now(UTC),
         spec=trial.model_dump_json(),
+        code_digest=running_code(),
     )

@@ -62,6 +62,7 @@ _OF_ALL_VIEWS: dict[str, tuple[str | None, str]] = {
     "device_share": ("1", "Share of a GPU that the trial had; 0 without one."),
     "host": (None, "Name of the machine."),
     "environment_id": (None, "Hash of versions, device and threads; bits are promised within one."),
+    "code_digest": (None, "Digest of the source of `workers` that made the row; null in older ones."),
     "environment_ids": (None, "Every environment that trained a seed of the cell."),
     "started_at": (None, "When the attempt began, UTC."),
     "finished_at": (None, "When the attempt ended, UTC."),

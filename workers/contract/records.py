@@ -76,6 +76,7 @@ class TrialRecord(Record):
     started_at: AwareDatetime
     finished_at: AwareDatetime
     spec: str
+    code_digest: str | None = None
 
 
 class Measurement(Record):
@@ -132,10 +133,19 @@ def table(view: str, rows: Sequence[Record]) -> pa.Table:
 
 
 def measurement_table(
-    trial_id: str, statistic: StatisticSpec, statistic_id: str, rows: Sequence[Measurement]
+    trial_id: str,
+    statistic: StatisticSpec,
+    statistic_id: str,
+    rows: Sequence[Measurement],
+    code_digest: str | None = None,
 ) -> pa.Table:
     """Make the long table of one statistic of one trial; units come from the glossary."""
-    head = {"trial_id": trial_id, "statistic": statistic.name, "statistic_id": statistic_id}
+    head = {
+        "trial_id": trial_id,
+        "statistic": statistic.name,
+        "statistic_id": statistic_id,
+        "code_digest": code_digest,
+    }
     return pa.Table.from_pylist(
         [head | row.model_dump() | {"unit": _unit(row.quantity)} for row in rows],
         schema=VIEWS["measurements"],

@@ -58,6 +58,7 @@ TRIALS = _schema(
     started_at=_TIME,
     finished_at=_TIME,
     spec=_TEXT,
+    code_digest=_TEXT,
 )
 
 EPOCHS = _schema(
@@ -89,6 +90,7 @@ MEASUREMENTS = _schema(
     cost_gradients=_REAL,
     wall_seconds=_REAL,
     skipped_reason=_TEXT,
+    code_digest=_TEXT,
 )
 
 SPECTRA = _schema(

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from workers.process.code_digest import running_code
 from workers.process.pinning import CORES_VARIABLE, pin_to_cores
 
 _POLL_SECONDS = 0.05
@@ -60,6 +61,7 @@ def serve(entry: str) -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is not an answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the driver's to handle
+    running_code()  # before the code is imported that it stands for; children inherit it
     if can_fork():
         importlib.import_module(entry)
     _tell(answers, {"ready": round(time.monotonic() - started, 3)})

@@ -5,26 +5,23 @@ Runs on the node, imports neither TensorFlow nor Ray, takes plain JSON and gives
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from workers.contract.errors import StoreError, UserError
 from workers.contract.frozen import Frozen, NonNegative
 from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
 from workers.datasets.loading import dataset_facts
+from workers.process.code_digest import HOME, code_digest
 from workers.process.surroundings import try_import
 
 DISTRIBUTION = "sgd-minima"
 """Under which name we are installed; the command is `minima`."""
 
-_HOME = Path(__file__).resolve().parents[2]
-_PACKAGES = ("orchestrator", "workers", "analysis")
 _DISTRIBUTIONS = (DISTRIBUTION, "tensorflow", "keras", "numpy")
 _POLL_SECONDS = 0.5
 
@@ -103,7 +100,7 @@ def software_here() -> Software:
     """Describe the code of this machine, importing nothing."""
     versions = {name: installed_version(name) for name in _DISTRIBUTIONS}
     versions["Python"] = ".".join(str(part) for part in sys.version_info[:2])
-    return Software(versions=versions, code_digest=code_digest(_HOME))
+    return Software(versions=versions, code_digest=code_digest(HOME))
 
 
 def installed_version(distribution: str) -> str:
@@ -112,17 +109,6 @@ def installed_version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "not installed"
-
-
-def code_digest(home: Path) -> str:
-    """Hash the names and contents of our source files below the folder that holds the packages."""
-    found = hashlib.sha256()
-    for package in _PACKAGES:
-        for path in sorted((home / package).rglob("*.py")):
-            content = path.read_bytes()
-            found.update(f"{path.relative_to(home).as_posix()}\0{len(content)}\0".encode())
-            found.update(content)
-    return found.hexdigest()[:20]
 
 
 def read_patiently(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
 
 import pytest
+
+from workers.process.code_digest import HOME, code_digest
 
 FAKES = Path(__file__).parents[1] / "fakes"
 
@@ -23,12 +27,13 @@ pytestmark = [
 
 
 def drive(
-    store: Path, share: float, num_tasks: int, num_gpus: int, num_taken: int = 0
+    store: Path, share: float, num_tasks: int, num_gpus: int, num_taken: int = 0, **variables: str
 ) -> dict[str, list[str]]:
     """Run fake trials on the cluster; how they ended."""
     paths = [str(FAKES), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": os.pathsep.join(paths)}
     environment.pop("CUDA_VISIBLE_DEVICES", None)
+    environment |= variables
     command = [sys.executable, str(FAKES / "drive_on_cluster.py"), str(store)]
     done = subprocess.run(
         [*command, str(share), str(num_tasks), str(num_gpus), str(num_taken)],
@@ -90,3 +95,22 @@ def test_a_drain_does_not_wait_for_slots_that_others_hold(tmp_path):
     ended = drive(tmp_path / "store", 1, 12, 2, num_taken=2)
     names = [f"trial{10 + number}" for number in range(12)]
     assert ended == {"statuses": [], "lost": [], "unstarted": names}
+
+
+def test_a_node_of_other_code_refuses_and_the_others_do_its_work(tmp_path):
+    """A second node finds a changed copy of the packages: nothing it was given is done there or lost."""
+    other = tmp_path / "other"
+    for package in ("orchestrator", "workers", "analysis"):
+        shutil.copytree(HOME / package, other / package)
+    with (other / "workers" / "trial.py").open("a") as file:
+        file.write("# changed\n")
+    path = os.pathsep.join([str(FAKES), str(other)])
+    ended = drive(tmp_path / "store", 0, 14, 0, OTHER_CODE=path)
+    assert (ended["lost"], ended["unstarted"]) == ([], [])
+    assert ended["statuses"] == ["done"] * 14
+    assert ended["refusals"]
+    own, theirs = code_digest(HOME, ["workers"]), code_digest(other, ["workers"])
+    host = socket.gethostname()
+    sentence = f"node {host} holds other code ({theirs}) than the driver ({own}); install the same version there"
+    assert set(ended["refusals"]) == {sentence}
+    assert len(list((tmp_path / "store" / "seen").iterdir())) == 14

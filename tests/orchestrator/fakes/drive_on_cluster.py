@@ -1,11 +1,12 @@
 """Drive fake trials on a Ray cluster of one node with faked GPUs: STORE SHARE NUM_TASKS NUM_GPUS NUM_TAKEN.
 
-Where others have taken some of the GPUs the run is asked to drain from the start. Prints how it ended.
+Where OTHER_CODE names a folder, a second node finds its code there, and what that one refuses is driven again. Where others have taken some of the GPUs the run is asked to drain from the start. Prints how it ended.
 """
 
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.driver.driving import Around
@@ -16,6 +17,7 @@ from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec
 
 STORE, SHARE = sys.argv[1], float(sys.argv[2])
+OTHER_CODE = os.environ.get("OTHER_CODE")
 NUM_TASKS, NUM_GPUS, NUM_TAKEN = map(int, sys.argv[3:])
 
 
@@ -60,16 +62,28 @@ with scratch_folder() as scratch:
 
     head = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     head.add_node(num_cpus=8, num_gpus=NUM_GPUS)
+    if OTHER_CODE:
+        head.add_node(num_cpus=8, env_vars={"PYTHONPATH": OTHER_CODE})
     with cluster(head.address, Path(scratch)) as nodes:
-        assert [node.gpus for node in nodes if node.cpus] == [NUM_GPUS], nodes
+        assert {node.gpus for node in nodes if node.cpus} == (
+            {NUM_GPUS, 0} if OTHER_CODE else {NUM_GPUS}
+        )
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
         if NUM_TAKEN:
             ray.get(ray.util.placement_group([{"GPU": NUM_TAKEN}]).ready())
         around = Around(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
         driven = drive(tasks, nodes, around)
+        refusals = list(driven.refused.values())
+        if refusals:
+            shunned = frozenset(refusal.node_id for refusal in refusals)
+            left = [task for task in tasks if task.trial_id in driven.refused]
+            again = drive(left, nodes, replace(around, shunned=shunned))
+            assert not again.refused, again
+            driven = replace(again, results=driven.results + again.results)
     told = class_cache._ActorClassCache().get(TrialSlot)._default_options["runtime_env"]
     assert "secret" not in str(told), "the driver's credentials travel with its slots"
     head.shutdown()
 statuses = [result.status for result in driven.results]
 names = {"lost": sorted(driven.lost), "unstarted": sorted(driven.unstarted)}
-print(json.dumps({"statuses": statuses} | names))
+told = {"refusals": [refusal.reason for refusal in refusals]} if OTHER_CODE else {}
+print(json.dumps({"statuses": statuses} | names | told))

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from orchestrator.driver.driving import Around, DriveResult
+from orchestrator.driver.driving import Around, DriveResult, Refusal
 from orchestrator.driver.head import ClusterLost
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl
@@ -62,6 +62,7 @@ class Script:
     def __init__(self, finish: Callable[..., None]) -> None:
         self.endings: dict[int, list[str]] = {}
         self.waves: list[list[SlotTask]] = []
+        self.shunned: list[set[str]] = []
         self.around: Around | None = None
         self.during: Callable[[], None] = lambda: None
         self.refuse_silence: Callable[[], None] = lambda: None
@@ -74,7 +75,8 @@ class Script:
     def drive(self, tasks: Sequence[SlotTask], _nodes: object, around: Around) -> DriveResult:
         self.waves.append(list(tasks))
         self.around = around
-        results, lost, unstarted = [], set(), set()
+        self.shunned.append(set(around.shunned))
+        results, lost, unstarted, refused = [], set(), set(), {}
         for task in tasks:
             endings = self.endings.get(task.planned.trial.seed, [])
             status = endings.pop(0) if endings else "done"
@@ -83,6 +85,9 @@ class Script:
             if status == "lost":
                 around.on_loss(task, LOST)
                 lost.add(task.trial_id)
+            elif status.startswith("refused by "):
+                node = status.removeprefix("refused by ")
+                refused[task.trial_id] = Refusal(node, f"node {node} holds other code")
             elif status == "unstarted":
                 unstarted.add(task.trial_id)
             else:
@@ -93,7 +98,7 @@ class Script:
                 )
         self.during()
         around.watch(HeldSlots())
-        return DriveResult(results, lost, unstarted)
+        return DriveResult(results, lost, unstarted, refused)
 
     def seeds(self) -> list[list[int]]:
         return [sorted(task.planned.trial.seed for task in wave) for wave in self.waves]
@@ -130,7 +135,7 @@ def go(tmp_path, monkeypatch, script):
                     script.drive,
                     script.head_of_cluster,
                 ),
-                [Node("n", cpus=2, gpus=1)],
+                [Node("n", cpus=2, gpus=1, node_id="n's id")],
                 statuses,
             )
         seeds = {item.trial_id: item.trial.seed for item in prepared.plan.trials}
@@ -171,6 +176,26 @@ def test_a_trial_whose_slots_never_start_is_given_up(go, script):
     assert script.seeds() == [ALL, [3], [3], [3]]
     rows = Store.open("store").read("failures").to_pylist()
     assert [row["signature"] for row in rows] == ["slot lost"] * 4
+
+
+def test_what_a_node_of_other_code_refuses_is_done_elsewhere(go, script):
+    """The node is named once and gets nothing more; the trial has not failed, and the row says whose it was."""
+    script.endings = {3: ["refused by late"], 5: ["refused by late"]}
+    statuses, said = go()
+    assert set(statuses.values()) == {"done"}
+    assert script.seeds() == [ALL, [3, 5]]
+    assert script.shunned == [set(), {"late"}]
+    assert said.count("node late holds other code: it gets no trial") == 1
+    rows = Store.open("store").read("failures").to_pylist()
+    assert [row["failure_class"] for row in rows] == ["other_code"] * 2
+    assert {row["message"] for row in rows} == {"node late holds other code"}
+
+
+def test_where_every_node_has_other_code_the_run_ends(go, script):
+    """It would wait for a node for ever."""
+    script.endings = {3: ["refused by n's id"]}
+    assert go()[0] == dict.fromkeys(ALL, "done") | {3: "failed"}
+    assert script.seeds() == [ALL]
 
 
 def test_a_trial_that_got_no_slot_before_a_drain_has_not_failed(go, script):

@@ -65,8 +65,8 @@ def test_the_fields_of_a_record_are_the_columns_of_its_view(view, record):
 
 
 def test_a_measurement_has_the_columns_that_no_other_place_knows():
-    """The view adds who was measured, by what, and the unit."""
-    added = {"trial_id", "statistic", "statistic_id", "unit"}
+    """The view adds who was measured, by what, by which code, and the unit."""
+    added = {"trial_id", "statistic", "statistic_id", "unit", "code_digest"}
     assert set(Measurement.model_fields) == set(VIEWS["measurements"].names) - added
 
 

@@ -15,11 +15,11 @@ from workers.contract.specs import DigitsSpec, PluginSpec
 from workers.contract.store import Store
 from workers.datasets.loading import dataset_facts
 from workers.process import node_facts
+from workers.process.code_digest import code_digest
 from workers.process.node_facts import (
     NodeFacts,
     NodeQuestion,
     answer,
-    code_digest,
     read_patiently,
     software_here,
 )
