@@ -22,6 +22,9 @@ WIDTH_INCHES = 7.2
 BLUE, SKY, GREEN, VERMILLION, GREY = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#777777"
 """From the palette of Okabe and Ito (2008)."""
 
+_OF_THE_SCREEN = {"backend", "backend_fallback", "interactive", "toolbar"}
+"""What no file shows; a notebook keeps the backend that it has."""
+
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -35,9 +38,16 @@ class CellStyle:
 
 
 def drawing_settings() -> AbstractContextManager[None]:
-    """Set Matplotlib as every figure is drawn and written; equal data gives equal bytes."""
+    """Set Matplotlib as every figure is drawn and written; equal data gives equal bytes.
+
+    On Matplotlib's own defaults, whatever a `matplotlibrc` or a notebook has set, which comes back afterwards.
+    """
+    plain = {
+        name: value for name, value in mpl.rcParamsDefault.items() if name not in _OF_THE_SCREEN
+    }
     return mpl.rc_context(
-        {
+        plain
+        | {
             "font.family": "DejaVu Sans",
             "font.size": 8.5,
             "axes.labelsize": 9,

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from orchestrator.liveness.run_control import ask_to_stop, live_runs
 from orchestrator.machine.console import Output
+from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
 from orchestrator.monitor.watch import status_view, watch
 from orchestrator.planning.plan import newest_plan
@@ -124,6 +125,8 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
 def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
     """Write the report of a sweep; with several in the store, a folder each."""
     from analysis.aggregation.aggregate import aggregate as aggregate_sweep
+
+    import_matplotlib()
     from analysis.report.report import write_report
 
     store = Store.open(store_uri)

@@ -126,3 +126,29 @@ def test_nothing_measured_draws_nothing(store, synthetic_sweep):
     synthetic_sweep().plan()
     data = load_sweep(store, "toy")
     assert draw_figures(data, build_table1(data)) == []
+
+
+BAD_SETTINGS = {
+    "text.usetex": True,
+    "font.family": "serif",
+    "savefig.dpi": 3000,
+    "axes.linewidth": 5.0,
+    "svg.image_inline": False,
+    "lines.marker": "o",
+    "savefig.bbox": "tight",
+    "axes.prop_cycle": mpl.cycler(color=["red"]),
+    "legend.fontsize": 30,
+    "xtick.direction": "in",
+    "path.sketch": (1, 100, 2),
+}
+
+
+def test_the_settings_of_a_notebook_decide_nothing_and_stay(data):
+    """Equal bytes, whatever was set; afterwards it is set as before."""
+    table = build_table1(data)
+    clean = [(each.name, each.svg, each.pdf) for each in draw_figures(data, table)]
+    assert clean
+    with mpl.rc_context(BAD_SETTINGS):
+        before = dict(mpl.rcParams)
+        assert [(each.name, each.svg, each.pdf) for each in draw_figures(data, table)] == clean
+        assert dict(mpl.rcParams) == before
