@@ -15,7 +15,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.driver.driving import Around, Drive, WatchHead
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl, forget_dead_runs
 from orchestrator.liveness.silence import Silence
@@ -24,6 +23,7 @@ from orchestrator.planning.fit import Node
 from orchestrator.planning.missing import Missing, missing_of
 from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.planning.store_state import StoreReader
+from orchestrator.running.driver import Driver, Hooks
 from orchestrator.running.tasks import make_tasks
 from orchestrator.slots.failures import (
     Failure,
@@ -45,15 +45,14 @@ _UNSEEN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command: what it does, as it was told, and around what."""
+    """One run of the command: what it does, as it was told, and over which driver."""
 
     prepared: Prepared
     options: Options
     control: RunControl
     console: Console
     scratch: Path
-    drive: Drive
-    watch_head: WatchHead
+    driver: Driver
 
 
 @dataclass
@@ -141,11 +140,11 @@ def _drive(
         if not record_loss(run.prepared.store, task, loss):
             ledger.unrecorded.append((task, loss))
 
-    around = Around(
+    hooks = Hooks(
         watch, on_loss, lambda: run.control.is_stopping, run.scratch, run.options.head_seconds
     )
     try:
-        driven = run.drive(tasks, nodes, around)
+        driven = run.driver.drive(tasks, nodes, hooks)
     finally:  # not before: it must not end the heartbeat of an attempt that lives
         ledger.unrecorded = [
             item for item in ledger.unrecorded if not record_loss(run.prepared.store, *item)
@@ -196,7 +195,7 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
         ClusterLost: The head died meanwhile.
     """
     silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
-    with run.watch_head(run.options.head_seconds) as head:
+    with run.driver.watch_head(run.options.head_seconds) as head:
         while not run.control.is_stopping:
             with suppress(StoreError):
                 work = _left(run, ledger, records)
