@@ -193,5 +193,5 @@ def _nonce_in(store: Store) -> Iterator[tuple[str, str]]:
 def _forget(store: Store, token: str) -> None:
     with contextlib.suppress(StoreError):
         for path in store.names("control"):
-            if path.startswith(Store.nonce_path(token)):
+            if Store.is_nonce_of(path, token):
                 store.remove(path)

@@ -20,7 +20,6 @@ from orchestrator.liveness.run_control import RunControl, forget_dead_runs
 from orchestrator.liveness.silence import Silence
 from orchestrator.monitor.progress import ProgressView
 from orchestrator.planning.fit import Node
-from orchestrator.planning.missing import Missing, missing_of
 from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.planning.store_state import StoreReader
 from orchestrator.running.driver import Driver, Hooks
@@ -37,6 +36,7 @@ from orchestrator.slots.hung_slots import HungSlots, Slots
 from orchestrator.slots.lost_slots import record_loss
 from orchestrator.slots.task import SlotTask, Status
 from workers.contract.errors import StoreError
+from workers.contract.lacking import Missing, lacking
 
 _POLL_SECONDS = 1.0
 _UNSEEN_SECONDS = 10.0
@@ -175,9 +175,7 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
     while not run.control.is_stopping:
         with suppress(StoreError):
             state = records.look()
-            left = {
-                i.planned.trial_id for i in missing_of(run.prepared.plan, state) if not i.is_done
-            }
+            left = {i.planned.trial_id for i in lacking(run.prepared.plan, state) if not i.is_done}
             unseen = {name for name in left if ledger.statuses.get(name) == "done"}
         if not unseen or time.monotonic() >= deadline:
             break
@@ -218,7 +216,7 @@ def _left(run: Run, ledger: _Ledger, records: StoreReader) -> list[Missing]:
     """Give what is still wanted and not in the store, longest first; note what is done."""
     left = {
         item.planned.trial_id: item
-        for item in missing_of(run.prepared.plan, records.look())
+        for item in lacking(run.prepared.plan, records.look())
         if not item.is_done
     }
     ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.planning.missing import FailedAttempt
+from orchestrator.planning.store_state import FailedAttempt
 from workers.contract.orders import EXIT_UNANSWERED, Answer
 
 _LONGEST_WAIT_SECONDS = 300.0

@@ -16,6 +16,7 @@ from workers.attempts.failure import ModelLost, WeightsConflict
 from workers.attempts.plugin_call import calling
 from workers.contract.catalog import resolve
 from workers.contract.errors import StoreError
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.orders import Progress
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import (
@@ -40,8 +41,6 @@ from workers.statistics.measuring.soundness import refuse_unsound
 _log = logging.getLogger(__name__)
 
 Measure = Callable[[MeasurementContext, object], object]
-
-_OUTCOMES_WITHOUT_MINIMUM: tuple[Outcome, ...] = ("diverged", "nonfinite")
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id:
     """
     order, store = attempt.order, attempt.store
     trial = find_trial(store, order.trial_id)
-    if trial.outcome in _OUTCOMES_WITHOUT_MINIMUM:
+    if trial.outcome in OUTCOMES_WITHOUT_MINIMUM:
         found: list[Measurement | SpectrumNode] = [*skipped(statistic, trial.outcome)]
     else:
         found = _measure(attempt, statistic, trial)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from orchestrator.planning.missing import FailedAttempt
+from orchestrator.planning.store_state import FailedAttempt
 from orchestrator.slots.failures import (
     NUM_EQUAL_FAILURES,
     POLICIES,
