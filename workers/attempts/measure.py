@@ -27,6 +27,7 @@ from workers.contract.records import (
     measurement_table,
     spectrum_table,
 )
+from workers.contract.skipping import skipped_reason
 from workers.contract.specs import PluginSpec
 from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
@@ -115,7 +116,7 @@ def skipped(statistic: StatisticSpec, outcome: Outcome) -> list[Measurement]:
             bn_mode=getattr(statistic, "bn_mode", "frozen"),
             split=split,
             objective="data",
-            skipped_reason=f"{outcome}: {OUTCOME_SENTENCES[outcome]}",
+            skipped_reason=skipped_reason(outcome, OUTCOME_SENTENCES[outcome]),
         )
         for split in getattr(statistic, "splits", ["train"])
         for quantity in quantities
