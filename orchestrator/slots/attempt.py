@@ -44,7 +44,7 @@ _END_SECONDS = 10.0
 """A fork server that does not tell the end of a killed child for so long is taken for lost."""
 
 
-class Attempt:
+class SupervisedAttempt:
     """One child from start to end: claim, order, heartbeats, stop, hang, answer, log."""
 
     def __init__(
