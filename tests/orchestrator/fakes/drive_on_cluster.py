@@ -9,9 +9,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.driver.driving import Around
 from orchestrator.driver.environment import prepare_environment
 from orchestrator.machine.scratch import scratch_folder
+from orchestrator.running.driver import Hooks
 from orchestrator.slots.task import SlotTask
 from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec
@@ -71,13 +71,13 @@ with scratch_folder() as scratch:
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
         if NUM_TAKEN:
             ray.get(ray.util.placement_group([{"GPU": NUM_TAKEN}]).ready())
-        around = Around(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
-        driven = drive(tasks, nodes, around)
+        hooks = Hooks(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
+        driven = drive(tasks, nodes, hooks)
         refusals = list(driven.refused.values())
         if refusals:
             shunned = frozenset(refusal.node_id for refusal in refusals)
             left = [task for task in tasks if task.trial_id in driven.refused]
-            again = drive(left, nodes, replace(around, shunned=shunned))
+            again = drive(left, nodes, replace(hooks, shunned=shunned))
             assert not again.refused, again
             driven = replace(again, results=driven.results + again.results)
     told = class_cache._ActorClassCache().get(TrialSlot)._default_options["runtime_env"]
