@@ -24,10 +24,15 @@ _SETTINGS = {
 }
 
 
+_ALONE = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""A cluster of one machine listens on loopback, as on macOS: nobody else's packets reach it."""
+
+
 def prepare_environment(address: str | None, scratch: Path) -> None:
     """Set the environment; call before ray is first imported.
 
-    A cluster of our own gets a fresh token that only this user can read. For a cluster at an
+    A cluster of our own gets a fresh token that only this user can read, and is reached from this
+    machine alone. For a cluster at an
     address, RAY_AUTH_MODE and the token are the user's to set.
     """
     os.environ.update(_SETTINGS)
@@ -35,4 +40,4 @@ def prepare_environment(address: str | None, scratch: Path) -> None:
         token = scratch / "ray-token"
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        os.environ |= {**_ALONE, "RAY_AUTH_TOKEN_PATH": str(token)}

@@ -35,7 +35,7 @@ def scratch_folder(*, is_for_sockets: bool = False) -> Iterator[Path]:
         place = place_for_sockets() if is_for_sockets else tempfile.gettempdir()
         folder = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=place))
         empty = folder / "empty"
-        empty.mkdir()
+        empty.mkdir(mode=0o700)
     except OSError as error:
         raise user_error(
             f"no folder for temporary files can be made: {error}",
