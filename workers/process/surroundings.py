@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 _FIXED = {
     "KERAS_BACKEND": "tensorflow",
+    "MPLBACKEND": "agg",  # Keras imports Matplotlib, which refuses to be where its backend is unknown
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUDA_VISIBLE_DEVICES": "-1",
 }

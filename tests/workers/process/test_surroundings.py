@@ -25,6 +25,7 @@ def test_what_changes_numbers_is_taken_out():
     """Backends, precisions, threads, compilation; places, memory and everybody's own variables stay."""
     there = {
         "KERAS_BACKEND": "jax",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "KERAS_HOME": "/home/keras",
         "KERAS_NNX_ENABLED": "1",
         "TF_USE_LEGACY_KERAS": "1",
@@ -42,6 +43,7 @@ def test_what_changes_numbers_is_taken_out():
     }
     assert for_tensorflow(there) == {
         "KERAS_BACKEND": "tensorflow",
+        "MPLBACKEND": "agg",
         "KERAS_HOME": "/home/keras",
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/cuda",

@@ -1,0 +1,190 @@
+"""Whatever surrounds the command, it says the same: variables, files at home, umask, streams, widths."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parents[2]
+KEPT = HOME / "tests/orchestrator"
+
+VERSION = ("--version",)
+SWEEPS = ("sweeps", "--json")
+PLAN = ("plan", "kept_store.yaml", "--json")
+STATUS = ("status", "--json")
+QUERY = ("query", "SELECT trial_id, train_loss FROM trials ORDER BY 1", "--format", "csv")
+
+VARIABLES = [
+    (PLAN, {"KERAS_BACKEND": "jax"}),
+    (PLAN, {"KERAS_BACKEND": "no such backend", "KERAS_HOME": "/nowhere"}),
+    (PLAN, {"TF_USE_LEGACY_KERAS": "1", "XLA_FLAGS": "--no_such_flag"}),
+    (PLAN, {"CUDA_VISIBLE_DEVICES": ""}),
+    (PLAN, {"PYTHONHASHSEED": "7"}),
+    (PLAN, {"OMP_NUM_THREADS": "many"}),
+    (PLAN, {"PYTHONOPTIMIZE": "2"}),
+    (PLAN, {"RAY_ADDRESS": "", "RAY_AUTH_MODE": "disabled"}),
+    (STATUS, {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}),
+    (STATUS, {"MATPLOTLIBRC": "/nowhere"}),
+    (STATUS, {"LC_ALL": "C", "LANG": "C"}),
+    (STATUS, {"LC_ALL": "tr_TR.UTF-8"}),
+    (STATUS, {"TZ": "Pacific/Kiritimati"}),
+    (STATUS, {"TZ": "no such zone"}),
+    (STATUS, {"COLUMNS": "1"}),
+    (STATUS, {"COLUMNS": "wide", "LINES": "-3"}),
+    (QUERY, {"PYTHONUTF8": "0", "LC_ALL": "C"}),
+    (QUERY, {"PYTHONIOENCODING": "ascii"}),
+    (QUERY, {"PYTHONUNBUFFERED": "1", "PYTHONDEVMODE": ""}),
+    (QUERY, {"PYTHONDONTWRITEBYTECODE": "1"}),
+    (QUERY, {"ARROW_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}),
+    (SWEEPS, {"TERM": "dumb"}),
+    (SWEEPS, {"TERM": "", "NO_COLOR": "1"}),
+    (SWEEPS, {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}),
+    (SWEEPS, {"HOME": "/nowhere", "XDG_CONFIG_HOME": "/nowhere"}),
+    (SWEEPS, {"USER": "", "LOGNAME": ""}),
+    (VERSION, {"COLUMNS": "0"}),
+    (VERSION, {"PYTHONWARNINGS": "default"}),
+    (VERSION, {"TMPDIR": "/nowhere"}),
+]
+"""What is set, and the command that is asked."""
+
+AT_HOME = [
+    (PLAN, ".keras/keras.json", b'{"image_data_format": "channels_first", "backend": "jax"}'),
+    (PLAN, ".keras/keras.json", b"no JSON"),
+    (PLAN, ".aws/config", b"no configuration"),
+    (STATUS, ".config/matplotlib/matplotlibrc", b"text.usetex: True\n"),
+    (STATUS, ".config/matplotlib/matplotlibrc", b"font.family: \xff\n"),
+    (QUERY, ".duckdbrc", b"no SQL;\n"),
+    (SWEEPS, ".config/rich", b""),
+]
+"""A file at home, and the command that is asked."""
+
+BESIDE = [
+    (STATUS, "matplotlibrc", b"font.family: \xff\n"),
+    (PLAN, "workers.py", b"raise ImportError('foreign')\n"),
+    (PLAN, "keras.py", b"raise ImportError('foreign')\n"),
+    (QUERY, "yaml.py", b"raise ImportError('foreign')\n"),
+    (QUERY, ".env", b"PYTHONPATH=/nowhere\n"),
+]
+"""A file in the working folder, and the command that is asked."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a sweep and its store, which no command here writes to, and a home."""
+    folder = tmp_path_factory.mktemp("place")
+    shutil.copytree(KEPT / "kept_store", folder / "minima-store")
+    shutil.copy(KEPT / "kept_store.yaml", folder)
+    (folder / "home").mkdir()
+    return folder
+
+
+def minima(
+    place: Path, arguments: tuple[str, ...], variables: Mapping[str, str], **options: object
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end in a bare environment with some variables."""
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HOME), "HOME": str(place / "home")}
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "orchestrator", *arguments],
+        cwd=place,
+        env=bare | variables,
+        timeout=60,
+        check=False,
+        **(streams | options),
+    )
+
+
+@pytest.fixture(scope="module")
+def plainly(place) -> Callable[[tuple[str, ...]], bytes]:
+    """Give what a command says where nothing surrounds it; each is run once."""
+    said: dict[tuple[str, ...], bytes] = {}
+
+    def say(arguments: tuple[str, ...]) -> bytes:
+        if arguments not in said:
+            done = minima(place, arguments, {})
+            assert done.returncode == 0, done.stderr
+            assert done.stdout
+            said[arguments] = done.stdout
+        return said[arguments]
+
+    return say
+
+
+def same(first: bytes, second: bytes) -> bool:
+    """Compare answers; a JSON document without the time it was planned at."""
+    if not first.startswith((b"{", b"[")):
+        return first == second
+    moving = {"revision"}
+
+    def still(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: still(each) for name, each in value.items() if name not in moving}
+        return [still(each) for each in value] if isinstance(value, list) else value
+
+    return still(json.loads(first)) == still(json.loads(second))
+
+
+def check(done: subprocess.CompletedProcess[bytes], expected: bytes) -> None:
+    assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
+    assert done.returncode == 0, done.stderr
+    assert same(done.stdout, expected), (done.stdout, expected)
+
+
+@pytest.mark.parametrize(
+    ("command", "variables"), VARIABLES, ids=[" ".join(each) for _, each in VARIABLES]
+)
+def test_variables_change_no_answer(place, plainly, command, variables):
+    """Same bytes, code 0."""
+    check(minima(place, command, variables), plainly(command))
+
+
+@pytest.mark.parametrize(("command", "name", "content"), AT_HOME)
+def test_files_at_home_change_no_answer(place, plainly, command, name, content):
+    """Readable or not."""
+    file = place / "home" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    try:
+        check(minima(place, command, {}), plainly(command))
+    finally:
+        file.unlink()
+
+
+@pytest.mark.parametrize(("command", "name", "content"), BESIDE)
+def test_files_in_the_working_folder_change_no_answer(place, plainly, command, name, content):
+    """A module of the user's that is called as one of ours or of a library is not imported."""
+    file = place / name
+    file.write_bytes(content)
+    try:
+        check(minima(place, command, {}), plainly(command))
+    finally:
+        file.unlink()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_the_umask_changes_no_answer(place, plainly, umask):
+    """Whatever new files may be read by."""
+    check(minima(place, PLAN, {}, umask=umask), plainly(PLAN))
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_stream_is_no_fault(place, closed):
+    """As under a supervisor that gives none; what can be said is said."""
+    done = minima(place, QUERY, {}, preexec_fn=lambda: os.close(closed))
+    assert b"Traceback" not in (done.stderr or b"")
+    assert done.returncode == 0
+
+
+def test_a_full_disk_behind_a_stream_is_told(place):
+    """No traceback, and not the code of success."""
+    with Path("/dev/full").open("wb") as full:
+        done = minima(place, QUERY, {}, stdout=full)
+    assert b"Traceback" not in done.stderr
+    assert done.returncode not in {0, 4}
