@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from orchestrator.commands.store_commands import tell_disagreements
 from orchestrator.machine.console import Output
 from orchestrator.monitor.plan_report import (
+    data_line,
     nodes_table,
     plan_document,
     plan_report,
@@ -96,6 +97,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     report = plan_report(prepared, nodes)
     note_earlier(prepared, output)
     output.show(plan_table(report))
+    output.show(data_line(prepared))
     output.show(nodes_table(report))
     for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
         output.show(f"does not fit: {fault}")
@@ -211,3 +213,4 @@ def _announce(prepared: Prepared, output: Output) -> None:
         f"{prepared.plan.sweep}: {num_done} trials done, {num_training} to train, "
         f"{len(work) - num_training} to measure only; store {prepared.store.uri}"
     )
+    output.note(data_line(prepared))
