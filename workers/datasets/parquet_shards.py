@@ -69,7 +69,7 @@ class ParquetFolder:
 
     def _stray_faults(self) -> Iterator[Fault]:
         if self.strays:
-            what = f"{self.path} holds {_named(self.strays)}, which belongs to no split by its name"
+            what = f"{self.path} holds {_named(self.strays, self.path)}, which belongs to no split by its name"
             mend = f"move it elsewhere; a split's files are named {NAMES}"
             yield Fault(what, "--data-dir", mend)
         for shard in [shard for split in _SPLITS for shard in self.shards[split]]:
@@ -88,7 +88,7 @@ class ParquetFolder:
             firsts = [min(found, key=lambda shard: shard.number) for found in namings.values()]
             what = (
                 f"{self.path} holds files of {len(namings)} namings for the {split} split, "
-                f"which would count twice: {_named([shard.path for shard in firsts])}"
+                f"which would count twice: {_named([shard.path for shard in firsts], self.path)}"
             )
             yield Fault(what, "--data-dir", "keep the files of one, and move the others elsewhere")
         for shards in namings.values():
@@ -150,7 +150,7 @@ def _number_faults(folder: Path, shards: Sequence[_Shard]) -> Iterator[Fault]:
         by_number[shard.number].append(shard.path)
     for number, paths in by_number.items():
         if len(paths) > 1:
-            what = f"{folder} holds shard {number} twice: {_named(paths)}"
+            what = f"{folder} holds shard {number} twice: {_named(paths, folder)}"
             yield Fault(what, "--data-dir", "keep one of them")
     total = shards[0].total
     if total is not None and max(by_number) >= total:
@@ -161,27 +161,24 @@ def _number_faults(folder: Path, shards: Sequence[_Shard]) -> Iterator[Fault]:
     num_missing = wanted - len(by_number)
     if num_missing:
         missing = (number for number in range(wanted) if number not in by_number)
-        names = [_numbered(shards[0], number) for number in islice(missing, _MOST_NAMED)]
-        more = f" and {num_missing - len(names):,} more" if num_missing > len(names) else ""
+        first = [_numbered(shards[0], number) for number in islice(missing, _MOST_NAMED)]
+        what = f"{folder} lacks {_named(first, folder, num_missing - len(first))}"
         mend = f"copy the missing files into {folder}; shards are numbered from 0"
-        yield Fault(f"{folder} lacks {', '.join(names)}{more}", "--data-dir", mend)
+        yield Fault(what, "--data-dir", mend)
 
 
-def _numbered(like: _Shard, number: int) -> str:
-    """Write the name of another shard, its number as wide as this one's."""
+def _numbered(like: _Shard, number: int) -> Path:
+    """Name the file of another shard, its number as wide as this one's."""
 
     def renumbered(match: re.Match[str]) -> str:
         return f"{number:0{len(match[0])}}" if match[0].startswith("0") else str(number)
 
     name = re.sub(r"-[0-9a-f]{16}(?=\.parquet)", "-…", like.path.name)
-    return re.sub(r"[0-9]+", renumbered, name, count=1)
+    return like.path.with_name(re.sub(r"[0-9]+", renumbered, name, count=1))
 
 
-def _named(paths: Sequence[Path]) -> str:
-    """Name files without their folder, the first few of many; train/0000.parquet with the folder that tells the split."""
-    names = [
-        f"{path.parent.name}/{path.name}" if _BARE_NUMBER.fullmatch(path.name) else path.name
-        for path in paths
-    ]
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+def _named(paths: Sequence[Path], folder: Path, num_more: int = 0) -> str:
+    """Name files as they lie in the folder, the first few of many."""
+    names = [path.relative_to(folder).as_posix() for path in paths[:_MOST_NAMED]]
+    num_more += len(paths) - len(names)
+    return f"{', '.join(names)}{f' and {num_more:,} more' if num_more else ''}"
