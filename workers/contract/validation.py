@@ -102,6 +102,10 @@ def _likely_meant(value: object, wanted: str, label: str) -> str | None:
         return f"write {label}: {shortened(name)}"
     if wanted.startswith("a list") and type(value) in {int, float}:
         return f"write [{seen(value)}]"
+    if wanted.startswith("text of") and type(value) in {int, float}:
+        return f"write '{seen(value)}'"
+    if wanted.startswith("a whole number") and isinstance(value, float) and value.is_integer():
+        return f"write {value:.0f}" if abs(value) < 1e15 else None
     if not isinstance(value, str):
         return None
     if wanted == "true or false" and value.lower() in _OTHER_BOOLS:
