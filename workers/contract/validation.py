@@ -97,21 +97,27 @@ def _fault(finding: _Finding, source: str) -> Fault:
 
 def _likely_meant(value: object, wanted: str, label: str) -> str | None:
     """Name what to write in place of a value of another type, where one slip explains it."""
+    if isinstance(value, str):
+        return _likely_unquoted(value, wanted)
     name = value.get("name") if isinstance(value, dict) else None
     if wanted.startswith("text") and isinstance(name, str):
         return f"write {label}: {shortened(name)}"
-    if wanted.startswith("a list") and type(value) in {int, float}:
-        return f"write [{seen(value)}]"
-    if wanted.startswith("text of") and type(value) in {int, float}:
-        return f"write '{seen(value)}'"
-    if wanted.startswith("a whole number") and isinstance(value, float) and value.is_integer():
-        return f"write {value:.0f}" if abs(value) < 1e15 else None
-    if not isinstance(value, str):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if wanted == "true or false" and value.lower() in _OTHER_BOOLS:
-        return f"write {_OTHER_BOOLS[value.lower()]}"
-    if wanted.startswith(("a whole number", "a number")) and _QUOTED_NUMBER.fullmatch(value):
-        return f"write {value.replace('_', '')}, without quotes or underscores"
+    if wanted.startswith("a list"):
+        return f"write [{seen(value)}]"
+    if wanted.startswith("text of"):
+        return f"write '{seen(value)}'"
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return f"write {value:.0f}" if is_whole and wanted.startswith("a whole number") else None
+
+
+def _likely_unquoted(text: str, wanted: str) -> str | None:
+    """Name the number or truth value that a text was meant to be."""
+    if wanted == "true or false" and text.lower() in _OTHER_BOOLS:
+        return f"write {_OTHER_BOOLS[text.lower()]}"
+    if wanted.startswith(("a whole number", "a number")) and _QUOTED_NUMBER.fullmatch(text):
+        return f"write {text.replace('_', '')}, without quotes or underscores"
     return None
 
 
