@@ -108,7 +108,7 @@ def _likely_meant(value: object, wanted: str, label: str) -> str | None:
         return f"write [{seen(value)}]"
     if wanted.startswith("text of"):
         return f"write '{seen(value)}'"
-    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    is_whole = isinstance(value, float) and value.is_integer() and 0 < value < 1e15
     return f"write {value:.0f}" if is_whole and wanted.startswith("a whole number") else None
 
 
