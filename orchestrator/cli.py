@@ -274,7 +274,8 @@ def _options(
     store: str, address: str | None, data_dir: str | None, overrides: list[str] | None
 ) -> Options:
     folder = None if data_dir is None else str(local_folder(data_dir, "--data-dir"))
-    return Options(store, address or None, folder, tuple(overrides or ()))
+    own = address in {None, "", "local"}  # as Ray calls a cluster of one's own
+    return Options(store, None if own else address, folder, tuple(overrides or ()))
 
 
 def _leave(text: str, code: int) -> NoReturn:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from orchestrator.commands.store_commands import tell_disagreements
-from orchestrator.driver.make_driver import make_driver
+from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output
 from orchestrator.monitor.plan_report import (
     nodes_table,
