@@ -1,6 +1,6 @@
-"""Why a network can be neither trained nor measured on its data: shapes, precision, what it does in a batch.
+"""Why a network cannot be trained or measured on its data: shapes, precision, dependence on the batch.
 
-Asked before training, so that no time is lost, and again of the kept network before any statistic.
+Checked before training, so that no time is lost, and again on the kept network before any statistic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workers.network.precision import Precision
 
 _NUM_TRIED = 4
 _TOLERANCE = 1e-3
-"""Of outputs that should be the same, relative to the largest: float32 differs by some 1e-6, bfloat16 1e-2."""
+"""For outputs that should be equal, relative to the largest: float32 differs by some 1e-6, bfloat16 1e-2."""
 
 _OF_PROBABILITIES = (keras.activations.softmax, keras.activations.log_softmax)
 
@@ -30,9 +30,9 @@ def faults_of(
 ) -> list[Fault]:
     """List what is wrong with a network for a data set, a loss by name, and a precision.
 
-    A layer called with a `training` of its own would not be obeyed: Keras lets the mode that the whole
-    network is called in override it. An example's outputs must depend on its own inputs alone, or no
-    per-example gradient exists: a few examples are put through together, and the first one alone.
+    A layer called with its own `training` would be overridden: Keras applies the mode in which the whole
+    network is called. An example's outputs must depend on its own inputs alone, or no per-example gradient
+    exists: a few examples are evaluated together, and the first one alone.
     """
     try:
         graph = as_functional(model)
@@ -73,7 +73,7 @@ def _precision_faults(model: keras.Model, precision: Precision) -> Iterator[Faul
 
 
 def _objective_faults(model: keras.Model) -> Iterator[Fault]:
-    """Find what the objective, data loss + L2 on kernels, would silently leave out."""
+    """Find what the objective, data loss + L2 on kernels, would silently omit."""
     if model.losses:
         what = (
             f"the model {model.name!r} has a regulariser or loss of its own, which is never added"
@@ -88,7 +88,7 @@ def _objective_faults(model: keras.Model) -> Iterator[Fault]:
 
 
 def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
-    """Find layers that two networks hold, one of them within the other or both within a third."""
+    """Find layers that two networks share, one of them within the other or both within a third."""
     inner = [each for each in graph._flatten_layers() if isinstance(each, keras.Model)]
     held = [each for network in inner for each in network.layers if each.weights]
     for layer in {
@@ -124,7 +124,7 @@ def _mode_faults(model: keras.Model) -> Iterator[Fault]:
 
 
 def _output_faults(model: keras.Model, loss: str) -> Iterator[Fault]:
-    """Find probabilities where a built-in loss takes the softmax itself."""
+    """Find a softmax at the end, where a built-in loss applies its own."""
     if loss not in ("kld", "gradlog_l1", "gradlog_l2"):
         return
     last = model.outputs[0]._keras_history.operation
@@ -154,6 +154,7 @@ def _batch_faults(model: keras.Model, dataset: Dataset, precision: Precision) ->
 
 
 def _outputs(model: keras.Model, inputs: tf.Tensor) -> np.ndarray:
+    """Return z [B, C] of inputs [B, …] in inference mode, float64."""
     return np.asarray(tf.cast(model(inputs, training=False), tf.float64))
 
 
