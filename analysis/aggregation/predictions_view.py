@@ -23,9 +23,9 @@ def predictions(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Tabl
 
     A law is `valid` when it could be computed, to a number above 0, and none of the assumptions
     checked is broken; `reason` says what is broken, what was not measured, and what else matters.
-    `verdict` judges the interval of the log ratio alone, so that of a law that is not valid says how
-    wrong its use is. Measured and predicted are means over the same seeds, those that have both,
-    where any has.
+    `verdict` judges the interval of the log ratio alone, so that of a law that is not valid says
+    how wrong its use is. Measured and predicted are means over the same seeds, those that have
+    both, where any has.
     """
     rows = [
         _row(sweep, conditions, answer)

@@ -34,9 +34,9 @@ _MARGIN = 1.1
 def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
     """Draw the excess loss of forks against the number of steps, a panel for each excursion.
 
-    Points with one standard error; `finite_time`, or `shuffled` where the excursion was shuffled, as
-    a line with a band of one standard error; the stationary values of `wang_4_45` and `jastrzebski_9`
-    as horizontal lines.
+    Points with one standard error; `finite_time`, or `shuffled` where the excursion was shuffled,
+    as a line with a band of one standard error; the stationary values of `wang_4_45` and
+    `jastrzebski_9` as horizontal lines.
     """
     panels = fork_panels(rows)
     if not panels:

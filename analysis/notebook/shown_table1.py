@@ -39,7 +39,7 @@ class ShownTable1:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Every number in full, one row per cell: per example, and as sums (× N) in `<name>_sum_…`."""
+        """Every number in full, by cell: per example, and as sums (× N) in `<name>_sum_…`."""
         frame = pd.DataFrame(table1_files.rows_in_full(self.table))
         return describe(frame, {name: _facts(name) for name in frame.columns})
 

@@ -39,8 +39,8 @@ class CurveDistance:
         num_second: Seeds of the second cell, n₂.
         f_statistic: F = D²/(c·s²), with D² the mean over epochs of (difference of mean curves)², s² that
             of the pooled variance between seeds, and c = 1/n₁ + 1/n₂; 1 on average if δ = 0.
-        dimension: ν, the number of independent directions in which seeds scatter; 1 where whole curves
-            are shifted, the number of epochs where these are independent.
+        dimension: ν, the number of independent directions in which seeds scatter; 1 where whole
+            curves are shifted, the number of epochs where these are independent.
         p_value: Share of the ways to split these seeds into two such cells with a distance as large.
         num_splits: Number of ways counted; no p-value is below 1/num_splits.
     """
@@ -60,9 +60,10 @@ class CurveDistance:
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Compute the confidence interval of δ/s.
 
-        F is taken to follow a noncentral F with ν and ν·(n₁ + n₂ - 2) degrees of freedom and noncentrality
-        λ = ν·(δ/s)²/c, whose bounds follow by inverting the distribution (Steiger 2004). Exact for
-        normal seeds in ν equally noisy directions; with ν = 1 the interval of Cohen's d.
+        F is taken to follow a noncentral F with ν and ν·(n₁ + n₂ - 2) degrees of freedom and
+        noncentrality λ = ν·(δ/s)²/c, whose bounds follow by inverting the distribution (Steiger
+        2004). Exact for normal seeds in ν equally noisy directions; with ν = 1 the interval of
+        Cohen's d.
         """
         tail = (1 - confidence) / 2
         low, high = (self._noncentrality(chance) for chance in (1 - tail, tail))
@@ -74,7 +75,7 @@ class CurveDistance:
         return 1 / self.num_first + 1 / self.num_second
 
     def _noncentrality(self, chance: float) -> float:
-        """Find λ for which an F this small or smaller has the given chance; 0 where there is none."""
+        """Find λ for which an F of at most this one has the given chance; 0 where there is none."""
         dof = self.dimension * (self.num_first + self.num_second - 2)
         f_statistic = min(self.f_statistic, _LARGEST_F)
 
@@ -142,8 +143,8 @@ def _permutation_test(curves: Array, num_first: int) -> tuple[float, int]:
 def _splits(num: int, num_first: int) -> npt.NDArray[np.bool_]:
     """List the ways to choose a first cell [ways, num]; the one observed comes first.
 
-    For two cells of equal size each split is listed once, not also with the cells exchanged. If there
-    are too many, a random sample is drawn, always the same.
+    For two cells of equal size each split is listed once, not also with the cells exchanged. If
+    there are too many, a random sample is drawn, always the same.
     """
     is_even = 2 * num_first == num
     count = math.comb(num, num_first) // (2 if is_even else 1)

@@ -65,8 +65,8 @@ def questions() -> list[Question]:
 
     For every response: does it depend on m and η separately, once m/η is known (one factor or two)?
     Do powers of m and η suffice to tell the cells apart? For the excess loss: does a trace matter
-    beyond m and η, and does each of tr σ² and tr H matter beyond the other (Wang's law says that tr H does
-    not, Jastrzębski's that tr σ² does not)?
+    beyond m and η, and does each of tr σ² and tr H matter beyond the other (Wang's law says that tr
+    H does not, Jastrzębski's that tr σ² does not)?
     """
     asked = []
     for response in RESPONSES:
@@ -132,7 +132,7 @@ def trial_values(data: SweepData) -> pd.DataFrame:
 
 
 def excess_losses(data: SweepData) -> dict[str, float]:
-    """Return the excess loss of every trial, from the first listed statistic that has it, at its end.
+    """Return every trial's excess loss, at its end, from the first listed statistic that has it.
 
     The end of a fork is its longest window, the one with the largest index.
     """
@@ -168,5 +168,6 @@ def _logarithms(values: pd.Series[float]) -> pd.Series[float]:
 
 
 def _cells(rows: pd.DataFrame, base: Array) -> Array:
+    """Return directions [trials, c] of the cells beyond those that the base [trials, k] spans."""
     indicators = pd.get_dummies(rows[CELL]).to_numpy(np.float64)
     return directions_beyond(base, indicators)

@@ -54,7 +54,7 @@ def paper_points() -> list[TracePoint]:
 
 
 def paper_values() -> pd.DataFrame:
-    """Return each printed row as one trial: ln m, ln η, ln(tr σ²/tr H), named as in `trial_values`."""
+    """Return each printed row as a trial: ln m, ln η, ln(tr σ²/tr H), as in `trial_values`."""
     return pd.DataFrame(
         {
             "batch_size": [np.log(row.batch_size) for row in ROWS],

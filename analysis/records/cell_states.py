@@ -39,7 +39,7 @@ class CellState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every planned seed is trained, none diverged, every planned statistic is committed."""
+        """Whether every planned seed is trained, with all statistics committed; none diverged."""
         return self.num_missing == 0 and self.num_diverged == 0
 
     @property

@@ -63,7 +63,7 @@ class SeedValues:
 
     @property
     def stderr(self) -> float:
-        """The standard error of that mean from the spread over seeds; for one seed the estimator's."""
+        """The mean's standard error from the spread over seeds; of one seed the estimator's."""
         if len(self.by_seed) == 1:
             (only,) = self.uncertain.values()
             return only.stderr
@@ -102,9 +102,9 @@ def whole_model_values(
 ) -> dict[Cell, SeedValues]:
     """Collect a whole-model quantity, measured with frozen batch normalisation, by cell and seed.
 
-    If several statistics measure it in a cell, the first listed under `measure` counts. Of a quantity
-    with an index the first value counts (eigenvalues), unless there is one of the whole (halves of a
-    run); of windows of steps the longest counts.
+    If several statistics measure it in a cell, the first listed under `measure` counts. Of a
+    quantity with an index the first value counts (eigenvalues), unless there is one of the whole
+    (halves of a run); of windows of steps the longest counts.
     """
     rows = _of(data.measurements, quantity, objective=objective, split=split)
     rows = rows[rows["layer"].isna()]

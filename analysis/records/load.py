@@ -50,10 +50,10 @@ class SweepData:
         trials: View `trials`, the planned ones that are committed.
         epochs: View `epochs` of these, with the columns of `planned`; η in an epoch is
             `epoch_learning_rate` here, as `learning_rate` is that of the cell.
-        measurements: View `measurements` of planned trials and statistics, with those columns. Where
-            only an earlier numerics version measured a statistic, its rows have the planned
-            `statistic_id`; `is_earlier` is true of all rows that a version before this one measured,
-            whichever version planned them.
+        measurements: View `measurements` of planned trials and statistics, with those columns.
+            Where only an earlier numerics version measured a statistic, its rows have the planned
+            `statistic_id`; `is_earlier` is true of all rows that a version before this one
+            measured, whichever version planned them.
         spectra: View `spectra` of planned trials and statistics, likewise.
         failures: View `failures` of planned trials.
     """

@@ -4,8 +4,8 @@ Source: Luo, Wang and Fung (2020), "How Many Factors Influence Minima in SGD?", 
 Table 1. ResNet-56 on CIFAR-10, Kullback-Leibler loss, averages of 5 runs, no errors given. The paper
 does not say how its traces were estimated; their size suggests sums over N = 50,000 examples.
 
-Errata, kept as printed: experiment number 4 appears twice and 3 is missing; the magnitude difference
-of the row (100, 0.5) is cut off, 9.96 → 9.9, where all others are rounded.
+Errata, kept as printed: experiment number 4 appears twice and 3 is missing; the magnitude
+difference of the row (100, 0.5) is cut off, 9.96 → 9.9, where all others are rounded.
 """
 
 from __future__ import annotations

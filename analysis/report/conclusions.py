@@ -35,7 +35,8 @@ class Conclusions:
         covariances: Along top eigenvectors, by cell and fork.
         layers: Noise against curvature over layers, by cell.
         factors: F-tests.
-        claims: The paper's claims about its Table 1, on this sweep; empty when no trace is measured.
+        claims: The paper's claims about its Table 1, on this sweep; empty when no trace is
+            measured.
         paper_claims: The same claims on the printed Table 1.
         curve_pairs: Learning curves of two cells each, compared.
         curve_claims: The paper's claims about its Figures 2 and 3; empty before a trial is trained.

@@ -125,8 +125,9 @@ def figure(name: str, title: str, caption: str, svg: str) -> str:
 def inline_svg(document: str, name: str, label: str) -> str:
     """Return an SVG document of Matplotlib as an element of a page.
 
-    Ids are prefixed with the figure's name, so that several figures fit in one page; the style sheet
-    is confined to the figure; what does not belong in a page (prologue, metadata) is left out.
+    Ids are prefixed with the figure's name, so that several figures fit in one page; the style
+    sheet is confined to the figure; what does not belong in a page (prologue, metadata) is left
+    out.
     """
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

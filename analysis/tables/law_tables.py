@@ -122,7 +122,7 @@ def three_digits(value: float) -> str:
 
 
 def excursion_label(row: LawRow, among: Sequence[LawRow]) -> str:
-    """Return the label of a measurement by what differs among the rows: `fork 512`, `tail, batch`."""
+    """Return a measurement's label by what differs among the rows: `fork 512`, `tail, batch`."""
     parts = [row.measured_by if row.num_steps is None else f"{row.measured_by} {row.num_steps}"]
     if len({item.bn_mode for item in among}) > 1:
         parts.append(row.bn_mode)

@@ -20,7 +20,7 @@ _LATEX = {
 
 
 def to_csv(table: Table1) -> str:
-    """Return CSV with every number in full, means and errors in separate columns, both conventions."""
+    """Return CSV with every number in full, in both conventions, errors in separate columns."""
     rows = rows_in_full(table)
     stream = io.StringIO()
     if rows:

@@ -11,14 +11,14 @@ NOTHING = "–"
 
 _SMALL, _LARGE = 1e-2, 1e12
 _MOST_DIGITS = 8
-"""Digits of a value beside its error: one more than float32 has, so that two digits of 1e-6 of it fit."""
+"""Digits of a value beside its error: one more than float32 has, so that two digits of 1e-6 fit."""
 
 
 def with_error(estimate: Estimate) -> str:
     """Format `value ± error`: the error with two digits, the value to the same place.
 
-    `± 0` means an error of exactly 0. An error too small beside the digits of the value is written with
-    a power of ten. Without an error (one seed) the value has four digits, followed by `± ?`.
+    `± 0` means an error of exactly 0. An error too small beside the digits of the value is written
+    with a power of ten. Without an error (one seed) the value has four digits, followed by `± ?`.
     """
     mean, stderr = estimate.mean, estimate.stderr
     if not math.isfinite(mean):

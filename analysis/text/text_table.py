@@ -17,7 +17,8 @@ class TextTable:
         columns: Headings.
         rows: Each has as many strings as there are columns.
         notes: Sentences below the table.
-        num_left: How many columns, from the first, are aligned to the left; the others to the right.
+        num_left: How many columns, from the first, are aligned to the left; the others to the
+            right.
     """
 
     title: str

@@ -1,10 +1,11 @@
 """Which attempts live, by their heartbeats in the store, even where clocks disagree.
 
 A heartbeat is written every few seconds, and an attempt that was killed leaves its last one behind.
-Clocks of machines differ, so three signs of life count. At a first look: the heartbeat's own time or
-the time that the storage gave its file is within a minute of this machine's clock. From then on: it
-has changed within a minute, which depends on no clock. An attempt that says it runs and shows none of
-these signs is silent: killed, or (at a single look) this machine's clock differs from both others.
+Clocks of machines differ, so three signs of life count. At a first look: the heartbeat's own time
+or the time that the storage gave its file is within a minute of this machine's clock. From then on:
+it has changed within a minute, which depends on no clock. An attempt that says it runs and shows
+none of these signs is silent: killed, or (at a single look) this machine's clock differs from both
+others.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SILENT_AFTER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Heartbeats:
-    """Attempts that say they run: the live ones, and the last silent one of each trial with none."""
+    """Attempts that say they run: live ones, and the last silent one of each trial without."""
 
     live: list[Heartbeat]
     silent: list[Heartbeat]
@@ -33,7 +34,7 @@ class Heartbeats:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A heartbeat as last read, its file's mark, and when it last changed by the monotonic clock."""
+    """A heartbeat as last read, its file's mark, and when it last changed (monotonic clock)."""
 
     mark: Mark
     heartbeat: Heartbeat
@@ -139,7 +140,7 @@ def seconds_between(first: str, last: str) -> float:
 
 
 def _age(heartbeat: Heartbeat, mark: Mark, now: datetime) -> float:
-    """Return the smaller distance of the two times from now [s]; infinite when neither shows life."""
+    """Return the smaller distance of both times from now [s]; infinite when neither shows life."""
     moment = now.astimezone(UTC)
     ages = [abs(seconds_between(heartbeat.beat_at, moment.isoformat()))]
     if mark.written_ns is not None:

@@ -52,7 +52,7 @@ class RunControl:
         self.tend()
 
     def tend(self) -> None:
-        """Write the stop marker if the store could not be reached before; to be called regularly."""
+        """Write the stop marker if the store was out of reach before; to be called regularly."""
         if self._reason is not None and not self._is_marked:
             with suppress(StoreError):
                 ask_to_stop(self._store, self._sweep, self.run_id, self._reason)

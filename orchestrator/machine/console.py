@@ -50,7 +50,7 @@ class Output:
 
 
 def errors_for_humans() -> TextIO:
-    """Return standard error, wrapped so that a full disk or a closed terminal does not end a run."""
+    """Return standard error such that a full disk or a closed terminal does not end a run."""
     return cast("TextIO", _Unfailing(sys.stderr))
 
 

@@ -34,7 +34,7 @@ def claimed_cores(count: int) -> Iterator[tuple[int, ...]]:
 
 
 def usable_cores() -> list[int]:
-    """List the cores this process may use; only Linux has affinities and such sockets, else none."""
+    """List the cores this process may use; none but on Linux, with its affinities and sockets."""
     return sorted(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else []
 
 

@@ -57,7 +57,7 @@ def guarded(scratch: Path) -> Iterator[None]:
 
 
 def watch(scratch: Path, driver: int) -> None:
-    """Wait until the driver closes our standard input, by exiting or dying; then end what is left."""
+    """Wait until the driver closes our standard input, exiting or dying; then end what is left."""
     sys.stdin.buffer.read()
     for _ in range(_ROUNDS):
         left = [pid for pid in _marked(str(scratch)) if pid not in {driver, os.getpid()}]
@@ -74,8 +74,8 @@ def watch(scratch: Path, driver: int) -> None:
 def _marked(scratch: str) -> Iterator[int]:
     """Yield the ids of processes that carry the mark, or whose directory is in the scratch folder.
 
-    Ray's processes share the driver's working directory; some overwrite their environment with their
-    title. Without /proc, those count whose command line names the folder.
+    Ray's processes share the driver's working directory; some overwrite their environment with
+    their title. Without /proc, those count whose command line names the folder.
     """
     if not Path("/proc/self/environ").exists():
         yield from _named_in_commands(scratch)

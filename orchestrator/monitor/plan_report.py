@@ -1,4 +1,4 @@
-"""What a plan would take: time on the present slots and cost, per cell and in all; which nodes fit."""
+"""What a plan would take: time and cost, per cell and in all; and which nodes fit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PlanReport:
         return "GPU-hours" if self.prepared.sweep.resources.gpus else "core-hours"
 
     def cost(self, items: Sequence[Missing]) -> float:
-        """Return the hours of work times what a trial holds: its GPUs or share of one, else its cores."""
+        """Return the hours of work times the GPUs, or share of one, else cores, of a trial."""
         held = _held(self.prepared.sweep.resources)
         return held * sum(self.seconds.get(item.planned.trial_id, 0.0) for item in items) / 3600
 

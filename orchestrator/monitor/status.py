@@ -1,4 +1,4 @@
-"""The state of a sweep from the store alone: per cell, what runs now, how fast, and the time left."""
+"""The state of a sweep from the store alone: per cell, what runs, how fast, and the time left."""
 
 from __future__ import annotations
 

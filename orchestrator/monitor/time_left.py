@@ -42,7 +42,7 @@ def finish_times(
 
 
 def seconds_left(missing: Missing, beat: Heartbeat | None, estimator: Estimator) -> float:
-    """Estimate the time of the missing work of one trial, less what its live attempt has done [s]."""
+    """Estimate the time [s] of a trial's missing work, less what its live attempt has done."""
     if beat is None:
         return estimator.seconds(missing)
     trial, total = missing.planned.trial, 0.0

@@ -31,7 +31,7 @@ _SUSPENDED_SECONDS = 30.0
 _MARKER_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 5.0
 _DRAIN_SECONDS = 120.0
-"""A child asked to leave that has not left by then is killed; what its last checkpoint lacks is lost."""
+"""A child that has not left by then is killed; what its last checkpoint lacks is lost."""
 _END_SECONDS = 10.0
 """A fork server that does not report the end of a killed child within this time counts as lost."""
 
@@ -51,7 +51,7 @@ class Attempt:
         self.has_started = False
 
     def run(self) -> tuple[Failure | None, Status]:
-        """Run the child, unless another run does this trial; return a failure, if any, and the status."""
+        """Run the child, unless another run does this trial; return any failure, and the status."""
         try:
             self._publish("claiming")
             # first, as meanwhile a rival would not see us running although our claim stands
@@ -169,7 +169,7 @@ class Attempt:
         )
 
     def _beat(self, state: Literal["running", "ended"]) -> None:
-        """Publish that the attempt lives; a store that is unreachable for a moment is no failure here."""
+        """Publish that the attempt lives; a store briefly out of reach is no failure here."""
         with suppress(StoreError):
             self._publish(state)
 
@@ -197,7 +197,7 @@ class Attempt:
         )
 
     def _log_file(self, scratch: Path) -> Path:
-        """Return the log's path: in the store, so that it can be read as it grows, else in scratch."""
+        """Return the log's path: in the store, to be read as it grows, else in scratch."""
         place = self._store.local_path(Store.log_path(self._work.trial_id, self._id))
         if place is None:
             return scratch / "log"

@@ -42,7 +42,7 @@ class ForkServer:
         return int(self._expect("pid", _START_SECONDS))
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for the child's end; return its exit code, minus a signal's number, or None if it runs.
+        """Wait for the child's end; return its exit code (minus a signal's), or None if it runs.
 
         Raises:
             ForkServerLost: The server has died.

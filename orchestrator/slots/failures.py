@@ -28,7 +28,8 @@ class Policy:
     Attributes:
         max_attempts: How often, in all, work that fails like this is tried.
         wait_seconds: Before the second try; doubled before each further one.
-        is_systemic: Equal failures of several trials point to one cause, which will fail the others.
+        is_systemic: Equal failures of several trials point to one cause, which will fail the
+            others.
     """
 
     max_attempts: int
@@ -89,7 +90,7 @@ def should_retry(classes: Sequence[str], num_smaller_shares: int = 0) -> bool:
 
 
 def wait_before_retry(classes: Sequence[str]) -> float:
-    """Return the seconds to wait: those of the last class, doubled with each further failure of it."""
+    """Return the seconds to wait: those of the last class, doubled with each of its failures."""
     last = classes[-1]
     wait = policy_of(last).wait_seconds * 2.0 ** (classes.count(last) - 1)
     return min(wait, _LONGEST_WAIT_SECONDS)

@@ -50,7 +50,7 @@ def loss_record(beat: Heartbeat | None, task: SlotTask, loss: Failure) -> Failur
 
 
 def record_loss(store: Store, task: SlotTask, loss: Failure) -> bool:
-    """Commit the row and end the heartbeat; False where the store is unreachable and lacks the row."""
+    """Commit the row and end the heartbeat; False if the store is out of reach and lacks it."""
     is_recorded = False
     with suppress(StoreError):
         beat = _last_of(store, task)

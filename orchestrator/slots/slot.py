@@ -19,11 +19,11 @@ from workers.contract.records import FailureRecord
 from workers.contract.store import Store
 
 _SEVERITY: list[Status] = ["done", "failed", "elsewhere", "larger_share", "drained"]
-"""Worst last: a trial that has given work up is still run again where other work is only deferred."""
+"""Worst last: a trial with work given up is still run again if other work is only deferred."""
 
 
 class Slot:
-    """A runner of tasks, one after another, each attempt in a fresh child of its own fork server."""
+    """A runner of tasks, one by one, each attempt in a fresh child of its own fork server."""
 
     def __init__(self) -> None:
         remove_abandoned()  # left by killed slots; where only slots run, nobody else removes them
@@ -97,7 +97,7 @@ class Slot:
         return "done" if _is_known_to_be_committed(store, work) else "failed"
 
     def _record(self, store: Store, *failures: FailureRecord) -> None:
-        """Commit failures to their view; those that an unreachable store cannot take wait for later."""
+        """Commit failures to their view; while the store is out of reach they wait."""
         self._unrecorded += failures
         with suppress(StoreError):
             while self._unrecorded:
@@ -119,7 +119,7 @@ def _work_of(task: SlotTask) -> list[Work]:
 
 
 def _earlier_classes(store: Store, work: Work) -> list[str]:
-    """List the classes of failure that this work has had in this run, in lost slots or elsewhere."""
+    """List the classes of failure that this work had in this run, in lost slots or elsewhere."""
     with suppress(StoreError):
         return failure_classes(store, work)
     return []

@@ -1,18 +1,19 @@
 """Batch normalisation made a fixed affine map, with population statistics of the measured weights.
 
-Population statistics are a fixed point: each batch norm holds the mean and the uncorrected variance, over
-all positions of all training examples, of its inputs while all batch norms before it hold theirs. They
-are exact up to the rounding of float32, in which layers compute and hold them; sums and squares are
-float64. They are computed stage by stage (`batch_norm_stages`), with a pass over the training set for each:
-where the activations fit in memory the passes together go through the network once, else once per stage.
+Population statistics are a fixed point: each batch norm holds the mean and the uncorrected
+variance, over all positions of all training examples, of its inputs while all batch norms before it
+hold theirs. They are exact up to the rounding of float32, in which layers compute and hold them;
+sums and squares are float64. They are computed stage by stage (`batch_norm_stages`), with a pass
+over the training set for each: where the activations fit in memory the passes together go through
+the network once, else once per stage.
 
-A batch norm made with trainable=False keeps its moving statistics: Keras normalises with them in training
-mode too, and never moves them. Every `bn_mode`, including `batch`, respects this.
+A batch norm made with trainable=False keeps its moving statistics: Keras normalises with them in
+training mode too, and never moves them. Every `bn_mode`, including `batch`, respects this.
 
-They follow from weights and training set alone, so the first statistic of a trial that needs them computes
-them for all; no statistic counts them among its costs. Statistics of batches, pooled in one pass ("precise
-batch norm", Wu and Johnson 2021, 2105.07576, section 3.1), are not such a fixed point behind the first
-layer: with batches of 250 on a small ResNet they leave ‖∇L‖² off by 0.3 %.
+They follow from weights and training set alone, so the first statistic of a trial that needs them
+computes them for all; no statistic counts them among its costs. Statistics of batches, pooled in
+one pass ("precise batch norm", Wu and Johnson 2021, 2105.07576, section 3.1), are not such a fixed
+point behind the first layer: with batches of 250 on a small ResNet they leave ‖∇L‖² off by 0.3 %.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def copy_network(model: keras.Model) -> keras.Model:
     """Copy a network and its weights, so that measuring leaves the original as it is.
 
     Raises:
-        UserError: There is no graph of layers, a batch norm cannot be frozen, or single weights are frozen.
+        UserError: There is no graph of layers, a batch norm cannot be frozen, or single weights are
+            frozen.
     """
     copy = clone(as_functional(model))
     faults = [
@@ -111,12 +113,13 @@ def freeze(
 ) -> None:
     """Set the network's batch norms to the statistics to measure with, in inference mode.
 
-    Population statistics are computed once per trial; they have the same bits whether found or computed. A
-    batch norm that was not trained (`trainable=False`) keeps its own.
+    Population statistics are computed once per trial; they have the same bits whether found or
+    computed. A batch norm that was not trained (`trainable=False`) keeps its own.
 
     Args:
         network: A copy made for measuring.
-        bn_mode: `frozen` uses population statistics, `moving_average` those that Keras kept in training.
+        bn_mode: `frozen` uses population statistics, `moving_average` those that Keras kept in
+            training.
         train: Returns the training set, if it is needed.
         passes: Runs the passes over it, if needed.
         shared: Where the trial's statistics find and keep them.
@@ -151,7 +154,7 @@ def _assign(columns: _Columns, moments: Arrays) -> None:
 
 
 def _population_moments(network: keras.Model, train: ResidentSplit, passes: Passes) -> Arrays:
-    """Return the population `mean` and `variance` [channels of all]; the network's own are changed."""
+    """Return the population `mean` and `variance` [channels of all]; changes the network's own."""
     columns, graph = _columns(network), graph_of(network, opens_nested=True)
     _refuse(list(columns), graph)
     stages = stages_of(graph)

@@ -1,4 +1,4 @@
-"""Stages of a network: its batch norms in an order in which each depends on earlier stages alone."""
+"""Stages of a network: its batch norms, in an order where each depends on earlier stages alone."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from workers.network.graph import Graph
 Array = npt.NDArray[np.float64]
 
 _MOST_KEPT_BYTES = 2**30
-"""Limit of the activations kept in the host's memory: a choice. A ResNet-56 on 32 × 32 pixels keeps 128 KiB
-per example in its first third, 64 and 32 in the others."""
+"""Limit of the activations kept in the host's memory: a choice. A ResNet-56 on 32 × 32 pixels keeps
+128 KiB per example in its first third, 64 and 32 in the others."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The batch norms behind the same number of others, on the longest path from the network's inputs.
+    """The batch norms behind equally many others on the longest path from the network's inputs.
 
     Attributes:
         norms: These batch norms, none of which depends on another.
-        reads: The tensors that reach the stage; all that follows depends on the network's inputs through
-            these alone.
+        reads: The tensors that reach the stage; all that follows depends on the network's inputs
+            through these alone.
         keeps: Indices of those of `reads` that reach the next stage too.
-        makes: The other tensors that do: what the stage computes, through the norms of the stage before.
-        norm_inputs: The norms' inputs, as indices into the tensors that reach the next stage, kept ones
-            first.
+        makes: The other tensors that do: what the stage computes, through the norms of the stage
+            before.
+        norm_inputs: The norms' inputs, as indices into the tensors that reach the next stage, kept
+            ones first.
     """
 
     norms: list[keras.layers.BatchNormalization]
@@ -83,7 +84,7 @@ def _depths(graph: Graph) -> dict[int, int]:
 
 @final
 class StageMoments:
-    """Moments of the inputs of a stage's batch norms, batch by batch, earlier ones in inference mode.
+    """Moments of a stage's batch-norm inputs, batch by batch, with earlier norms in inference mode.
 
     The activations that a batch has reached are kept for the next stage as long as there is room; a
     batch without them starts again from the inputs, through the same functions, to the same bits.
@@ -142,9 +143,10 @@ def _compiled(stage: Stage) -> tf.types.experimental.ConcreteFunction:
 
 
 def _moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return float64 mean and variance [channels] over all positions of all examples [B, …, channels].
+    """Return float64 mean and variance [channels] of [B, …, channels] over all positions.
 
-    The variance is taken about the mean. Sums are products with a vector: half the time of TensorFlow's reductions over few channels.
+    The variance is taken about the mean. Sums are products with a vector: half the time of
+    TensorFlow's reductions over few channels.
     """
     rows = tf.cast(tf.reshape(inputs, [-1, inputs.shape[-1]]), tf.float64)
     num_rows = tf.shape(rows)[0]

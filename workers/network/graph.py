@@ -102,7 +102,8 @@ def graph_of(model: keras.Model, *, opens_nested: bool = False) -> Graph:
 
     Args:
         model: The network.
-        opens_nested: Whether the calls within nested networks replace the call of the nested network.
+        opens_nested: Whether the calls within nested networks replace the call of the nested
+            network.
     """
     calls: list[Call] = []
 
@@ -134,7 +135,8 @@ def is_piecewise_linear(model: keras.Model) -> bool:
     """Return whether the outputs are piecewise linear in each layer's parameters, the others fixed.
 
     Then ∂²z/∂θ² vanishes on every layer's diagonal block wherever it exists, and tr H = tr(JᵀAJ)
-    exactly, layer by layer. Decided by a list of known layers and activations; anything else is not.
+    exactly, layer by layer. Decided by a list of known layers and activations; anything else is
+    not.
     """
     return all(_is_piecewise_linear(call) for call in graph_of(model).calls)
 

@@ -1,6 +1,7 @@
-"""Why a network cannot be trained or measured on its data: shapes, precision, dependence on the batch.
+"""Why a network cannot be trained or measured on its data: shapes, precision, mixing in a batch.
 
-Checked before training, so that no time is lost, and again on the kept network before any statistic.
+Checked before training, so that no time is lost, and again on the kept network before any
+statistic.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from workers.network.precision import Precision
 
 _NUM_TRIED = 4
 _TOLERANCE = 1e-3
-"""For outputs that should be equal, relative to the largest: float32 differs by some 1e-6, bfloat16 1e-2."""
+"""For equal outputs, relative to the largest: float32 differs by some 1e-6, bfloat16 by 1e-2."""
 
 _OF_PROBABILITIES = (keras.activations.softmax, keras.activations.log_softmax)
 
@@ -30,9 +31,9 @@ def faults_of(
 ) -> list[Fault]:
     """List what is wrong with a network for a data set, a loss by name, and a precision.
 
-    A layer called with its own `training` would be overridden: Keras applies the mode in which the whole
-    network is called. An example's outputs must depend on its own inputs alone, or no per-example gradient
-    exists: a few examples are evaluated together, and the first one alone.
+    A layer called with its own `training` would be overridden: Keras applies the mode in which the
+    whole network is called. An example's outputs must depend on its own inputs alone, or no
+    per-example gradient exists: a few examples are evaluated together, and the first one alone.
     """
     try:
         graph = as_functional(model)

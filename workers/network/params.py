@@ -1,8 +1,8 @@
-"""θ, the parameters: which tensors SGD moves, in which order, of which layer, and which of them decay.
+"""θ, the parameters: which tensors SGD moves, in which order, of which layer, and which decay.
 
-Listed here alone, from what Keras calls the trainable variables, so that training and every statistic use
-the same list. A frozen layer (`trainable=False`) is not in it; a frozen batch norm moreover keeps its
-moving statistics in every mode, as Keras runs it in inference mode.
+Listed here alone, from what Keras calls the trainable variables, so that training and every
+statistic use the same list. A frozen layer (`trainable=False`) is not in it; a frozen batch norm
+moreover keeps its moving statistics in every mode, as Keras runs it in inference mode.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def faults_of(model: keras.Model, graph: keras.Model) -> Iterator[Fault]:
 
 
 def copying_faults(model: keras.Model, copy: keras.Model) -> list[Fault]:
-    """List the weights that are trained in a network and frozen in its copy, or the other way round.
+    """List the weights that are trained in a network and frozen in its copy, or vice versa.
 
     Keras makes a copy, and reads a kept file, from the configuration that each layer returns.
 

@@ -29,7 +29,7 @@ class ResidentSplit:
         return int(self.inputs.shape[0])
 
     def batch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return x = (stored - offset) · scale [B, …] and y [B, C] of the examples at indices [B]."""
+        """Return x = (stored - offset) · scale [B, …] and y [B, C] of the examples [B]."""
         stored = tf.cast(tf.gather(self.inputs, indices), tf.float32)
         return (stored - self.offset) * self.scale, tf.gather(self.targets, indices)
 

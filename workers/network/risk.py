@@ -39,9 +39,9 @@ class Risk:
     Vectors [P] hold the parameters, flattened and concatenated. Every function is compiled once; a
     vector is an argument, so that no product is traced again.
 
-    In inference mode the batches are parts of a sum over examples. In training mode, where batch norms
-    use the statistics of the batch, pass one batch at a time, for its own L_B; no moving statistics
-    are updated.
+    In inference mode the batches are parts of a sum over examples. In training mode, where batch
+    norms use the statistics of the batch, pass one batch at a time, for its own L_B; no moving
+    statistics are updated.
 
     Args:
         model: The network; its batch norms hold the statistics to use.
@@ -182,7 +182,7 @@ class Risk:
         return _flat(self._derivatives(tape, total))
 
     def _total_product(self, inputs: tf.Tensor, targets: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-        """Return Σ_b ∇²ℓ_b v [P] by differentiating vᵀ∇ℓ: reverse over reverse, the cost of 3.6 gradients."""
+        """Return Σ_b ∇²ℓ_b v [P] from vᵀ∇ℓ: reverse over reverse, 3.6 times a gradient's cost."""
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(self._params)
             gradient = self._total_gradient(inputs, targets)
@@ -205,7 +205,7 @@ class Risk:
         return _flat(self._derivatives(outer, along))
 
     def _outputs(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return z [B, C]; whatever a layer assigns to its variables is discarded with the scope."""
+        """Return z [B, C]; what a layer assigns to its variables is discarded with the scope."""
         with keras.StatelessScope(), right_second_derivatives():
             return tf.cast(self._model(inputs, training=self._in_training), tf.float64)
 
@@ -239,7 +239,7 @@ def _flat(tensors: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _mean(totals: Iterable[tuple[tf.Tensor, int]]) -> Vector:
-    """Return the mean over examples of sums over batches, [] or [P] each, given with their sizes."""
+    """Return the mean over examples from sums over batches, [] or [P] each, with their sizes."""
     running, num_examples = np.float64(0), 0
     for total, size in totals:
         running = running + total.numpy().astype(np.float64)

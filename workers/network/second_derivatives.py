@@ -10,11 +10,11 @@ import tensorflow as tf
 
 @contextmanager
 def right_second_derivatives() -> Iterator[None]:
-    """Trace layers that normalise by their inputs' moments so that Hessian-vector products are correct.
+    """Trace layers that normalise by their inputs' moments with correct second derivatives.
 
     `tf.nn.moments`, on which batch, layer and group normalisation rest, treats the mean in the
-    variance (1/n) Σ (x_i - mean)² as a constant. The first derivative is correct nevertheless, as
-    Σ (x_i - mean) = 0; the second, 2/n (δ_ij - 1/n), loses its -2/n². Within the context the mean is
+    variance (1/n) Σ (x_i - mean)² as a constant. The first derivative is correct nevertheless, as Σ
+    (x_i - mean) = 0; the second, 2/n (δ_ij - 1/n), loses its -2/n². Within the context the mean is
     differentiated too. What is traced in it stays correct afterwards.
     """
     before = tf.nn.moments

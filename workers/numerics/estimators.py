@@ -50,7 +50,7 @@ def _mix(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def random_subset(seed: int, num_examples: int, size: int) -> npt.NDArray[np.int64]:
-    """Draw examples without replacement by a seeded permutation; return their indices [size], sorted."""
+    """Draw examples by a seeded permutation, without replacement: sorted indices [size]."""
     generator = np.random.Generator(
         np.random.Philox(key=np.array([seed, _SUBSET_STREAM], np.uint64))
     )
@@ -70,7 +70,8 @@ def chances(sizes: Array, *, even_share: float) -> Array:
 def systematic_counts(expected: Array, seed: int) -> npt.NDArray[np.int64]:
     """Round expected counts [N] to integers, up or down, by systematic sampling in random order.
 
-    The mean of every count is its expected value, and their sum is the expected sum, up to rounding.
+    The mean of every count is its expected value, and their sum is the expected sum, up to
+    rounding.
     Source: Madow (1949).
     """
     generator = np.random.Generator(
@@ -105,10 +106,11 @@ class Replicates:
 def mean_with_replicates(first_draws: Array, replicates: Replicates) -> tuple[Array, Array]:
     """Estimate the mean over N examples of E[t_i], and its error, from one draw each and further ones.
 
-    value = (1/N) Σ t̄_i, t̄_i the mean of an example's 1 + k_i draws. Unbiased, as the examples that get
-    further draws are chosen without knowledge of any draw. Its error is the noise of the draws alone, not
-    the spread between examples: stderr² = (1/N²) Σ_{k_i > 0} V_i (1/(1 + k_i) + 1/π_i - 1), V_i the variance of
-    the example's draws, which with 1/π_i - 1 stands for the examples with one draw alone.
+    value = (1/N) Σ t̄_i, t̄_i the mean of an example's 1 + k_i draws. Unbiased, as the examples
+    that get further draws are chosen without knowledge of any draw. Its error is the noise of the
+    draws alone, not the spread between examples: stderr² = (1/N²) Σ_{k_i > 0} V_i (1/(1 + k_i) +
+    1/π_i - 1), V_i the variance of the example's draws, which with 1/π_i - 1 stands for the
+    examples with one draw alone.
     Source: Horvitz, Thompson (1952).
 
     Args:
@@ -129,7 +131,7 @@ def mean_with_replicates(first_draws: Array, replicates: Replicates) -> tuple[Ar
 
 @dataclass(frozen=True)
 class Moments:
-    """Weight [], mean [G] and uncorrected variance [G] of a group of values; a column per kind of value."""
+    """Weight [], mean [G] and uncorrected variance [G] of values of G kinds."""
 
     weight: Array
     mean: Array

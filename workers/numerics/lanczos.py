@@ -112,8 +112,8 @@ class RitzValues(NamedTuple):
     Attributes:
         values: θ [k].
         coordinates: Coordinates of the vectors u in the basis, as columns [m, k].
-        residual_norms: Bounds of ‖Hu - θu‖ [k] from above: an eigenvalue lies no further from θ. With u = V s,
-            |β_m s_m| + ‖F‖_F.
+        residual_norms: Bounds of ‖Hu - θu‖ [k] from above: an eigenvalue lies no further from θ.
+            With u = V s, |β_m s_m| + ‖F‖_F.
     """
 
     values: Array

@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 _GROWTH = 1.25
-"""Growth of the number of probes between two checks: few checks keep the interval's coverage nominal."""
+"""Growth of the number of probes between checks, few of which keep the coverage nominal."""
 
 ROUNDING = 32 * 2.0**-23
 """Relative rounding error of values from float32 products; see `sampled`."""
@@ -32,11 +32,11 @@ class Estimate(NamedTuple):
 def sampled(value: Array, stderr: Array) -> Estimate:
     """Return an estimate [G] from samples, with an error of at least the rounding of its products.
 
-    stderr ≥ 32 ε |value|, ε = 2⁻²³ of float32: where samples hardly differ, the error of the products
-    exceeds their spread. Over a whole Krylov space, where nothing is left to probes, tr H of a
-    small convolutional net was 9 ε off its dense float64 value, one layer's, whose terms cancel, 55 ε and
-    the nine others' up to 13 ε; traces by gradients up to 3 ε. An error of exactly 0 belongs to
-    full sums alone, which are exact up to this rounding.
+    stderr ≥ 32 ε |value|, ε = 2⁻²³ of float32: where samples hardly differ, the error of the
+    products exceeds their spread. Over a whole Krylov space, where nothing is left to probes, tr H
+    of a small convolutional net was 9 ε off its dense float64 value, one layer's, whose terms
+    cancel, 55 ε and the nine others' up to 13 ε; traces by gradients up to 3 ε. An error of exactly
+    0 belongs to full sums alone, which are exact up to this rounding.
     """
     return Estimate(value, np.maximum(stderr, ROUNDING * np.abs(value)))
 
@@ -56,7 +56,7 @@ class Cumulants(NamedTuple):
 
     @property
     def stderr(self) -> Array:
-        """Standard error [G]: √variance · (1 + γ² (z⁴ + 2z² - 3) / 18), γ = third / variance^1.5, z = 1.96.
+        """√variance · (1 + γ² (z⁴ + 2z² - 3) / 18) [G], γ = third / variance^1.5 and z = 1.96.
 
         By this factor Student's 95 % interval of skew values must be wider to reach its coverage.
         Source: Hall (1992), The Bootstrap and Edgeworth Expansion, section 2.6.
@@ -70,7 +70,8 @@ class Cumulants(NamedTuple):
 def cumulants_of_mean(values: Array) -> Cumulants:
     """Return the cumulants [G] of the mean of values [U, G].
 
-    Sums are exact before their one rounding (`math.fsum`), so the order of the values does not matter.
+    Sums are exact before their one rounding (`math.fsum`), so the order of the values does not
+    matter.
     """
     count = len(values)
     mean = _sums(values) / count
@@ -82,9 +83,10 @@ def cumulants_of_mean(values: Array) -> Cumulants:
 def mean_of_probes(values: Array) -> Estimate:
     """Average independent probes [U, G], with an error that accounts for their skewness.
 
-    stderr = √(Σ (v - mean)² / (U - 1) / U), enlarged as in `Cumulants.stderr`. A quadratic form with few
-    large eigenvalues is skew: the interval of 64 probes of a single one covers 92.8 % without that, and
-    94.2 % with it, at a width larger by a tenth; where values are not skew it adds less than 1 %.
+    stderr = √(Σ (v - mean)² / (U - 1) / U), enlarged as in `Cumulants.stderr`. A quadratic form
+    with few large eigenvalues is skew: the interval of 64 probes of a single one covers 92.8 %
+    without that, and 94.2 % with it, at a width larger by a tenth; where values are not skew it
+    adds less than 1 %.
     """
     found = cumulants_of_mean(values)
     return sampled(found.mean, found.stderr)
@@ -128,8 +130,8 @@ class StoppingRule:
     def is_met(self, values: Array) -> bool:
         """Return whether the probes so far [U], of the whole model, are enough.
 
-        The interval is checked after num_probes, and then each time the number has grown by 1/4: a check
-        after every probe would stop at lucky moments and cover less than its nominal level.
+        The interval is checked after num_probes, and then each time the number has grown by 1/4: a
+        check after every probe would stop at lucky moments and cover less than its nominal level.
         """
         num_taken = len(values)
         if num_taken >= self.most:

@@ -24,7 +24,10 @@ class Columns(NamedTuple):
 
 
 def every_column(output_hessian: tf.Tensor) -> Columns:
-    """Return all C columns of A [B, C, C]: u_m = √|λ_m| q_m, w_m = sign λ_m, A = Σ λ_m q_m q_mᵀ. Exact."""
+    """Return all C columns of A = Σ λ_m q_m q_mᵀ [B, C, C]; exact.
+
+    u_m = √|λ_m| q_m, w_m = sign λ_m.
+    """
     eigenvalues, eigenvectors = tf.linalg.eigh(output_hessian)
     scaled = eigenvectors * tf.sqrt(tf.abs(eigenvalues))[:, None, :]
     return Columns(tf.linalg.matrix_transpose(scaled), tf.sign(eigenvalues))
@@ -33,9 +36,9 @@ def every_column(output_hessian: tf.Tensor) -> Columns:
 def random_columns(output_hessian: tf.Tensor, signs: tf.Tensor, *, is_convex: bool) -> Columns:
     """Draw K random columns: u = Σ_m ε_m √λ_m q_m with ε = ±1, so E[u uᵀ] = A.
 
-    An indefinite A = A₊ - A₋ takes one column of each part for every draw, weighted ±1. Unbiased; in
-    the eigenbasis the variance is small where one eigenvalue dominates, as it does for an example that
-    is nearly classified: with a single eigenvalue it vanishes.
+    An indefinite A = A₊ - A₋ takes one column of each part for every draw, weighted ±1. Unbiased;
+    in the eigenbasis the variance is small where one eigenvalue dominates, as it does for an
+    example that is nearly classified: with a single eigenvalue it vanishes.
 
     Args:
         output_hessian: A [B, C, C].
@@ -58,8 +61,8 @@ def random_columns(output_hessian: tf.Tensor, signs: tf.Tensor, *, is_convex: bo
 def _orientations(eigenvectors: tf.Tensor) -> tf.Tensor:
     """Return the signs [B, 1, C] that orient every eigenvector along one fixed generic vector.
 
-    An eigenvector's sign depends on rounding; without this, the same probe could yield another column
-    when the examples are cut into other batches.
+    An eigenvector's sign depends on rounding; without this, the same probe could yield another
+    column when the examples are cut into other batches.
     """
     places = tf.range(eigenvectors.shape[-1], dtype=eigenvectors.dtype)
     generic = tf.cos(1 + places * places)

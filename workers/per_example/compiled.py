@@ -36,9 +36,9 @@ class BatchNorms(NamedTuple):
 class CompiledNorms:
     """Forward once, backward once for the loss and once for each column; compiled once.
 
-    The backward pass goes through activations alone; the rules map their cotangents to norms. The loss
-    and its derivatives in the outputs are computed in float64, as 1 - p is lost in float32 once an
-    example is well classified; the network computes in its own precision.
+    The backward pass goes through activations alone; the rules map their cotangents to norms. The
+    loss and its derivatives in the outputs are computed in float64, as 1 - p is lost in float32
+    once an example is well classified; the network computes in its own precision.
 
     Args:
         dissection: The network and its rules.

@@ -66,7 +66,8 @@ def dissect(model: keras.Model) -> Dissection:
     """Dissect a functional network, whose batch norms hold the statistics to use.
 
     Raises:
-        UserError: A layer with trained parameters has no rule, or is used twice; all faults at once.
+        UserError: A layer with trained parameters has no rule, or is used twice; all faults at
+            once.
     """
     graph = graph_of(model)
     _refuse(graph)

@@ -35,7 +35,7 @@ class CompiledVectors:
         )
 
     def gradients(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Return g_i = ∂ℓ_i/∂θ [B, P] of x [B, …], y [B, C]; parameters in the order of the dissection."""
+        """Return g_i = ∂ℓ_i/∂θ [B, P] of x [B, …], y [B, C], in the order of the dissection."""
         return self._gradients(inputs, targets)
 
     def columns(

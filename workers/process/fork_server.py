@@ -2,8 +2,8 @@
 
 Importing TensorFlow costs seconds, a fork hundredths of one. The server runs no TensorFlow op and
 starts no thread, so that its children may. Where forking is not safe (macOS) the child is a plain
-process. No process outlives its parent: the server ends its child when its standard input closes, and
-the kernel ends the child when the server dies.
+process. No process outlives its parent: the server ends its child when its standard input closes,
+and the kernel ends the child when the server dies.
 
 Protocol, one JSON document per line. In: {"order": path, "log": path, "environment": {…}}, or
 {"signal": number} for the running child. Out: {"ready": seconds}, {"pid": number}, {"exit": code}

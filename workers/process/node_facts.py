@@ -138,7 +138,7 @@ def read_patiently(
 
 
 def _echo_nonce(question: NodeQuestion) -> tuple[str | None, str]:
-    """Repeat the driver's text; a store that lacks it is another one, and nothing is written to it."""
+    """Repeat the driver's text; a store that lacks it is another one, and is left untouched."""
     try:
         store = Store.open(question.store)
         content = read_patiently(store, question.nonce_path, question.patience_seconds)

@@ -79,7 +79,7 @@ class Checkpoints:
         self._prune()
 
     def newest(self) -> Saved | None:
-        """Read the furthest checkpoint that is intact and of our conditions; None when there is none.
+        """Read the furthest intact checkpoint of our conditions; None when there is none.
 
         Raises:
             StoreError: The store cannot be read.
@@ -100,7 +100,7 @@ class Checkpoints:
         return [_File(int(match[1]), path) for path, match in matches if match]
 
     def _read(self, file: _File) -> dict[str, npt.NDArray[np.generic]] | None:
-        """Read a checkpoint's arrays, each [any shape], by name; None if it cannot be trusted."""
+        """Read a checkpoint's arrays [...] by name; None if it cannot be trusted."""
         content = self._store.read_bytes(file.path)
         arrays = None if content is None else _decode(file.path, content)
         if arrays is None:
@@ -144,7 +144,7 @@ def _digest(content: bytes) -> str:
 
 
 def _decode(path: str, content: bytes) -> dict[str, npt.NDArray[np.generic]] | None:
-    """Return a file's arrays, each [any shape], by name; None if its digest is not that of its name."""
+    """Return a file's arrays [...] by name; None if its digest is not that of its name."""
     match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
     if match is None or match[2] != _digest(content):
         return None

@@ -38,7 +38,7 @@ class Shared(Protocol):
     """
 
     def find(self, key: str) -> Arrays | None:
-        """Return what any statistic of the same trial kept under this key; None if nothing sound."""
+        """Return what any statistic of the trial kept under this key; None if nothing sound."""
         ...
 
     def keep(self, key: str, found: Arrays) -> None:

@@ -13,7 +13,7 @@ from workers.resumable.keeping import Partials
 
 Array = npt.NDArray[np.float64]
 State = dict[str, Array]
-"""Running sums [any shape] by name; a step returns new arrays and never changes the old ones."""
+"""Running sums [...] by name; a step returns new arrays and never changes the old ones."""
 
 Step = Callable[[State, npt.NDArray[np.int64]], State]
 """Adds the examples at these places [B], indices into a split, to a state."""
@@ -24,8 +24,8 @@ _POSITION, _STEPS, _TURN = "position", "steps", "turn"
 def batch_edges(num_examples: int, batch_size: int) -> npt.NDArray[np.int64]:
     """Cut N examples into ⌈N/B⌉ batches of at most B; return their edges [⌈N/B⌉ + 1].
 
-    Sizes differ by at most one, which keeps the last batch from being too small for its own batch-norm
-    statistics.
+    Sizes differ by at most one, which keeps the last batch from being too small for its own
+    batch-norm statistics.
     """
     num_batches = -(-num_examples // batch_size)
     return np.arange(num_batches + 1, dtype=np.int64) * num_examples // num_batches
@@ -37,8 +37,8 @@ class Passes:
 
     Args:
         partials: Where states are saved.
-        num_examples: Examples of all passes that are certain to come, for the progress; the most there can
-            be.
+        num_examples: Examples of all passes that are certain to come, for the progress; the most
+            there can be.
     """
 
     def __init__(self, partials: Partials, num_examples: int) -> None:
@@ -67,7 +67,8 @@ class Passes:
             step: Adds a batch.
             start: The state before the first batch.
             edges: Where batches begin and end [number of batches + 1].
-            turn: Number that distinguishes passes under one key; a state of another is not continued.
+            turn: Number that distinguishes passes under one key; a state of another is not
+                continued.
 
         Raises:
             Drained: A stop was asked for; the state has been saved.
@@ -85,11 +86,13 @@ class Passes:
     ) -> Array:
         """Draw independent probes [U, G], one after the other, until there are enough.
 
-        Every probe is saved, so the result has the same bits whether or not it was stopped in between.
+        Every probe is saved, so the result has the same bits whether or not it was stopped in
+        between.
 
         Args:
             key: Names the probes.
-            measure: Returns the probe of a number [G], the whole model's value first; it may run passes.
+            measure: Returns the probe of a number [G], the whole model's value first; it may run
+                passes.
             rule: Decides when there are enough.
             num_examples: A probe's share of the progress, with that of the passes it runs.
 
@@ -117,7 +120,7 @@ class Passes:
         *,
         turn: int = 0,
     ) -> State:
-        """Take steps from a state, arrays [any shape] by name, until it is done.
+        """Take steps from a state, arrays [...] by name, until it is done.
 
         Each step may run passes of its own.
 
@@ -147,7 +150,7 @@ class Passes:
     def _restored(
         self, key: str, place: str, start: Mapping[str, Array], turn: int
     ) -> tuple[int, State]:
-        """Return the progress and state, arrays [any shape] by name, saved for this turn; else the start."""
+        """Return progress and state (arrays [...] by name) saved for this turn; else the start."""
         saved = self._partials.restore(key)
         if saved is None or int(saved.get(_TURN, np.array(0))) != turn:
             saved = start

@@ -29,7 +29,7 @@ def check_images(input_shape: tuple[int, ...]) -> None:
 
 
 def pad_crop_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Pad normalised images with zeros, crop them back at random, mirror half of them left to right.
+    """Pad normalised images with zeros, crop back at random, mirror half of them left to right.
 
     Args:
         images: [B, height, width, channels].

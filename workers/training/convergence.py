@@ -28,9 +28,9 @@ class Ending:
 def rule_holds(values: Sequence[float], epoch: int, rule: ConvergenceSpec) -> bool:
     """Return whether the rule of `ConvergenceSpec` holds at an epoch counted from 0.
 
-    best(≤ epoch - patience) - best(last patience epochs) < relative_change · best(≤ epoch - patience);
-    no improvement at all satisfies it too, as at a loss of exactly 0. A value that is not finite does
-    not count: before the first finite one the rule does not hold.
+    best(≤ epoch - patience) - best(last patience epochs) < relative_change · best(≤ epoch -
+    patience); no improvement at all satisfies it too, as at a loss of exactly 0. A value that is
+    not finite does not count: before the first finite one the rule does not hold.
     """
     split = epoch + 1 - rule.patience_epochs
     if split < 1:

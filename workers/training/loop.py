@@ -63,8 +63,8 @@ class Trained:
 class Trainer:
     """The training of one network, from its newest checkpoint.
 
-    Stopped and resumed anywhere, any number of times, it yields the bits of uninterrupted training, in
-    one environment.
+    Stopped and resumed anywhere, any number of times, it yields the bits of uninterrupted training,
+    in one environment.
 
     Raises:
         UserError: The batch does not fit the data, or the augmentation the inputs.

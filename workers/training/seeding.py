@@ -1,4 +1,4 @@
-"""Randomness as a pure function: in training of (seed, epoch) or (seed, step), in measuring of the trial.
+"""Randomness as a pure function: of (seed, epoch) or (seed, step) in training, else of the trial.
 
 No generator carries state from one step to the next, so that work resumed anywhere draws what
 uninterrupted work would have drawn.
@@ -40,8 +40,8 @@ def measuring_seed(trial: TrialSpec, seed: int, stream: str = "") -> int:
     """Return the seed of all draws that measure a trial, a number of 64 bits.
 
     It mixes the trial's identity, so that the trials of a cell, which differ by their seed, draw
-    independently of one another: the spread over seeds then includes the errors of measuring too. Its
-    highest bit is set, so that it is never a seed of training.
+    independently of one another: the spread over seeds then includes the errors of measuring too.
+    Its highest bit is set, so that it is never a seed of training.
 
     Args:
         trial: The trial that is measured.

@@ -55,7 +55,7 @@ class CompiledSGD:
         first_step: int,
         learning_rate: float,
     ) -> tuple[int, tally.Tally]:
-        """Train on batches [S, B]; return the number of steps done and the sums [3] with them added."""
+        """Train on batches [S, B]; return the number of steps done and the sums [3] so far."""
         done, added = self._compiled(
             tf.constant(batches),
             tf.constant(sums),
@@ -67,7 +67,7 @@ class CompiledSGD:
     def _chunk(
         self, batches: tf.Tensor, sums: tf.Tensor, first_step: tf.Tensor, learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Take S steps on batches [S, B] at a rate []; return the steps done [] and the sums [3]."""
+        """Take S steps on batches [S, B] at a rate []; return the number done [] and sums [3]."""
 
         def has_next(done: tf.Tensor, running: tf.Tensor) -> tf.Tensor:
             """Return [] whether a batch is left and the running loss in the sums [3] is finite."""
@@ -85,7 +85,7 @@ class CompiledSGD:
         return found
 
     def _step(self, indices: tf.Tensor, number: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
-        """Take step `number` [] on the examples `indices` [B] at a rate []; return their tally [3]."""
+        """Take step `number` [] on examples `indices` [B] at a rate []; return their tally [3]."""
         inputs, targets = self._split.batch(indices)
         if self._trial.training.augmentation == "pad_crop_flip":
             inputs = pad_crop_flip(inputs, augmentation_seed(self._trial.seed, number))

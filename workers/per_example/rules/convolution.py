@@ -1,7 +1,7 @@
 """Convolutions, alone or with the frozen batch norm behind them folded in.
 
-With δ_t the cotangent at position t of the output and P_t the patch under it, an example's gradient is
-G = Σ_t P_t δ_tᵀ, [kernel pixels · inputs, outputs]; see `products` for its norm.
+With δ_t the cotangent at position t of the output and P_t the patch under it, an example's gradient
+is G = Σ_t P_t δ_tᵀ, [kernel pixels · inputs, outputs]; see `products` for its norm.
 
 A frozen batch norm y = γ ρ (z - m) + β, ρ = (v + ε)^(-1/2), of a convolution z = W*x + b is the
 convolution with kernel sW and bias s(b - m) + β, s = γρ. From its gradient G and d = Σ_t δ_t:
@@ -72,7 +72,7 @@ class NormalisedConvolutionRule:
         return [each for each in found if each is not None]
 
     def folded_weights(self) -> list[npt.NDArray[np.float64]]:
-        """Return sW [height, width, inputs, outputs] and s(b - m) + β [outputs] of the one convolution."""
+        """Return sW [height, width, inputs, outputs] and s(b - m) + β [outputs]."""
         scale, _, shift = self._constants
         beta = 0.0 if self.norm.beta is None else _float64(self.norm.beta)
         return [_float64(self.layer.kernel) * scale, scale * shift + beta]
@@ -96,7 +96,7 @@ class NormalisedConvolutionRule:
         return found
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
-        """Return the gradients of W, b, γ, β, each [B, …], from the cotangent of the batch norm's output."""
+        """Return the gradients of W, b, γ, β, each [B, …], from a cotangent of the batch norm."""
         scale, deviation, shift = (tf.constant(each, inputs.dtype) for each in self._constants)
         products = kernel_gradients(self.layer, inputs, cotangent)
         found = [products * scale]

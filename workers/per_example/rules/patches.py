@@ -19,7 +19,8 @@ class Axis:
         kernel_size: Pixels of the window.
         stride: Steps between windows.
         dilation: Steps between the pixels of a window.
-        is_padded: Whether it has "same" padding with zeros; as in TensorFlow, an odd one comes last.
+        is_padded: Whether it has "same" padding with zeros; as in TensorFlow, an odd one comes
+            last.
     """
 
     size: int
@@ -47,7 +48,7 @@ class Axis:
         return total // 2, total - total // 2
 
     def places(self) -> npt.NDArray[np.int64]:
-        """Return the positions [windows, kernel_size] of each window's pixels on the padded axis."""
+        """Return the positions [windows, kernel_size] of windows' pixels on the padded axis."""
         starts = np.arange(self.num_outputs) * self.stride
         return starts[:, None] + np.arange(self.kernel_size) * self.dilation
 
@@ -70,8 +71,8 @@ def axes_of(layer: keras.layers.Conv2D) -> tuple[Axis, Axis]:
 def extract_patches(inputs: tf.Tensor, height: Axis, width: Axis) -> tf.Tensor:
     """Gather the pixels under each window: [B, H, W, C] → [B, windows, kernel pixels · C].
 
-    The last axis is ordered as a kernel [kernel height, kernel width, C, ·]. A single gather: on a CPU 2 to
-    3 times as fast as `tf.image.extract_patches`.
+    The last axis is ordered as a kernel [kernel height, kernel width, C, ·]. A single gather: on a
+    CPU 2 to 3 times as fast as `tf.image.extract_patches`.
     """
     num_channels = inputs.shape[-1]
     padded = tf.pad(inputs, [[0, 0], height.padding, width.padding, [0, 0]])

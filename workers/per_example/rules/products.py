@@ -3,8 +3,8 @@
 G = Σ_t P_t δ_tᵀ [d, outputs], with T patches P_t [d] of the input and a cotangent δ_t [outputs] at each;
 d = kernel pixels · inputs; K cotangents. Two algorithms for the same numbers, up to rounding:
 
-- `Instantiated` computes G by one matrix product per example, and squares and sums it.
-- `Gram` never computes it: ‖G‖² = ⟨P Pᵀ, δ δᵀ⟩ takes T² numbers where G has d · outputs (the "ghost norm",
+- `Instantiated` computes G by one matrix product per example, and squares and sums it. - `Gram`
+never computes it: ‖G‖² = ⟨P Pᵀ, δ δᵀ⟩ takes T² numbers where G has d · outputs (the "ghost norm",
   Bu, Mao, Xu 2022, 2205.10683).
 """
 
@@ -26,7 +26,7 @@ class Products(Protocol):
         ...
 
     def total(self) -> tf.Tensor:
-        """Return Σ_b G for the first cotangent, [height, width, inputs, outputs] like the kernel."""
+        """Return Σ_b G of the first cotangent, [height, width, inputs, outputs] as the kernel."""
         ...
 
     def inner_products(self, kernel: tf.Tensor) -> tf.Tensor:
@@ -39,8 +39,8 @@ def choose_products(
 ) -> Products:
     """Choose the algorithm that holds fewer numbers, which is also the faster one.
 
-    In ResNet-56, with K = 2 on one CPU thread, that is G at 32² and 16² positions and Gram matrices at
-    8², where they take half the time.
+    In ResNet-56, with K = 2 on one CPU thread, that is G at 32² and 16² positions and Gram matrices
+    at 8², where they take half the time.
 
     Args:
         layer: With one group of channels, channels last.
@@ -74,7 +74,7 @@ class Instantiated:
         return tf.reduce_sum(of_outputs * tf.square(scale), axis=2)
 
     def total(self) -> tf.Tensor:
-        """Return Σ_b G [height, width, inputs, outputs]; a product with ones is faster than slice and sum."""
+        """Return Σ_b G [height, width, inputs, outputs]; a product with ones beats a sum."""
         num_examples, shape = tf.shape(self._G)[0], self._G.shape[1:]
         rows = tf.reshape(self._G, [num_examples, shape.num_elements()])
         totals = tf.matmul(tf.ones([1, num_examples], rows.dtype), rows)
@@ -88,7 +88,7 @@ class Instantiated:
 
 @final
 class Gram:
-    """G through inner products between the positions of an example, and through whole convolutions."""
+    """G through inner products between an example's positions, and through whole convolutions."""
 
     def __init__(
         self, layer: keras.layers.Conv2D, inputs: tf.Tensor, cotangents: list[tf.Tensor]
@@ -106,7 +106,7 @@ class Gram:
         return tf.stack(products, axis=1)
 
     def total(self) -> tf.Tensor:
-        """Return Σ_b G [height, width, inputs, outputs], the ordinary kernel gradient of a batch."""
+        """Return Σ_b G [height, width, inputs, outputs], a batch's ordinary kernel gradient."""
         kernel = tf.zeros(self._layer.kernel.shape, self._inputs.dtype)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(kernel)

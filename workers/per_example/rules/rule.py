@@ -28,7 +28,8 @@ def kernel_and_bias(layer: keras.layers.Conv2D | keras.layers.Dense) -> list[ker
 class Rule(Protocol):
     """Map from a layer's inputs and the cotangents of its outputs to gradients of its variables.
 
-    Frozen variables included: what belongs to θ is not decided here, and what is not read is not computed.
+    Frozen variables included: what belongs to θ is not decided here, and what is not read is not
+    computed.
     """
 
     @property
@@ -51,7 +52,7 @@ class Rule(Protocol):
         ...
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
-        """Return every example's gradient itself for each variable, as [B, …] in the variable's order.
+        """Return every example's gradient itself for each variable, [B, …] in its order.
 
         Args:
             inputs: Inputs of the layer [B, …].
