@@ -35,7 +35,7 @@ def opened(uri: str) -> NotebookStore:
     if local is not None and not local.is_dir():
         fault = f"there is no folder {local}"
     elif STORE_FOLDERS.isdisjoint(filesystem.folders(store.root)):
-        fault = f"{store.uri} is no store: it holds none of {', '.join(sorted(STORE_FOLDERS))}"
+        fault = f"{store.uri} is not a store: it holds none of {', '.join(sorted(STORE_FOLDERS))}"
     else:
         return NotebookStore(store)
     mend = "give the place that `minima run --store` wrote to, by default ./minima-store"

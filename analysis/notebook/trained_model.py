@@ -35,7 +35,7 @@ def trained_model(store: Store, trial_id: str) -> keras.Model:
     raise user_error(
         f"no network of the trial {trial_id} ({kept['outcome']}) is kept",
         where=f"model({trial_id!r})",
-        mend="run the sweep again with one statistic more: a lost network is trained anew",
+        mend="run the sweep again with one statistic more: a lost network is trained again",
     )
 
 

@@ -25,9 +25,9 @@ _LARGEST_F = 1e4
 _ROUNDING = 1e-12
 """A spread below this share of the curves' size is rounding error."""
 
-TOO_FEW_SEEDS = "fewer than two seeds in a cell, so no spread to hold a distance against"
+TOO_FEW_SEEDS = "fewer than two seeds in a cell, so no spread to compare a distance with"
 NO_EPOCHS = "no epoch that every seed of both cells has"
-NO_SPREAD = "no spread between seeds to hold a distance against"
+NO_SPREAD = "no spread between seeds to compare a distance with"
 
 
 @dataclass(frozen=True)

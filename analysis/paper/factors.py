@@ -105,7 +105,7 @@ def answer(question: Question, values: pd.DataFrame) -> FactorTest:
     base = rows[list(question.base)].to_numpy(np.float64)
     added = rows[[question.added]].to_numpy(np.float64) if question.added != CELL else _cells(rows, base)  # fmt: skip
     if not added.shape[1]:
-        test: FTest | str = f"{num_cells} cells are too few to tell this"
+        test: FTest | str = f"{num_cells} cells are too few to decide this"
     else:
         test = nested_f_test(base, added, rows[question.response].to_numpy(np.float64))
     return FactorTest(question, len(rows), num_cells, test)

@@ -21,8 +21,8 @@ from analysis.text.text_table import TextTable
 _MOST_SHARES = 4
 
 WHICH_LAW = (
-    "Every law says what one quantity should be; here that quantity is measured, by letting SGD go "
-    "on from the trained weights at a constant rate: in forks, many independent streams for few "
+    "Every law says what one quantity should be; here that quantity is measured, by letting SGD "
+    "continue from the trained weights at a constant rate: in forks, many independent streams for few "
     "steps, or in a tail, one long run. A law is believed only where the interval of "
     "measured/predicted lies within 10 % of 1: a wide interval is no support."
 )
@@ -99,7 +99,7 @@ def _fork_caption(found: Conclusions) -> str:
     num_left = max(0, len(fork_panels(found.rows)) - MOST_PANELS)
     return (
         "Mean over independent streams from one point, each window shown at its last step, with one "
-        "standard error. finite_time says what the loss should be after so many steps, with its "
+        "standard error. finite_time predicts the loss after that many steps, with its "
         "standard error; wang_4_45 and jastrzebski_9 where it should settle. Share of tr σ² in "
         f"directions that T steps do not equilibrate (ηλT < 1): {shares}."
         + (f" {num_left} further panels are not shown." if num_left else "")

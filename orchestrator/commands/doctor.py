@@ -95,14 +95,14 @@ def _gpu_memory() -> Check:
         if nvml is None:
             return Check(
                 "NVML",
-                "not here: trials do not wait for memory of a GPU, and a share has no limit",
+                "not available: trials do not wait for memory of a GPU, and a share has no limit",
                 "install minima with its extra `gpu`, and the driver of the GPUs",
             )
         found = [(number, nvml.memory(str(number))) for number in range(nvml.count())]
     memories = [
         f"GPU {number}: {gigabytes(memory.free_bytes)} of {gigabytes(memory.total_bytes)} GB free"
         if memory
-        else f"GPU {number}: does not tell its memory"
+        else f"GPU {number}: does not report its memory"
         for number, memory in found
     ]
     return Check("NVML", "; ".join(memories))

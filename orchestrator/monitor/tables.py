@@ -103,7 +103,7 @@ def silence_line(status: SweepStatus, *, is_single_look: bool) -> str:
         return ""
     names = ", ".join(f"{beat.trial_id[:10]} on {beat.host}" for beat in status.silent[:3])
     more = f" and {len(status.silent) - 3} more" if len(status.silent) > 3 else ""
-    clocks = ", or clocks differ (--watch tells)" if is_single_look else ""
+    clocks = ", or clocks differ (--watch decides)" if is_single_look else ""
     return f"silent for over a minute: {names}{more}: ended by force{clocks}"
 
 

@@ -60,7 +60,7 @@ def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
     try:
         kept = from_bytes(to_bytes(model), trial)
         is_whole = digest_of_weights(kept) == digest_of_weights(model)
-        reason = "other weights come back"
+        reason = "different weights come back"
         faults = copying_faults(model, kept) if is_whole else []
     except Exception as error:  # noqa: BLE001  # layers of the user's own may raise anything
         is_whole, reason = False, f"{type(error).__name__}: {error}".splitlines()[0]

@@ -161,7 +161,7 @@ def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:
             return model
     if trial.has_conflict:
         raise WeightsConflict(
-            f"trial {order.trial_id} was trained again and came to other weights than its record "
+            f"trial {order.trial_id} was trained again and reached other weights than its record "
             f"{trial.weights_sha256}, whose model is gone"
         )
     raise ModelLost(f"no sound kept model at {' or '.join(paths)} in the store {store.uri}")

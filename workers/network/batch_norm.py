@@ -203,7 +203,7 @@ def _refuse(norms: list[keras.Layer], graph: Graph) -> None:
             what += f" is used {uses[norm]} times, and what it reads differs from use to use"
             mend = "use a layer of its own each time, or measure with bn_mode: moving_average"
         elif uses[norm] == 0:
-            what += " lies within another layer, so that nobody can tell what it reads"
+            what += " lies within another layer, so that its inputs cannot be known"
             mend = "call it in the model's own graph, or measure with bn_mode: moving_average"
         if uses[norm] != 1:
             faults.append(Fault(what, where, mend))

@@ -95,10 +95,8 @@ def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
     for layer in {
         each.name: each for each in held if sum(one is each for one in held) > 1
     }.values():
-        what = (
-            f"the layer {layer.name!r} belongs to more than one network within the model, of which "
-        )
-        what += "Keras makes a layer each when it reads the model back"
+        what = f"the layer {layer.name!r} belongs to more than one network within the model, which Keras "
+        what += "turns into separate layers when it reads the model back"
         mend = "use a layer of its own in each network, or call it outside of them"
         yield Fault(what, f"model, layer {layer.name!r}", mend)
 
@@ -132,7 +130,7 @@ def _output_faults(model: keras.Model, loss: str) -> Iterator[Fault]:
     is_softmax = isinstance(last, keras.layers.Softmax)
     if is_softmax or getattr(last, "activation", None) in _OF_PROBABILITIES:
         what = (
-            f"the model {model.name!r} ends in a softmax, and {loss} takes another of its outputs"
+            f"the model {model.name!r} ends in a softmax, and {loss} applies another to its outputs"
         )
         yield _fault(what, "end it in raw outputs, without the activation")
 
@@ -147,11 +145,11 @@ def _batch_faults(model: keras.Model, dataset: Dataset, precision: Precision) ->
         return
     what = f"the model {model.name!r} gives"
     if np.array_equal(together, _outputs(model, inputs)[0]):
-        mend = "take nothing over the first axis, in inference mode"
-        yield _fault(f"{what} an example other outputs beside other examples than alone", mend)
+        mend = "combine nothing across the first axis, in inference mode"
+        yield _fault(f"{what} an example different outputs in a batch than alone", mend)
     else:
         mend = "let no layer draw random numbers in inference mode"
-        yield _fault(f"{what} the same examples other outputs again", mend)
+        yield _fault(f"{what} the same examples different outputs each time", mend)
 
 
 def _outputs(model: keras.Model, inputs: tf.Tensor) -> np.ndarray:

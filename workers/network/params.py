@@ -91,7 +91,7 @@ def copying_faults(model: keras.Model, copy: keras.Model) -> list[Fault]:
             f"the weight {weight.path!r} is {'trained' if id(weight) in trained else 'frozen'}, which "
             "a copy of the network does not keep",
             "model",
-            f"{_FREEZE}; a layer of your own must tell of its sublayers in get_config()",
+            f"{_FREEZE}; a layer of your own must describe its sublayers in get_config()",
         )
         for weight, other in pairs
         if (id(weight) in trained) != (id(other) in kept)
