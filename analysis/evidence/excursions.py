@@ -12,12 +12,12 @@ from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, seed_values
 from analysis.records.load import Cell, SweepData, groups_by_cell
 from workers.contract.excursions import ForkSpec, TailSpec
+from workers.contract.skipping import skipped_kind
 from workers.contract.specs import PluginSpec, TrialSpec
 
 TARGETS = {"excess_loss": "excess loss", "expected_gradient_norm_squared": "E‖∇L‖²"}
 """What a law may predict, with the words for it."""
 
-_UNSTABLE = "unstable: "
 """How the reason of a measurement begins that SGD ran away from."""
 
 
@@ -143,5 +143,5 @@ def _indexed(rows: pd.DataFrame) -> dict[tuple[str, int], SeedValues]:
 
 
 def _num_unstable(rows: pd.DataFrame) -> int:
-    reasons = rows["skipped_reason"].fillna("").astype(str)
-    return int(rows[reasons.str.startswith(_UNSTABLE)]["seed"].nunique())
+    kinds = rows["skipped_reason"].astype(object).where(rows["skipped_reason"].notna(), None)
+    return int(rows[kinds.map(skipped_kind) == "unstable"]["seed"].nunique())

@@ -14,8 +14,8 @@ from orchestrator.monitor.status import SweepStatus, status_document, status_of,
 from orchestrator.monitor.tables import time_left
 from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.prepare import Prepared
+from workers.contract.lacking import Missing
 from workers.contract.sweep_spec import ResourcesSpec
 
 Cell = tuple[int, float]
