@@ -12,7 +12,7 @@ from workers.contract.quantities import GLOSSARY
 
 
 def agreement_rows(data: SweepData, compared: pd.DataFrame) -> pa.Table:
-    """Return the rows of test `statistics_agree`, at the final rate, to which kept weights belong."""
+    """Return the rows of test `statistics_agree`, at the final rate, as of the kept weights."""
     trials = [
         (item.trial_id, item.trial.final_learning_rate, item.trial.training.sampler)
         for item in data.plan.trials

@@ -27,7 +27,7 @@ _COLORS = (
 
 @dataclass(frozen=True)
 class FigureRecipe(Generic[Found]):
-    """How a figure is made from findings.
+    """The recipe of a figure.
 
     Attributes:
         title: One line.

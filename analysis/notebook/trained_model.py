@@ -47,7 +47,7 @@ def _loaded(content: bytes, path: str, model_name: str) -> keras.Model:
         file.write_bytes(content)
         try:
             return keras.models.load_model(file, compile=False, safe_mode=True)
-        except Exception as error:  # Keras and HDF5 raise all sorts of errors on a damaged file
+        except Exception as error:  # Keras and HDF5 raise anything on damage
             module = model_name.partition(":")[0]
             raise user_error(
                 f"{path} cannot be read as a network: {type(error).__name__}: {error}",

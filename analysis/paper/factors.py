@@ -31,7 +31,7 @@ _SYMBOLS = {
 
 @dataclass(frozen=True)
 class Question:
-    """Whether ln response depends on what is added, beyond what the base explains."""
+    """The question whether ln response depends on what is added, beyond what the base explains."""
 
     response: str
     base: tuple[str, ...]

@@ -22,8 +22,8 @@ _MOST_SHARES = 4
 
 WHICH_LAW = (
     "Every law says what one quantity should be; here that quantity is measured, by letting SGD "
-    "continue from the trained weights at a constant rate: in forks, many independent streams for few "
-    "steps, or in a tail, one long run. A law is believed only where the interval of "
+    "continue from the trained weights at a constant rate: in forks, many independent streams for "
+    "few steps, or in a tail, one long run. A law is believed only where the interval of "
     "measured/predicted lies within 10 % of 1: a wide interval is no support."
 )
 NOT_MEASURED = "Nothing of this is measured yet."

@@ -31,7 +31,7 @@ from workers.contract.store import Store
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a report shows, computed.
+    """The computed contents of a report.
 
     Attributes:
         data: The sweep's records.

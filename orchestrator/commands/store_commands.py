@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How a query's rows are written."""
+    """The format in which a query's rows are written."""
 
     TABLE = "table"
     CSV = "csv"

@@ -57,7 +57,7 @@ def run(sweep: str, options: Options, output: Output) -> int:
         exit_code = result.exit_code
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
-    # also after a run, as the document may have been damaged meanwhile; a sound one is not rewritten
+    # also after a run, as the document may be damaged by now; a sound one is not rewritten
     plan = publish_plan(prepared.store, prepared.plan)
     return conclude(prepared.store, plan, output, exit_code)
 

@@ -23,7 +23,7 @@ from workers.contract.errors import user_error
 
 @dataclass(frozen=True)
 class Output:
-    """Where results go: printed for a person or, with `is_json`, one JSON document."""
+    """The output of results: printed for a person or, with `is_json`, one JSON document."""
 
     is_json: bool = False
     notes: Console = field(default_factory=lambda: Console(file=errors_for_humans()))

@@ -24,7 +24,7 @@ _CRASHES = frozenset(
 
 @dataclass(frozen=True)
 class Policy:
-    """What is done about a class of failure.
+    """The response to a class of failure.
 
     Attributes:
         max_attempts: How often, in all, work that fails like this is tried.

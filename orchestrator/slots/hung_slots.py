@@ -48,7 +48,7 @@ class HungSlots:
         """
         silent = self._attempts.silent({beat.attempt_id: beat for beat in beats}, now)
         trials = {beat.trial_id for beat in beats}
-        # an attempt that lost its slot may keep saying that it runs; one that is heard is the slot's
+        # an attempt that lost its slot may keep saying that it runs; one heard is the slot's
         heard = {beat.trial_id for beat in beats if beat.attempt_id not in silent}
         idle = self._idle.silent({name: None for name in busy if name not in trials}, now)
         hung = (trials - heard | idle) & set(busy)

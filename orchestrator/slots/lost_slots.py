@@ -26,7 +26,7 @@ def loss_of(error: Exception | None) -> Failure:
         return Failure("host_out_of_memory", "slot ended by Ray's memory monitor", message)
     if getattr(error, "preempted", False):
         return Failure("preempted", "node preempted", message)
-    # of a vanished node Ray at first knows only that the slot does not answer; a dead slot it reports
+    # of a vanished node Ray at first knows only that the slot is silent; a dead slot it reports
     is_silent = "ActorUnavailableError" in kinds
     if is_silent or "node has died" in message or "node was terminated" in message:
         return Failure("node_lost", "node lost", message)

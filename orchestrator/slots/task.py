@@ -59,7 +59,7 @@ class SlotTask(Frozen):
 
 
 class SlotResult(Frozen):
-    """How the work of one trial ended.
+    """The outcome of the work of one trial.
 
     Attributes:
         status: "done"; "failed": something was given up; "elsewhere": another run does it;

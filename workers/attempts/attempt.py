@@ -20,7 +20,7 @@ from workers.resumable.pulse import Pulse
 
 @dataclass(frozen=True)
 class Attempt:
-    """Everything that an attempt works with.
+    """An order with everything needed to carry it out.
 
     Attributes:
         order: The work to do.

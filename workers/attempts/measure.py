@@ -46,7 +46,7 @@ Measure = Callable[[MeasurementContext, object], object]
 
 @dataclass(frozen=True)
 class CommittedTrial:
-    """What a measurement needs to know of the trained trial.
+    """The facts about a trained trial that a measurement needs.
 
     Attributes:
         outcome: How training ended.
@@ -174,7 +174,7 @@ def _read_model(attempt: Attempt, path: str, weights_sha256: str) -> keras.Model
         return None
     try:
         model = kept_model.from_bytes(content, attempt.order.trial)
-    except Exception as error:  # noqa: BLE001  # Keras and HDF5 raise all sorts of errors on a damaged file
+    except Exception as error:  # noqa: BLE001  # Keras and HDF5 raise anything on damage
         _log.warning("passed over a damaged model: %s: %s", path, error)
         return None
     found = digest_of_weights(model)

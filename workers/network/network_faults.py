@@ -95,8 +95,8 @@ def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
     for layer in {
         each.name: each for each in held if sum(one is each for one in held) > 1
     }.values():
-        what = f"the layer {layer.name!r} belongs to more than one network within the model, which Keras "
-        what += "turns into separate layers when it reads the model back"
+        what = f"the layer {layer.name!r} belongs to more than one network within the model, which "
+        what += "Keras turns into separate layers when it reads the model back"
         mend = "use a layer of its own in each network, or call it outside of them"
         yield Fault(what, f"model, layer {layer.name!r}", mend)
 

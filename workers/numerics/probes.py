@@ -105,7 +105,7 @@ def half_width(stderr: float, num_probes: int) -> float:
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """How many probes to take.
+    """The rule that decides how many probes to take.
 
     Attributes:
         num_probes: The least number of probes.

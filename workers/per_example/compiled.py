@@ -34,7 +34,7 @@ class BatchNorms(NamedTuple):
 
 @final
 class CompiledNorms:
-    """Forward once, backward once for the loss and once for each column; compiled once.
+    """Norms by one forward pass, and one backward pass for the loss and each column; compiled once.
 
     The backward pass goes through activations alone; the rules map their cotangents to norms. The
     loss and its derivatives in the outputs are computed in float64, as 1 - p is lost in float32

@@ -19,7 +19,7 @@ _VECTOR_FLAGS = ("sse", "avx", "fma", "amx", "f16c")
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a trial runs.
+    """The environment in which a trial runs.
 
     Attributes:
         environment_id: Equal ids promise equal bits.

@@ -120,7 +120,7 @@ def _run_forked(entry: str, request: Request, parent: int) -> NoReturn:
         pin_to_cores(os.environ.get(CORES_VARIABLE, ""))
         _redirect(request.log)
         code = importlib.import_module(entry).run_child(request.order)
-    except BaseException:  # noqa: BLE001  # whatever it is, it belongs in the log, not in the server
+    except BaseException:  # noqa: BLE001  # it belongs in the log, not in the server
         with contextlib.suppress(OSError, ValueError):
             traceback.print_exc()
     finally:

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint held: how much was done, and everything needed to continue."""
+    """The content of a checkpoint: how much was done, and everything needed to continue."""
 
     done: int
     arrays: dict[str, npt.NDArray[np.generic]]

@@ -12,7 +12,7 @@ _LARGEST_GROWTH = 8
 
 @dataclass(frozen=True)
 class Pulse:
-    """What long work asks and reports between two chunks.
+    """The contact of long work with its surroundings, between two chunks.
 
     Attributes:
         should_stop: Returns whether to save and leave.

@@ -19,7 +19,7 @@ high learning rate and recovers stays within a few times of it.
 
 @dataclass(frozen=True)
 class Ending:
-    """How training ended, and the first epoch from which the convergence rule held to the end."""
+    """The outcome of training, and the first epoch from which the rule held to the end."""
 
     outcome: Outcome
     converged_at_epoch: int | None

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What is trained: a network at its initial weights, with its data and loss."""
+    """A network at its initial weights, with the data and loss to train it on."""
 
     trial_id: str
     trial: TrialSpec

@@ -33,7 +33,7 @@ PIECE_STEPS = 4
 
 @dataclass(frozen=True)
 class Looks:
-    """What is observed of R streams at J looks.
+    """Observations of R streams at J looks.
 
     Attributes:
         shown: For each look and stream [J, R, 4], with x = θ - θ̄ from the mean iterate θ̄ of that

@@ -29,7 +29,7 @@ def squared_norm(tensors: list[tf.Tensor]) -> tf.Tensor:
 
 
 class Probes(NamedTuple):
-    """Where the noise of S steps is measured, beside their own batches.
+    """Measurements of the noise of S steps, on batches besides their own.
 
     Attributes:
         pairs: Two batches for every step [S, 2, m].

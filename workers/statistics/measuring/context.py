@@ -16,7 +16,7 @@ from workers.training.seeding import measuring_seed
 
 @dataclass(frozen=True)
 class MeasurementContext:
-    """Everything a statistic may use; it must leave the model's weights as they were.
+    """Everything that a statistic may use; the model's weights must be left unchanged.
 
     Attributes:
         model: The kept model.

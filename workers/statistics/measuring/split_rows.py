@@ -12,7 +12,7 @@ from workers.statistics.measuring.groups import Groups
 
 @dataclass(frozen=True)
 class SplitRows:
-    """What the rows of one split have in common.
+    """The common properties of the rows of one split.
 
     Attributes:
         split: The name of the split.

@@ -38,7 +38,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeShape:
-    """What the draws of all probes have in common.
+    """The sizes that the draws of all probes share.
 
     Attributes:
         sizes: Batch sizes of the pairs, ascending; all below num_examples.

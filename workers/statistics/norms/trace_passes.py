@@ -163,8 +163,8 @@ class ProductsPass:
 
     With t_br = (1/K) Σ_k vᵀ(Σ_{i ∈ b} H_i)v over the K probes of replicate r = 1 … R:
     tr H = (1/N) Σ_b t̄_b,  stderr² = (1/N²) Σ_b s_b²/R, s_b² the variance of the t_br, widened by
-    their skewness as in `probes.mean_of_probes`, where it can be estimated. R is 2, and more for few
-    batches.
+    their skewness as in `probes.mean_of_probes`, where it can be estimated. R is 2, and more for
+    few batches.
     A layer's trace takes the layer's part of v and Hv; the other layers' parts average to zero.
     Source: Hutchinson (1989).
 
