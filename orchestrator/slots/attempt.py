@@ -44,7 +44,7 @@ _END_SECONDS = 10.0
 """A fork server that does not report the end of a killed child within this time counts as lost."""
 
 
-class Attempt:
+class SupervisedAttempt:
     """One child from start to end: claim, order, heartbeats, stop, hang, answer, log."""
 
     def __init__(
