@@ -104,7 +104,7 @@ def nodes_table(report: PlanReport) -> Table:
 
 
 def data_line(prepared: Prepared) -> str:
-    """Say how many examples are used, and where the data are not what their name says."""
+    """Return how many examples are used, and whether the data are the whole of CIFAR-10 where so named."""
     data, whole, name = prepared.data, prepared.whole_data, prepared.sweep.dataset.name
     line = f"data: {data.num_train:,} training and {data.num_test:,} test examples of {name}"
     found, official = ((each.num_train, each.num_test) for each in (whole, OFFICIAL_CIFAR10))

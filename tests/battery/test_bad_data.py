@@ -170,6 +170,9 @@ def test_the_layouts_of_the_hub_are_read_in_the_order_of_their_numbers(train, be
     for name in [*train, "test/0000.parquet" if is_bare else TEST, "._train.parquet"]:
         (folder / below / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / below / name).touch()
+    above = folder / "snapshots"
+    if above.is_dir():
+        assert find_source(above) == find_source(folder)
     (folder / "datasets--cifar100" / "snapshots" / "0" / "data").mkdir(parents=True)
     (folder / "datasets--cifar100" / "snapshots" / "0" / "data" / "train.parquet").touch()
     source = find_source(folder)

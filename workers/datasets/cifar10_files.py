@@ -84,6 +84,8 @@ def _found(data_dir: Path) -> Source:
 
 def _roots(data_dir: Path) -> list[Path]:
     """List where Parquet files are looked for: the folder, and each snapshot of the hub's cache there or below."""
+    if data_dir.name == "snapshots":
+        return _folders(data_dir)
     caches = [data_dir, *(path for path in _folders(data_dir) if _HUB_CACHE.fullmatch(path.name))]
     snapshots = [revision for cache in caches for revision in _folders(cache / "snapshots")]
     return [data_dir, *snapshots]
