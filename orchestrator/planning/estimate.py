@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.planning.missing import Missing, StoreState
 from orchestrator.planning.recorded_pace import RecordedPace, recorded_pace
+from workers.contract.items import StatisticItem
 from workers.contract.plan_document import PlanDocument
-from workers.contract.specs import MLPSpec, ResNetSpec, TrialSpec
-from workers.contract.statistics import StatisticSpec, TracesSpec
+from workers.contract.specs import PluginSpec, TrialSpec
+from workers.contract.statistics import StatisticSpec
 from workers.contract.sweep_spec import ResourcesSpec
 from workers.datasets.loading import DatasetFacts
 
@@ -22,8 +22,8 @@ MULTIPLY_ADDS_PER_GPU_SECOND = 1.0e12
 """Assumed for one GPU; replaced by recorded trials as soon as there are some."""
 START_SECONDS = 4.0
 """Of one attempt: fork, build, trace."""
-_TRACES_PASS = 2.6
-"""Cost of `traces` in gradients, measured by tests/benchmarks/measurement_cost.py."""
+_PLUGIN_GRADIENTS = 0.4
+"""Assumed cost of a user's own statistic, in gradients over the training set."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Estimator:
 
     Attributes:
         num_train: Of the data set used.
-        multiply_adds: Of one forward pass of one example; NaN where the model is a plugin.
+        multiply_adds: Of one forward pass of one example; NaN where the model does not tell.
         speed: Multiply-adds a second of one slot, for what was not recorded.
         is_recorded: The speed comes from recorded trials.
         pace: What was recorded of such work.
@@ -58,10 +58,9 @@ class Estimator:
         known = self.pace.statistic_seconds(statistic_id, statistic.name, batch_size)
         if known is not None:
             return START_SECONDS + known
-        gradients = 0.4
-        if isinstance(statistic, TracesSpec):
-            columns = 10 if statistic.columns == "exact" else statistic.columns
-            gradients = _TRACES_PASS + 0.8 * (columns - 1)
+        gradients = _PLUGIN_GRADIENTS
+        if isinstance(statistic, StatisticItem):
+            gradients = statistic.stated_gradients()
         return START_SECONDS + gradients * 3 * self.num_train * self.multiply_adds / self.speed
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
@@ -90,7 +89,7 @@ class Estimator:
 
     @property
     def source(self) -> str:
-        """Say what the estimate rests on."""
+        """What the estimate rests on."""
         number = self.pace.num_trials
         if not number:
             return "by a stated speed"
@@ -116,7 +115,7 @@ def store_estimator(plan: PlanDocument, pace: RecordedPace) -> Estimator:
 
 
 def stated_speed(resources: ResourcesSpec) -> float:
-    """Give the multiply-adds a second that a slot is assumed to do before anything is recorded."""
+    """Return the multiply-adds a second that a slot is assumed to do before anything is recorded."""
     if resources.gpus:
         return MULTIPLY_ADDS_PER_GPU_SECOND * resources.gpus
     return MULTIPLY_ADDS_PER_CPU_SECOND * resources.cpus
@@ -139,14 +138,9 @@ def _training_work(trial: TrialSpec, estimator: Estimator) -> float:
 
 
 def _multiply_adds(trial: TrialSpec, facts: DatasetFacts) -> float:
-    model = trial.model
-    if isinstance(model, ResNetSpec):
-        height, width = facts.input_shape[:2]
-        return 9.0 * 16**2 * height * width * (model.depth - 1)
-    if isinstance(model, MLPSpec):
-        sizes = [math.prod(facts.input_shape), *model.hidden_units, facts.num_outputs]
-        return float(sum(a * b for a, b in itertools.pairwise(sizes)))
-    return math.nan
+    if isinstance(trial.model, PluginSpec):
+        return math.nan
+    return trial.model.multiply_adds(facts.input_shape, facts.num_outputs)
 
 
 def duration(seconds: float) -> str:

@@ -14,8 +14,8 @@ from orchestrator.planning.missing import Missing, StoreState, missing_of, read_
 from orchestrator.planning.plan import as_in_store, make_plan
 from orchestrator.planning.sweep import read_sweep
 from workers.contract.errors import Fault, UserError
+from workers.contract.items import CutDatasetItem
 from workers.contract.plan_document import PlanDocument
-from workers.contract.specs import Cifar10Spec, DigitsSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
 from workers.datasets.loading import dataset_facts
@@ -107,7 +107,7 @@ def _option_faults(options: Options) -> Iterator[Fault]:
 def _without_needless_cut(checked: CheckedSweep, data_dir: str | None) -> CheckedSweep:
     """Leave out a `num_train` that is the whole training set: it decides nothing."""
     dataset = checked.spec.dataset
-    if not isinstance(dataset, Cifar10Spec | DigitsSpec) or dataset.num_train is None:
+    if not isinstance(dataset, CutDatasetItem) or dataset.num_train is None:
         return checked
     whole = dataset.model_copy(update={"num_train": None})
     if dataset_facts(whole, data_dir).num_train != dataset.num_train:

@@ -13,9 +13,11 @@ import pytest
 from workers.contract import identity
 from workers.contract.orders import Order
 from workers.contract.records import TrialRecord, table
-from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset, Split, digest_of, one_hot
+from workers.datasets.digits import DigitsSpec
+from workers.models.mlp import MLPSpec
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from pydantic import AwareDatetime
 from workers.contract.frozen import Frozen
 from workers.contract.quantities import GLOSSARY
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import Objective, SpectrumKind, StatisticSpec
+from workers.contract.settings import Objective, SpectrumKind
+from workers.contract.statistics import StatisticSpec
 
 Outcome = Literal["converged", "budget_spent", "diverged", "nonfinite"]
 

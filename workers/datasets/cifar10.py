@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
-from workers.contract.specs import Cifar10Spec
+from workers.contract.items import CutDatasetItem
 from workers.datasets import cache
 from workers.datasets.cifar10_binary import fetch_archive, read_archive, read_files
 from workers.datasets.cifar10_files import Source, find_source
-from workers.datasets.cifar10_parquet import read_parquet
 from workers.datasets.dataset import Dataset, Split, first_examples
 
 Real = npt.NDArray[np.float32]
 
 _CHUNK = 1000
+
+
+class Cifar10Spec(CutDatasetItem):
+    """CIFAR-10: 50,000 training and 10,000 test images, the first `num_train` and `num_test` used.
+
+    normalisation: `per_channel` (mean and standard deviation of the training pixels),
+    `pixel_mean` (x/255 minus the mean training image), `unit` (x/255).
+    """
+
+    name: Literal["cifar10"] = "cifar10"
+    normalisation: Literal["per_channel", "pixel_mean", "unit"] = "per_channel"
+
+    def source_key(self, data_dir: str | None) -> JsonValue:
+        """Describe what the stored data depend on, without reading them (but downloading, if need be)."""
+        return _source(data_dir).key()
 
 
 def load(spec: Cifar10Spec, data_dir: str | None) -> Dataset:
@@ -36,11 +51,6 @@ def load(spec: Cifar10Spec, data_dir: str | None) -> Dataset:
     return Dataset(train, test, offset, scale, is_classification=True, digest=digest)
 
 
-def source_key(data_dir: str | None) -> JsonValue:
-    """Describe what the stored data depend on, without reading them (but downloading, if need be)."""
-    return _source(data_dir).key()
-
-
 def _source(data_dir: str | None) -> Source:
     if data_dir is not None:
         return find_source(Path(data_dir).expanduser())
@@ -55,8 +65,11 @@ def decode(source: Source) -> tuple[Split, Split]:
     """
     if source.kind == "archive":
         return read_archive(source.train[0])
-    read = read_files if source.kind == "binary" else read_parquet
-    return read(source.train), read(source.test)
+    if source.kind == "binary":
+        return read_files(source.train), read_files(source.test)
+    from workers.datasets.cifar10_parquet import read_parquet  # here: not needed for facts at hand
+
+    return read_parquet(source.train), read_parquet(source.test)
 
 
 def normalisation(name: str, inputs: npt.NDArray[np.generic]) -> tuple[Real, Real]:
@@ -98,3 +111,6 @@ def _moments(counts: npt.NDArray[np.int64]) -> tuple[float, float]:
     squares = sum(value**2 * int(count) for value, count in enumerate(counts))
     variance = (number * squares - total**2) / number**2
     return total / number, math.sqrt(variance) or 1.0
+
+
+ITEM = Cifar10Spec

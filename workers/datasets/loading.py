@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError
@@ -12,8 +11,9 @@ from pydantic import Field, JsonValue, ValidationError
 from workers.contract.catalog import resolve
 from workers.contract.errors import UserError, user_error
 from workers.contract.frozen import Count, Frozen
-from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec, PluginSpec
-from workers.datasets import cache, cifar10, digits
+from workers.contract.items import CutDatasetItem, DatasetItem
+from workers.contract.specs import DatasetSpec, PluginSpec
+from workers.datasets import cache
 from workers.datasets.dataset import Dataset, too_few_examples
 from workers.datasets.faults import faults_of
 
@@ -71,21 +71,20 @@ def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
 
 
 def dataset_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
-    """Give the facts of a data set; for built-in ones a second call decodes and imports nothing.
+    """Return the facts of a data set; for built-in ones a second call decodes and imports nothing.
 
-    Facts are cached by path, size and time of change of the source files (cifar10), the version of
-    scikit-learn (digits), or the spec and the version of NumPy (synthetic). A plugin's data may
-    depend on anything, so it is loaded each time.
+    Facts are cached by the data set's own `source_key`. A plugin's data may depend on anything, so it
+    is loaded each time.
 
     Raises:
         UserError: As `load_dataset` does.
     """
     whole = whole_facts(spec, data_dir)
-    return cut_facts(whole, spec) if isinstance(spec, Cifar10Spec | DigitsSpec) else whole
+    return cut_facts(whole, spec) if isinstance(spec, CutDatasetItem) else whole
 
 
 def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
-    """Give the facts of a data set before `num_train` and `num_test` cut it, as `dataset_facts` does.
+    """Return the facts of a data set before `num_train` and `num_test` cut it, as `dataset_facts` does.
 
     Raises:
         UserError: As `load_dataset` does.
@@ -93,13 +92,13 @@ def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
     if isinstance(spec, PluginSpec):
         return _facts(load_dataset(spec, data_dir))
     uncut = spec
-    if isinstance(spec, Cifar10Spec | DigitsSpec):
+    if isinstance(spec, CutDatasetItem):
         uncut = spec.model_copy(update={"num_train": None, "num_test": None})
     return _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
 
 
-def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFacts:
-    """Give the facts of the first `num_train` and `num_test` examples.
+def cut_facts(whole: DatasetFacts, spec: CutDatasetItem) -> DatasetFacts:
+    """Return the facts of the first `num_train` and `num_test` examples.
 
     Raises:
         UserError: There are fewer.
@@ -111,14 +110,8 @@ def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFac
     return whole.model_copy(update={key: each for key, each in asked.items() if each is not None})
 
 
-def _key(spec: DatasetSpec, data_dir: str | None) -> JsonValue:
-    if isinstance(spec, Cifar10Spec):
-        stored = cifar10.source_key(data_dir)
-    elif isinstance(spec, DigitsSpec):
-        stored = digits.source_key(data_dir)
-    else:
-        stored = {"spec": spec.model_dump(mode="json"), "numpy": version("numpy")}
-    return {"facts": _FACTS_VERSION, "dataset": spec.name, "stored": stored}
+def _key(spec: DatasetItem, data_dir: str | None) -> JsonValue:
+    return {"facts": _FACTS_VERSION, "dataset": spec.name, "stored": spec.source_key(data_dir)}
 
 
 def _remembered(key: JsonValue, compute: Callable[[], DatasetFacts]) -> DatasetFacts:

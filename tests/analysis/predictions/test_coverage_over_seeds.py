@@ -22,18 +22,20 @@ import scipy.stats
 
 from analysis.aggregation.aggregate import Aggregated, aggregate_records
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.records import Measurement, measurement_table, spectrum_table
-from workers.contract.statistics import SpectrumSpec, StatisticSpec, TracesSpec
+from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.squared_error import SquaredError
 from workers.network.risk import Risk
 from workers.resumable.passes import Passes
-from workers.statistics import fork, spectrum, traces
+from workers.statistics.algorithms import fork, spectrum, traces
+from workers.statistics.fork import ForkSpec
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.traces import TracesSpec
 
 NUM_CELLS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "20"))
 LOW, HIGH, MOST_FAILURES = 0.93, 0.97, 0.05

@@ -20,9 +20,10 @@ from orchestrator.planning.estimate import (
 from orchestrator.planning.missing import Missing, StoreState
 from workers.contract.identity import trial_id
 from workers.contract.plan_document import PlanDocument, PlannedTrial
-from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.sweep_spec import ResourcesSpec
 from workers.datasets.loading import DatasetFacts
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 DIGITS = DatasetFacts(
     digest="0", num_train=1437, num_test=360, num_outputs=10, is_classification=True,

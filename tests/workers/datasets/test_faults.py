@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.contract.specs import DigitsSpec, PluginSpec
+from workers.contract.specs import PluginSpec
 from workers.datasets.dataset import Dataset, Split, one_hot
+from workers.datasets.digits import DigitsSpec
 from workers.datasets.faults import faults_of
 from workers.datasets.loading import load_dataset
 

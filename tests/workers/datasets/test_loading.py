@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from workers.contract.errors import UserError
-from workers.contract.specs import Cifar10Spec, DigitsSpec, PluginSpec, SyntheticSpec
+from workers.contract.specs import PluginSpec
 from workers.datasets import cifar10, synthetic
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.datasets.digits import DigitsSpec
 from workers.datasets.loading import dataset_facts, load_dataset
+from workers.datasets.synthetic import SyntheticSpec
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,7 +95,7 @@ def test_facts_of_digits_need_no_scikit_learn_the_second_time(cache):
     dataset_facts(DigitsSpec(), None)
     code = (
         "import sys; from workers.datasets.loading import dataset_facts\n"
-        "from workers.contract.specs import DigitsSpec\n"
+        "from workers.datasets.digits import DigitsSpec\n"
         "dataset_facts(DigitsSpec(), None)\n"
         "print([name for name in ('sklearn', 'tensorflow', 'PIL', 'pandas') if name in sys.modules])"
     )
