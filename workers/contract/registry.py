@@ -15,6 +15,8 @@ from workers.contract.items import DatasetItem, LossItem, ModelItem, StatisticIt
 
 _DECLARES = re.compile(rb"^ITEM = ", re.MULTILINE)
 
+_MEND = "at module level an item imports of workers.contract only what items.py names"
+
 Item = TypeVar("Item")
 
 
@@ -22,6 +24,7 @@ def items_of(package: str, kind: type[Item]) -> dict[str, type[Item]]:
     """Import the items of a package, by name in alphabetical order.
 
     Raises:
+        ImportError: A file cannot be imported, as when it needs what is made of the items.
         TypeError: An `ITEM` is of another kind, or of another name than its file.
     """
     found = importlib.util.find_spec(package)
@@ -32,7 +35,10 @@ def items_of(package: str, kind: type[Item]) -> dict[str, type[Item]]:
 
 
 def _item(package: str, name: str, kind: type[Item]) -> type[Item]:
-    item = importlib.import_module(f"{package}.{name}").ITEM
+    try:
+        item = importlib.import_module(f"{package}.{name}").ITEM
+    except ImportError as error:
+        raise ImportError(f"{package}.{name} cannot be read: {error}; {_MEND}") from error
     if not (isinstance(item, type) and issubclass(item, kind)):
         raise TypeError(f"ITEM of {package}.{name} is no {kind.__name__}")
     fields = getattr(item, "model_fields", {})

@@ -73,6 +73,19 @@ def test_an_item_that_does_not_fit_is_refused(package, stem, text, what):
     assert str(caught.value) == what
 
 
+def test_an_item_that_needs_what_is_made_of_items_is_refused_with_the_cure(package):
+    """Python alone would speak of a partially initialized module."""
+    name = package("found_high", one="from workers.contract.records import no_such_name\n" + ONE)
+    with pytest.raises(ImportError) as caught:
+        items_of(name, LossItem)
+    assert str(caught.value).startswith(
+        "found_high.one cannot be read: cannot import name 'no_such"
+    )
+    assert str(caught.value).endswith(
+        "; at module level an item imports of workers.contract only what items.py names"
+    )
+
+
 def test_reading_all_declarations_imports_nothing_heavy():
     """Planning and concluding read them too."""
     code = (
