@@ -11,6 +11,7 @@ from analysis.mathematics.soundness import is_sound
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, seed_values
 from analysis.records.load import Cell, SweepData, groups_by_cell
+from workers.contract.skipping import skipped_kind
 from workers.contract.specs import PluginSpec, TrialSpec
 from workers.statistics.fork import ForkSpec
 from workers.statistics.tail import TailSpec
@@ -18,7 +19,6 @@ from workers.statistics.tail import TailSpec
 TARGETS = {"excess_loss": "excess loss", "expected_gradient_norm_squared": "E‖∇L‖²"}
 """What a law may predict, with the words for it."""
 
-_UNSTABLE = "unstable: "
 """How the reason of a measurement begins that SGD ran away from."""
 
 
@@ -144,5 +144,5 @@ def _indexed(rows: pd.DataFrame) -> dict[tuple[str, int], SeedValues]:
 
 
 def _num_unstable(rows: pd.DataFrame) -> int:
-    reasons = rows["skipped_reason"].fillna("").astype(str)
-    return int(rows[reasons.str.startswith(_UNSTABLE)]["seed"].nunique())
+    kinds = rows["skipped_reason"].astype(object).where(rows["skipped_reason"].notna(), None)
+    return int(rows[kinds.map(skipped_kind) == "unstable"]["seed"].nunique())

@@ -192,7 +192,9 @@ def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
     Raises:
         UserError: The sweep was never run in this store.
     """
-    folders = {path.split("/")[1] for path in store.names("sweeps", recursive=True)}
+    folders = {
+        found[0] for found in map(Store.plan_parts, store.names("sweeps", recursive=True)) if found
+    }
     if sweep is None:
         found = [newest_plan(store, name) for name in sorted(folders)]
         return [item for item in found if item is not None]
