@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.planning.recorded_pace import RecordedPace, recorded_pace
 from orchestrator.planning.schedule import ends_of
 from orchestrator.planning.store_state import StoreState
-from workers.contract.items import StatisticItem
+from workers.contract.items import ASSUMED_GRADIENTS, StatisticItem
 from workers.contract.lacking import Missing
 from workers.contract.plan_document import PlanDocument
 from workers.contract.specs import PluginSpec, TrialSpec
@@ -24,8 +24,6 @@ MULTIPLY_ADDS_PER_GPU_SECOND = 1.0e12
 """Assumed for one GPU; replaced by recorded trials as soon as there are some."""
 START_SECONDS = 4.0
 """Of one attempt: fork, build, trace."""
-_PLUGIN_GRADIENTS = 0.4
-"""Assumed cost of a user's own statistic, in gradients over the training set."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Estimator:
         known = self.pace.statistic_seconds(statistic_id, statistic.name, batch_size)
         if known is not None:
             return START_SECONDS + known
-        gradients = _PLUGIN_GRADIENTS
+        gradients = ASSUMED_GRADIENTS
         if isinstance(statistic, StatisticItem):
             gradients = statistic.stated_gradients()
         return START_SECONDS + gradients * 3 * self.num_train * self.multiply_adds / self.speed

@@ -16,6 +16,9 @@ from pydantic import JsonValue
 from workers.contract.frozen import Count, Frozen
 from workers.contract.quantity import Quantity
 
+ASSUMED_GRADIENTS = 0.4
+"""Cost of a statistic that tells none, in gradients over the training set, until trials are recorded."""
+
 
 class StatisticItem(Frozen):
     """A statistic; beside it stands `measure(context, settings) -> list[Measurement]`.
@@ -37,7 +40,7 @@ class StatisticItem(Frozen):
 
     def stated_gradients(self) -> float:
         """Return the assumed cost in gradients over the training set, until trials are recorded."""
-        return 0.4
+        return ASSUMED_GRADIENTS
 
     def refuse_network(self, network: object) -> None:
         """Refuse a `keras.Model` that cannot be measured so, trained or not; by default none.
