@@ -34,9 +34,9 @@ _MARGIN = 1.1
 def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
     """Draw the excess loss of forks against the number of steps, a panel for each excursion.
 
-    Points with one standard error; `finite_time`, or `shuffled` where the excursion was, as a line
-    with a band of one; what `wang_4_45` and
-    `jastrzebski_9` say of the stationary state as horizontal lines.
+    Points with one standard error; `finite_time`, or `shuffled` where the excursion was shuffled,
+    as a line with a band of one standard error; the stationary values of `wang_4_45` and
+    `jastrzebski_9` as horizontal lines.
     """
     panels = fork_panels(rows)
     if not panels:
@@ -71,7 +71,7 @@ def fork_panels(rows: Sequence[LawRow]) -> list[list[LawRow]]:
 
 
 def parity_figure(rows: Sequence[LawRow]) -> Figure | None:
-    """Draw measured against predicted, a panel for each quantity, a mark for each law and cell."""
+    """Draw measured against predicted, a panel per quantity and a mark per law and cell."""
     last = [row for row in at_the_end(rows) if row.has_ratio]
     targets = [
         target
@@ -159,7 +159,7 @@ def _bar(stderr: float) -> float:
 
 
 def _log_bar(value: float, stderr: float) -> list[list[float]]:
-    """Keep a bar from reaching 0, which a logarithmic axis cannot show."""
+    """Return an error bar that does not reach 0, which a logarithmic axis cannot show."""
     return [[min(_bar(stderr), value * 0.999)], [_bar(stderr)]]
 
 
@@ -176,7 +176,7 @@ def _panel_label(row: LawRow, panels: Sequence[Sequence[LawRow]]) -> str:
 
 
 def _legend(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
-    """Collect every label of all panels once."""
+    """Return every label of all panels once, with its handle."""
     found: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

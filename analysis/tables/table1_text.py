@@ -1,4 +1,4 @@
-"""Table 1 in words: the parts that are printed and shown in the report."""
+"""Table 1 as text: the parts that are printed and shown in the report."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LAWS = (
 
 
 def render_text(table: Table1) -> str:
-    """Write Table 1 in plain text, at most 120 columns wide."""
+    """Return Table 1 in plain text, at most 120 columns wide."""
     return "\n\n".join(render(part) for part in text_tables(table))
 
 
 def text_tables(table: Table1) -> list[TextTable]:
-    """Give Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
+    """Return Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
     notes = _notes(table)
     head = f"Table 1 · {table.sweep}"
     return [
