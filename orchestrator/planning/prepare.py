@@ -137,7 +137,7 @@ def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
 
 
 def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
-    """Say what to do about trials that do not fit, with the time they would take on CPUs alone."""
+    """Return what to do about trials that do not fit, with the time they would take on CPUs alone."""
     resources = prepared.sweep.resources
     most_cpus = max(node.cpus for node in nodes)
     cpu_only = ResourcesSpec(gpus=0, cpus=min(resources.cpus, max(1, most_cpus)))

@@ -73,7 +73,7 @@ def decode(source: Source) -> tuple[Split, Split]:
 
 
 def normalisation(name: str, inputs: npt.NDArray[np.generic]) -> tuple[Real, Real]:
-    """Give offset and scale of x = (pixel - offset) · scale from training images [N, 32, 32, 3].
+    """Return offset and scale of x = (pixel - offset) · scale from training images [N, 32, 32, 3].
 
     `unit`: offset 0, scale 1/255. `pixel_mean`: offset the mean image [32, 32, 3], scale 1/255.
     `per_channel`: offset the mean, scale 1/(standard deviation, with divisor N) of each colour [3].
@@ -101,7 +101,7 @@ def _pixel_counts(inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
 
 
 def _moments(counts: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Give mean and standard deviation of counted values, in whole numbers up to the last division.
+    """Return mean and standard deviation of counted values, in whole numbers up to the last division.
 
     Python's integers, because the square of the sum over CIFAR-10 is above 2⁶³. The deviation of
     a constant colour is given as 1, so that its input is 0.

@@ -141,7 +141,7 @@ class _Measured:
             first_look, first_step = places.stop, window[-1]
 
     def _quantities(self, places: slice, num_steps: int) -> dict[str, Array]:
-        """Give every quantity of a window, stream by stream [R]."""
+        """Return every quantity of a window, stream by stream [R]."""
         shown = self.looks.shown[places].mean(axis=0)
         seen = self.looks.seen[places].sum(axis=0) / num_steps
         return {
@@ -154,7 +154,7 @@ class _Measured:
         }
 
     def direction_rows(self) -> Iterator[Measurement]:
-        """Give the eigenvalues, and along their vectors the variance and the noise."""
+        """Yield the eigenvalues, and along their vectors the variance and the noise."""
         num_examples = len(self.excursion.train)
         yield from eigenvalue_rows(self.about, self.directions, num_examples)
         num_looks = len(self.settings.windows()[-1])
@@ -190,7 +190,7 @@ class _Measured:
 
 
 def _direction_noise(excursion: Excursion, settings: ForkSpec, vectors: Array) -> Array:
-    """Give uᵢᵀσ²uᵢ [k] at the kept weights."""
+    """Return uᵢᵀσ²uᵢ [k] at the kept weights."""
     if settings.bn_mode == "batch":
         return np.zeros(0)
     excursion.passes.expect(len(vectors) * len(excursion.train))

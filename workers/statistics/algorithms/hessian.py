@@ -208,12 +208,12 @@ def _most_steps(settings: HessianSpec, num_params: int) -> int:
 
 
 def _products(groups: Groups, vector: Array, image: Array) -> Array:
-    """Give ⟨v, Hv⟩ and ‖Hv‖² [2 G]."""
+    """Return ⟨v, Hv⟩ and ‖Hv‖² [2 G]."""
     return np.concatenate([groups.inner_products(vector, image), groups.squared_norms(image)])
 
 
 def _along(space: Tridiagonal, groups: Groups) -> Array:
-    """Give Σ_j ⟨v_j, Hv_j⟩ and Σ_j ‖Hv_j‖² [2 G] over the space."""
+    """Return Σ_j ⟨v_j, Hv_j⟩ and Σ_j ‖Hv_j‖² [2 G] over the space."""
     total = np.zeros(2 * len(groups.names))
     for number in range(space.num_steps):
         total += _products(groups, space.basis[number], lanczos.image_of(space, number))
@@ -239,7 +239,7 @@ def _rows(
 def _eigenvalue_rows(
     about: SplitRows, objective: Objective, subset: Subset, found: lanczos.RitzValues
 ) -> list[Measurement]:
-    """Give the values, which have no standard error, and the residual norms, which are exact."""
+    """Return the values, which have no standard error, and the residual norms, which are exact."""
     method, size = subset.method("lanczos"), subset.num_examples(about.split)
     columns: list[tuple[str, Array, float | None]] = [
         ("hessian_top_eigenvalue", found.values, None),

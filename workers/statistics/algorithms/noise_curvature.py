@@ -131,7 +131,7 @@ class _Measuring:
         return rows(about, groups, found, self.context.weight_decay("total"))
 
     def _gradient_curvatures(self, name: str, norms: ExampleNorms) -> dict[str, Array]:
-        """Give each layer's share of ∇LᵀH∇L [G] for each objective; equal ones are taken once."""
+        """Return each layer's share of ∇LᵀH∇L [G] for each objective; equal ones are taken once."""
         groups, split = self.compiled.groups, self.frozen.splits[name]
         found: dict[str, Array] = {}
         for objective in _objectives(self.context):

@@ -171,7 +171,7 @@ def _cost_gradients(settings: SpectrumSpec, subset: Subset, spectra: Spectra) ->
 
 
 def _padded(found: Quadrature, num_nodes: int) -> Array:
-    """Give nodes, then weights [2 M]; those that a smaller space does not have are not numbers."""
+    """Return nodes, then weights [2 M]; those that a smaller space does not have are not numbers."""
     missing = (0, num_nodes - len(found.nodes))
     return np.concatenate([np.pad(each, missing, constant_values=np.nan) for each in found])
 
