@@ -124,14 +124,15 @@ def _item_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
     """Find what a model or a loss needs of the data, as each declares it."""
     model, loss = document.get("model"), document.get("loss")
     name, shape = model.get("name") if isinstance(model, dict) else None, facts.input_shape
-    if name in MODELS and MODELS[name].needs_images and len(shape) != 3:
+    if isinstance(name, str) and name in MODELS and MODELS[name].needs_images and len(shape) != 3:
         others = [f"{{name: {each}}}" for each, item in MODELS.items() if not item.needs_images]
         yield Fault(
             f"a {name} needs images, and the inputs have shape {shape}",
             f"{where}, model.name",
             f"use {' or '.join(others)}, or a data set of images",
         )
-    if loss in LOSSES and LOSSES[loss].needs_labels and not facts.is_classification:
+    needs_labels = isinstance(loss, str) and loss in LOSSES and LOSSES[loss].needs_labels
+    if needs_labels and not facts.is_classification:
         others = [each for each, item in LOSSES.items() if not item.needs_labels]
         yield Fault(
             f"{loss} needs class labels, and the data have real targets",
