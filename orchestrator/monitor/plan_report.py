@@ -16,6 +16,7 @@ from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
 from workers.contract.lacking import Missing
+from workers.contract.registry import DATASETS
 from workers.contract.sweep_spec import ResourcesSpec
 
 PlanCell = tuple[int, float]
@@ -102,6 +103,18 @@ def nodes_table(report: PlanReport) -> Table:
     return table
 
 
+def data_line(prepared: Prepared) -> str:
+    """Return how many examples are used, and where the data are not what their name says."""
+    data, whole, name = prepared.data, prepared.whole_data, prepared.sweep.dataset.name
+    line = f"data: {data.num_train:,} training and {data.num_test:,} test examples of {name}"
+    official = DATASETS[name].official_facts if name in DATASETS else None
+    if official is None:
+        return line
+    held, wanted = (f"{each.num_train:,} and {each.num_test:,}" for each in (whole, official))
+    told = f"; not the whole of {name}: its files hold {held} examples, not {wanted}"
+    return line if held == wanted else f"{line}{told}"
+
+
 def summary_line(report: PlanReport) -> str:
     """Return time, cost, and what both rest on, in one line."""
     estimator = report.prepared.estimator
@@ -132,6 +145,8 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
         ],
         "fits": report.fits,
         "slots": report.slots,
+        "num_train": prepared.data.num_train,
+        "num_test": prepared.data.num_test,
         "seconds_left": _known(left) if report.fits else None,
         "cost": {"unit": report.unit, "hours": _known(report.cost(prepared.missing))},
         "estimated_by": {

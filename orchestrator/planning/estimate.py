@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from orchestrator.planning.recorded_pace import RecordedPace, recorded_pace
 from orchestrator.planning.schedule import ends_of
 from orchestrator.planning.store_state import StoreState
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.items import ASSUMED_GRADIENTS, StatisticItem
 from workers.contract.lacking import Missing
 from workers.contract.plan_document import PlanDocument
 from workers.contract.specs import PluginSpec, TrialSpec
 from workers.contract.statistics import StatisticSpec
 from workers.contract.sweep_spec import ResourcesSpec
-from workers.datasets.loading import DatasetFacts
 
 MULTIPLY_ADDS_PER_CPU_SECOND = 2.0e10
 """Training speed of one thread, forward and backward: ResNet-20 on one thread and ResNet-56 on two, at

@@ -1,7 +1,7 @@
 """What an item's file declares, one class a kind: its settings as fields, the rest as class variables.
 
 A file declares its class as `ITEM`; `registry` finds it. These files import only the lowest of this
-folder (`frozen`, `items`, `quantity`, `settings`, `excursions`, `errors`) at module level, and what is
+folder (`frozen`, `items`, `quantity`, `settings`, `excursions`, `dataset_facts`, `errors`) at module level, and what is
 heavy inside functions: a process that plans or concludes reads them too.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue
 
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.frozen import Count, Frozen
 from workers.contract.quantity import Quantity
 
@@ -66,9 +67,14 @@ class ModelItem(Frozen):
 
 
 class DatasetItem(Frozen):
-    """A data set; beside it stands `load(spec, data_dir) -> Dataset`."""
+    """A data set; beside it stands `load(spec, data_dir) -> Dataset`.
+
+    Attributes:
+        official_facts: What is known of the whole data before they are downloaded.
+    """
 
     name: str
+    official_facts: ClassVar[DatasetFacts | None] = None
 
     def source_key(self, data_dir: str | None) -> JsonValue:  # noqa: ARG002 - for data that are read
         """Describe what the data depend on before any cut, without decoding them.
@@ -79,6 +85,10 @@ class DatasetItem(Frozen):
             UserError: The data are not found.
         """
         return {"spec": self.model_dump(mode="json"), "numpy": version("numpy")}
+
+    def is_at_hand(self, data_dir: str | None) -> bool:  # noqa: ARG002 - for data that are downloaded
+        """Return whether the data can be read without a download."""
+        return True
 
 
 class CutDatasetItem(DatasetItem):

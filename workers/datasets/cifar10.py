@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.items import CutDatasetItem
 from workers.datasets import cache
 from workers.datasets.cifar10_binary import fetch_archive, read_archive, read_files
-from workers.datasets.cifar10_files import Source, find_source
+from workers.datasets.cifar10_files import ARCHIVE_NAME, Source, find_source
 from workers.datasets.dataset import Dataset, Split, first_examples
 
 Real = npt.NDArray[np.float32]
@@ -28,12 +29,25 @@ class Cifar10Spec(CutDatasetItem):
     `pixel_mean` (x/255 minus the mean training image), `unit` (x/255).
     """
 
+    official_facts = DatasetFacts(
+        digest="",
+        num_train=50_000,
+        num_test=10_000,
+        num_outputs=10,
+        is_classification=True,
+        input_shape=(32, 32, 3),
+    )
+
     name: Literal["cifar10"] = "cifar10"
     normalisation: Literal["per_channel", "pixel_mean", "unit"] = "per_channel"
 
     def source_key(self, data_dir: str | None) -> JsonValue:
         """Describe what the stored data depend on, without reading them (but downloading, if need be)."""
         return _source(data_dir).key()
+
+    def is_at_hand(self, data_dir: str | None) -> bool:
+        """Return whether there are files or a downloaded archive."""
+        return data_dir is not None or (_downloads() / ARCHIVE_NAME).is_file()
 
 
 def load(spec: Cifar10Spec, data_dir: str | None) -> Dataset:
@@ -54,7 +68,11 @@ def load(spec: Cifar10Spec, data_dir: str | None) -> Dataset:
 def _source(data_dir: str | None) -> Source:
     if data_dir is not None:
         return find_source(Path(data_dir).expanduser())
-    return Source("archive", (fetch_archive(cache.cache_folder() / "downloads"),))
+    return Source("archive", (fetch_archive(_downloads()),))
+
+
+def _downloads() -> Path:
+    return cache.cache_folder() / "downloads"
 
 
 def decode(source: Source) -> tuple[Split, Split]:

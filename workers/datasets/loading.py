@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Annotated
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from workers.contract.catalog import resolve
-from workers.contract.errors import UserError, user_error
-from workers.contract.frozen import Count, Frozen
+from workers.contract.dataset_facts import DatasetFacts
+from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.items import CutDatasetItem, DatasetItem
 from workers.contract.specs import DatasetSpec, PluginSpec
 from workers.datasets import cache
 from workers.datasets.dataset import Dataset, too_few_examples
-from workers.datasets.faults import faults_of
+from workers.datasets.faults import faults_of, first_class, one_class
 
-_FACTS_VERSION = 1
+_FACTS_VERSION = 2
 """Raised by hand when facts are computed otherwise or built-in data sets change."""
-
-
-class DatasetFacts(Frozen):
-    """What a planner needs to know of a data set.
-
-    Attributes:
-        digest: Of the whole stored data set, before any cut.
-        num_train: N, training examples used, after the cut.
-        num_test: Test examples.
-        num_outputs: C, classes or regression targets.
-        is_classification: Targets are one-hot labels.
-        input_shape: Shape of one example.
-    """
-
-    digest: str
-    num_train: Count
-    num_test: Count
-    num_outputs: Count
-    is_classification: bool
-    input_shape: Annotated[tuple[int, ...], Field(strict=False)]  # JSON has no tuples
 
 
 def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
@@ -97,13 +76,29 @@ def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
     return _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
 
 
+def facts_before_fetch(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts | None:
+    """Return what is known of the whole data before a download; None where none is needed."""
+    if isinstance(spec, PluginSpec) or spec.is_at_hand(data_dir):
+        return None
+    return spec.official_facts
+
+
+def cut_faults(whole: DatasetFacts, spec: CutDatasetItem) -> list[Fault]:
+    """List what is wrong with the first `num_train` and `num_test` examples, and is not with the whole."""
+    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    num_train, label = spec.num_train or whole.num_train, whole.first_class
+    if not faults and label is not None and num_train <= whole.num_of_first_class:
+        faults = [one_class(num_train, label, "dataset.num_train")]
+    return faults
+
+
 def cut_facts(whole: DatasetFacts, spec: CutDatasetItem) -> DatasetFacts:
     """Return the facts of the first `num_train` and `num_test` examples.
 
     Raises:
-        UserError: There are fewer.
+        UserError: There are fewer, or those for training are of one class.
     """
-    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    faults = cut_faults(whole, spec)
     if faults:
         raise UserError(faults)
     asked = {"num_train": spec.num_train, "num_test": spec.num_test}
@@ -124,6 +119,7 @@ def _remembered(key: JsonValue, compute: Callable[[], DatasetFacts]) -> DatasetF
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:
+    label, count = first_class(dataset.train) if dataset.is_classification else (None, 0)
     return DatasetFacts(
         digest=dataset.digest,
         num_train=len(dataset.train),
@@ -131,6 +127,8 @@ def _facts(dataset: Dataset) -> DatasetFacts:
         num_outputs=dataset.num_outputs,
         is_classification=dataset.is_classification,
         input_shape=dataset.input_shape,
+        first_class=label,
+        num_of_first_class=count,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from workers.contract.frozen import Finite
+from workers.contract.frozen import Count, Finite
 from workers.contract.settings import BatchNormMode, EstimateSpec, Objective, Splits
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class HessianSpec(EstimateSpec):
     max_lanczos_steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     eigenvalue_tolerance: Annotated[Finite, Field(gt=0, lt=1)] = 1e-3
     objective: Objective = "data"
-    num_examples: Annotated[int, Field(ge=1)] | None = None
+    num_examples: Count | None = None
     splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from workers.contract.frozen import Seed, refuse_repeats
+from workers.contract.frozen import Count, Seed, refuse_repeats
 from workers.contract.items import StatisticItem
 from workers.contract.settings import BatchNormMode, Objective, SpectrumKind, Splits
 
@@ -41,7 +41,7 @@ class SpectrumSpec(StatisticItem):
         default=["hessian", "noise"], min_length=1
     )
     objective: Objective = "data"
-    num_examples: Annotated[int, Field(ge=1)] | None = None
+    num_examples: Count | None = None
     splits: Annotated[Splits, Field(max_length=1)] = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
     probe_seed: Seed = 0

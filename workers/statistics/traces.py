@@ -37,7 +37,7 @@ class TracesSpec(StatisticItem):
     columns: Literal["exact"] | Count = 1
     splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
-    replicate_examples: Annotated[int, Field(ge=1000)] = 2000
+    replicate_examples: Annotated[int, Field(ge=1000, le=10**9)] = 2000
     probe_seed: Seed = 0
 
     def stated_gradients(self) -> float:

@@ -12,9 +12,9 @@ from orchestrator.planning.store_state import (
     StoreState,
     model_text,
 )
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.plan_document import PlanDocument
 from workers.contract.sweep_spec import ResourcesSpec
-from workers.datasets.loading import DatasetFacts
 from workers.statistics.losses import LossesSpec
 from workers.statistics.traces import TracesSpec
 
