@@ -18,8 +18,8 @@ from workers.contract.registry import LOSSES, MODELS, STATISTICS
 from workers.contract.specs import DatasetSpec
 from workers.contract.sweep_spec import MEASURED_BY_DEFAULT, SweepSpec
 from workers.contract.validation import faults_of
+from workers.datasets.checked.loading import cut_facts, cut_faults, facts_before_fetch, whole_facts
 from workers.datasets.dataset import too_few_for_spread
-from workers.datasets.loading import cut_facts, cut_faults, facts_before_fetch, whole_facts
 
 Document = dict[str, object]
 

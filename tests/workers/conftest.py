@@ -124,7 +124,7 @@ def make_checkpoints(store):
 @pytest.fixture
 def make_order(tmp_path, make_trial, store):
     """Make an order on scikit-learn's digits, with right identities unless told otherwise."""
-    from workers.datasets.loading import dataset_facts
+    from workers.datasets.checked.loading import dataset_facts
 
     def make(*, attempt_id="first", statistic=None, order_options=None, **options):
         trial = make_trial(dataset=DigitsSpec(num_train=100), **options)

@@ -13,7 +13,7 @@ from workers.attempts.kept_model import build_model
 from workers.contract.errors import Fault, UserError
 from workers.contract.items import StatisticItem
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
-from workers.datasets.loading import load_dataset
+from workers.datasets.checked.loading import load_dataset
 from workers.network.batch_norm import as_functional
 
 

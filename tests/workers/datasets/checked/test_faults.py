@@ -9,10 +9,10 @@ import pytest
 
 from workers.contract.errors import UserError
 from workers.contract.specs import PluginSpec
+from workers.datasets.checked.faults import faults_of
+from workers.datasets.checked.loading import load_dataset
 from workers.datasets.dataset import Dataset, Split, one_hot
 from workers.datasets.digits import DigitsSpec
-from workers.datasets.faults import faults_of
-from workers.datasets.loading import load_dataset
 
 
 def sound(num_train: int = 6) -> Dataset:

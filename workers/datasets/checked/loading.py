@@ -13,8 +13,8 @@ from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.items import CutDatasetItem, DatasetItem
 from workers.contract.specs import DatasetSpec, PluginSpec
 from workers.datasets import cache
+from workers.datasets.checked.faults import faults_of, first_class, one_class
 from workers.datasets.dataset import Dataset, too_few_examples
-from workers.datasets.faults import faults_of, first_class, one_class
 
 _FACTS_VERSION = 2
 """Raised by hand when facts are computed otherwise or built-in data sets change."""
