@@ -10,6 +10,7 @@ import scipy.stats
 from analysis.mathematics.soundness import is_sound
 from analysis.records.load import SweepData
 from workers.contract.quantities import GLOSSARY
+from workers.contract.registry import STATISTICS
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +28,7 @@ NEIGHBOURS = 0.01
 """Relative difference of largest eigenvalues: Lanczos from another start may stop at the next lower one."""
 
 _EIGENVALUE, _RESIDUAL = "hessian_top_eigenvalue", "hessian_residual_norm"
-_ALONG_THE_WAY = ("fork", "tail")
+_ALONG_THE_WAY = [name for name, item in STATISTICS.items() if item.is_along_the_way]
 _SAME_UNDER_L2 = "gradient_noise_trace"
 _OF_TRIAL = ["trial_id", "quantity", "bn_mode", "split"]
 _WORST = [*_OF_TRIAL, "is_layer"]

@@ -14,13 +14,14 @@ from analysis.mathematics.soundness import is_sound
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, seed_values
 from analysis.records.load import Cell, SweepData, groups_by_cell
+from workers.contract.registry import STATISTICS
 from workers.contract.specs import TrialSpec
 
 _INPUTS = (
     "gradient_noise_trace", "hessian_trace", "hessian_noise_trace", "hessian_top_eigenvalue",
     "hessian_residual_norm",
 )  # fmt: skip
-_MEASURED_BY_EXCURSIONS = ("fork", "tail")
+_ALONG_THE_WAY = [name for name, item in STATISTICS.items() if item.is_along_the_way]
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _inputs(
         its = rows[(rows["quantity"] == quantity) & (rows["bn_mode"] == excursion.bn_mode)]
         its = its[its["index"].isna() | (its["index"] == 0)]
         if not quantity.startswith("hessian_top") and quantity != "hessian_residual_norm":
-            its = its[~its["statistic"].isin(_MEASURED_BY_EXCURSIONS)]
+            its = its[~its["statistic"].isin(_ALONG_THE_WAY)]
         if excursion.bn_mode == "batch":
             its = its[(its["statistic"] != "batch_noise") | _is_of_size(its, batch_size)]
         is_total = its["objective"] == "total"

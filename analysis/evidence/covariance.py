@@ -14,8 +14,8 @@ from analysis.evidence.directions import QUANTITIES, Direction, directions, excu
 from analysis.mathematics.interval import Interval, over_units, with_stderr
 from analysis.mathematics.regression import fit, is_independent
 from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.excursions import ForkSpec
 from workers.contract.specs import TrialSpec
+from workers.statistics.fork import ForkSpec
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.mathematics.interval import Interval, with_stderr
 from analysis.mathematics.linear_dynamics import SGD, Array, independent_variance, shuffled_variance
-from workers.contract.excursions import ForkSpec
 from workers.contract.specs import TrialSpec
+from workers.statistics.fork import ForkSpec
 
 QUANTITIES = ("direction_variance", "direction_noise", "hessian_top_eigenvalue")
 

@@ -13,7 +13,7 @@ from analysis.evidence.covariance import cosine
 from analysis.mathematics.interval import Interval, over_units
 from analysis.mathematics.regression import fit, is_independent
 from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.statistics import TracesSpec
+from workers.statistics.traces import TracesSpec
 
 Array = npt.NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.mathematics.estimate import mean_over_seeds
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.load import SweepData
-from workers.contract.statistics import SpectrumSpec
+from workers.statistics.spectrum import SpectrumSpec
 
 Array = npt.NDArray[np.float64]
 

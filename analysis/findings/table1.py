@@ -11,8 +11,9 @@ from analysis.records.cell_states import CellState, cell_states
 from analysis.records.cell_values import SeedValues, whole_model_values
 from analysis.records.load import Cell, SweepData, load_sweep
 from analysis.records.paper_table1 import NUM_TRAIN, PaperRow, paper_row
-from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.contract.store import Store
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.models.resnet import ResNetSpec
 
 _NONE = Estimate(math.nan, math.nan, 0)
 

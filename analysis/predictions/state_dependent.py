@@ -12,7 +12,8 @@ from analysis.mathematics import linear_dynamics
 from analysis.mathematics.linear_dynamics import SGD
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions.law import Prediction, broken, independence_faults, stability_faults
-from workers.contract.specs import MLPSpec, SyntheticSpec
+from workers.datasets.synthetic import SyntheticSpec
+from workers.models.mlp import MLPSpec
 
 Array = npt.NDArray[np.float64]
 

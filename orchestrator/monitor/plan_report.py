@@ -16,8 +16,8 @@ from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
 from workers.contract.lacking import Missing
+from workers.contract.registry import DATASETS
 from workers.contract.sweep_spec import ResourcesSpec
-from workers.datasets.loading import OFFICIAL_CIFAR10
 
 PlanCell = tuple[int, float]
 
@@ -104,16 +104,15 @@ def nodes_table(report: PlanReport) -> Table:
 
 
 def data_line(prepared: Prepared) -> str:
-    """Return how many examples are used, and whether the data are the whole of CIFAR-10 where so named."""
+    """Return how many examples are used, and where the data are not what their name says."""
     data, whole, name = prepared.data, prepared.whole_data, prepared.sweep.dataset.name
     line = f"data: {data.num_train:,} training and {data.num_test:,} test examples of {name}"
-    found, official = ((each.num_train, each.num_test) for each in (whole, OFFICIAL_CIFAR10))
-    if name != "cifar10" or found == official:
+    official = DATASETS[name].official_facts if name in DATASETS else None
+    if official is None:
         return line
-    sizes = "{:,} and {:,}".format(*found)
-    return (
-        f"{line}; not the whole of CIFAR-10: its files hold {sizes} images, not 50,000 and 10,000"
-    )
+    held, wanted = (f"{each.num_train:,} and {each.num_test:,}" for each in (whole, official))
+    told = f"; not the whole of {name}: its files hold {held} examples, not {wanted}"
+    return line if held == wanted else f"{line}{told}"
 
 
 def summary_line(report: PlanReport) -> str:

@@ -10,21 +10,16 @@ from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from workers.contract.catalog import CATALOG, Kind, is_plugin, plugin_digest, unknown_name_fault
+from workers.contract.catalog import Kind, is_plugin, plugin_digest, unknown_name_fault
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
-from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec
-from workers.contract.statistics import needs_spread
-from workers.contract.sweep_spec import SweepSpec
+from workers.contract.items import CutDatasetItem
+from workers.contract.registry import LOSSES, MODELS, STATISTICS
+from workers.contract.specs import DatasetSpec
+from workers.contract.sweep_spec import MEASURED_BY_DEFAULT, SweepSpec
 from workers.contract.validation import faults_of
+from workers.datasets.checked.loading import cut_facts, cut_faults, facts_before_fetch, whole_facts
 from workers.datasets.dataset import too_few_for_spread
-from workers.datasets.loading import (
-    OFFICIAL_CIFAR10,
-    DatasetFacts,
-    cut_facts,
-    cut_faults,
-    is_at_hand,
-    whole_facts,
-)
 
 Document = dict[str, object]
 
@@ -94,24 +89,24 @@ def _data(document: Document, where: str, data_dir: str | None, *, is_fetching: 
         spec = TypeAdapter[DatasetSpec](DatasetSpec).validate_python(document.get("dataset"))
     except ValidationError:
         return _Data()
-    is_to_fetch = not is_fetching and not is_at_hand(spec, data_dir)
+    known = None if is_fetching else facts_before_fetch(spec, data_dir)
     try:
-        whole = OFFICIAL_CIFAR10 if is_to_fetch else whole_facts(spec, data_dir)
+        whole = known or whole_facts(spec, data_dir)
     except UserError as error:
         return _Data(faults=error.faults)
     facts, faults = whole, list[Fault]()
-    if isinstance(spec, Cifar10Spec | DigitsSpec):
+    if isinstance(spec, CutDatasetItem):
         faults = [
             replace(fault, where=f"{where}, {fault.where}") for fault in cut_faults(whole, spec)
         ]
         facts = whole if faults else cut_facts(whole, spec)
     faults += _data_faults(document, facts, where)
-    return _Data(facts, whole, faults, is_to_fetch)
+    return _Data(facts, whole, faults, is_to_fetch=known is not None)
 
 
 def _name_faults(document: Document, where: str) -> Iterator[Fault]:
     loss = document.get("loss")
-    if isinstance(loss, str) and loss not in CATALOG["loss"] and not is_plugin(loss):
+    if isinstance(loss, str) and loss not in LOSSES and not is_plugin(loss):
         yield unknown_name_fault("loss", loss, f"{where}, loss")
     for key, name in _plugins(document):
         try:
@@ -142,28 +137,35 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
             )
     yield from _spread_faults(document, facts, where)
     yield from _shuffle_faults(document, facts, where)
-    model, training = document.get("model"), document.get("training")
-    shape = facts.input_shape
-    if isinstance(model, dict) and model.get("name") == "resnet" and len(shape) != 3:
-        yield Fault(
-            f"a resnet needs images, and the inputs have shape {shape}",
-            f"{where}, model.name",
-            "use {name: mlp}, or a data set of images",
-        )
-    needs_labels = set(CATALOG["loss"]) - {"squared_error"}
-    loss = document.get("loss")
-    if isinstance(loss, str) and loss in needs_labels and not facts.is_classification:
-        yield Fault(
-            f"{loss} needs class labels, and the data have real targets",
-            f"{where}, loss",
-            "use squared_error",
-        )
+    yield from _item_faults(document, facts, where)
+    shape, training = facts.input_shape, document.get("training")
     augmentation = training.get("augmentation", "none") if isinstance(training, dict) else "none"
     if augmentation == "pad_crop_flip" and len(shape) != 3:
         yield Fault(
             f"{augmentation} needs images, and the inputs have shape {shape}",
             f"{where}, training.augmentation",
             "use none",
+        )
+
+
+def _item_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
+    """Find what a model or a loss needs of the data, as each declares it."""
+    model, loss = document.get("model"), document.get("loss")
+    name, shape = model.get("name") if isinstance(model, dict) else None, facts.input_shape
+    if isinstance(name, str) and name in MODELS and MODELS[name].needs_images and len(shape) != 3:
+        others = [f"{{name: {each}}}" for each, item in MODELS.items() if not item.needs_images]
+        yield Fault(
+            f"a {name} needs images, and the inputs have shape {shape}",
+            f"{where}, model.name",
+            f"use {' or '.join(others)}, or a data set of images",
+        )
+    needs_labels = isinstance(loss, str) and loss in LOSSES and LOSSES[loss].needs_labels
+    if needs_labels and not facts.is_classification:
+        others = [each for each, item in LOSSES.items() if not item.needs_labels]
+        yield Fault(
+            f"{loss} needs class labels, and the data have real targets",
+            f"{where}, loss",
+            f"use {' or '.join(others)}",
         )
 
 
@@ -184,11 +186,11 @@ def _shuffle_faults(document: Document, facts: DatasetFacts, where: str) -> Iter
 def _spread_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
     """Find statistics that compare examples of a split of one."""
     sizes = {"train": facts.num_train, "test": facts.num_test}
-    measure = document.get("measure", ["losses", "traces"])
+    measure = document.get("measure", list(MEASURED_BY_DEFAULT))
     for index, item in enumerate(measure if isinstance(measure, list) else []):
         name = item.get("name") if isinstance(item, dict) else item
         splits = item.get("splits") if isinstance(item, dict) else None
-        if isinstance(name, str) and name in CATALOG["statistic"] and needs_spread(name):
+        if isinstance(name, str) and name in STATISTICS and STATISTICS[name].needs_spread:
             for split in splits if isinstance(splits, list) else ["train"]:
                 if isinstance(split, str) and sizes.get(split, 2) < 2:
                     fault = too_few_for_spread(name, split)

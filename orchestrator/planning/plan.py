@@ -10,13 +10,13 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from workers.contract.catalog import plugin_digest
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.identity import digest, earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.schema import VIEWS
 from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
-from workers.datasets.loading import DatasetFacts
 
 _STAMP, _STAMP_CHARACTERS = "%Y%m%dT%H%M%S%f", 21
 """How a revision's name begins: names sort by time."""

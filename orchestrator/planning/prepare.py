@@ -13,13 +13,13 @@ from orchestrator.planning.fit import Node, fit_faults
 from orchestrator.planning.plan import as_in_store, make_plan
 from orchestrator.planning.store_state import StoreState, read_state
 from orchestrator.planning.sweep import read_sweep
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
+from workers.contract.items import CutDatasetItem
 from workers.contract.lacking import Missing, lacking
 from workers.contract.plan_document import PlanDocument
-from workers.contract.specs import Cifar10Spec, DigitsSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
-from workers.datasets.loading import DatasetFacts
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _option_faults(options: Options) -> Iterator[Fault]:
 def _without_needless_cut(checked: CheckedSweep) -> CheckedSweep:
     """Leave out a `num_train` that is the whole training set: it decides nothing."""
     dataset = checked.spec.dataset
-    if not isinstance(dataset, Cifar10Spec | DigitsSpec):
+    if not isinstance(dataset, CutDatasetItem):
         return checked
     if dataset.num_train != checked.whole.num_train:
         return checked
@@ -143,7 +143,7 @@ def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
 
 
 def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
-    """Say what to do about trials that do not fit, with the time they would take on CPUs alone."""
+    """Return what to do about trials that do not fit, with the time they would take on CPUs alone."""
     resources = prepared.sweep.resources
     most_cpus = max(node.cpus for node in nodes)
     cpu_only = ResourcesSpec(gpus=0, cpus=min(resources.cpus, max(1, most_cpus)))

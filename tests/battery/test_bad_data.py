@@ -22,10 +22,10 @@ from PIL import Image
 from orchestrator.planning.checks import check_sweep
 from orchestrator.planning.prepare import Options, prepare
 from workers.contract.errors import Fault, UserError
-from workers.contract.specs import Cifar10Spec
 from workers.datasets import cifar10
+from workers.datasets.checked.loading import load_dataset
+from workers.datasets.cifar10 import Cifar10Spec
 from workers.datasets.cifar10_files import MEND, find_source
-from workers.datasets.loading import load_dataset
 
 RECORD = 3073
 BATCHES = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]

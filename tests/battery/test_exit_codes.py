@@ -97,8 +97,8 @@ def test_bad_input_leaves_2_with_the_sentence(arguments, told, minima):
         (["--set", "name=2024-01-01"], (100, 50), "2024-01-01: 0 of 1 trials done"),
         (
             [*CIFAR10, "--data-dir", "one", "--set", "dataset.num_train=50"], (50, 60),
-            "data: 50 training and 60 test examples of cifar10; not the whole of CIFAR-10: "
-            "its files hold 60 and 60 images, not 50,000 and 10,000\n",
+            "data: 50 training and 60 test examples of cifar10; not the whole of cifar10: "
+            "its files hold 60 and 60 examples, not 50,000 and 10,000\n",
         ),
     ],
 )  # fmt: skip

@@ -18,10 +18,13 @@ from workers.attempts.kept_model import from_bytes
 from workers.contract import identity, records
 from workers.contract.errors import StoreError
 from workers.contract.orders import EXIT_UNANSWERED, PROGRESS_FILE, Answer, Progress
-from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
-from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.specs import PluginSpec
 from workers.contract.store import Store
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.weights import digest_of_weights
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 STATISTIC = """
 import numpy as np

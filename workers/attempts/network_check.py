@@ -9,16 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
-import keras
-
 from workers.attempts.kept_model import build_model
 from workers.contract.errors import Fault, UserError
+from workers.contract.items import StatisticItem
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
-from workers.contract.statistics import NoiseCurvatureSpec, StatisticSpec, TracesSpec
-from workers.datasets.loading import load_dataset
+from workers.datasets.checked.loading import load_dataset
 from workers.network.batch_norm import as_functional
-from workers.per_example.dissection import refuse_without_rules
-from workers.statistics import traces
 
 
 def faults_of(question: NetworkQuestion) -> list[Fault]:
@@ -32,17 +28,11 @@ def faults_of(question: NetworkQuestion) -> list[Fault]:
     faults: list[Fault] = []
     for statistic in question.statistics:
         try:
-            _refuse(graph, statistic)
+            if isinstance(statistic, StatisticItem):
+                statistic.refuse_network(graph)
         except UserError as error:
             faults += error.faults
     return list(dict.fromkeys(faults))
-
-
-def _refuse(graph: keras.Model, statistic: StatisticSpec) -> None:
-    if isinstance(statistic, TracesSpec):
-        traces.refuse(graph, statistic)
-    if isinstance(statistic, NoiseCurvatureSpec):
-        refuse_without_rules(graph)
 
 
 def main() -> None:

@@ -11,10 +11,11 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from workers.contract.errors import shortened
 from workers.contract.frozen import Count, Frozen, Positive, Seed, refuse_repeats
+from workers.contract.registry import STATISTICS
 from workers.contract.specs import DatasetSpec, ModelSpec, TrainingSpec
-from workers.contract.statistics import LossesSpec, StatisticSpec, TracesSpec
+from workers.contract.statistics import StatisticSpec
 
-LOSS_NAMES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")
+MEASURED_BY_DEFAULT = ("losses", "traces")
 MOST_SEEDS = 10_000
 MOST_TRIALS = 100_000
 
@@ -75,6 +76,10 @@ def _share(value: object) -> Fraction:
         return Fraction(-1)
 
 
+def _measured_by_default() -> list[StatisticSpec]:
+    return [STATISTICS[name].model_validate({"name": name}) for name in MEASURED_BY_DEFAULT]
+
+
 class SweepSpec(Frozen):
     """A sweep as written in YAML; unknown keys are errors."""
 
@@ -89,7 +94,7 @@ class SweepSpec(Frozen):
         | Annotated[list[Seed], Field(min_length=1, max_length=MOST_SEEDS)]
     )
     training: TrainingSpec
-    measure: list[StatisticSpec] = Field(default=[LossesSpec(), TracesSpec()], min_length=1)
+    measure: list[StatisticSpec] = Field(default_factory=_measured_by_default, min_length=1)
     resources: ResourcesSpec = ResourcesSpec()
 
     @field_validator("pairs")

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError, user_error
-from workers.contract.statistics import BatchNormMode
+from workers.contract.settings import BatchNormMode
 from workers.network.batch_norm_stages import StageMoments, is_measured, stages_of
 from workers.network.cloning import clone
 from workers.network.graph import Call, Graph, graph_of

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError
+from workers.contract.registry import LOSSES
 from workers.datasets.dataset import Dataset
 from workers.network import params
 from workers.network.batch_norm import as_functional
@@ -124,7 +125,7 @@ def _mode_faults(model: keras.Model) -> Iterator[Fault]:
 
 def _output_faults(model: keras.Model, loss: str) -> Iterator[Fault]:
     """Find a softmax at the end, where a built-in loss applies its own."""
-    if loss not in ("kld", "gradlog_l1", "gradlog_l2"):
+    if loss not in LOSSES or not LOSSES[loss].takes_softmax:
         return
     last = model.outputs[0]._keras_history.operation
     is_softmax = isinstance(last, keras.layers.Softmax)

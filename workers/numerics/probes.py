@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from workers.contract.statistics import EstimateSpec
+from workers.contract.settings import EstimateSpec
 
 Array = npt.NDArray[np.float64]
 

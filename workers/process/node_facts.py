@@ -16,7 +16,7 @@ from workers.contract.errors import StoreError, UserError
 from workers.contract.frozen import Frozen, NonNegative
 from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
-from workers.datasets.loading import dataset_facts
+from workers.datasets.checked.loading import dataset_facts
 
 DISTRIBUTION = "sgd-minima"
 """The name under which we are installed; the command is `minima`."""

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.contract.identity import trial_id
-from workers.contract.specs import Sampler, TrialSpec
+from workers.contract.settings import Sampler
+from workers.contract.specs import TrialSpec
 
 _NEVER_OF_TRAINING = 1 << 63
 

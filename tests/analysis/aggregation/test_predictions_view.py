@@ -13,12 +13,15 @@ from analysis.predictions.spectral_law import NOT_MEASURED
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
 from analysis.tables.table1_text import render_text
-from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.records import SpectrumNode, measurement_table
 from workers.contract.schema import VIEWS
 from workers.contract.specs import PluginSpec
-from workers.contract.statistics import BatchNoiseSpec, SpectrumSpec, TracesSpec
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.tail import TailSpec
+from workers.statistics.traces import TracesSpec
 
 FORK = ForkSpec(num_steps=64, num_windows=2, records_per_window=4, learning_rate=0.02)
 TAIL = TailSpec(learning_rate=0.02, num_steps=64_000)

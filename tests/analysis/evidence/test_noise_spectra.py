@@ -11,7 +11,7 @@ from analysis.mathematics.uncertain import Uncertain
 from analysis.records.load import load_sweep
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.records import SpectrumNode, spectrum_table
-from workers.contract.statistics import SpectrumSpec
+from workers.statistics.spectrum import SpectrumSpec
 
 
 def _spectrum(*draws):

@@ -18,7 +18,9 @@ from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues
 from analysis.records.load import Cell
 from workers.contract.schema import VIEWS
-from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.models.resnet import ResNetSpec
 
 ETA, M, N = 0.1, 10, 100
 

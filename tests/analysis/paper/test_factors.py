@@ -16,7 +16,7 @@ from analysis.paper.factors import (
     trial_values,
 )
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec
+from workers.statistics.fork import ForkSpec
 
 _GRID = [(size, rate) for size in (20, 40, 80) for rate in (0.05, 0.1, 0.2)]
 

@@ -12,7 +12,9 @@ from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues
 from analysis.records.load import Cell
-from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.models.resnet import ResNetSpec
 
 BATCH_SIZE, NUM_TRAIN, LEARNING_RATE = 50, 1000, 0.001
 

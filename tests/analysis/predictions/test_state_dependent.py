@@ -11,7 +11,8 @@ from analysis.mathematics.linear_dynamics import SGD
 from analysis.predictions import state_dependent
 from analysis.predictions.law import SHUFFLED
 from analysis.predictions.state_dependent import NO_DECAY, POPULATION, RUNS_AWAY, stationary_state
-from workers.contract.specs import MLPSpec, SyntheticSpec
+from workers.datasets.synthetic import SyntheticSpec
+from workers.models.mlp import MLPSpec
 
 TWO = np.array([1.0, 0.4])
 

@@ -14,7 +14,7 @@ from workers.contract.errors import StoreError, UserError
 from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.records import SpectrumNode, measurement_table
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import SpectrumSpec
+from workers.statistics.spectrum import SpectrumSpec
 
 
 @pytest.mark.parametrize("view", sorted(VIEWS))

@@ -28,8 +28,10 @@ def _regression(
     import keras
 
     from workers.attempts.attempt import make_loss
-    from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+    from workers.contract.specs import TrainingSpec, TrialSpec
     from workers.datasets.dataset import Dataset, Split
+    from workers.datasets.digits import DigitsSpec
+    from workers.models.mlp import MLPSpec
     from workers.statistics.measuring.context import MeasurementContext
 
     generator = np.random.default_rng(3)
@@ -80,7 +82,9 @@ def _conditions(exact, **changes):
     from analysis.records.cell_states import CellState
     from analysis.records.cell_values import SeedValues
     from analysis.records.load import Cell
-    from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+    from workers.contract.specs import TrainingSpec, TrialSpec
+    from workers.datasets.digits import DigitsSpec
+    from workers.models.mlp import MLPSpec
 
     at_minimum = exact.curvatures @ exact.minimum - exact.offsets
     noise = at_minimum.T @ at_minimum / exact.num_train

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.planning.plan import as_in_store, make_plan, newest_plan, publish_plan
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
-from workers.datasets.loading import DatasetFacts
 
 FACTS = DatasetFacts(
     digest="d1", num_train=1437, num_test=360, num_outputs=10, is_classification=True,

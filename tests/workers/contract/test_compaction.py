@@ -13,7 +13,7 @@ from workers.contract.compaction_lock import LOCK_PATH, STALE_AFTER, hold_lock
 from workers.contract.errors import StoreError, UserError
 from workers.contract.records import FailureRecord, Measurement, measurement_table, table
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import LossesSpec
+from workers.statistics.losses import LossesSpec
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NUM_STEPS = 25

@@ -11,8 +11,8 @@ from workers.contract import filesystem
 from workers.contract.errors import StoreError, UserError
 from workers.contract.records import Measurement, measurement_table
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import LossesSpec
 from workers.contract.store import Store, new_attempt_id
+from workers.statistics.losses import LossesSpec
 
 
 def _losses(store, view="epochs"):

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from workers.contract.specs import MLPSpec, ResNetSpec
 from workers.datasets.dataset import Dataset, Split
 from workers.models import mlp, resnet
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.network_faults import faults_of
 
 layers = keras.layers

@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from workers.attempts.kept_model import build_model, from_bytes, to_bytes
 from workers.contract.errors import UserError
-from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec, TrainingSpec
+from workers.contract.specs import PluginSpec, TrainingSpec
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.loss import Loss
 from workers.models import mlp, resnet
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.batch_norm import copy_network
 from workers.network.network_faults import faults_of
 from workers.network.params import copying_faults, num_params, params_of

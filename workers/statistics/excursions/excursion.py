@@ -9,8 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.contract.excursions import ExcursionSpec
+from workers.contract.settings import BatchNormMode
 from workers.contract.specs import TrialSpec
-from workers.contract.statistics import BatchNormMode
 from workers.network.resident import ResidentSplit
 from workers.network.risk import Risk, mean_over_examples
 from workers.numerics import lanczos

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from workers.contract.excursions import ForkSpec, TailSpec
+from workers.contract.excursions import ExcursionSpec
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import Measurement
 from workers.contract.skipping import skipped_reason
@@ -44,7 +44,7 @@ def why_unstable(excursion: Excursion, directions: Directions) -> str | None:
     )
 
 
-def unstable_rows(settings: ForkSpec | TailSpec, why: str) -> list[Measurement]:
+def unstable_rows(settings: ExcursionSpec, why: str) -> list[Measurement]:
     """Return the rows of the outcome `unstable`: one without a value for each quantity."""
     return [
         Measurement(

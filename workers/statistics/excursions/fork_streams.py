@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.excursions import ForkSpec
 from workers.resumable.passes import Passes, State
 from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.excursions.stream import (
@@ -18,6 +18,9 @@ from workers.statistics.excursions.stream import (
     squared_norm,
 )
 from workers.training.seeding import measuring_seed
+
+if TYPE_CHECKING:
+    from workers.statistics.fork import ForkSpec
 
 Array = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers.contract.specs import Sampler
+from workers.contract.settings import Sampler
 from workers.network.resident import ResidentSplit
 from workers.training.seeding import epoch_order
 from workers.training.sgd_step import SGDStep

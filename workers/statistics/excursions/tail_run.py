@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.excursions import TailSpec
 from workers.resumable.passes import Passes, State
 from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.excursions.stream import CHUNK_STEPS, batches_between
 from workers.statistics.excursions.tail_schedule import Leg, legs_of
 from workers.statistics.excursions.tail_stream import NUM_SEEN, WatchedStream
 from workers.training.seeding import measuring_seed
+
+if TYPE_CHECKING:
+    from workers.statistics.tail import TailSpec
 
 Array = npt.NDArray[np.float64]
 

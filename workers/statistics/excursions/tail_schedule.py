@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from workers.contract.excursions import TailSpec
+if TYPE_CHECKING:
+    from workers.statistics.tail import TailSpec
+
 
 NUM_BLOCKS = 32
 """Units of the intervals: enough for Student's t, few enough to be long against SGD's memory."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import keras
 
+from workers.contract.settings import Objective
 from workers.contract.specs import TrialSpec
-from workers.contract.statistics import Objective
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.loss import Loss
 from workers.resumable.keeping import Partials, Shared, SharedInMemory

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import keras
 
-from workers.contract.statistics import BatchNormMode
+from workers.contract.settings import BatchNormMode
 from workers.network.batch_norm import copy_network, freeze
 from workers.network.resident import ResidentSplit, make_resident
 from workers.resumable.passes import Passes

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import keras
 
 from workers.contract.errors import Fault, UserError
-from workers.contract.statistics import StatisticSpec, needs_spread
-from workers.datasets import faults as dataset_faults
+from workers.contract.items import StatisticItem
+from workers.contract.statistics import StatisticSpec
+from workers.datasets.checked import faults as dataset_faults
 from workers.datasets.dataset import Dataset, too_few_for_spread
 from workers.network.network_faults import faults_of as network_faults
 from workers.network.weights import non_finite_weights
@@ -34,7 +35,7 @@ def refuse_unsound(context: MeasurementContext, statistic: StatisticSpec) -> Non
 
 
 def _spread_faults(dataset: Dataset, statistic: StatisticSpec) -> Iterator[Fault]:
-    if needs_spread(statistic.name):
+    if isinstance(statistic, StatisticItem) and statistic.needs_spread:
         for split in getattr(statistic, "splits", ["train"]):
             if len(getattr(dataset, split)) < 2:
                 yield too_few_for_spread(statistic.name, split)

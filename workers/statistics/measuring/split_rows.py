@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workers.contract.records import Measurement
-from workers.contract.statistics import Objective
+from workers.contract.settings import Objective
 from workers.numerics.probes import Estimate
 from workers.statistics.measuring.groups import Groups
 

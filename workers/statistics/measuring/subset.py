@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from workers.contract.errors import Fault, UserError
-from workers.contract.statistics import HessianSpec, SpectrumSpec
 from workers.numerics.estimators import random_subset
 from workers.statistics.measuring.context import MeasurementContext
+
+if TYPE_CHECKING:
+    from workers.statistics.hessian import HessianSpec
+    from workers.statistics.spectrum import SpectrumSpec
 
 COST_OF_PRODUCT = 3.0
 """The cost of a Hessian-vector product, in gradients over the same examples; counted, not timed."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.contract.records import Measurement
-from workers.contract.statistics import Objective
+from workers.contract.settings import Objective
 from workers.numerics.probes import Estimate
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.measuring.split_rows import SplitRows

@@ -4,52 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from importlib.metadata import version
-from typing import Annotated
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from workers.contract.catalog import resolve
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError, user_error
-from workers.contract.frozen import Count, Frozen
-from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec, PluginSpec
-from workers.datasets import cache, cifar10, digits
+from workers.contract.items import CutDatasetItem, DatasetItem
+from workers.contract.specs import DatasetSpec, PluginSpec
+from workers.datasets import cache
+from workers.datasets.checked.faults import faults_of, first_class, one_class
 from workers.datasets.dataset import Dataset, too_few_examples
-from workers.datasets.faults import faults_of, first_class, one_class
 
 _FACTS_VERSION = 2
 """Raised by hand when facts are computed otherwise or built-in data sets change."""
-
-
-class DatasetFacts(Frozen):
-    """What a planner needs to know of a data set.
-
-    Attributes:
-        digest: Of the whole stored data set, before any cut.
-        num_train: N, training examples used, after the cut.
-        num_test: Test examples.
-        num_outputs: C, classes or regression targets.
-        is_classification: Targets are one-hot labels.
-        input_shape: Shape of one example.
-        first_class: Class of the first training example; None where targets are real.
-        num_of_first_class: How many of it stand before the first of another class.
-    """
-
-    digest: str
-    num_train: Count
-    num_test: Count
-    num_outputs: Count
-    is_classification: bool
-    input_shape: Annotated[tuple[int, ...], Field(strict=False)]  # JSON has no tuples
-    first_class: int | None = None
-    num_of_first_class: int = 0
-
-
-OFFICIAL_CIFAR10 = DatasetFacts(
-    digest="", num_train=50_000, num_test=10_000, num_outputs=10, is_classification=True,
-    input_shape=(32, 32, 3),
-)  # fmt: skip
-"""What is known of the official archive before it is downloaded."""
 
 
 def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
@@ -82,21 +50,20 @@ def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
 
 
 def dataset_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
-    """Give the facts of a data set; for built-in ones a second call decodes and imports nothing.
+    """Return the facts of a data set; for built-in ones a second call decodes and imports nothing.
 
-    Facts are cached by path, size and time of change of the source files (cifar10), the version of
-    scikit-learn (digits), or the spec and the version of NumPy (synthetic). A plugin's data may
-    depend on anything, so it is loaded each time.
+    Facts are cached by the data set's own `source_key`. A plugin's data may depend on anything, so it
+    is loaded each time.
 
     Raises:
         UserError: As `load_dataset` does.
     """
     whole = whole_facts(spec, data_dir)
-    return cut_facts(whole, spec) if isinstance(spec, Cifar10Spec | DigitsSpec) else whole
+    return cut_facts(whole, spec) if isinstance(spec, CutDatasetItem) else whole
 
 
 def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
-    """Give the facts of a data set before `num_train` and `num_test` cut it, as `dataset_facts` does.
+    """Return the facts of a data set before `num_train` and `num_test` cut it, as `dataset_facts` does.
 
     Raises:
         UserError: As `load_dataset` does.
@@ -104,17 +71,19 @@ def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
     if isinstance(spec, PluginSpec):
         return _facts(load_dataset(spec, data_dir))
     uncut = spec
-    if isinstance(spec, Cifar10Spec | DigitsSpec):
+    if isinstance(spec, CutDatasetItem):
         uncut = spec.model_copy(update={"num_train": None, "num_test": None})
     return _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
 
 
-def is_at_hand(spec: DatasetSpec, data_dir: str | None) -> bool:
-    """Whether the facts can be had without a download."""
-    return not isinstance(spec, Cifar10Spec) or cifar10.is_at_hand(data_dir)
+def facts_before_fetch(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts | None:
+    """Return what is known of the whole data before a download; None where none is needed."""
+    if isinstance(spec, PluginSpec) or spec.is_at_hand(data_dir):
+        return None
+    return spec.official_facts
 
 
-def cut_faults(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> list[Fault]:
+def cut_faults(whole: DatasetFacts, spec: CutDatasetItem) -> list[Fault]:
     """List what is wrong with the first `num_train` and `num_test` examples, and is not with the whole."""
     faults = too_few_examples(spec, whole.num_train, whole.num_test)
     num_train, label = spec.num_train or whole.num_train, whole.first_class
@@ -123,8 +92,8 @@ def cut_faults(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> list[Faul
     return faults
 
 
-def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFacts:
-    """Give the facts of the first `num_train` and `num_test` examples.
+def cut_facts(whole: DatasetFacts, spec: CutDatasetItem) -> DatasetFacts:
+    """Return the facts of the first `num_train` and `num_test` examples.
 
     Raises:
         UserError: There are fewer, or those for training are of one class.
@@ -136,14 +105,8 @@ def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFac
     return whole.model_copy(update={key: each for key, each in asked.items() if each is not None})
 
 
-def _key(spec: DatasetSpec, data_dir: str | None) -> JsonValue:
-    if isinstance(spec, Cifar10Spec):
-        stored = cifar10.source_key(data_dir)
-    elif isinstance(spec, DigitsSpec):
-        stored = digits.source_key(data_dir)
-    else:
-        stored = {"spec": spec.model_dump(mode="json"), "numpy": version("numpy")}
-    return {"facts": _FACTS_VERSION, "dataset": spec.name, "stored": stored}
+def _key(spec: DatasetItem, data_dir: str | None) -> JsonValue:
+    return {"facts": _FACTS_VERSION, "dataset": spec.name, "stored": spec.source_key(data_dir)}
 
 
 def _remembered(key: JsonValue, compute: Callable[[], DatasetFacts]) -> DatasetFacts:
