@@ -10,10 +10,10 @@ import pyarrow as pa
 from analysis.aggregation.cells import finite_or_none
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import TARGETS
+from analysis.laws.prediction import Prediction, value_faults
 from analysis.mathematics.log_ratio import log_ratio
 from analysis.mathematics.verdict import judge
-from analysis.predictions.law import Prediction, value_faults
-from analysis.predictions.registry import LAWS
+from analysis.predictions import laws
 from analysis.records.cell_values import SeedValues
 from workers.contract.schema import VIEWS
 
@@ -27,15 +27,15 @@ def predictions(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Tabl
     Measured and predicted are means over the same seeds, those that have both, where any has.
     """
     rows = [
-        _row(sweep, conditions, answer)
+        _row(sweep, conditions, law.name, answer)
         for conditions in all_conditions
-        for law in LAWS.values()
+        for law in laws().values()
         for answer in law(conditions)
     ]
     return pa.Table.from_pylist(rows, schema=VIEWS["predictions"])
 
 
-def _row(sweep: str, conditions: CellConditions, answer: Prediction) -> dict[str, object]:
+def _row(sweep: str, conditions: CellConditions, law: str, answer: Prediction) -> dict[str, object]:
     excursion = conditions.excursion
     measured = excursion.values.get(answer.target)
     answer = replace(answer, faults=(*answer.faults, *value_faults(answer)))
@@ -51,7 +51,7 @@ def _row(sweep: str, conditions: CellConditions, answer: Prediction) -> dict[str
         "batch_size": conditions.cell.batch_size,
         "learning_rate": conditions.cell.learning_rate,
         "learning_rate_used": excursion.learning_rate,
-        "prediction": answer.name,
+        "prediction": law,
         "target": answer.target,
         "statistic_id": answer.statistic_id,
         "bn_mode": excursion.bn_mode,

@@ -13,14 +13,12 @@ import matplotlib as mpl
 from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from analysis.laws.palette import BLUE, GREEN, SKY, VERMILLION
 from analysis.paper.ratio_groups import ratio_group
 from analysis.records.load import Cell
 
 WIDTH_INCHES = 7.2
 """Full text width of a printed page."""
-
-BLUE, SKY, GREEN, VERMILLION, GREY = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#777777"
-"""From the palette of Okabe and Ito (2008)."""
 
 _DASHES = ("-", "--", "-.", ":")
 
@@ -89,7 +87,7 @@ def set_log(axis: Axis) -> None:
 
 
 def shared_ratios(cells: Sequence[Cell]) -> list[float]:
-    """Give the values of BS/LR that several cells share, ascending; the median one if none."""
+    """Return the values of BS/LR that several cells share, ascending; the median one if none."""
     ratios = sorted(cell.batch_size_over_learning_rate for cell in cells)
     shared = sorted({a for a, b in itertools.pairwise(ratios) if math.isclose(a, b, rel_tol=1e-9)})
     return shared or [median(ratios)]

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import BLUE, GREY, VERMILLION, WIDTH_INCHES, cell_styles, set_log
+from analysis.figures.figure_style import WIDTH_INCHES, cell_styles, set_log
 from analysis.findings.table1 import Table1, Table1Row
+from analysis.laws.palette import BLUE, GREY, VERMILLION
 from analysis.mathematics.estimate import Estimate
 from analysis.records.cell_values import layer_means
 from analysis.records.load import Cell, SweepData

@@ -61,8 +61,8 @@ def league(predictions: pd.DataFrame) -> list[Standing]:
     interval of the mean is inside the margin and no cell fails; it `fails` when every cell fails, or
     when the interval of the mean is wholly outside; else it is `undecided`.
 
-    Laws of the stationary state are judged by tails and the longest window of forks, `finite_time`
-    and `shuffled` by all windows.
+    Laws of the stationary state are judged by tails and the longest window of forks, laws that speak of
+    every window by all of them.
     """
     groups: dict[tuple[str, ...], list[LawRow]] = {}
     for row in where_they_speak(law_rows(predictions)):

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-from analysis.findings.table1 import LAW_COLUMNS, Table1, Table1Row
+from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.mathematics.estimate import Estimate
 from analysis.tables.table1_text import text_tables
 from analysis.text.text_table import TextTable
@@ -43,9 +43,8 @@ def to_latex(table: Table1) -> str:
 
 def _csv_row(row: Table1Row) -> dict[str, object]:
     estimates = {
-        "gradient_noise_trace": row.gradient_noise_trace,
-        "hessian_trace": row.hessian_trace,
-        **{name: column(row) for name, column in LAW_COLUMNS.items()},
+        **row.traces,
+        **{column.name: column.of(row) for column in law_columns()},
     }
     numbers = dict(_mean_and_stderr("magnitude_difference", row.magnitude_difference))
     for name, estimate in estimates.items():

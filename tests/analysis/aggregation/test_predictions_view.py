@@ -8,8 +8,8 @@ from analysis.aggregation.predictions_view import predictions
 from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
 from analysis.findings.table1 import table1
-from analysis.predictions.law import NO_STATIONARY_STATE, SHUFFLED
-from analysis.predictions.spectral_law import NOT_MEASURED
+from analysis.laws.reasons import NO_STATIONARY_STATE, SHUFFLED
+from analysis.laws.spectral_law import NOT_MEASURED
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
 from analysis.tables.table1_text import render_text

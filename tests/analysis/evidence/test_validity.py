@@ -12,8 +12,8 @@ from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import Excursion
 from analysis.evidence.noise_spectra import CellSpectra, Spectrum
 from analysis.evidence.validity import checks, validity
+from analysis.laws.reasons import broken
 from analysis.mathematics.uncertain import Uncertain
-from analysis.predictions.law import broken
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues
 from analysis.records.load import Cell

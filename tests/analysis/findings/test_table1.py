@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analysis.findings.table1 import table1
+from analysis.findings.table1 import law_columns, table1
 from workers.contract.errors import UserError
 
 
@@ -37,10 +37,13 @@ def test_the_laws_use_the_learning_rate_given(paper_table):
     """(η/4m)·tr with the initial and with the final η, and N times that in the sum convention."""
     row = paper_table.rows[1]
     assert row.state.final_learning_rate == pytest.approx(0.02)
-    assert row.wang_4_45(0.2).mean == pytest.approx(0.2 / 400 * 202)
-    assert row.jastrzebski_9(0.02).mean == pytest.approx(0.02 / 400 * 27)
-    assert row.jastrzebski_9(0.02).stderr == pytest.approx(0.02 / 400 * row.hessian_trace.stderr)
-    assert row.summed(row.wang_4_45(0.2)).mean == pytest.approx(50_000 * 0.2 / 400 * 202)
+    columns = {column.name: column.of(row) for column in law_columns()}
+    assert columns["wang_4_45_initial"].mean == pytest.approx(0.2 / 400 * 202)
+    final = columns["jastrzebski_9_final"]
+    assert final.mean == pytest.approx(0.02 / 400 * 27)
+    assert final.stderr == pytest.approx(0.02 / 400 * row.hessian_trace.stderr)
+    summed = row.summed(columns["wang_4_45_initial"])
+    assert summed.mean == pytest.approx(50_000 * 0.2 / 400 * 202)
 
 
 @pytest.mark.parametrize(

@@ -127,10 +127,10 @@ def _conditions(exact, **changes):
 @pytest.fixture(scope="session")
 def predict():
     """Give (excess loss, E‖∇L‖²) of a law for an exact SGD; None for a target it does not speak of."""
-    from analysis.predictions.registry import LAWS
+    from analysis.predictions import laws
 
     def make(law, exact, **changes):
-        found = {each.target: each.predicted for each in LAWS[law](_conditions(exact, **changes))}
+        found = {each.target: each.predicted for each in laws()[law](_conditions(exact, **changes))}
         return found.get("excess_loss"), found.get("expected_gradient_norm_squared")
 
     return make
