@@ -39,7 +39,7 @@ def _row(sweep: str, conditions: CellConditions, law: str, answer: Prediction) -
     excursion = conditions.excursion
     measured = excursion.values.get(answer.target)
     answer = replace(answer, faults=(*answer.faults, *value_faults(answer)))
-    reason = _reason(conditions, answer, measured)
+    reasons = _reasons(conditions, answer, measured)
     both = measured.by_seed.keys() & answer.by_seed.keys() if measured else set[int]()
     if measured and both:
         measured, answer = measured.of(both), answer.of(both)
@@ -59,7 +59,7 @@ def _row(sweep: str, conditions: CellConditions, law: str, answer: Prediction) -
         "num_steps": None if excursion.steps is None else excursion.num_steps,
         "predicted": answer.predicted,
         "predicted_stderr": answer.predicted_stderr,
-        "measured": measured.estimate.mean if measured else None,
+        "measured": measured.estimate.value if measured else None,
         "measured_stderr": finite_or_none(measured.stderr) if measured else None,
         "measured_by": measured.statistic if measured else None,
         "log_ratio": compared.value if compared else None,
@@ -67,13 +67,14 @@ def _row(sweep: str, conditions: CellConditions, law: str, answer: Prediction) -
         "log_ratio_high": high,
         "verdict": judge(low, high),
         "valid": bool(answer.by_seed) and not answer.faults and not conditions.state.earlier,
-        "reason": reason,
+        "reason": "; ".join(reasons) or None,
+        "reasons": reasons,
     }
 
 
-def _reason(
+def _reasons(
     conditions: CellConditions, answer: Prediction, measured: SeedValues | None
-) -> str | None:
+) -> list[str]:
     parts = [*answer.faults, *_earlier_faults(conditions)]
     num_seeds = len(conditions.trial_ids)
     if measured is None:
@@ -85,12 +86,11 @@ def _reason(
         )
     if not conditions.state.is_complete:
         parts.append(f"the cell is incomplete: {conditions.state.sentence}")
-    parts += answer.remarks
-    return "; ".join(parts) or None
+    return [*parts, *answer.remarks]
 
 
 def _earlier_faults(conditions: CellConditions) -> list[str]:
-    """Say what is against a cell with values of an earlier numerics version."""
+    """Name what is against a cell with values of an earlier numerics version."""
     names = ", ".join(conditions.state.earlier)
     what = f"an earlier version of the numerics measured {names}"
     why = "values and errors of this one differ"

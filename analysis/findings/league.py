@@ -10,7 +10,8 @@ from statistics import median
 import pandas as pd
 
 from analysis.findings.law_rows import LawRow, law_rows, where_they_speak
-from analysis.mathematics.interval import Interval, over_units, side_by_side
+from analysis.mathematics.interval import Interval, side_by_side
+from analysis.mathematics.means import mean_of_units
 from analysis.records.load import Cell
 
 
@@ -112,7 +113,9 @@ def _of_cell(rows: Sequence[LawRow]) -> Interval:
 
 
 def _pooled(ratios: Sequence[Interval]) -> Interval:
-    return ratios[0] if len(ratios) == 1 else over_units([ratio.value for ratio in ratios])
+    if len(ratios) == 1:
+        return ratios[0]
+    return mean_of_units([ratio.value for ratio in ratios]).interval()
 
 
 def _verdict(ratios: Sequence[Interval]) -> str | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.laws.trace_law import TraceFormula
-from analysis.mathematics.estimate import Estimate, ratio_of_means
+from analysis.mathematics.means import ratio_of_means
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
 from analysis.records.cell_states import CellState, cell_states
 from analysis.records.cell_values import SeedValues, whole_model_values
@@ -16,7 +17,7 @@ from analysis.records.paper_table1 import NUM_TRAIN, PaperRow, paper_row
 from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.contract.store import Store
 
-_NONE = Estimate(math.nan, math.nan, 0)
+_NONE = Uncertain(math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,28 @@ class Table1Row:
         state: What is done of it; N and the final η.
         gradient_noise_trace: tr σ².
         hessian_trace: tr H of the data objective.
+        num_measured: Seeds with both traces.
         magnitude_difference: Ratio of the seed means, tr σ²/tr H, with a paired-seed error.
         paper: The printed row of this cell, when the sweep has the paper's setting.
     """
 
     cell: Cell
     state: CellState
-    gradient_noise_trace: Estimate
-    hessian_trace: Estimate
-    magnitude_difference: Estimate
+    gradient_noise_trace: Uncertain
+    hessian_trace: Uncertain
+    num_measured: int
+    magnitude_difference: Uncertain
     paper: PaperRow | None
 
     @property
-    def traces(self) -> dict[str, Estimate]:
+    def traces(self) -> dict[str, Uncertain]:
         """Both by the name of their quantity."""
         return {
             "gradient_noise_trace": self.gradient_noise_trace,
             "hessian_trace": self.hessian_trace,
         }
 
-    def summed(self, estimate: Estimate) -> Estimate:
+    def summed(self, estimate: Uncertain) -> Uncertain:
         """Turn a mean over examples into the sum over all N, the paper's convention."""
         num_train = self.state.num_train
         return _NONE if num_train is None else estimate.scaled(num_train)
@@ -110,9 +113,9 @@ def _row(
     hessian: SeedValues | None,
     paper: PaperRow | None,
 ) -> Table1Row:
+    seeds = sorted(set(noise.by_seed) & set(hessian.by_seed)) if noise and hessian else []
     ratio = _NONE
     if noise and hessian:
-        seeds = sorted(set(noise.by_seed) & set(hessian.by_seed))
         ratio = ratio_of_means(
             [noise.by_seed[seed] for seed in seeds], [hessian.by_seed[seed] for seed in seeds]
         )
@@ -121,6 +124,7 @@ def _row(
         state=state,
         gradient_noise_trace=noise.estimate if noise else _NONE,
         hessian_trace=hessian.estimate if hessian else _NONE,
+        num_measured=len(seeds),
         magnitude_difference=ratio,
         paper=paper,
     )
@@ -145,7 +149,7 @@ class LawColumn:
         """Of the column in files."""
         return f"{self.law}_{self.rate}"
 
-    def of(self, row: Table1Row) -> Estimate:
+    def of(self, row: Table1Row) -> Uncertain:
         """Compute the excess loss of a cell, per example."""
         is_initial = self.rate == "initial"
         learning_rate = row.cell.learning_rate if is_initial else row.state.final_learning_rate

@@ -8,14 +8,14 @@ from itertools import combinations
 from typing import Literal
 
 from analysis.evidence.conditions import CellConditions
-from analysis.evidence.excursions import TARGETS, Excursion
+from analysis.evidence.excursions import TARGETS, MeasuredExcursion
 from analysis.laws.prediction import Prediction
 from analysis.laws.trace_law import TraceFormula
 from workers.contract.specs import Sampler
 
 
 @dataclass(frozen=True)
-class Source:
+class Citation:
     """Where a law comes from.
 
     Attributes:
@@ -58,13 +58,13 @@ class Law:
     marker: str
     dashes: str | None = None
     formula: TraceFormula | None = None
-    source: Source | None = None
+    source: Citation | None = None
 
     def __call__(self, conditions: CellConditions) -> list[Prediction]:
         """Predict; nothing of an excursion that the law does not speak of."""
         return self.predict(conditions) if self.speaks_of(conditions.excursion) else []
 
-    def speaks_of(self, excursion: Excursion) -> bool:
+    def speaks_of(self, excursion: MeasuredExcursion) -> bool:
         """Whether the law says anything of such an excursion."""
         return self.windows == "every" or excursion.is_longest
 

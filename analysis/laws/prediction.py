@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from analysis.evidence.excursions import TARGETS
-from analysis.mathematics.estimate import mean_over_seeds
+from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.uncertain import Uncertain
 
 
@@ -36,7 +36,7 @@ class Prediction:
     @property
     def predicted(self) -> float | None:
         """The mean over seeds."""
-        return mean_over_seeds(self._values).mean if self.by_seed else None
+        return mean_of_units(self._values).value if self.by_seed else None
 
     @property
     def predicted_stderr(self) -> float | None:
@@ -45,7 +45,7 @@ class Prediction:
             (only,) = self.by_seed.values()
             stderr = only.stderr
         else:
-            stderr = mean_over_seeds(self._values).stderr
+            stderr = mean_of_units(self._values).stderr
         return stderr if math.isfinite(stderr) else None
 
     @property

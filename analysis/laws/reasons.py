@@ -8,7 +8,7 @@ from analysis.evidence import assumptions
 from analysis.evidence.assumptions import Assumption
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.validity import checks, unequilibrated_share
-from analysis.mathematics.estimate import mean_over_seeds
+from analysis.mathematics.means import mean_of_units
 from workers.contract.quantities import GLOSSARY
 
 NO_STATIONARY_STATE = "without weight decay the loss has no stationary state: ‖θ‖ grows for ever"
@@ -77,7 +77,7 @@ def broken(conditions: CellConditions, assumed: Sequence[Assumption]) -> list[st
     for seed in conditions.trial_ids:
         for found in checks(conditions, seed):
             if found.test in assumed and found.passes is False:
-                failed.setdefault(found.test, []).append(found.number.value)
+                failed.setdefault(found.test, []).append(found.interval.value)
     num_seeds = len(conditions.trial_ids)
     return [
         f"not so in {len(values)} of {num_seeds} seeds: {each.meaning}, "
@@ -106,5 +106,5 @@ def equilibration_remarks(conditions: CellConditions) -> tuple[str, ...]:
         return ()
     sgd = conditions.sgd
     shares = [unequilibrated_share(each, sgd, num_steps).value for each in spectra.values()]
-    share = 100 * mean_over_seeds(shares).mean
+    share = 100 * mean_of_units(shares).value
     return (f"{share:.1f} % of tr σ² is not equilibrated after {num_steps} steps",)

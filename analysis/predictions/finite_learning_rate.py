@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.evidence.assumptions import DISCRETE_STEP
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import TARGETS
-from analysis.laws.law import Law, Source
+from analysis.laws.law import Citation, Law
 from analysis.laws.palette import SKY
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import (
@@ -55,7 +55,7 @@ LAW = Law(
     sampler="replacement",
     color=SKY,
     marker="D",
-    source=Source(
+    source=Citation(
         "Liu, Ziyin and Ueda (2021), “Noise and Fluctuation of Finite Learning Rate Stochastic Gradient "
         "Descent”, Theorem 1; arXiv 2012.03636",
         "https://arxiv.org/abs/2012.03636",

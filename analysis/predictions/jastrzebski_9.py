@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.evidence.assumptions import NO_SADDLE, NOISE_IS_CURVATURE
 from analysis.evidence.conditions import CellConditions
-from analysis.laws.law import Law, Source
+from analysis.laws.law import Citation, Law
 from analysis.laws.palette import VERMILLION
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import CONSTANT, REST, SMALL_STEPS
@@ -43,7 +43,7 @@ LAW = Law(
     marker="s",
     dashes=":",
     formula=_FORMULA,
-    source=Source(
+    source=Citation(
         "Jastrzębski et al. (2018), “Three factors influencing minima in SGD”, Eq 9; "
         "arXiv 1711.04623",
         "https://arxiv.org/abs/1711.04623",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.evidence.assumptions import DISCRETE_STEP
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import TARGETS
-from analysis.laws.law import Law, Source
+from analysis.laws.law import Citation, Law
 from analysis.laws.palette import PURPLE
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import (
@@ -62,7 +62,7 @@ LAW = Law(
     sampler="shuffle",
     color=PURPLE,
     marker="P",
-    source=Source(
+    source=Citation(
         "Kuehn and Rosenow (2023), “Correlated Noise in Epoch-Based Stochastic Gradient Descent: "
         "Implications for Weight Variances”, for the anti-correlation; arXiv 2306.05300",
         "https://arxiv.org/abs/2306.05300",

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from analysis.evidence.assumptions import DISSIPATION_RATIO, STATIONARITY
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import TARGETS
-from analysis.laws.law import Law, Source
+from analysis.laws.law import Citation, Law
 from analysis.laws.palette import ORANGE
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import broken, independence_faults, stability_faults
@@ -111,7 +111,7 @@ LAW = Law(
     sampler="replacement",
     color=ORANGE,
     marker="X",
-    source=Source(
+    source=Citation(
         "Ziyin, Liu, Mori and Ueda (2022), “Strength of Minibatch Noise in SGD”, Theorem 2; "
         "arXiv 2102.05375",
         "https://arxiv.org/abs/2102.05375",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.evidence.conditions import CellConditions
-from analysis.laws.law import Law, Source
+from analysis.laws.law import Citation, Law
 from analysis.laws.palette import BLUE
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import CONSTANT, REST, SMALL_STEPS
@@ -45,7 +45,7 @@ LAW = Law(
     marker="o",
     dashes="--",
     formula=_FORMULA,
-    source=Source(
+    source=Citation(
         "Wang (2019), “Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent "
         "Algorithms in Statistical and Computational Paradigms”, Eq 4.45; arXiv 1711.09514",
         "https://arxiv.org/abs/1711.09514",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from analysis.evidence.conditions import CellConditions
-from analysis.laws.law import Law, Source
+from analysis.laws.law import Citation, Law
 from analysis.laws.palette import BLUE
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import CONSTANT, REST, SMALL_STEPS
@@ -38,7 +38,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
 
 def _with_first_moment(conditions: CellConditions) -> CellConditions:
-    """Take tr(σ²H) from μ_σ, whose mass is known better, where only its draws gave it."""
+    """Return conditions with tr(σ²H) from μ_σ, whose mass is known better, where only its draws gave it."""
     measured = conditions.inputs.get(_INPUT)
     spectra = conditions.noise_spectra
     if conditions.spectra is None or not spectra:
@@ -61,7 +61,7 @@ LAW = Law(
     color=BLUE,
     marker="v",
     formula=_FORMULA,
-    source=Source(
+    source=Citation(
         "Wang (2019), “Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent "
         "Algorithms in Statistical and Computational Paradigms”, Eq 4.49; arXiv 1711.09514",
         "https://arxiv.org/abs/1711.09514",

@@ -44,7 +44,7 @@ class CellState:
 
     @property
     def sentence(self) -> str:
-        """Say what is lacking; empty when nothing is."""
+        """What is lacking; empty when nothing is."""
         parts = [
             f"{count} of {self.num_seeds} seeds {what}"
             for count, what in (
@@ -85,7 +85,7 @@ def cell_states(data: SweepData) -> dict[Cell, CellState]:
 
 
 def _lacking_work(data: SweepData) -> dict[str, set[tuple[str, str | None]]]:
-    """Give, by planned trial, the pieces of work (trial, statistic or None) not committed."""
+    """Return, by planned trial, the pieces of work (trial, statistic or None) not committed."""
     trained = set(data.trials["trial_id"])
     measured = set(_pairs(data.measurements))
     lacking: dict[str, set[tuple[str, str | None]]] = {}

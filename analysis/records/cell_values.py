@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from analysis.mathematics.estimate import Estimate, mean_over_seeds
+from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.soundness import is_sound
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.load import Cell, SweepData, groups_by_cell
@@ -53,9 +53,9 @@ class SeedValues:
     errors: Mapping[int, Uncertain] = field(default_factory=dict)
 
     @property
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Uncertain:
         """The mean over seeds."""
-        return mean_over_seeds(list(self.by_seed.values()))
+        return mean_of_units(list(self.by_seed.values()))
 
     def of(self, seeds: Collection[int]) -> SeedValues:
         """Keep the values of some seeds."""
@@ -79,7 +79,7 @@ class SeedValues:
 
 
 def seed_values(rows: pd.DataFrame) -> SeedValues:
-    """Take rows of `measurements`, finite, of one statistic, one a seed.
+    """Collect rows of `measurements`, finite, of one statistic, one a seed.
 
     Degrees of freedom are num_samples - 1; an error of 0 is that of an exact value.
     """

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from analysis.findings.law_rows import LawRow, at_the_end
 from analysis.findings.league import Standing
-from analysis.mathematics.estimate import Estimate
 from analysis.mathematics.interval import Interval
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
@@ -147,4 +147,4 @@ def _exp(value: float) -> float:
 
 
 def _value(value: float, stderr: float) -> str:
-    return with_error(Estimate(value, stderr, 0))
+    return with_error(Uncertain(value, stderr))

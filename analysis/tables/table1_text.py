@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.paper_table1 import CITATION
 from analysis.text.number_text import NOTHING, plain, with_error
 from analysis.text.text_table import TextTable, render
@@ -54,12 +54,11 @@ def _rows(table: Table1, values: Callable[[Table1Row], list[str]]) -> tuple[tupl
 
 def _cell(row: Table1Row) -> list[str]:
     mark = "" if row.state.is_complete else "*"
-    num_seeds = row.magnitude_difference.num_seeds
     return [
         plain(row.cell.batch_size_over_learning_rate).replace(",", ""),
         str(row.cell.batch_size),
         f"{row.cell.learning_rate:g}",
-        f"{num_seeds}/{row.state.num_seeds}{mark}",
+        f"{row.num_measured}/{row.state.num_seeds}{mark}",
     ]
 
 
@@ -85,7 +84,7 @@ def _laws(row: Table1Row) -> list[str]:
 
 
 def _laws_summed(row: Table1Row) -> list[str]:
-    columns: list[Estimate] = [row.summed(column.of(row)) for column in law_columns()]
+    columns: list[Uncertain] = [row.summed(column.of(row)) for column in law_columns()]
     return [with_error(estimate) for estimate in columns]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 
 NOTHING = "–"
 """Stands where there is no value."""
@@ -14,13 +14,13 @@ _MOST_DIGITS = 8
 """Of a value beside its error: one more than float32 tells, so that two digits of 1e-6 of a value fit."""
 
 
-def with_error(estimate: Estimate) -> str:
+def with_error(estimate: Uncertain) -> str:
     """Write `value ± error`: the error with two digits, the value to the same place.
 
     `± 0` stands for an error of exactly 0 alone. One too small beside the digits of the value is written
     by its power of ten. Without an error (one seed) four digits of the value stand, followed by `± ?`.
     """
-    mean, stderr = estimate.mean, estimate.stderr
+    mean, stderr = estimate.value, estimate.stderr
     if not math.isfinite(mean):
         return NOTHING
     if not math.isfinite(stderr):

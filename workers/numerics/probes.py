@@ -11,10 +11,10 @@ import numpy.typing as npt
 import scipy.stats
 
 from workers.contract.statistics import EstimateSpec
+from workers.contract.student import CONFIDENCE, student_quantile
 
 Array = npt.NDArray[np.float64]
 
-CONFIDENCE = 0.95
 _GROWTH = 1.25
 """Between two looks at the interval: few looks keep its coverage near what it says."""
 
@@ -95,9 +95,8 @@ def _sums(values: Array) -> Array:
 
 
 def half_width(stderr: float, num_probes: int) -> float:
-    """Give half the width of Student's 95 % interval of a mean of U probes."""
-    quantile = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, num_probes - 1))
-    return quantile * stderr
+    """Compute half the width of Student's 95 % interval of a mean of U probes."""
+    return student_quantile(num_probes - 1) * stderr
 
 
 @dataclass(frozen=True)

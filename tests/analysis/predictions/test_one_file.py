@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 TOY_LAW = '''
 """A law that is wrong by a factor of three."""
 
-from analysis.laws.law import Law, Source
+from analysis.laws.law import Law, Citation
 from analysis.laws.trace_law import TraceFormula, trace_prediction
 
 FORMULA = TraceFormula("gradient_noise_trace", lambda rate, size: 3 * rate / (4 * size), "3·toy")
@@ -30,7 +30,7 @@ def predict(conditions):
 LAW = Law(
     name="toy_law", place=15, predict=predict, targets=("excess_loss",), windows="longest",
     sampler="replacement", color="#123456", marker="*", dashes="-.", formula=FORMULA,
-    source=Source("Toy (2026), Eq 1", "https://example.org/toy"),
+    source=Citation("Toy (2026), Eq 1", "https://example.org/toy"),
 )
 '''
 

@@ -74,7 +74,7 @@ def make_regression(no_partials):
 def _conditions(exact, **changes):
     """Make what a law is told of SGD at its minimum: traces, and μ_σ, all exact; a stationary run."""
     from analysis.evidence.conditions import CellConditions
-    from analysis.evidence.excursions import Excursion
+    from analysis.evidence.excursions import MeasuredExcursion
     from analysis.evidence.noise_spectra import CellSpectra, Spectrum
     from analysis.mathematics.uncertain import Uncertain
     from analysis.records.cell_states import CellState
@@ -115,7 +115,7 @@ def _conditions(exact, **changes):
             seed=0,
         ),
         trial_ids=dict.fromkeys(SEEDS, "t"),
-        excursion=Excursion(**excursion | changes),
+        excursion=MeasuredExcursion(**excursion | changes),
         inputs={
             name: SeedValues("s", "traces", {0: float(value)}, {0: Uncertain(float(value))})
             for name, value in traces.items()

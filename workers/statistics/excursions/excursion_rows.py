@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from workers.contract.excursions import ForkSpec, TailSpec
+from workers.contract.excursions import ForkSpec, TailSpec, unstable_reason
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import Measurement
 from workers.statistics.excursions.excursion import Directions, Excursion
@@ -55,7 +55,7 @@ def unstable_rows(settings: ForkSpec | TailSpec, why: str) -> list[Measurement]:
             bn_mode=settings.bn_mode,
             split="train",
             objective="total",
-            skipped_reason=f"unstable: {why}",
+            skipped_reason=unstable_reason(why),
         )
         for quantity in STATISTIC_QUANTITIES[settings.name]
     ]
