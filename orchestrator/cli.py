@@ -284,7 +284,3 @@ def _leave(text: str, code: int) -> NoReturn:
 
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"warning: {message}", file=errors_for_humans())
-
-
-if __name__ == "__main__":
-    main()

@@ -25,11 +25,13 @@ from workers.attempts.train import train_and_commit
 from workers.contract.errors import Drained, UserError
 from workers.contract.frozen import Frozen
 from workers.contract.orders import (
+    ANSWER_FILE,
     EXIT_DONE,
     EXIT_DRAINED,
     EXIT_FAILED,
     EXIT_UNANSWERED,
     EXIT_USER_ERROR,
+    PROGRESS_FILE,
     Answer,
     Order,
     Progress,
@@ -39,9 +41,6 @@ from workers.datasets.loading import load_dataset
 from workers.process import environment
 from workers.process.gpu_memory import wait_for_share
 from workers.resumable.pulse import Pulse
-
-PROGRESS_FILE = "progress.json"
-ANSWER_FILE = "answer.json"
 
 _EXIT_CODES = {
     "committed": EXIT_DONE,

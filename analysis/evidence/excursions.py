@@ -11,7 +11,8 @@ from analysis.mathematics.soundness import is_sound
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, seed_values
 from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.excursions import ForkSpec, TailSpec, is_unstable
+from workers.contract.excursions import ForkSpec, TailSpec
+from workers.contract.skipping import skipped_kind
 from workers.contract.specs import PluginSpec, TrialSpec
 
 TARGETS = {"excess_loss": "excess loss", "expected_gradient_norm_squared": "E‖∇L‖²"}
@@ -144,5 +145,5 @@ def _indexed(rows: pd.DataFrame) -> dict[tuple[str, int], SeedValues]:
 
 
 def _num_unstable(rows: pd.DataFrame) -> int:
-    reasons = rows["skipped_reason"].fillna("").astype(str)
-    return int(rows[reasons.map(is_unstable).astype(bool)]["seed"].nunique())
+    kinds = rows["skipped_reason"].astype(object).where(rows["skipped_reason"].notna(), None)
+    return int(rows[kinds.map(skipped_kind) == "unstable"]["seed"].nunique())

@@ -9,8 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.figure_style import WIDTH_INCHES, CellStyle, cell_styles, set_log
 from analysis.laws.palette import GREY
-from analysis.records.cell_states import DIVERGED
 from analysis.records.load import SweepData, groups_by_cell
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 
 _PANELS = (
     ("train_accuracy", "training accuracy"),
@@ -27,7 +27,7 @@ def learning_curves(data: SweepData) -> Figure:
     """
     figure = Figure(figsize=(WIDTH_INCHES, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).flatten()
-    lost = data.trials[data.trials["outcome"].isin(DIVERGED)]["trial_id"]
+    lost = data.trials[data.trials["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM)]["trial_id"]
     epochs = data.epochs[~data.epochs["trial_id"].isin(lost)]
     styles = cell_styles(data.cells)
     for axes, (column, label) in zip(panels, _PANELS, strict=True):

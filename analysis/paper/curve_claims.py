@@ -13,8 +13,8 @@ import pandas as pd
 from analysis.paper.claim import Claim, overall
 from analysis.paper.curve_distance import CurveDistance, curve_distance
 from analysis.paper.ratio_groups import CLOSE_FACTOR, RatioGroup, ratio_group
-from analysis.records.cell_states import DIVERGED
 from analysis.records.load import Cell, SweepData, groups_by_cell
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.student import CONFIDENCE
 
 Item = TypeVar("Item")
@@ -89,7 +89,7 @@ def curve_pairs(data: SweepData) -> list[CurvePair]:
     Seeds that diverged are left out; epochs are those that every seed of both cells has. Of more than
     `MOST_PAIRS` pairs in a group so many are compared, evenly chosen in the order of BS/LR.
     """
-    lost = data.trials[data.trials["outcome"].isin(DIVERGED)]["trial_id"]
+    lost = data.trials[data.trials["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM)]["trial_id"]
     trained = dict(groups_by_cell(data.epochs[~data.epochs["trial_id"].isin(lost)]))
     cells = sorted(trained, key=lambda cell: (cell.batch_size_over_learning_rate, cell))
     by_group: dict[RatioGroup, list[tuple[Cell, Cell]]] = {group: [] for group in _STATEMENTS}

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.records.load import Cell, SweepData, groups_by_cell
-
-DIVERGED = ("diverged", "nonfinite")
-"""Outcomes of a trial that has no minimum to be measured."""
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Facts, lacking
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,7 @@ class CellState:
 
 def cell_states(data: SweepData) -> dict[Cell, CellState]:
     """Count what is done in every planned cell."""
-    lacking = _lacking_work(data)
-    failed = set(_pairs(data.failures))
+    missing = {item.planned.trial_id: item for item in lacking(data.plan, _facts_of(data))}
     by_earlier = data.measurements[data.measurements["is_earlier"].astype(bool)]
     earlier = {
         cell: tuple(sorted(rows["statistic"].unique())) for cell, rows in groups_by_cell(by_earlier)
@@ -70,12 +67,12 @@ def cell_states(data: SweepData) -> dict[Cell, CellState]:
     for cell, group in groups_by_cell(data.planned):
         trial_ids = [str(trial_id) for trial_id in group["trial_id"]]
         trained = data.trials[data.trials["trial_id"].isin(trial_ids)]
-        missing = [trial_id for trial_id in trial_ids if lacking[trial_id]]
+        open_trials = [missing[name] for name in trial_ids if not missing[name].is_done]
         states[cell] = CellState(
             num_seeds=len(trial_ids),
-            num_missing=len(missing),
-            num_failed=sum(not failed.isdisjoint(lacking[trial_id]) for trial_id in missing),
-            num_diverged=int(trained["outcome"].isin(DIVERGED).sum()),
+            num_missing=len(open_trials),
+            num_failed=sum(item.has_failed for item in open_trials),
+            num_diverged=int(trained["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM).sum()),
             num_train=None if trained.empty else int(trained["num_train"].iloc[0]),
             environment_ids=tuple(sorted(trained["environment_id"].unique())),
             final_learning_rate=final_rates[trial_ids[0]],
@@ -84,21 +81,14 @@ def cell_states(data: SweepData) -> dict[Cell, CellState]:
     return states
 
 
-def _lacking_work(data: SweepData) -> dict[str, set[tuple[str, str | None]]]:
-    """Return, by planned trial, the pieces of work (trial, statistic or None) not committed."""
-    trained = set(data.trials["trial_id"])
-    measured = set(_pairs(data.measurements))
-    lacking: dict[str, set[tuple[str, str | None]]] = {}
-    for item in data.plan.trials:
-        wanted: set[tuple[str, str | None]] = {
-            (item.trial_id, statistic.statistic_id) for statistic in data.plan.statistics
-        }
-        lacking[item.trial_id] = wanted - measured
-        if item.trial_id not in trained:
-            lacking[item.trial_id].add((item.trial_id, None))
-    return lacking
+def _facts_of(data: SweepData) -> Facts:
+    outcomes = data.trials[["trial_id", "outcome"]].itertuples(index=False)
+    failed = frozenset(
+        (str(trial_id), None if pd.isna(statistic_id) else str(statistic_id))
+        for trial_id, statistic_id in _pairs(data.failures)
+    )
+    return Facts(dict(outcomes), data.with_model, frozenset(_pairs(data.measurements)), failed)
 
 
-def _pairs(frame: pd.DataFrame) -> Iterable[tuple[str, str | None]]:
-    for trial_id, statistic_id in frame[["trial_id", "statistic_id"]].itertuples(index=False):
-        yield str(trial_id), None if pd.isna(statistic_id) else str(statistic_id)
+def _pairs(frame: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    return frame[["trial_id", "statistic_id"]].itertuples(index=False, name=None)

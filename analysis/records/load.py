@@ -56,6 +56,7 @@ class SweepData:
             whichever version planned it.
         spectra: View `spectra` of planned trials and statistics likewise.
         failures: View `failures` of planned trials.
+        with_model: Trials, planned or not, whose trained network is kept.
     """
 
     plan: PlanDocument
@@ -65,6 +66,7 @@ class SweepData:
     measurements: pd.DataFrame
     spectra: pd.DataFrame
     failures: pd.DataFrame
+    with_model: frozenset[str]
 
     @property
     def cells(self) -> list[Cell]:
@@ -80,14 +82,14 @@ def view_frame(store: Store, view: str) -> pd.DataFrame:
 
 def list_sweeps(store: Store) -> list[str]:
     """Name the sweeps that were ever planned in this store, sorted."""
-    paths = store.names("sweeps", recursive=True)
-    return sorted({path.split("/")[1] for path in paths if path.count("/") == 2})
+    found = map(Store.plan_parts, store.names("sweeps", recursive=True))
+    return sorted({sweep for sweep, _ in filter(None, found)})
 
 
 def list_revisions(store: Store, sweep: str) -> list[str]:
     """Name the revisions of a sweep's plan, the current one last."""
-    names = (path.rsplit("/", 1)[1] for path in store.names(f"sweeps/{sweep}"))
-    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+    found = map(Store.plan_parts, store.names(Store.plan_folder(sweep)))
+    return sorted(revision for _, revision in filter(None, found))
 
 
 def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocument:
@@ -137,6 +139,7 @@ def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepDa
         measurements=measured["measurements"],
         spectra=measured["spectra"],
         failures=_of_planned(view_frame(store, "failures"), planned),
+        with_model=frozenset(map(Store.model_trial, store.names("models"))),
     )
 
 

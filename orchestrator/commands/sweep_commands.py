@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from orchestrator.commands.store_commands import tell_disagreements
+from orchestrator.driver.make_driver import make_driver
 from orchestrator.machine.console import Output
 from orchestrator.monitor.plan_report import (
     nodes_table,
@@ -23,7 +24,11 @@ from orchestrator.planning.fit import fit_faults, this_machine
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.planning.store_state import StoreState
+from orchestrator.running.foreground import choose_trial, run_here
 from orchestrator.running.network_check import refuse_network
+from orchestrator.running.run import nodes_at
+from orchestrator.running.run import run as run_missing
+from orchestrator.running.verification import verify as compare_again
 from orchestrator.slots.task import Status
 from workers.contract.errors import user_error
 from workers.contract.plan_document import PlanDocument
@@ -44,13 +49,11 @@ def run(sweep: str, options: Options, output: Output) -> int:
     note_earlier(prepared, output)
     exit_code = 0
     if prepared.open_work:
-        from orchestrator.running.run import run as run_missing  # brings Ray
-
         if options.address is None:
             refuse_misfit(prepared, [this_machine()])
         refuse_network(prepared, prepared.open_work, options)
         _announce(prepared, output)
-        result = run_missing(prepared, options, output.notes)
+        result = run_missing(prepared, options, output.notes, make_driver)
         exit_code = result.exit_code
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
@@ -90,9 +93,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     """Show what a run would do, without starting or writing anything."""
     prepared = prepare(sweep, options)
     refuse_network(prepared, prepared.open_work, options)
-    from orchestrator.running.run import nodes_at
-
-    nodes = [this_machine()] if options.address is None else nodes_at(options.address)
+    nodes = [this_machine()] if options.address is None else nodes_at(options.address, make_driver)
     report = plan_report(prepared, nodes)
     note_earlier(prepared, output)
     output.show(plan_table(report))
@@ -106,8 +107,6 @@ def plan(sweep: str, options: Options, output: Output) -> int:
 
 def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Output) -> int:
     """Do one trial in the foreground."""
-    from orchestrator.running.foreground import choose_trial, run_here
-
     prepared = prepare(sweep, options)
     chosen = choose_trial(prepared, *cell)
     exit_code = 0
@@ -133,8 +132,6 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
     Raises:
         UserError: No trial is done, or none under an environment like this machine's.
     """
-    from orchestrator.running.verification import verify as compare_again
-
     prepared = prepare(sweep, options)
     done = [item for item in prepared.missing if item.is_done]
     if not done:

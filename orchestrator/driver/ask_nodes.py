@@ -10,7 +10,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.driver.cluster import head_of_cluster
-from orchestrator.driver.node_call import Reply, call_without_gpus
+from orchestrator.driver.node_call import call_without_gpus
+from orchestrator.running.driver import Reply
 
 _ANSWER_SECONDS = 300.0
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 import ray
 from ray._private import utils as ray_utils
 
-from orchestrator.driver.head import ClusterLost, Head, knock
+from orchestrator.driver.head import Head, refuse_no_head
 from orchestrator.liveness.run_control import (
     EXIT_INTERRUPTED,
     INTERRUPTED,
@@ -25,6 +25,7 @@ from orchestrator.machine.console import errors_for_humans
 from orchestrator.machine.guardian import guarded
 from orchestrator.machine.scratch import quiet_stdout
 from orchestrator.planning.fit import Node, this_machine
+from orchestrator.running.driver import ClusterLost
 from workers.contract.errors import UserError, user_error
 
 _OBJECT_STORE_BYTES = 200 * 2**20
@@ -55,7 +56,7 @@ def cluster(address: str | None, scratch: Path) -> Iterator[list[Node]]:
 
 
 def head_of_cluster(head_seconds: float) -> Head:
-    """Give what watches the head of the joined cluster, to be entered."""
+    """Return what watches the head of the joined cluster, to be entered."""
     return Head(_nodes, head_seconds=head_seconds)
 
 
@@ -105,7 +106,7 @@ def _start_or_join(address: str | None, scratch: Path) -> None:
         "_temp_dir": str(scratch / "ray"),
     }
     if address is not None:
-        knock(address)
+        refuse_no_head(address)
     with interrupted_afterwards(), _no_handlers_of_ray():
         ray.init(address=address or "local", **quiet, **({} if address else own))
 

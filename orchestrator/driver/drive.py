@@ -16,9 +16,9 @@ from ray.tune.execution import class_cache
 
 from orchestrator.driver.callbacks import DrainStopper, InOrder, SlotListener, TuneTrial
 from orchestrator.driver.cluster import head_of_cluster
-from orchestrator.driver.driving import Around, DriveResult
 from orchestrator.driver.trial_slot import TrialSlot
 from orchestrator.planning.fit import Node
+from orchestrator.running.driver import DriveResult, Hooks
 from orchestrator.slots.task import SlotResult, SlotTask
 
 _MAX_LOST_SLOTS = 40
@@ -31,13 +31,13 @@ _CREDENTIALS = (
 )
 
 
-def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> DriveResult:
+def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], hooks: Hooks) -> DriveResult:
     """Run every task on some slot of the joined cluster, in the order given as slots come free.
 
     Args:
         tasks: What to do; each asks for its own share of a GPU.
         nodes: Of the cluster; what they hold at once bounds what waits in Ray.
-        around: What is told and asked meanwhile.
+        hooks: What is reported and asked meanwhile.
 
     Raises:
         ClusterLost: What is not done by then can be resumed on another cluster.
@@ -46,22 +46,22 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], around: Around) -> D
     slots = sum(max(node.slots_for(demand) for demand in demands) for node in nodes)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
     outcome: list[DriveResult | BaseException] = []
-    trials = SlotListener(around.on_loss)
+    trials = SlotListener(hooks.on_loss)
 
     def fit() -> None:
         try:
-            outcome.append(_fit(tasks, trials, around.scratch))
+            outcome.append(_fit(tasks, trials, hooks.scratch))
         except BaseException as error:  # noqa: BLE001  # carried to the calling thread
             outcome.append(error)
 
     # Tune takes over SIGINT and SIGUSR1 only in the main thread; they are ours
     thread = threading.Thread(target=fit, name="tune", daemon=True)
     thread.start()
-    with head_of_cluster(around.head_seconds) as head:
+    with head_of_cluster(hooks.head_seconds) as head:
         while thread.is_alive():
             thread.join(1.0)
-            around.watch(trials)
-            trials.is_draining = around.is_stopping()
+            hooks.watch(trials)
+            trials.is_draining = hooks.is_stopping()
             head.check(demands, is_stopping=trials.is_draining)
         if isinstance(outcome[0], BaseException):
             head.wait_for_answer()  # whatever Tune raises where the head is gone

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from orchestrator.planning.fit import Node
+from orchestrator.running.driver import ClusterLost
 from workers.contract.sweep_spec import ResourcesSpec
 
 _LOOK_SECONDS = 5.0
@@ -21,15 +22,11 @@ _FRAME_BYTES, _KIND_PLACE, _SETTINGS = 9, 3, 4
 """Of RFC 9113: who speaks HTTP/2, as every server of Ray does, begins with a frame of settings."""
 
 
-class ClusterLost(Exception):
-    """The cluster does not answer any more, or has no node left that could hold a trial."""
-
-
 class Head:
     """Asks for the nodes in a thread of its own, as a head that is gone does not answer.
 
     Args:
-        list_nodes: Gives the living nodes; may block for ever, or raise anything.
+        list_nodes: Gives the living nodes; may block without end, or raise anything.
         head_seconds: Without an answer for so long the head is lost.
         room_seconds: How long no node may have room before the cluster counts as lost.
         stopping_room_seconds: The same while the run is stopping.
@@ -116,8 +113,8 @@ class Head:
             self._woken.clear()
 
 
-def knock(address: str, seconds: float = 10.0) -> None:
-    """Find out within seconds that nobody is there, or somebody else; Ray itself takes minutes.
+def refuse_no_head(address: str, seconds: float = 10.0) -> None:
+    """Refuse an address where nobody answers, or somebody else, within seconds; Ray itself takes minutes.
 
     Raises:
         OSError: Nobody answers at the address, or not as Ray does.

@@ -4,23 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 
 def call_without_gpus(function: Callable[[str], str], question: str) -> str:
     """Call a function in a process that sees no GPU from now on."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     return function(question)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back from a node: its answer, or why there is none.
-
-    Attributes:
-        is_leaving: The node is gone, or takes no more tasks as it is to go; no fault of anyone.
-    """
-
-    answer: str | None
-    silence: str = ""
-    is_leaving: bool = False

@@ -55,7 +55,9 @@ class HeartbeatReader:
             StoreError: The heartbeats cannot be listed.
         """
         marks = self._store.marks("attempts")
-        wanted = {path: marks[path] for path in sorted(marks) if trial_of(path) in trial_ids}
+        wanted = {
+            path: marks[path] for path in sorted(marks) if Store.heartbeat_trial(path) in trial_ids
+        }
         seen = {path: self._seen[path] for path in wanted if self._is_settled(path, wanted[path])}
         open_paths = [path for path in wanted if path not in seen]
         found = self._store.each(lambda path: self._see(path, wanted[path], now), open_paths)
@@ -113,14 +115,9 @@ def heartbeats_of_all(store: Store, trial_ids: Collection[str]) -> list[Heartbea
     Raises:
         StoreError: The heartbeats cannot be listed.
     """
-    paths = [path for path in store.names("attempts") if trial_of(path) in trial_ids]
+    paths = [path for path in store.names("attempts") if Store.heartbeat_trial(path) in trial_ids]
     found = store.each(lambda path: _read_whole(store, path), paths)
     return [beat for beat in found if beat is not None]
-
-
-def trial_of(path: str) -> str:
-    """Give the trial whose attempt a heartbeat's path names."""
-    return path.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
 
 
 def _read_whole(store: Store, path: str) -> Heartbeat | None:

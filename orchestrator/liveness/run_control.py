@@ -178,15 +178,14 @@ def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:
 
 def live_runs(store: Store, sweep: str) -> list[str]:
     """Name the runs of a sweep that are registered."""
-    names = (name.rsplit("/", 1)[-1] for name in store.names("control"))
-    parts = (name.split(".") for name in names if name.endswith(".run.json"))
-    return [part[1] for part in parts if part[0] == sweep]
+    registered = filter(None, map(Store.run_parts, store.names("control")))
+    return [run_id for name, run_id in registered if name == sweep]
 
 
 def forget_dead_runs(store: Store) -> None:
     """Remove registrations that killed drivers left behind where we can tell, of whatever sweep."""
     for path in store.names("control"):
-        if not path.endswith(".run.json"):
+        if Store.run_parts(path) is None:
             continue
         owner = store.read_json(path)
         if isinstance(owner, dict):

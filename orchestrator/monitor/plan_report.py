@@ -14,11 +14,11 @@ from orchestrator.monitor.status import SweepStatus, status_document, status_of,
 from orchestrator.monitor.tables import time_left
 from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.prepare import Prepared
+from workers.contract.lacking import Missing
 from workers.contract.sweep_spec import ResourcesSpec
 
-Cell = tuple[int, float]
+PlanCell = tuple[int, float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PlanReport:
         held = _held(self.prepared.sweep.resources)
         return held * sum(self.seconds.get(item.planned.trial_id, 0.0) for item in items) / 3600
 
-    def cell_cost(self, cell: Cell) -> float:
+    def cell_cost(self, cell: PlanCell) -> float:
         """Give the cost of one cell."""
         return self.cost([item for item in self.prepared.missing if _cell_of(item) == cell])
 
@@ -168,7 +168,7 @@ def _held(resources: ResourcesSpec) -> float:
     return resources.gpus or float(resources.cpus)
 
 
-def _cell_of(item: Missing) -> Cell:
+def _cell_of(item: Missing) -> PlanCell:
     return item.planned.trial.batch_size, item.planned.trial.learning_rate
 
 

@@ -14,11 +14,11 @@ from orchestrator.liveness.heartbeats import HeartbeatReader
 from orchestrator.monitor.status import SweepStatus, status_of, with_time_left
 from orchestrator.monitor.tables import device_table, status_table, time_left
 from orchestrator.monitor.time_left import with_live_pace
-from orchestrator.planning.missing import Missing, missing_of
 from orchestrator.planning.prepare import Prepared
 from orchestrator.planning.recorded_pace import recorded_pace
 from orchestrator.planning.store_state import FailedAttempt, StoreReader, StoreState
 from workers.contract.errors import StoreError
+from workers.contract.lacking import Missing, lacking
 from workers.contract.orders import Heartbeat
 
 _REFRESH_SECONDS = 5.0
@@ -74,7 +74,7 @@ class ProgressView:
         self._looked_at = now
         try:
             state = self._records.look()
-            missing = missing_of(self._plan, state)
+            missing = lacking(self._plan, state)
             open_trials = {item.planned.trial_id for item in missing if not item.is_done}
             found = self._heartbeats.look(open_trials | self._tended, datetime.now(UTC))
         except StoreError as error:

@@ -14,9 +14,9 @@ from orchestrator.monitor.device_use import device_use, share_held
 from orchestrator.monitor.throughput import Throughput, runs_began, throughput
 from orchestrator.monitor.time_left import finish_times, with_live_pace
 from orchestrator.planning.estimate import Estimator, store_estimator
-from orchestrator.planning.missing import FailedAttempt, Missing, missing_of, read_state
 from orchestrator.planning.recorded_pace import recorded_pace
-from orchestrator.planning.store_state import StoreReader, StoreState
+from orchestrator.planning.store_state import FailedAttempt, StoreReader, StoreState, read_state
+from workers.contract.lacking import Missing, lacking
 from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
@@ -105,7 +105,7 @@ class StatusReader:
             StoreError: The store cannot be read.
         """
         state = self._records.look()
-        missing = missing_of(plan, state)
+        missing = lacking(plan, state)
         reader = self._heartbeats.setdefault(plan.sweep, HeartbeatReader(self._store))
         open_trials = {item.planned.trial_id for item in missing if not item.is_done}
         beats = reader.look(open_trials, now)
@@ -190,7 +190,7 @@ def open_failures(store: Store, plan: PlanDocument, state: SweepStatus) -> list[
     if state.num_done == state.num_trials:
         return []
     found = read_state(store)
-    return failure_groups(missing_of(plan, found), found)
+    return failure_groups(lacking(plan, found), found)
 
 
 def status_document(state: SweepStatus) -> dict[str, JsonValue]:

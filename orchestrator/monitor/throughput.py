@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from orchestrator.liveness.heartbeats import seconds_between
 from orchestrator.monitor.time_left import units_per_second
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.store_state import StoreState
+from workers.contract.lacking import Missing
 from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.liveness.heartbeats import seconds_between
 from orchestrator.planning.estimate import Estimator
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.recorded_pace import RecordedPace
+from orchestrator.planning.schedule import ends_of
+from workers.contract.lacking import Missing
 from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlanDocument
 
@@ -38,7 +37,7 @@ def finish_times(
     }
     live = {name: seconds for name, seconds in left.items() if name in beats}
     waiting = {name: seconds for name, seconds in left.items() if name not in beats}
-    return live | _queued(waiting, list(live.values()), num_slots)
+    return live | ends_of(waiting, num_slots, busy=list(live.values()))
 
 
 def seconds_left(missing: Missing, beat: Heartbeat | None, estimator: Estimator) -> float:
@@ -101,19 +100,3 @@ def _attempt_seconds_left(beat: Heartbeat, typical: float) -> float:
     if rate is not None and beat.progress.total > 0:
         return max(beat.progress.total - beat.progress.done, 0) / rate
     return typical * (1 - done_share(beat))
-
-
-def _queued(
-    waiting: Mapping[str, float], busy: Sequence[float], num_slots: int
-) -> dict[str, float]:
-    if any(map(math.isnan, [*waiting.values(), *busy])):
-        return dict.fromkeys(waiting, math.nan)
-    ends = [*busy, *[0.0] * max(0, num_slots - len(busy))]
-    if not ends:
-        return dict.fromkeys(waiting, math.inf)
-    heapq.heapify(ends)
-    found = {}
-    for name in sorted(waiting, key=lambda name: waiting[name], reverse=True):
-        found[name] = ends[0] + waiting[name]
-        heapq.heapreplace(ends, found[name])
-    return found

@@ -7,8 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.planning.missing import Missing, StoreState
 from orchestrator.planning.recorded_pace import RecordedPace, recorded_pace
+from orchestrator.planning.schedule import ends_of
+from orchestrator.planning.store_state import StoreState
+from workers.contract.lacking import Missing
 from workers.contract.plan_document import PlanDocument
 from workers.contract.specs import MLPSpec, ResNetSpec, TrialSpec
 from workers.contract.statistics import StatisticSpec, TracesSpec
@@ -124,14 +126,8 @@ def stated_speed(resources: ResourcesSpec) -> float:
 
 def total_seconds(work: Sequence[float], slots: int) -> float:
     """Estimate the wall time of pieces of work on slots, longest first; NaN when one is unknown."""
-    if not work or not slots:
-        return 0.0 if not work else math.inf
-    if any(math.isnan(seconds) for seconds in work):
-        return math.nan
-    ends = [0.0] * min(slots, len(work))
-    for seconds in sorted(work, reverse=True):
-        ends[ends.index(min(ends))] += seconds
-    return max(ends)
+    pieces = {str(number): seconds for number, seconds in enumerate(work)}
+    return max(ends_of(pieces, slots).values(), default=0.0)
 
 
 def _training_work(trial: TrialSpec, estimator: Estimator) -> float:

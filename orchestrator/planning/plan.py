@@ -88,19 +88,22 @@ def publish_plan(store: Store, plan: PlanDocument) -> PlanDocument:
 
 def newest_plan(store: Store, sweep: str) -> PlanDocument | None:
     """Read the newest revision of a sweep; None when it was never run here."""
-    names = store.names(f"sweeps/{sweep}")
-    for name in reversed(names):
-        document = store.read_json(name)
+    for revision in sorted(_revisions(store, sweep), reverse=True):
+        document = store.read_json(Store.plan_path(sweep, revision))
         with suppress(ValidationError):  # not whole, or of another version: the one before counts
             return PlanDocument.model_validate(document)
     return None
 
 
+def _revisions(store: Store, sweep: str) -> list[str]:
+    found = map(Store.plan_parts, store.names(Store.plan_folder(sweep)))
+    return [revision for _, revision in filter(None, found)]
+
+
 def _last_revision(store: Store, plan: PlanDocument) -> str:
     """Give the plan's revision, moved on where one in the store would sort after it."""
-    names = store.names(f"sweeps/{plan.sweep}")
-    last = names[-1].rsplit("/", 1)[-1] if names else ""
-    if f"{plan.revision}.json" > last:
+    last = max(_revisions(store, plan.sweep), default="")
+    if plan.revision > last:
         return plan.revision
     content_digest = plan.revision.rsplit("-", 1)[-1]
     stamp = last.split("-", 1)[0]
@@ -108,7 +111,7 @@ def _last_revision(store: Store, plan: PlanDocument) -> str:
         if len(stamp) == _STAMP_CHARACTERS:
             later = datetime.strptime(stamp, _STAMP) + timedelta(microseconds=1)
             return f"{later:{_STAMP}}-{content_digest}"
-    return f"{last.removesuffix('.json')}_{content_digest}"  # "_" sorts after "."
+    return f"{last}_{content_digest}"
 
 
 def _content(plan: PlanDocument) -> object:

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from orchestrator.planning.checks import CheckedSweep, check_sweep
 from orchestrator.planning.estimate import Estimator, duration, make_estimator, total_seconds
 from orchestrator.planning.fit import Node, fit_faults
-from orchestrator.planning.missing import Missing, StoreState, missing_of, read_state
 from orchestrator.planning.plan import as_in_store, make_plan
+from orchestrator.planning.store_state import StoreState, read_state
 from orchestrator.planning.sweep import read_sweep
 from workers.contract.errors import Fault, UserError
+from workers.contract.lacking import Missing, lacking
 from workers.contract.plan_document import PlanDocument
 from workers.contract.specs import Cifar10Spec, DigitsSpec
 from workers.contract.store import Store
@@ -121,7 +122,7 @@ def _compare(checked: CheckedSweep, store: Store, *, is_remeasuring: bool) -> Pr
     plan = as_in_store(store, made)
     state = read_state(store)
     estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
-    return Prepared(checked.spec, plan, store, state, missing_of(plan, state), estimator)
+    return Prepared(checked.spec, plan, store, state, lacking(plan, state), estimator)
 
 
 def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:

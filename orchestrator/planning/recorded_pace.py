@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestrator.planning.store_state import RecordedTrial, StoreState, model_text
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.plan_document import PlanDocument
-
-_CUT_SHORT = frozenset({"diverged", "nonfinite"})
 
 BatchSize = int | None
 """None: all batch sizes together."""
@@ -112,7 +111,7 @@ def _is_whole(name: str, state: StoreState) -> bool:
     """Say whether a training took its whole time: one that blew up was over early."""
     record = state.trials.get(name)
     is_empty = record is not None and (record.epochs < 1 or record.num_train < 1)
-    is_cut = is_empty or state.outcomes.get(name) in _CUT_SHORT
+    is_cut = is_empty or state.outcomes.get(name) in OUTCOMES_WITHOUT_MINIMUM
     return not is_cut and state.wall_seconds.get(name, 0.0) > 0
 
 

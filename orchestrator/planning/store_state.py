@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from workers.contract.commit_memory import CommitMemory
 from workers.contract.commits import Commit
+from workers.contract.lacking import Facts
 from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 
@@ -59,14 +60,10 @@ class RecordedStatistic(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StoreState:
-    """What the store holds, by identity."""
+class StoreState(Facts):
+    """What the store holds, and what of it tells how work went and how long it takes."""
 
-    outcomes: dict[str, str] = field(default_factory=dict)
     wall_seconds: dict[str, float] = field(default_factory=dict)
-    with_model: frozenset[str] = frozenset()
-    measured: frozenset[tuple[str, str]] = frozenset()
-    failed: frozenset[tuple[str, str | None]] = frozenset()
     failures: tuple[FailedAttempt, ...] = ()
     trials: Mapping[str, RecordedTrial] = field(default_factory=dict)
     statistics: Mapping[tuple[str, str], RecordedStatistic] = field(default_factory=dict)
@@ -90,7 +87,7 @@ class StoreReader:
         trials = {key[0]: trial for key, trial in self._trials.look().items()}
         statistics = {(key[0], key[1]): found for key, found in self._statistics.look().items()}
         failures = tuple(self._failures.look().values())
-        models = (name.rsplit("/", 1)[-1].split(".")[0] for name in self._store.names("models"))
+        models = (Store.model_trial(path) for path in self._store.names("models"))
         return StoreState(
             outcomes={name: trial.outcome for name, trial in trials.items()},
             wall_seconds={name: trial.wall_seconds for name, trial in trials.items()},

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from orchestrator.liveness.claims import dead_rivals
 from orchestrator.liveness.run_control import RunControl
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.running.tasks import make_tasks
 from orchestrator.slots.slot import Slot
 from orchestrator.slots.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
+from workers.contract.lacking import Missing
 from workers.contract.store import Store
 
 _NOT_COMPARED = {

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.prepare import Options, Prepared
 from workers.contract.catalog import is_plugin
 from workers.contract.errors import UserError
+from workers.contract.lacking import Missing
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
 
 _PATIENCE_SECONDS = 300.0

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from orchestrator.driver.node_call import Reply
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
+from orchestrator.running.driver import Ask, Reply
 from workers.contract.errors import Fault, StoreError, UserError
 from workers.contract.store import Store
 from workers.process import node_facts
@@ -40,10 +40,6 @@ class Expected:
     software: Software
     nonce: str
     data_digest: str
-
-
-Ask = Callable[[Callable[[str], str], Mapping[str, str]], Mapping[str, Reply]]
-"""Runs a function of one text on each node named by its id, with that node's text."""
 
 
 def check_nodes(
@@ -197,5 +193,5 @@ def _nonce_in(store: Store) -> Iterator[tuple[str, str]]:
 def _forget(store: Store, token: str) -> None:
     with contextlib.suppress(StoreError):
         for path in store.names("control"):
-            if path.startswith(Store.nonce_path(token)):
+            if Store.is_nonce_of(path, token):
                 store.remove(path)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from orchestrator.driver.environment import prepare_environment
-from orchestrator.driver.head import ClusterLost
 from orchestrator.liveness.run_control import RunControl
 from orchestrator.machine.scratch import scratch_folder
 from orchestrator.planning.fit import Node
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, refuse_misfit
+from orchestrator.running.driver import ClusterLost, MakeDriver
 from orchestrator.running.preflight import check_nodes
 from orchestrator.running.waves import Run, run_waves
 from orchestrator.slots.task import Status
@@ -39,8 +39,10 @@ class RunResult:
         return 1 if "failed" in statuses else 0
 
 
-def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
-    """Train and measure what is missing on Ray; the caller has seen that something is.
+def run(
+    prepared: Prepared, options: Options, console: Console, make_driver: MakeDriver
+) -> RunResult:
+    """Train and measure what is missing; the caller has seen that something is.
 
     Raises:
         UserError: No node can ever hold a trial, the store cannot be written, no cluster answers,
@@ -49,39 +51,28 @@ def run(prepared: Prepared, options: Options, console: Console) -> RunResult:
     statuses: dict[str, Status] = {}
     try:
         with scratch_folder(is_for_sockets=not options.address) as scratch:
-            prepare_environment(options.address, scratch)
-            # Ray costs seconds; nothing before needs it
-            from orchestrator.driver.ask_nodes import ask_nodes
-            from orchestrator.driver.cluster import cluster, head_of_cluster
-            from orchestrator.driver.drive import drive
-
-            with cluster(options.address, scratch) as nodes:
+            driver = make_driver(options.address, scratch)
+            with driver.join() as nodes:
                 refuse_misfit(prepared, nodes)
                 prepared.store.check_writable()
                 if options.address:  # a cluster of our own is this very machine
-                    check_nodes(prepared, options.data_dir, nodes, ask_nodes)
+                    check_nodes(prepared, options.data_dir, nodes, driver.ask)
                 control = RunControl(prepared.store, prepared.plan.sweep)
                 publish_plan(prepared.store, prepared.plan)
                 with control.listening():
                     run_waves(
-                        Run(prepared, options, control, console, scratch, drive, head_of_cluster),
-                        nodes,
-                        statuses,
+                        Run(prepared, options, control, console, scratch, driver), nodes, statuses
                     )
     except ClusterLost as lost:
         return RunResult(statuses, str(lost))
     return RunResult(statuses)
 
 
-def nodes_at(address: str) -> list[Node]:
+def nodes_at(address: str, make_driver: MakeDriver) -> Sequence[Node]:
     """List the nodes of the cluster at an address.
 
     Raises:
         UserError: No cluster answers there.
     """
-    with scratch_folder() as scratch:
-        prepare_environment(address, scratch)
-        from orchestrator.driver.cluster import cluster
-
-        with cluster(address, scratch) as nodes:
-            return nodes
+    with scratch_folder() as scratch, make_driver(address, scratch).join() as nodes:
+        return nodes

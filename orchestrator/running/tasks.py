@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.slots.failures import num_larger_shares
 from orchestrator.slots.task import SlotTask
+from workers.contract.lacking import Missing
 
 
 def make_tasks(

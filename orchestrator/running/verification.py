@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.machine.scratch import own_folders_removed, scratch_folder
-from orchestrator.planning.missing import Missing, read_state
 from orchestrator.planning.prepare import Options, Prepared
+from orchestrator.planning.store_state import read_state
 from orchestrator.running.foreground import Difference, compare, run_on
 from orchestrator.running.tasks import make_tasks
 from orchestrator.slots.slot import Slot
+from workers.contract.lacking import Missing
 from workers.contract.store import Store
 
 

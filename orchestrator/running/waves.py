@@ -15,15 +15,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.driver.driving import Around, Drive, WatchHead
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl, forget_dead_runs
 from orchestrator.liveness.silence import Silence
 from orchestrator.monitor.progress import ProgressView
 from orchestrator.planning.fit import Node
-from orchestrator.planning.missing import Missing, missing_of
 from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.planning.store_state import StoreReader
+from orchestrator.running.driver import Driver, Hooks
 from orchestrator.running.tasks import make_tasks
 from orchestrator.slots.failures import (
     Failure,
@@ -37,6 +36,7 @@ from orchestrator.slots.hung_slots import HungSlots, Slots
 from orchestrator.slots.lost_slots import record_loss
 from orchestrator.slots.task import SlotTask, Status
 from workers.contract.errors import StoreError
+from workers.contract.lacking import Missing, lacking
 
 _POLL_SECONDS = 1.0
 _UNSEEN_SECONDS = 10.0
@@ -45,15 +45,14 @@ _UNSEEN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command: what it does, as it was told, and around what."""
+    """One run of the command: what it does, as it was told, and over which driver."""
 
     prepared: Prepared
     options: Options
     control: RunControl
     console: Console
     scratch: Path
-    drive: Drive
-    watch_head: WatchHead
+    driver: Driver
 
 
 @dataclass
@@ -141,11 +140,11 @@ def _drive(
         if not record_loss(run.prepared.store, task, loss):
             ledger.unrecorded.append((task, loss))
 
-    around = Around(
+    hooks = Hooks(
         watch, on_loss, lambda: run.control.is_stopping, run.scratch, run.options.head_seconds
     )
     try:
-        driven = run.drive(tasks, nodes, around)
+        driven = run.driver.drive(tasks, nodes, hooks)
     finally:  # not before: it must not end the heartbeat of an attempt that lives
         ledger.unrecorded = [
             item for item in ledger.unrecorded if not record_loss(run.prepared.store, *item)
@@ -176,9 +175,7 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
     while not run.control.is_stopping:
         with suppress(StoreError):
             state = records.look()
-            left = {
-                i.planned.trial_id for i in missing_of(run.prepared.plan, state) if not i.is_done
-            }
+            left = {i.planned.trial_id for i in lacking(run.prepared.plan, state) if not i.is_done}
             unseen = {name for name in left if ledger.statuses.get(name) == "done"}
         if not unseen or time.monotonic() >= deadline:
             break
@@ -196,7 +193,7 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
         ClusterLost: The head died meanwhile.
     """
     silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
-    with run.watch_head(run.options.head_seconds) as head:
+    with run.driver.watch_head(run.options.head_seconds) as head:
         while not run.control.is_stopping:
             with suppress(StoreError):
                 work = _left(run, ledger, records)
@@ -219,7 +216,7 @@ def _left(run: Run, ledger: _Ledger, records: StoreReader) -> list[Missing]:
     """Give what is still wanted and not in the store, longest first; note what is done."""
     left = {
         item.planned.trial_id: item
-        for item in missing_of(run.prepared.plan, records.look())
+        for item in lacking(run.prepared.plan, records.look())
         if not item.is_done
     }
     ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")

@@ -22,7 +22,15 @@ from orchestrator.slots.task import Status, Work, is_stop_asked
 from orchestrator.slots.work_state import is_committed
 from workers.contract import records
 from workers.contract.errors import StoreError
-from workers.contract.orders import Answer, Heartbeat, Order, Progress
+from workers.contract.orders import (
+    ANSWER_FILE,
+    ORDER_FILE,
+    PROGRESS_FILE,
+    Answer,
+    Heartbeat,
+    Order,
+    Progress,
+)
 from workers.contract.store import Store, new_attempt_id
 
 _POLL_SECONDS = 0.5
@@ -36,7 +44,7 @@ _END_SECONDS = 10.0
 """A fork server that does not tell the end of a killed child for so long is taken for lost."""
 
 
-class Attempt:
+class SupervisedAttempt:
     """One child from start to end: claim, order, heartbeats, stop, hang, answer, log."""
 
     def __init__(
@@ -105,7 +113,7 @@ class Attempt:
         return failure, "drained" if is_drained else "done"
 
     def _run_child(self, scratch: Path, log: Path) -> int:
-        order_file = scratch / "order.json"
+        order_file = scratch / ORDER_FILE
         order_file.write_text(self._order(scratch).model_dump_json())
         environment = {
             "CUDA_VISIBLE_DEVICES": self._devices,
@@ -226,13 +234,13 @@ def out_of_memory_kills() -> int:
 
 def _answer(scratch: Path) -> Answer | None:
     try:
-        return Answer.model_validate_json((scratch / "answer.json").read_bytes())
+        return Answer.model_validate_json((scratch / ANSWER_FILE).read_bytes())
     except (OSError, ValueError):
         return None
 
 
 def _progress(scratch: Path) -> Progress | None:
     try:
-        return Progress.model_validate_json((scratch / "progress.json").read_bytes())
+        return Progress.model_validate_json((scratch / PROGRESS_FILE).read_bytes())
     except (OSError, ValueError):
         return None

@@ -11,7 +11,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.planning.missing import FailedAttempt
+from orchestrator.planning.store_state import FailedAttempt
+from workers.contract.failure_classes import FailureClass
 from workers.contract.orders import EXIT_UNANSWERED, Answer
 
 _LONGEST_WAIT_SECONDS = 300.0
@@ -53,7 +54,7 @@ POLICIES: dict[str, Policy] = {
     "node_lost": Policy(8, 5),
     "preempted": Policy(20, 0),  # the node is gone, and no other is the worse for it
 }
-"""Classes of failure. A class not named here is treated as a bug."""
+"""What is done about each class."""
 
 NUM_EQUAL_FAILURES = 5
 """Trials given up with one signature before a run stops by itself."""
@@ -63,13 +64,13 @@ NUM_EQUAL_FAILURES = 5
 class Failure:
     """One failed attempt: its class, a signature that groups equal causes, and the message."""
 
-    failure_class: str
+    failure_class: FailureClass
     signature: str
     message: str
 
 
 def policy_of(failure_class: str) -> Policy:
-    """Give the policy of a class."""
+    """Return the policy of a class as the store names it; one of another version counts as a bug."""
     return POLICIES.get(failure_class, POLICIES["bug"])
 
 
@@ -177,5 +178,5 @@ def _ended_by(number: int, *, was_out_of_memory: bool) -> Failure:
     if was_out_of_memory and number == signal.SIGKILL:
         message = "the system ended the attempt, as the machine was out of memory"
         return Failure("host_out_of_memory", name, message)
-    kind = "crash" if number in _CRASHES else "worker_lost"
+    kind: FailureClass = "crash" if number in _CRASHES else "worker_lost"
     return Failure(kind, name, f"the attempt was ended by {name}")

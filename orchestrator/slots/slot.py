@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from orchestrator.machine.cores import claimed_cores
 from orchestrator.machine.scratch import remove_abandoned
-from orchestrator.slots.attempt import Attempt
+from orchestrator.slots.attempt import SupervisedAttempt
 from orchestrator.slots.child import ForkServer
 from orchestrator.slots.failures import should_retry, wait_before_retry, wants_larger_share
 from orchestrator.slots.task import SlotResult, SlotTask, Status, Work, is_stop_asked
@@ -75,7 +75,7 @@ class Slot:
             if _is_known_to_be_committed(store, work):
                 return "done"
             server = self._server_for(task)
-            attempt = Attempt(store, work, server, visible_devices, self._cores)
+            attempt = SupervisedAttempt(store, work, server, visible_devices, self._cores)
             failure, status = attempt.run()
             self._num_attempts += attempt.has_started
             if failure is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.planning.missing import WITHOUT_MODEL
 from orchestrator.slots.task import Work
+from workers.contract.lacking import is_trained
 from workers.contract.store import Store
 
 
@@ -21,8 +21,11 @@ def is_committed(store: Store, work: Work) -> bool:
     commits = store.commits_of("trials", work.trial_id)
     if not commits:
         return False
-    outcome = commits[0].file.table.column("outcome")[0].as_py()
-    return outcome in WITHOUT_MODEL or not work.task.statistics or _has_model(store, work.trial_id)
+    return is_trained(
+        commits[0].file.table.column("outcome")[0].as_py(),
+        has_model=any(Store.model_trial(name) == work.trial_id for name in store.names("models")),
+        is_needed=bool(work.task.statistics),
+    )
 
 
 def failure_classes(store: Store, work: Work) -> list[str]:
@@ -40,8 +43,3 @@ def failure_classes(store: Store, work: Work) -> list[str]:
     ]
     by_attempt = {row["attempt_id"]: row["failure_class"] for row in rows}
     return [by_attempt[attempt_id] for attempt_id in sorted(by_attempt)]
-
-
-def _has_model(store: Store, trial_id: str) -> bool:
-    names = (name.rsplit("/", 1)[-1] for name in store.names("models"))
-    return any(name.startswith(f"{trial_id}.") for name in names)

@@ -161,7 +161,7 @@ class SyntheticSweep:
         record = FailureRecord(
             trial_id=trial_id(trial),
             statistic_id=None if statistic is None else statistic_id(statistic),
-            attempt_id=attempt_id, failure_class="out_of_memory", signature="oom",
+            attempt_id=attempt_id, failure_class="gpu_out_of_memory", signature="oom",
             message="<b>out of memory</b> & gone", log_path="logs/x.log", host="host",
             failed_at=_TIME,
         )  # fmt: skip

@@ -181,7 +181,7 @@ def quickstart(where: Place) -> None:
             sys.executable,
             "-P",
             "-m",
-            "orchestrator.cli",
+            "orchestrator",
             "run",
             "quickstart",
             "--store",

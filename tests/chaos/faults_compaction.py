@@ -16,7 +16,7 @@ def compact(ground: Ground, *, is_killed: bool) -> None:
     """Small files are merged under a running sweep; whenever that ends, every record stays."""
     with ground.fault("compaction SIGKILL" if is_killed else "compaction"):
         ground.wait_for_attempts()
-        command = [sys.executable, "-P", "-m", "orchestrator.cli", "compact", "--store", ground.uri]
+        command = [sys.executable, "-P", "-m", "orchestrator", "compact", "--store", ground.uri]
         place = ground.world.place
         running = subprocess.Popen(
             command,

@@ -176,7 +176,7 @@ def minima(folder: Path, *arguments: str) -> tuple[int, str, str]:
     environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "200"}
     environment.pop("RAY_ADDRESS", None)
     ended = subprocess.run(
-        [sys.executable, "-P", "-m", "orchestrator.cli", *arguments],
+        [sys.executable, "-P", "-m", "orchestrator", *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
     return ended.returncode, ended.stdout, ended.stderr

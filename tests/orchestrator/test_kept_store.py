@@ -30,7 +30,7 @@ def place(tmp_path):
 def minima(place, *arguments):
     """Run the command to its end; give its code, standard output and standard error."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "orchestrator.cli", *arguments],
+        [sys.executable, "-P", "-m", "orchestrator", *arguments],
         cwd=place,
         env=os.environ | {"PYTHONPATH": str(HERE.parents[1]), "COLUMNS": "200"},
         capture_output=True,

@@ -50,7 +50,7 @@ class Run:
         sweep.write_text(SWEEP)
         options = ("--store", str(self.store), "--checkpoint-seconds", "0.1")
         self.driver = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", "run", str(sweep), *options],
+            [sys.executable, "-m", "orchestrator", "run", str(sweep), *options],
             env=environment,
             stdout=self.output,
             stderr=self.output,

@@ -62,7 +62,7 @@ class Minima:
 
     def start(self, *arguments: str, code: str | None = None) -> subprocess.Popen[str]:
         """Start the command, or a program in its place."""
-        program = ["-P", "-m", "orchestrator.cli"] if code is None else ["-P", "-c", code]
+        program = ["-P", "-m", "orchestrator"] if code is None else ["-P", "-c", code]
         return subprocess.Popen(
             [sys.executable, *program, *arguments],
             cwd=self.folder,

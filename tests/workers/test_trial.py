@@ -17,7 +17,7 @@ from workers import trial as entry
 from workers.attempts.kept_model import from_bytes
 from workers.contract import identity, records
 from workers.contract.errors import StoreError
-from workers.contract.orders import EXIT_UNANSWERED, Answer, Progress
+from workers.contract.orders import EXIT_UNANSWERED, PROGRESS_FILE, Answer, Progress
 from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.store import Store
@@ -136,7 +136,7 @@ def test_progress_is_written_for_the_slot(make_order):
     """The last words are that it commits."""
     order = make_order()
     entry.run_order(order, never)
-    content = (Path(order.scratch) / entry.PROGRESS_FILE).read_text()
+    content = (Path(order.scratch) / PROGRESS_FILE).read_text()
     assert Progress.model_validate_json(content).phase == "committing"
 
 
@@ -373,7 +373,7 @@ def test_a_child_that_cannot_answer_has_a_code_for_it(make_order, tmp_path, monk
 
 def wait_for_training(order, process):
     """Wait until the first chunk is reported."""
-    path = Path(order.scratch) / entry.PROGRESS_FILE
+    path = Path(order.scratch) / PROGRESS_FILE
     while process.poll() is None:
         if path.exists() and json.loads(path.read_text())["done"] > 0:
             return

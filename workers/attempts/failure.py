@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.errors import StoreError, UserError
+from workers.contract.failure_classes import FailureClass
 from workers.process.gpu_memory import GpuBusy
 
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
@@ -24,13 +25,12 @@ class WeightsConflict(Exception):
     """The kept network has other weights than the trial's record says."""
 
 
-def classify(error: Exception) -> str:
-    """Name the class of a failure; which classes are tried again is not decided here.
+def classify(error: Exception) -> FailureClass:
+    """Return the class of a failure; which classes are tried again is not decided here.
 
-    `user_error`, `gpu_out_of_memory`, `gpu_busy`, `host_out_of_memory`, `storage`, `device`,
-    `nonfinite`, `model_lost`, `conflict`, and `bug` for everything else.
+    What is of no class here is a `bug`.
     """
-    classes: list[tuple[str, tuple[type[Exception], ...]]] = [
+    classes: list[tuple[FailureClass, tuple[type[Exception], ...]]] = [
         ("user_error", (UserError,)),
         ("model_lost", (ModelLost,)),
         ("conflict", (WeightsConflict,)),
@@ -46,8 +46,8 @@ def classify(error: Exception) -> str:
     return next((name for name, kinds in classes if isinstance(error, kinds)), "bug")
 
 
-def _out_of_memory() -> str:
-    return f"{'gpu' if tf.config.get_visible_devices('GPU') else 'host'}_out_of_memory"
+def _out_of_memory() -> FailureClass:
+    return "gpu_out_of_memory" if tf.config.get_visible_devices("GPU") else "host_out_of_memory"
 
 
 def signature(error: Exception) -> str:

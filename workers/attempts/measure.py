@@ -16,6 +16,7 @@ from workers.attempts.failure import ModelLost, WeightsConflict
 from workers.attempts.plugin_call import calling
 from workers.contract.catalog import resolve
 from workers.contract.errors import StoreError
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.orders import Progress
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import (
@@ -26,6 +27,7 @@ from workers.contract.records import (
     measurement_table,
     spectrum_table,
 )
+from workers.contract.skipping import skipped_reason
 from workers.contract.specs import PluginSpec
 from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
@@ -40,8 +42,6 @@ from workers.statistics.measuring.soundness import refuse_unsound
 _log = logging.getLogger(__name__)
 
 Measure = Callable[[MeasurementContext, object], object]
-
-_OUTCOMES_WITHOUT_MINIMUM: tuple[Outcome, ...] = ("diverged", "nonfinite")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id:
     """
     order, store = attempt.order, attempt.store
     trial = find_trial(store, order.trial_id)
-    if trial.outcome in _OUTCOMES_WITHOUT_MINIMUM:
+    if trial.outcome in OUTCOMES_WITHOUT_MINIMUM:
         found: list[Measurement | SpectrumNode] = [*skipped(statistic, trial.outcome)]
     else:
         found = _measure(attempt, statistic, trial)
@@ -116,7 +116,7 @@ def skipped(statistic: StatisticSpec, outcome: Outcome) -> list[Measurement]:
             bn_mode=getattr(statistic, "bn_mode", "frozen"),
             split=split,
             objective="data",
-            skipped_reason=f"{outcome}: {OUTCOME_SENTENCES[outcome]}",
+            skipped_reason=skipped_reason(outcome, OUTCOME_SENTENCES[outcome]),
         )
         for split in getattr(statistic, "splits", ["train"])
         for quantity in quantities

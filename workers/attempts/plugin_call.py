@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from workers.attempts.failure import classify
 from workers.contract.catalog import Kind, is_plugin
 from workers.contract.errors import Drained, user_error
+from workers.contract.failure_classes import FailureClass
 
-_OF_THE_CODE = ("bug", "nonfinite")
+_OF_THE_CODE: tuple[FailureClass, ...] = ("bug", "nonfinite")
 """Classes of failure that the code itself is the cause of; a full memory or disk is not among them."""
 
 

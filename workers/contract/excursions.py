@@ -11,18 +11,6 @@ from workers.contract.specs import Sampler
 
 ExcursionMode = Literal["frozen", "batch"]
 
-_UNSTABLE = "unstable: "
-
-
-def unstable_reason(why: str) -> str:
-    """Return the `skipped_reason` of an excursion that SGD ran away from, or would."""
-    return f"{_UNSTABLE}{why}"
-
-
-def is_unstable(skipped_reason: str) -> bool:
-    """Whether `unstable_reason` wrote this; records have no other column for it."""
-    return skipped_reason.startswith(_UNSTABLE)
-
 
 class ExcursionSpec(Frozen):
     """SGD from the kept weights at a constant rate, with the trial's batch size, L2 and momentum.

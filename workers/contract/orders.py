@@ -7,9 +7,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from workers.contract.failure_classes import FailureClass
 from workers.contract.frozen import Count, Frozen, Positive
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import StatisticSpec
+
+ORDER_FILE, PROGRESS_FILE, ANSWER_FILE = "order.json", "progress.json", "answer.json"
+"""In the folder of an attempt: what it is told, how far it is, how it ended."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -35,7 +39,7 @@ class Order(Frozen):
         chunk_seconds: Longest time the compiled loop runs before it looks at a stop request.
         num_threads: Intra-op threads of TensorFlow.
         device_share: Share of one GPU held: 1, 1/n, or 0 for none.
-        scratch: A local folder of this attempt for `progress.json` and `answer.json`.
+        scratch: A local folder of this attempt for PROGRESS_FILE and ANSWER_FILE.
     """
 
     trial: TrialSpec
@@ -81,7 +85,7 @@ class Answer(Frozen):
     """How an attempt ended, written by the child before it exits."""
 
     status: Literal["committed", "failed", "user_error", "drained"]
-    failure_class: str | None = None
+    failure_class: FailureClass | None = None
     signature: str | None = None
     message: str | None = None
 

@@ -8,6 +8,7 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import AwareDatetime
 
+from workers.contract.failure_classes import FailureClass
 from workers.contract.frozen import Frozen
 from workers.contract.quantities import GLOSSARY
 from workers.contract.schema import VIEWS
@@ -118,7 +119,7 @@ class FailureRecord(Record):
     trial_id: str
     statistic_id: str | None
     attempt_id: str
-    failure_class: str
+    failure_class: FailureClass
     signature: str
     message: str
     log_path: str

@@ -1,4 +1,4 @@
-"""The store: the only truth, and the only owner of file names.
+"""The store: the only truth, and with `FileNames` the only owner of file names.
 
 A view's rows live as Parquet in a folder of its name. A commit publishes a unique name; readers
 keep the first per id, so two writers may repeat an attempt and never corrupt one. Of `epochs` they
@@ -34,6 +34,7 @@ from workers.contract.commits import (
     rank,
 )
 from workers.contract.errors import Fault, user_error
+from workers.contract.file_names import FileNames
 from workers.contract.parquet_file import DamagedFile, encode
 from workers.contract.schema import VIEWS
 
@@ -55,7 +56,7 @@ def new_attempt_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
-class Store:
+class Store(FileNames):
     """Reads and commits records under one root. See the module's rules."""
 
     def __init__(self, root: filesystem.Root) -> None:
@@ -199,58 +200,6 @@ class Store:
     def local_path(self, path: str) -> Path | None:
         """Give the place of a file on this machine; None on object storage."""
         return None if self.root.local is None else self.root.local / path
-
-    # Names ------------------------------------------------------------------------------------
-
-    @staticmethod
-    def model_path(trial_id: str, attempt_id: str) -> str:
-        """Where the trained network of one attempt is."""
-        return f"models/{trial_id}.{attempt_id}.keras"
-
-    @staticmethod
-    def checkpoint_folder(work_id: str) -> str:
-        """Where the checkpoints of a training or a measurement are, of all its attempts."""
-        return f"checkpoints/{work_id}"
-
-    @staticmethod
-    def shared_folder(trial_id: str) -> str:
-        """Where the measurements of a trial find what one of them has taken for all."""
-        return f"shared/{trial_id}"
-
-    @staticmethod
-    def heartbeat_path(trial_id: str, attempt_id: str) -> str:
-        """Where an attempt tells that it lives and how far it is."""
-        return f"attempts/{trial_id}.{attempt_id}.json"
-
-    @staticmethod
-    def log_path(trial_id: str, attempt_id: str) -> str:
-        """Where an attempt's standard output and error go."""
-        return f"logs/{trial_id}.{attempt_id}.log"
-
-    @staticmethod
-    def plan_path(sweep: str, revision: str) -> str:
-        """Where a resolved plan is."""
-        return f"sweeps/{sweep}/{revision}.json"
-
-    @staticmethod
-    def run_path(sweep: str, run_id: str) -> str:
-        """Where a running driver tells that it lives."""
-        return f"control/{sweep}.{run_id}.run.json"
-
-    @staticmethod
-    def stop_path(sweep: str, run_id: str) -> str:
-        """The marker that asks one run to drain."""
-        return f"control/{sweep}.{run_id}.stop.json"
-
-    @staticmethod
-    def nonce_path(token: str) -> str:
-        """Where a driver leaves words, to learn which nodes see the same store."""
-        return f"control/preflight.{token}.nonce"
-
-    @staticmethod
-    def nonce_answer_path(token: str, node_id: str) -> str:
-        """Where a node repeats them."""
-        return f"control/preflight.{token}.nonce.{node_id}"
 
     # Health -----------------------------------------------------------------------------------
 

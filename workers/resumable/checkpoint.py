@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import logging
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from workers.contract.store import Store
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-_NAME = re.compile(r"step-(\d{9,})\.([0-9a-f]{16})\.[^/]+\.npz")
 _CONDITIONS = "conditions"
 _NUM_KEPT = 2
 _LISTINGS = 10
@@ -73,7 +71,8 @@ class Checkpoints:
         stream = io.BytesIO()
         np.savez(stream, allow_pickle=False, **{_CONDITIONS: np.array(self._conditions), **arrays})
         content = stream.getvalue()
-        path = f"{self._folder}/step-{done:09d}.{_digest(content)}.{self._attempt_id}.npz"
+        name = Store.checkpoint_name(done, _digest(content), self._attempt_id)
+        path = f"{self._folder}/{name}"
         self._store.write_bytes(path, content)
         self._written.append(_File(done, path))
         self._prune()
@@ -95,9 +94,8 @@ class Checkpoints:
         return None
 
     def _files(self) -> list[_File]:
-        paths = self._store.names(self._folder)
-        matches = [(path, _NAME.fullmatch(path.rsplit("/", 1)[-1])) for path in paths]
-        return [_File(int(match[1]), path) for path, match in matches if match]
+        found = [(Store.checkpoint_parts(path), path) for path in self._store.names(self._folder)]
+        return [_File(parts[0], path) for parts, path in found if parts is not None]
 
     def _read(self, file: _File) -> dict[str, npt.NDArray[np.generic]] | None:
         content = self._store.read_bytes(file.path)
@@ -143,8 +141,8 @@ def _digest(content: bytes) -> str:
 
 
 def _decode(path: str, content: bytes) -> dict[str, npt.NDArray[np.generic]] | None:
-    match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
-    if match is None or match[2] != _digest(content):
+    parts = Store.checkpoint_parts(path)
+    if parts is None or parts[1] != _digest(content):
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:

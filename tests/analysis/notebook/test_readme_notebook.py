@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import polars
 import pytest
 
 from analysis.aggregation.aggregate import aggregate
@@ -66,7 +67,7 @@ def test_the_notebook_runs(sweep, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("view", sorted({*VIEWS} - {"sweep_trials"}))
 def test_a_folder_read_directly_has_the_rows_of_its_view(sweep, store, view):
-    """By pandas and by DuckDB, types and values."""
+    """By pandas, polars and DuckDB, types and values."""
     folder = store.local_path(view)
     wanted = in_order(store.read(view).to_pandas())
     assert len(wanted)
@@ -76,13 +77,11 @@ def test_a_folder_read_directly_has_the_rows_of_its_view(sweep, store, view):
     ours = duckdb.from_arrow(store.read(view))
     found, wanted_rows = (each.to_arrow_table().to_pylist() for each in (relation, ours))
     assert sorted(map(repr, found)) == sorted(map(repr, wanted_rows))
-
-
-def test_a_folder_read_by_polars_has_the_rows_of_its_view(sweep, store):
-    """Where polars is installed; the lock does not hold it."""
-    polars = pytest.importorskip("polars", reason="polars is not in the lock: not tested here")
-    found = polars.read_parquet(f"{store.local_path('trials')}/*.parquet").to_pandas()
-    assert sorted(found["trial_id"]) == sorted(store.read("trials")["trial_id"].to_pylist())
+    frame = polars.read_parquet(f"{folder}/*.parquet")
+    assert frame.columns == VIEWS[view].names
+    theirs = polars.from_arrow(store.read(view))
+    assert frame.schema == theirs.schema
+    assert sorted(map(repr, frame.rows())) == sorted(map(repr, theirs.rows()))
 
 
 @pytest.mark.parametrize("is_compacted", [False, True])

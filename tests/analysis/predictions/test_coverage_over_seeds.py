@@ -256,11 +256,12 @@ def test_the_cell_says_what_its_seeds_measured(one_cell, bowl):
 def test_intervals_over_seeds_cover_and_true_laws_do_not_fail(job, bowl, tmp_path):
     """95 % intervals over 8 seeds hold the exact value in 95 % of cells; true laws fail in 5 % at most.
 
-    The laws are valid in every cell, with nothing said against them. A verdict has a margin of 10 %; of
-    `finite_time`, which takes nothing from the fork, the interval of the log ratio must hold 0 too. It
-    is the wider one of two, so it may do so more often than in 97 %.
+    The laws hold, so what is said against one is a false alarm of a test, and as rare as a false
+    verdict. A verdict has a margin of 10 %; of `finite_time`, which takes nothing from the fork, the
+    interval of the log ratio must hold 0 too. It is the wider one of two, so it may do so more often
+    than in 97 %.
     """
-    covered, failed, agreed = Counter(), Counter(), Counter()
+    covered, failed, doubted, agreed = Counter(), Counter(), Counter(), Counter()
     for number in range(NUM_CELLS):
         store = Store.open(str(tmp_path / str(number)))
         seeds = range(number * NUM_SEEDS, (number + 1) * NUM_SEEDS)
@@ -270,16 +271,20 @@ def test_intervals_over_seeds_cover_and_true_laws_do_not_fail(job, bowl, tmp_pat
             covered[quantity, num_steps] += holds(row, bowl.exact(quantity, num_steps))
         for row in found.predictions.to_pylist():
             if row["prediction"] in LAWS:
-                assert (row["valid"], row["reason"]) == (True, None)
                 key = (row["prediction"], row["target"], row["num_steps"])
                 failed[key] += row["verdict"] == "fails"
+                doubted[key] += not row["valid"]
+                if not row["valid"]:
+                    print(f"cell {number}, {key}: {row['reason']}")
                 agreed[key] += row["log_ratio_low"] <= 0 <= row["log_ratio_high"]
     print(f"{NUM_CELLS} cells, covered:", {key: covered[key] / NUM_CELLS for key in COVERED})
     print("fails:", {key: count / NUM_CELLS for key, count in failed.items()})
+    print("not valid:", {key: count / NUM_CELLS for key, count in doubted.items()})
     print("ratio 1:", {key: count / NUM_CELLS for key, count in agreed.items()})
     assert all(is_within(covered[key], LOW, HIGH) for key in COVERED), covered
     assert len(failed) == 8  # two laws, two targets, two windows
     assert all(is_within(count, 0.0, MOST_FAILURES) for count in failed.values()), failed
+    assert all(is_within(count, 0.0, MOST_FAILURES) for count in doubted.values()), doubted
     of_kept = [count for key, count in agreed.items() if key[0] == "finite_time"]
     assert all(is_within(count, LOW, 1.0) for count in of_kept), agreed
 

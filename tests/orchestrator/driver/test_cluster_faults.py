@@ -11,9 +11,8 @@ from ray.train._internal import storage
 from ray.tune.experiment import Trial
 
 from orchestrator.driver import callbacks, cluster, drive
-from orchestrator.driver.driving import Around
-from orchestrator.driver.head import ClusterLost
 from orchestrator.planning.fit import Node
+from orchestrator.running.driver import ClusterLost, Hooks
 from workers.contract.errors import UserError
 
 NODE = Node("n", cpus=2, gpus=0)
@@ -42,8 +41,8 @@ def test_a_cluster_that_cannot_be_joined_is_the_users_to_mend(monkeypatch, tmp_p
 
 
 def drive_into_a_fault(make_task, scratch: Path) -> None:
-    around = Around(lambda _: None, lambda *_: None, lambda: False, scratch, head_seconds=1.5)
-    drive.drive([make_task(0)], [NODE], around)
+    hooks = Hooks(lambda _: None, lambda *_: None, lambda: False, scratch, head_seconds=1.5)
+    drive.drive([make_task(0)], [NODE], hooks)
 
 
 def test_what_tune_raises_over_a_lost_head_is_a_lost_cluster(make_task, monkeypatch, tmp_path):

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.driver.head import ClusterLost, Head, knock
+from orchestrator.driver.head import Head, refuse_no_head
 from orchestrator.planning.fit import Node
+from orchestrator.running.driver import ClusterLost
 from workers.contract.sweep_spec import ResourcesSpec
 
 GPU = [ResourcesSpec(gpus=1, cpus=1)]
@@ -78,14 +79,14 @@ def test_a_cluster_with_room_is_not_lost():
         assert lost_after(head, seconds=0.5) is None
 
 
-def test_knocking_where_nobody_is():
+def test_an_address_where_nobody_is():
     """Refused at once; what is no host and port is for Ray to judge."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     with pytest.raises(OSError, match="refused"):
-        knock(f"127.0.0.1:{port}")
-    knock("auto")
+        refuse_no_head(f"127.0.0.1:{port}")
+    refuse_no_head("auto")
 
 
 def answer_once(*parts: bytes) -> Iterator[int]:
@@ -115,22 +116,22 @@ def answer_once(*parts: bytes) -> Iterator[int]:
 listening = contextlib.contextmanager(answer_once)
 
 
-def test_knocking_where_somebody_else_is():
+def test_an_address_where_somebody_else_is():
     """Told within seconds, whatever it says; Ray itself would wait for minutes."""
     for answer in (b"HTTP/1.0 505 HTTP Version not supported\r\n", b"SSH", b""):
         with listening(answer) as port, pytest.raises(ConnectionError, match="not Ray"):
-            knock(f"127.0.0.1:{port}")
+            refuse_no_head(f"127.0.0.1:{port}")
     with listening() as port, pytest.raises(TimeoutError):
-        knock(f"127.0.0.1:{port}", seconds=0.2)
+        refuse_no_head(f"127.0.0.1:{port}", seconds=0.2)
 
 
-def test_knocking_at_what_may_be_ray(monkeypatch):
+def test_an_address_where_ray_may_be(monkeypatch):
     """It begins with a frame of settings; under TLS it says nothing to us."""
     with listening(bytes([0, 0, 0]), bytes([4, 0, 0, 0, 0, 0])) as port:
-        knock(f"127.0.0.1:{port}")
+        refuse_no_head(f"127.0.0.1:{port}")
     monkeypatch.setenv("RAY_USE_TLS", "1")
     with listening() as port:
-        knock(f"127.0.0.1:{port}", seconds=0.2)
+        refuse_no_head(f"127.0.0.1:{port}", seconds=0.2)
 
 
 def test_after_a_failure_a_head_that_is_gone_is_told():

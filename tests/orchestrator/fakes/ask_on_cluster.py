@@ -10,8 +10,8 @@ from dataclasses import asdict
 import fake_node
 
 from orchestrator.driver.environment import prepare_environment
-from orchestrator.driver.head import ClusterLost
 from orchestrator.machine.scratch import scratch_folder
+from orchestrator.running.driver import ClusterLost
 
 ADDRESS, WHAT = sys.argv[1:]
 try:

@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from orchestrator.driver.driving import Around
 from orchestrator.driver.environment import prepare_environment
 from orchestrator.machine.scratch import scratch_folder
+from orchestrator.running.driver import Hooks
 from orchestrator.slots.task import SlotTask
 from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec
@@ -65,8 +65,8 @@ with scratch_folder() as scratch:
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
         if NUM_TAKEN:
             ray.get(ray.util.placement_group([{"GPU": NUM_TAKEN}]).ready())
-        around = Around(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
-        driven = drive(tasks, nodes, around)
+        hooks = Hooks(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
+        driven = drive(tasks, nodes, hooks)
     told = class_cache._ActorClassCache().get(TrialSlot)._default_options["runtime_env"]
     assert "secret" not in str(told), "the driver's credentials travel with its slots"
     head.shutdown()

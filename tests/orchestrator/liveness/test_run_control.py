@@ -259,3 +259,11 @@ def test_a_signal_while_ray_is_left_or_after_it_interrupts(seconds):
     assert left.returncode == EXIT_INTERRUPTED, left.stderr[-3000:]
     said = "the caller was interrupted\n" if seconds > 1 else f"{INTERRUPTED}\n"
     assert (left.stdout, left.stderr) == ("", said)
+
+
+def test_the_runs_of_a_sweep_whose_name_holds_dots_are_found(store):
+    """And those of a sweep whose name begins alike are not its own."""
+    for sweep, run_id in (("toy.of.dots", "run1"), ("toy", "run2")):
+        store.write_json(Store.run_path(sweep, run_id), {})
+    assert live_runs(store, "toy.of.dots") == ["run1"]
+    assert live_runs(store, "toy") == ["run2"]

@@ -17,7 +17,7 @@ HOME = Path(__file__).resolve().parents[3]
 def end_of(*arguments: str, folder: Path, **outputs: int) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a folder to its end."""
     environment = os.environ | {"PYTHONPATH": str(HOME)}
-    command = [sys.executable, "-P", "-m", "orchestrator.cli", *arguments]
+    command = [sys.executable, "-P", "-m", "orchestrator", *arguments]
     outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | outputs
     return subprocess.run(command, cwd=folder, env=environment, check=False, **outputs)
 

@@ -226,7 +226,7 @@ def test_a_full_disk_under_standard_output_is_told(tmp_path, asked):
     """As any other mistake, whichever way the output is written."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "orchestrator.cli", *asked],
+            [sys.executable, "-m", "orchestrator", *asked],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
             stdout=full,

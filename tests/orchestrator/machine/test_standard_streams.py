@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).resolve().parents[3]
-COMMAND = f"{sys.executable} -P -m orchestrator.cli"
+COMMAND = f"{sys.executable} -P -m orchestrator"
 CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 
 

@@ -15,7 +15,8 @@ from orchestrator.monitor.status import (
     status_of,
     sweep_status,
 )
-from orchestrator.planning.missing import missing_of, read_state
+from orchestrator.planning.store_state import read_state
+from workers.contract.lacking import lacking
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.plan_document import PlanDocument
 from workers.contract.records import FailureRecord, table
@@ -233,6 +234,6 @@ def test_a_sweep_that_is_done_has_no_open_failure(store, plan, fail, finish):
 
 def test_nothing_in_the_store(store, plan):
     """All is to train."""
-    state = status_of(plan, missing_of(plan, read_state(store)), [])
+    state = status_of(plan, lacking(plan, read_state(store)), [])
     assert [cell.to_train for cell in state.cells] == [3, 3]
     assert state.num_done == 0

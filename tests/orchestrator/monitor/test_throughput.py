@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.monitor.throughput import runs_began, throughput
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.store_state import RecordedStatistic, StoreState
+from workers.contract.lacking import Missing
 from workers.contract.store import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -15,8 +15,8 @@ from orchestrator.monitor.time_left import (
     with_live_pace,
 )
 from orchestrator.planning.estimate import START_SECONDS, Estimator
-from orchestrator.planning.missing import Missing
 from orchestrator.planning.recorded_pace import RecordedPace
+from workers.contract.lacking import Missing
 from workers.contract.plan_document import PlanDocument
 
 PACE = RecordedPace(

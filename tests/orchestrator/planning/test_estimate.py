@@ -17,8 +17,9 @@ from orchestrator.planning.estimate import (
     stated_speed,
     total_seconds,
 )
-from orchestrator.planning.missing import Missing, StoreState
+from orchestrator.planning.store_state import StoreState
 from workers.contract.identity import trial_id
+from workers.contract.lacking import Missing
 from workers.contract.plan_document import PlanDocument, PlannedTrial
 from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.sweep_spec import ResourcesSpec

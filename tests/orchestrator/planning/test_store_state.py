@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.planning.missing import missing_of
 from orchestrator.planning.store_state import StoreReader, StoreState, model_text, read_state
 from workers.contract import filesystem
 from workers.contract.compaction import compact
+from workers.contract.lacking import lacking
 from workers.contract.plan_document import PlanDocument
 from workers.contract.records import FailureRecord, Measurement, measurement_table, table
 from workers.contract.store import Store
@@ -248,4 +248,4 @@ def test_an_empty_store_has_nothing(store, make_trial, statistics):
     )  # fmt: skip
     state = StoreReader(store).look()
     assert state == StoreState()
-    assert [item.state for item in missing_of(plan, state)] == ["to_train"]
+    assert [item.state for item in lacking(plan, state)] == ["to_train"]

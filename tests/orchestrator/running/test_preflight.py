@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.driver.node_call import Reply
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, Prepared, prepare
+from orchestrator.running.driver import Reply
 from orchestrator.running.preflight import Expected, check_nodes, reply_faults
 from workers.contract.errors import UserError
 from workers.process.node_facts import NodeFacts, NodeQuestion, Software

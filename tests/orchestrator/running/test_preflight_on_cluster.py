@@ -72,7 +72,7 @@ def minima(environment, tmp_path) -> Callable[[str], subprocess.CompletedProcess
     (tmp_path / "toy.yaml").write_text(SWEEP)
 
     def run(address: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "orchestrator.cli", "run", "toy.yaml"]
+        command = [sys.executable, "-P", "-m", "orchestrator", "run", "toy.yaml"]
         return subprocess.run(
             [*command, "--store", "store", "--address", address],
             cwd=tmp_path,

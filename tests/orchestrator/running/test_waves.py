@@ -11,14 +11,13 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from orchestrator.driver.driving import Around, DriveResult
-from orchestrator.driver.head import ClusterLost
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl
 from orchestrator.monitor import progress
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, prepare
 from orchestrator.running import waves
+from orchestrator.running.driver import ClusterLost, DriveResult, Hooks
 from orchestrator.running.waves import Run, run_waves
 from orchestrator.slots.failures import NUM_EQUAL_FAILURES, POLICIES, Failure
 from orchestrator.slots.lost_slots import record_loss
@@ -62,18 +61,18 @@ class Script:
     def __init__(self, finish: Callable[..., None]) -> None:
         self.endings: dict[int, list[str]] = {}
         self.waves: list[list[SlotTask]] = []
-        self.around: Around | None = None
+        self.hooks: Hooks | None = None
         self.during: Callable[[], None] = lambda: None
         self.refuse_silence: Callable[[], None] = lambda: None
         self._finish = finish
 
     @contextlib.contextmanager
-    def head_of_cluster(self, _seconds: float) -> Iterator[SimpleNamespace]:
+    def watch_head(self, _seconds: float) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(refuse_silence=self.refuse_silence)
 
-    def drive(self, tasks: Sequence[SlotTask], _nodes: object, around: Around) -> DriveResult:
+    def drive(self, tasks: Sequence[SlotTask], _nodes: object, hooks: Hooks) -> DriveResult:
         self.waves.append(list(tasks))
-        self.around = around
+        self.hooks = hooks
         results, lost, unstarted = [], set(), set()
         for task in tasks:
             endings = self.endings.get(task.planned.trial.seed, [])
@@ -81,7 +80,7 @@ class Script:
             if status == "done":
                 self._finish(Store.open(task.store), task.planned, task.statistics)
             if status == "lost":
-                around.on_loss(task, LOST)
+                hooks.on_loss(task, LOST)
                 lost.add(task.trial_id)
             elif status == "unstarted":
                 unstarted.add(task.trial_id)
@@ -92,7 +91,7 @@ class Script:
                     )
                 )
         self.during()
-        around.watch(HeldSlots())
+        hooks.watch(HeldSlots())
         return DriveResult(results, lost, unstarted)
 
     def seeds(self) -> list[list[int]]:
@@ -127,8 +126,7 @@ def go(tmp_path, monkeypatch, script):
                     control,
                     console,
                     tmp_path,
-                    script.drive,
-                    script.head_of_cluster,
+                    script,
                 ),
                 [Node("n", cpus=2, gpus=1)],
                 statuses,
@@ -188,7 +186,7 @@ def test_a_trial_given_up_before_a_drain_is_not_called_drained(go, script):
     def lose_and_stop() -> None:
         task = next(task for task in script.waves[0] if task.planned.trial.seed == 2)
         for _ in range(POLICIES["worker_lost"].max_attempts):
-            script.around.on_loss(task, LOST)
+            script.hooks.on_loss(task, LOST)
         signal.raise_signal(signal.SIGTERM)
 
     script.during = lose_and_stop
@@ -297,7 +295,7 @@ def test_a_common_cause_stops_the_run(go, script):
     assert f"stopping: {NUM_EQUAL_FAILURES} trials failed alike (user_error: ValueError" in said
     assert statuses[7] == "drained"
     assert len(script.waves) == 1
-    assert script.around.is_stopping()
+    assert script.hooks.is_stopping()
 
 
 def test_fewer_equal_failures_stop_nothing(go, script):
@@ -305,7 +303,7 @@ def test_fewer_equal_failures_stop_nothing(go, script):
     script.during = fail_alike(script, "user_error", NUM_EQUAL_FAILURES - 1)
     _, said = go()
     assert "stopping" not in said
-    assert not script.around.is_stopping()
+    assert not script.hooks.is_stopping()
 
 
 def test_fail_fast_stops_at_the_first_trial_given_up(go, script):
@@ -342,10 +340,10 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
             store.write_json(path, found.model_dump(mode="json"))
         slots.held = {task.trial_id for task in tasks}
         for clock.now in range(0, 121, 20):
-            script.around.watch(slots)
+            script.hooks.watch(slots)
             assert slots.ended == []
         for clock.now in (130, 135, 140):
-            script.around.watch(slots)
+            script.hooks.watch(slots)
         script.during = lambda: None
 
     script.during = during
@@ -367,11 +365,11 @@ def test_no_slot_is_ended_while_the_store_takes_nothing(go, script, monkeypatch)
         slots.held = {script.waves[0][0].trial_id}
         monkeypatch.setattr(filesystem, "publish", refuse)
         for clock.now in range(0, 2000, 20):
-            script.around.watch(slots)
+            script.hooks.watch(slots)
         assert slots.ended == []
         monkeypatch.setattr(filesystem, "publish", publish)
         for clock.now in range(2000, 4000, 20):
-            script.around.watch(slots)
+            script.hooks.watch(slots)
         script.during = lambda: None
 
     script.during = during

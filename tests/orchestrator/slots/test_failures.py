@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from fractions import Fraction
+from typing import get_args
 
 import pytest
 
-from orchestrator.planning.missing import FailedAttempt
+from orchestrator.planning.store_state import FailedAttempt
 from orchestrator.slots.failures import (
     NUM_EQUAL_FAILURES,
     POLICIES,
@@ -22,6 +23,7 @@ from orchestrator.slots.failures import (
     wait_before_retry,
     wants_larger_share,
 )
+from workers.contract.failure_classes import FailureClass
 from workers.contract.orders import EXIT_UNANSWERED, Answer
 from workers.contract.sweep_spec import ResourcesSpec
 
@@ -158,3 +160,8 @@ def test_an_answer_that_could_not_be_written_is_the_storage_s():
 def test_a_signal_without_a_name():
     """Most real-time signals have none."""
     assert failure_of(-(signal.SIGRTMIN + 1), None, was_hung=False).signature == "signal 35"
+
+
+def test_every_class_of_failure_has_its_policy():
+    """And every policy is of a class."""
+    assert set(POLICIES) == set(get_args(FailureClass))

@@ -15,7 +15,7 @@ import pytest
 from orchestrator.liveness.run_control import ask_to_stop
 from orchestrator.machine.processes import space_digest
 from orchestrator.slots import failures
-from orchestrator.slots.attempt import Attempt
+from orchestrator.slots.attempt import SupervisedAttempt
 from orchestrator.slots.child import ForkServer
 from orchestrator.slots.failures import Failure
 from orchestrator.slots.lost_slots import record_loss
@@ -328,7 +328,7 @@ def _quietly(function, *arguments):
 def test_work_put_off_outweighs_work_given_up(slot, make_task, statistics, monkeypatch):
     """A failed statistic must not end a trial whose next one wants more of a GPU: it comes again."""
     ends = iter([(Failure("user_error", "s", "m"), "failed"), (None, "larger_share")])
-    monkeypatch.setattr(Attempt, "run", lambda _: next(ends))
+    monkeypatch.setattr(SupervisedAttempt, "run", lambda _: next(ends))
     task = make_task(0, is_trained=True, statistics=statistics)
     assert slot.run(task, "-1").status == "larger_share"
 
@@ -337,11 +337,11 @@ def test_work_that_failed_after_its_commit_is_done(slot, make_task, finish_trial
     """At the cap of its class too: the record counts, not how the attempt ended."""
     task = make_task(0)
 
-    def commit_and_fail(_: Attempt) -> tuple[Failure, str]:
+    def commit_and_fail(_: SupervisedAttempt) -> tuple[Failure, str]:
         finish_trial(Store.open(task.store), task.planned, [])
         return Failure("user_error", "s", "m"), "failed"
 
-    monkeypatch.setattr(Attempt, "run", commit_and_fail)
+    monkeypatch.setattr(SupervisedAttempt, "run", commit_and_fail)
     assert slot.run(task, "-1").status == "done"
 
 

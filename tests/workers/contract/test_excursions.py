@@ -7,14 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from workers.contract.excursions import ForkSpec, TailSpec, is_unstable, unstable_reason
-
-
-def test_what_ran_away_is_read_as_it_was_written():
-    """There and back; what is skipped for another reason is no matter of stability."""
-    assert unstable_reason("λ₁ = 3") == "unstable: λ₁ = 3"
-    assert is_unstable(unstable_reason(""))
-    assert not is_unstable("the trial diverged: its loss is unstable: no number")
+from workers.contract.excursions import ForkSpec, TailSpec
 
 
 def test_windows_double_and_the_longest_is_looked_at_most():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from workers.contract.excursions import ForkSpec, TailSpec, unstable_reason
+from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import Measurement
+from workers.contract.skipping import skipped_reason
 from workers.statistics.excursions.excursion import Directions, Excursion
 from workers.statistics.measuring.split_rows import SplitRows
 
@@ -55,7 +56,7 @@ def unstable_rows(settings: ForkSpec | TailSpec, why: str) -> list[Measurement]:
             bn_mode=settings.bn_mode,
             split="train",
             objective="total",
-            skipped_reason=unstable_reason(why),
+            skipped_reason=skipped_reason("unstable", why),
         )
         for quantity in STATISTIC_QUANTITIES[settings.name]
     ]

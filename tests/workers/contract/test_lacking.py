@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from orchestrator.planning.missing import StoreState, missing_of
-from workers.contract.plan_document import PlanDocument
+import pytest
+
+from workers.contract.identity import statistic_id, trial_id
+from workers.contract.lacking import Facts, is_trained, lacking
+from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
+from workers.contract.statistics import LossesSpec, TracesSpec
+
+
+@pytest.fixture
+def statistics():
+    """Two of the built-in ones."""
+    return [
+        PlannedStatistic(statistic_id=statistic_id(item), statistic=item)
+        for item in (LossesSpec(), TracesSpec())
+    ]
 
 
 def plan_of(trials, statistics):
@@ -19,10 +32,11 @@ def plan_of(trials, statistics):
 
 
 def compare(make_trial, statistics, **state):
-    trial = make_trial(0)
+    spec = make_trial()
+    trial = PlannedTrial(trial_id=trial_id(spec), trial=spec)
     names = {"t": trial.trial_id, "l": statistics[0].statistic_id, "s": statistics[1].statistic_id}
-    found = StoreState(**{key: build(names) for key, build in state.items()})
-    return missing_of(plan_of([trial], statistics), found)[0]
+    found = Facts(**{key: build(names) for key, build in state.items()})
+    return lacking(plan_of([trial], statistics), found)[0]
 
 
 def test_nothing_done_means_train_and_measure_all(make_trial, statistics):
@@ -88,3 +102,22 @@ def test_what_an_earlier_numerics_version_measured_counts_until_it_is_asked_for_
     assert (item.state, item.earlier) == ("done", ("traces",))
     anew = compare(make_trial, statistics, **found)
     assert ([each.statistic.name for each in anew.statistics], anew.earlier) == (["traces"], ())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "has_model", "is_needed", "expected"),
+    [
+        (None, True, False, False),
+        ("converged", False, False, True),
+        ("converged", False, True, False),
+        ("converged", True, True, True),
+        ("budget_spent", False, True, False),
+        ("diverged", False, True, True),
+        ("nonfinite", False, True, True),
+    ],
+)
+def test_a_trial_is_trained_again_only_for_a_lost_model_that_is_needed(
+    outcome, has_model, is_needed, expected
+):
+    """Never where training ended at no minimum."""
+    assert is_trained(outcome, has_model=has_model, is_needed=is_needed) is expected
