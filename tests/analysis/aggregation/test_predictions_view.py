@@ -123,7 +123,8 @@ def test_values_of_an_earlier_numerics_version_are_told_apart(one_cell, predict)
     row = predict()["wang_4_45", 100]
     assert (row["statistic_id"], row["valid"]) == (earlier, False)
     assert row["predicted"] is not None
-    assert row["reason"].startswith(
+    assert row["reason"] == "; ".join(row["reasons"])
+    assert row["reasons"][0] == (
         "an earlier version of the numerics measured traces: values and errors of this one differ; "
         "--remeasure measures them anew"
     )
