@@ -15,7 +15,7 @@ from orchestrator.commands import store_commands, sweep_commands
 from orchestrator.commands.store_commands import Format
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
 from orchestrator.machine.closed_pipe import quiet_when_closed
-from orchestrator.machine.console import Output, errors_for_humans, full_disk_told
+from orchestrator.machine.console import Output, errors_for_humans, full_disk_as_user_error
 from orchestrator.machine.own_packages import check_own_packages
 from orchestrator.machine.standard_streams import mend_standard_streams
 from orchestrator.planning.prepare import Options
@@ -71,7 +71,7 @@ STORE = "./minima-store"
 
 
 def main() -> None:
-    """Run the command and leave with its exit code; with 141 when nobody reads its output any more."""
+    """Run the command and leave with its exit code; with 141 once nobody reads its output."""
     mend_standard_streams()
     with quiet_when_closed():
         _run_command()
@@ -81,7 +81,7 @@ def _run_command() -> NoReturn:
     warnings.showwarning = _say_warning
     try:
         check_own_packages(Path(__file__).resolve().parent.parent)
-        with interruptible(), full_disk_told():
+        with interruptible(), full_disk_as_user_error():
             code = app(standalone_mode=False)
         if code == _TYPER_INTERRUPTED:
             _leave(INTERRUPTED, EXIT_INTERRUPTED)
@@ -96,7 +96,7 @@ def _run_command() -> NoReturn:
         _leave(INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
         raise
-    except Exception:  # noqa: BLE001  # the last resort: a fault of ours, told as such
+    except Exception:  # noqa: BLE001  # the last resort: a bug of ours, reported as one
         traceback.print_exc()
         _leave("internal error: please report the lines above", EXIT_INTERNAL)
 
@@ -117,11 +117,11 @@ def _minima(
         ),
     ] = False,
 ) -> None:
-    """Take the options that go before a command; they are done by their callbacks."""
+    """Accept the options that stand before a command; their callbacks act on them."""
 
 
 @app.command()
-def run(  # noqa: PLR0917  # typer hands them over by name
+def run(  # noqa: PLR0917  # typer passes them by name
     sweep: Sweep,
     store: StoreOption = STORE,
     address: Address = None,
@@ -178,7 +178,7 @@ def stop(sweep: Sweep, store: StoreOption = STORE, *, json: Json = False) -> int
 
 
 @app.command()
-def trial(  # noqa: PLR0917  # typer hands them over by name
+def trial(  # noqa: PLR0917  # typer passes them by name
     sweep: Sweep,
     batch_size: Annotated[int, typer.Option("--batch-size")],
     learning_rate: Annotated[float, typer.Option("--learning-rate")],
@@ -274,7 +274,8 @@ def _options(
     store: str, address: str | None, data_dir: str | None, overrides: list[str] | None
 ) -> Options:
     folder = None if data_dir is None else str(local_folder(data_dir, "--data-dir"))
-    return Options(store, address or None, folder, tuple(overrides or ()))
+    own = address in {None, "", "local"}  # as Ray calls a cluster of one's own
+    return Options(store, None if own else address, folder, tuple(overrides or ()))
 
 
 def _leave(text: str, code: int) -> NoReturn:

@@ -22,9 +22,10 @@ def predictions(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Tabl
     """Apply every law to every excursion.
 
     A law is `valid` when it could be computed, to a number above 0, and none of the assumptions
-    checked is broken; `reason` says what is broken, what was not measured, and what else matters. `verdict` judges the
-    interval of the log ratio alone, so that of a law that is not valid says how wrong its use is.
-    Measured and predicted are means over the same seeds, those that have both, where any has.
+    checked is broken; `reason` says what is broken, what was not measured, and what else matters.
+    `verdict` judges the interval of the log ratio alone, so that of a law that is not valid says
+    how wrong its use is. Measured and predicted are means over the same seeds, those that have
+    both, where any has.
     """
     rows = [
         _row(sweep, conditions, law.name, answer)
@@ -90,7 +91,7 @@ def _reasons(
 
 
 def _earlier_faults(conditions: CellConditions) -> list[str]:
-    """Name what is against a cell with values of an earlier numerics version."""
+    """Return the fault of a cell with values of an earlier numerics version, if it has any."""
     names = ", ".join(conditions.state.earlier)
     what = f"an earlier version of the numerics measured {names}"
     why = "values and errors of this one differ"

@@ -1,4 +1,4 @@
-"""How figures look: fonts, a palette that colour-blind readers can tell apart, colours by BS/LR."""
+"""The style of figures: fonts, a palette for colour-blind readers, colours by BS/LR."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DASHES = ("-", "--", "-.", ":")
 
 @dataclass(frozen=True)
 class CellStyle:
-    """How a cell is drawn, and what it is called."""
+    """The colour, dashes and legend label of a cell."""
 
     color: str
     dashes: str
@@ -33,7 +33,7 @@ class CellStyle:
 
 
 def drawing_settings() -> AbstractContextManager[None]:
-    """Set Matplotlib as every figure is drawn and written; equal data gives equal bytes."""
+    """Return the Matplotlib settings of every figure, under which equal data gives equal bytes."""
     return mpl.rc_context(
         {
             "font.family": "DejaVu Sans",
@@ -59,7 +59,7 @@ def cell_styles(cells: Sequence[Cell]) -> dict[Cell, CellStyle]:
     """Colour cells by the group of their BS/LR, as the paper's Figures 2 and 3 do.
 
     Blue and sky blue: a BS/LR that several cells share (without any, the median one). Green: within
-    a factor 1.5 of such a value. Vermillion: further away. Dashes tell cells of one colour apart.
+    a factor 1.5 of such a value. Vermillion: further away. Dashes distinguish cells of one colour.
     """
     references = shared_ratios(cells)
     used: dict[str, int] = {}
@@ -73,7 +73,7 @@ def cell_styles(cells: Sequence[Cell]) -> dict[Cell, CellStyle]:
 
 
 def set_log(axis: Axis) -> None:
-    """Make an axis logarithmic with ticks at round places, in plain numbers."""
+    """Make an axis logarithmic, with ticks at round values, written as plain numbers."""
     name = "y" if isinstance(axis, YAxis) else "x"
     axis.axes.set(**{f"{name}scale": "log"})
     first, last = sorted(axis.get_view_interval())
@@ -94,7 +94,7 @@ def shared_ratios(cells: Sequence[Cell]) -> list[float]:
 
 
 def cell_label(cell: Cell) -> str:
-    """Name a cell in a legend."""
+    """Return the label of a cell in a legend."""
     ratio = cell.batch_size_over_learning_rate
     return f"BS/LR {ratio:g}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
 

@@ -78,7 +78,7 @@ def level_laws(rows: Sequence[LawRow]) -> list[Law]:
 
 
 def parity_figure(rows: Sequence[LawRow]) -> Figure | None:
-    """Draw measured against predicted, a panel for each quantity, a mark for each law and cell."""
+    """Draw measured against predicted, a panel per quantity and a mark per law and cell."""
     last = [row for row in at_the_end(rows) if row.has_ratio]
     targets = [
         target
@@ -165,7 +165,7 @@ def _bar(stderr: float) -> float:
 
 
 def _log_bar(value: float, stderr: float) -> list[list[float]]:
-    """Keep a bar from reaching 0, which a logarithmic axis cannot show."""
+    """Return an error bar that does not reach 0, which a logarithmic axis cannot show."""
     return [[min(_bar(stderr), value * 0.999)], [_bar(stderr)]]
 
 
@@ -182,7 +182,7 @@ def _panel_label(row: LawRow, panels: Sequence[Sequence[LawRow]]) -> str:
 
 
 def _legend(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
-    """Collect every label of all panels once."""
+    """Return every label of all panels once, with its handle."""
     found: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

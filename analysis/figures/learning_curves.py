@@ -56,6 +56,6 @@ def _draw(axes: Axes, rows: pd.DataFrame, column: str, style: CellStyle) -> None
 
 
 def _milestones(data: SweepData) -> list[int]:
-    """Epochs after which the learning rate falls, where all trials share them."""
+    """Return the epochs after which the learning rate falls, where all trials share them."""
     found = {tuple(item.trial.training.milestones) for item in data.plan.trials}
     return list(found.pop()) if len(found) == 1 else []

@@ -18,7 +18,7 @@ from analysis.findings.table1 import Table1
 from analysis.records.load import SweepData
 
 Found = ParamSpec("Found")
-"""What was found of a sweep and is drawn."""
+"""The findings about a sweep that are drawn."""
 
 _COLORS = (
     "Blue and sky blue mark values of BS/LR that several cells share, green those within a factor "
@@ -28,12 +28,12 @@ _COLORS = (
 
 @dataclass(frozen=True)
 class FigureRecipe(Generic[Found]):
-    """How a figure is made of what was found.
+    """The recipe of a figure.
 
     Attributes:
         title: One line.
-        build: Gives the figure of Matplotlib; None where there is nothing to show.
-        caption: Gives what is shown and how.
+        build: Returns the Matplotlib figure; None where there is nothing to show.
+        caption: Returns what is shown and how.
     """
 
     title: str
@@ -46,7 +46,7 @@ class DrawnFigure:
     """A figure as it is written.
 
     Attributes:
-        name: Of its files, without an ending.
+        name: Its file name, without a suffix.
         title: One line.
         caption: What is shown and how.
         svg: The whole SVG document.
@@ -61,7 +61,7 @@ class DrawnFigure:
 
 
 def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
-    """Draw every figure of `SWEEP_FIGURES` for which there is something measured."""
+    """Draw every figure of `SWEEP_FIGURES` for which something was measured."""
     return draw_all(SWEEP_FIGURES, data, table)
 
 

@@ -69,7 +69,7 @@ def traces_figure(table: Table1) -> Figure:
 
 
 def layers_figure(data: SweepData) -> Figure | None:
-    """Draw both traces layer by layer, a line a cell; None when no layer was measured."""
+    """Draw both traces layer by layer, a line per cell; None when no layer was measured."""
     figure = Figure(figsize=(WIDTH_INCHES, 5.8), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     styles = cell_styles(data.cells)

@@ -1,4 +1,4 @@
-"""Table 1 as a notebook shows it, computes with it, and puts it into a paper."""
+"""Table 1 in a notebook: displayed, as a frame to compute with, and as LaTeX for a paper."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ShownTable1:
     """Table 1 of one sweep.
 
     Attributes:
-        table: Its cells, with every estimate.
+        table: The cells, with every estimate.
     """
 
     table: Table1
@@ -39,7 +39,7 @@ class ShownTable1:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Every number in full, a row a cell: per example, and as sums (× N) in `<name>_sum_…`."""
+        """Every number in full, by cell: per example, and as sums (× N) in `<name>_sum_…`."""
         frame = pd.DataFrame(table1_files.rows_in_full(self.table))
         return describe(frame, {name: _facts(name) for name in frame.columns})
 

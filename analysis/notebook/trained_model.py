@@ -1,4 +1,4 @@
-"""The trained network of a trial, out of the store; the one file of this package that needs Keras."""
+"""The trained network of a trial, from the store; the one file of this package that needs Keras."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def trained_model(store: Store, trial_id: str) -> keras.Model:
-    """Load the kept network of any attempt that came to the recorded weights.
+    """Load the kept network of any attempt that reached the recorded weights.
 
     Raises:
         UserError: There is no such trial, or no kept network of it that can be read.
@@ -35,7 +35,7 @@ def trained_model(store: Store, trial_id: str) -> keras.Model:
     raise user_error(
         f"no network of the trial {trial_id} ({kept['outcome']}) is kept",
         where=f"model({trial_id!r})",
-        mend="run the sweep again with one statistic more: a lost network is trained anew",
+        mend="run the sweep again with one statistic more: a lost network is trained again",
     )
 
 
@@ -47,7 +47,7 @@ def _loaded(content: bytes, path: str, model_name: str) -> keras.Model:
         file.write_bytes(content)
         try:
             return keras.models.load_model(file, compile=False, safe_mode=True)
-        except Exception as error:  # Keras and HDF5 raise whatever damage leads to
+        except Exception as error:  # Keras and HDF5 raise anything on damage
             module = model_name.partition(":")[0]
             raise user_error(
                 f"{path} cannot be read as a network: {type(error).__name__}: {error}",

@@ -15,20 +15,22 @@ from analysis.paper.trace_points import TracePoint
 from analysis.text.number_text import plain
 
 MAGNITUDE = 10.0
-"""What “a magnitude” is taken to mean."""
+"""The factor that “a magnitude” is taken to mean."""
 
 
 def claims(points: Sequence[TracePoint], values: pd.DataFrame) -> list[Claim]:
     """Test every claim of the paper's section 5.3 on the cells and trials given.
 
     A claim of a rise at fixed batch size or learning rate holds when it holds in every group, fails
-    when it fails in one (see `verdict_on_rises`). A claim of order goes by Spearman's ρ over cells, at
-    5 %, and takes no account of the errors of single cells. That a trace is constant is an equivalence
-    (see `constant_in_batch_size`); how strong the two factors are is one regression over trials.
+    when it fails in one (see `verdict_on_rises`). A claim of order is judged by Spearman's ρ over
+    cells, at 5 %, and takes no account of the errors of single cells. That a trace is constant is
+    tested as an equivalence (see `constant_in_batch_size`); the strength of the two factors by one
+    regression over trials.
 
     Args:
         points: Cells with both traces.
-        values: Trials with logarithms of both factors and of the ratio, as `trial_values` has them.
+        values: Trials with logarithms of both factors and of the ratio, as `trial_values` returns
+            them.
     """
     same = f"At fixed LR {{}} is constant as BS grows (within a factor {1 + MARGIN:g})."
     return [

@@ -15,7 +15,7 @@ from analysis.text.number_text import plain
 from workers.contract.student import CONFIDENCE
 
 MARGIN = 0.25
-"""Two values are the same if they differ by less than a factor 1.25, as bio-equivalence has it."""
+"""Values count as equal if they differ by less than a factor 1.25, as in bio-equivalence."""
 
 TOO_FEW_SIZES = "no learning rate has two batch sizes with a positive trace"
 
@@ -32,7 +32,7 @@ def constant_in_batch_size(
 
     Two one-sided tests (Schuirmann 1987) for each pair of batch sizes of one learning rate: they are
     equal where the 95 % interval of ln(second/first) lies within ±ln(1 + MARGIN). `holds`: every pair
-    is. `fails`: of some pair the interval, widened to 5 % over all pairs of the claim (Bonferroni),
+    is. `fails`: the interval of some pair, widened to 5 % over all pairs of the claim (Bonferroni),
     lies outside. Else `undecided`: a wide interval is no support. Seeds are the units.
     """
     by_rate: dict[float, list[TracePoint]] = {}
@@ -77,7 +77,7 @@ def _verdict(first: Uncertain, second: Uncertain, *, num_compared: int) -> str:
 
 
 def _largest(pairs: Sequence[tuple[Uncertain, Uncertain]]) -> str:
-    """Write the largest change of a group as a factor above 1, with its interval."""
+    """Format the largest change of a group as a factor above 1, with its interval."""
     largest = max((log_change(*pair) for pair in pairs), key=lambda each: abs(each.value))
     if largest.low is None or largest.high is None:
         return f"factor {math.exp(abs(largest.value)):.2f} [?]"

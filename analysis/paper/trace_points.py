@@ -1,4 +1,4 @@
-"""Both traces of every cell: of a sweep's own Table 1, and of the printed one."""
+"""Both traces of every cell, from a sweep's own Table 1 and from the printed one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TracePoint:
 
 
 def points_of(table: Table1) -> list[TracePoint]:
-    """Take the cells of Table 1 in which both traces are measured."""
+    """Return the cells of Table 1 in which both traces are measured."""
     return [
         TracePoint(
             row.cell.batch_size,
@@ -40,7 +40,7 @@ def points_of(table: Table1) -> list[TracePoint]:
 
 
 def paper_points() -> list[TracePoint]:
-    """Take the printed Table 1 as if it were exact, since no errors are printed."""
+    """Return the printed Table 1 as if it were exact, since no errors are printed."""
     return [
         TracePoint(
             row.batch_size,
@@ -54,7 +54,7 @@ def paper_points() -> list[TracePoint]:
 
 
 def paper_values() -> pd.DataFrame:
-    """Take each printed row for one trial: ln m, ln η and ln(tr σ²/tr H), as `trial_values` names them."""
+    """Return each printed row as a trial: ln m, ln η, ln(tr σ²/tr H), as in `trial_values`."""
     return pd.DataFrame(
         {
             "batch_size": [np.log(row.batch_size) for row in ROWS],

@@ -22,7 +22,7 @@ _WHERE, _MEND = "the SQL given", "cast it to text: CAST(… AS VARCHAR)"
 
 
 def as_text(table: pa.Table) -> str:
-    """Lay the rows out for reading; nulls as a dash, floats with up to six digits."""
+    """Return the rows as plain text; nulls as a dash, floats with up to six digits."""
     columns = tuple(table.schema.names)
     rows = tuple(tuple(_shown(value) for value in row) for row in _rows(table))
     count = f"{table.num_rows} row{'' if table.num_rows == 1 else 's'}"
@@ -30,7 +30,7 @@ def as_text(table: pa.Table) -> str:
 
 
 def as_csv(table: pa.Table) -> str:
-    """Write CSV with a heading; nulls empty, lists as JSON, times ISO 8601."""
+    """Return CSV with a heading; nulls empty, lists as JSON, times ISO 8601."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(table.schema.names)
@@ -40,14 +40,14 @@ def as_csv(table: pa.Table) -> str:
 
 
 def as_json(table: pa.Table) -> str:
-    """Write a JSON list of one object a row; null also for numbers that are not finite."""
+    """Return a JSON list of one object per row; null also for numbers that are not finite."""
     names = table.schema.names
     rows = [dict(zip(names, map(_json_value, row), strict=True)) for row in _rows(table)]
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_parquet(table: pa.Table) -> bytes:
-    """Write a whole Parquet file."""
+    """Return the bytes of a Parquet file."""
     sink = pa.BufferOutputStream()
     try:
         pq.write_table(table, sink, compression="zstd")
@@ -65,14 +65,14 @@ FORMATS: dict[str, Callable[[pa.Table], str | bytes]] = {
     "json": as_json,
     "parquet": as_parquet,
 }
-"""By the names of the option `--format`."""
+"""By the values of the option `--format`."""
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[object, ...]]:
-    """Give the rows as values of Python.
+    """Return the rows as Python values.
 
     Raises:
-        UserError: Python has no such value: its years are 1 to 9999.
+        UserError: Python has no such value, as for a year outside 1 to 9999.
     """
     columns = [_values(table, index) for index in range(table.num_columns)]
     return zip(*columns, strict=True)

@@ -32,13 +32,13 @@ _MEND = "give one statement that reads: SELECT, WITH, FROM, VALUES, DESCRIBE, SH
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^()]*\)\s*)?", re.IGNORECASE)
 
 _BY_COMPUTED_NAME = {"query", "query_table"}
-"""Table functions that may name a view by a computed text; with them every view is loaded."""
+"""Table functions that may name a view by a computed string; with them every view is loaded."""
 
 
 def query(store: Store, sql: str) -> pa.Table:
     """Run one reading statement over the views of the store.
 
-    Of the views only those whose name occurs in the SQL are read from the store. Times are UTC.
+    Only views whose name occurs in the SQL are read from the store. Times are UTC.
 
     Raises:
         UserError: The SQL is not one reading statement, or DuckDB refuses it.
@@ -111,7 +111,7 @@ def _columns_in_reach(sql: str) -> set[str]:
 
 
 def _located(message: str) -> str:
-    """Keep the first line of DuckDB's message and the line it points at."""
+    """Return the first line of DuckDB's message and the line it points at."""
     lines = message.splitlines()
     pointed = next((line for line in lines if line.startswith("LINE ")), None)
     return lines[0] if pointed is None else f"{lines[0]} ({pointed})"

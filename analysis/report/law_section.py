@@ -1,4 +1,4 @@
-"""The report's section "Which law holds": its figures with captions, its tables, its sentences."""
+"""The report's section "Which law holds": its figures with captions, tables and sentences."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from analysis.text.text_table import TextTable
 _MOST_SHARES = 4
 
 WHICH_LAW = (
-    "Every law says what one quantity should be; here that quantity is measured, by letting SGD go "
-    "on from the trained weights at a constant rate: in forks, many independent streams for few "
-    "steps, or in a tail, one long run. A law is believed only where the interval of "
+    "Every law says what one quantity should be; here that quantity is measured, by letting SGD "
+    "continue from the trained weights at a constant rate: in forks, many independent streams for "
+    "few steps, or in a tail, one long run. A law is believed only where the interval of "
     "measured/predicted lies within 10 % of 1: a wide interval is no support."
 )
 NOT_MEASURED = "Nothing of this is measured yet."
 
 
 def draw_law_figures(found: Conclusions) -> list[DrawnFigure]:
-    """Draw every figure of `LAW_FIGURES` for which there is something measured."""
+    """Draw every figure of `LAW_FIGURES` for which something was measured."""
     return draw_all(LAW_FIGURES, found)
 
 
 def law_section(found: Conclusions, figures: Mapping[str, str]) -> str:
-    """Make the section; figures are HTML by name."""
+    """Return the section as HTML; `figures` are HTML by name."""
     return web_page.section(
         "Which law holds", web_page.paragraph(WHICH_LAW), *_measured(found, figures)
     )
 
 
 def paper_section(found: Conclusions) -> str:
-    """Make the section that tests the paper's words; it needs no measured law."""
+    """Return the section that tests the paper's claims; it needs no measured law."""
     tables = [
         factor_table(found.factors) if found.factors else None,
         claims_table(found.claims, found.paper_claims) if found.claims else None,

@@ -1,4 +1,4 @@
-"""The sentences of the report: what the tables mean, how things were measured, where laws come from."""
+"""The sentences of the report: what the tables mean, how things were measured, sources of laws."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sources() -> list[tuple[str, str]]:
 
 
 def headline(states: Mapping[Cell, CellState]) -> tuple[str, str]:
-    """State how much of a sweep is done, and whether that is good or bad."""
+    """Return how much of a sweep is done, in a sentence, and whether that is good or bad."""
     num_complete = sum(state.is_complete for state in states.values())
     totals = {
         "missing": sum(state.num_missing - state.num_failed for state in states.values()),

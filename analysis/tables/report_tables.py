@@ -19,7 +19,7 @@ _MOST_FAILURES = 50
 
 
 def run_facts(data: SweepData, store_uri: str) -> list[str]:
-    """Say what was planned, when and where it ran."""
+    """Return what was planned, when and where it ran, a sentence each."""
     plan, trials = data.plan, data.trials
     facts = [
         f"Plan {plan.revision} of {_minute(plan.planned_at)}: {len(data.cells)} cells, "
@@ -38,7 +38,7 @@ def run_facts(data: SweepData, store_uri: str) -> list[str]:
 
 
 def network_table(data: SweepData) -> TextTable:
-    """Describe what was trained: one row for each combination that occurs."""
+    """Tabulate what was trained, one row for each combination that occurs."""
     columns = ["model", "depth", "num_params", "dataset", "num_train", "loss", "epochs"]
     columns += ["momentum", "weight_decay", "environment_id"]
     found = data.trials.groupby(columns, dropna=False).size().reset_index(name="trials")
@@ -47,7 +47,7 @@ def network_table(data: SweepData) -> TextTable:
 
 
 def state_table(states: Mapping[Cell, CellState]) -> TextTable:
-    """Show what is done of every cell; cells that mix environments are flagged."""
+    """Tabulate the state of every cell; cells that mix environments are flagged."""
     rows = tuple(
         (
             f"{cell.batch_size_over_learning_rate:g}",
@@ -71,7 +71,7 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
 
 
 def prediction_table(predictions: pa.Table) -> TextTable:
-    """Show every law at the end of every excursion, its reasons by letters spelled out below."""
+    """Tabulate every law at the end of every excursion, reasons by letters explained below."""
     found = _ends(predictions.to_pylist())
     distinct = list(dict.fromkeys(text for row in found for text in row["reasons"]))
     rows = tuple(
@@ -103,7 +103,7 @@ def prediction_table(predictions: pa.Table) -> TextTable:
 
 
 def failure_table(data: SweepData) -> TextTable:
-    """Show failed attempts, the latest first, those whose work is done since included."""
+    """Tabulate failed attempts, the latest first, even where the work was done since."""
     latest = data.failures.sort_values("failed_at", ascending=False).head(_MOST_FAILURES)
     cells = data.planned.set_index("trial_id")
     rows = tuple(
@@ -127,7 +127,7 @@ def failure_table(data: SweepData) -> TextTable:
 
 
 def _ends(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep the longest window of each fork, and what has no windows."""
+    """Return the rows of the longest window of each fork, and those without windows."""
     what = ("loss", "batch_size", "learning_rate", "learning_rate_used", "bn_mode", "sampler")
     longest: dict[tuple[object, ...], int] = {}
     for row in rows:
@@ -160,7 +160,7 @@ def _cell_of(cells: pd.DataFrame, trial_id: str) -> str:
 
 def _work(data: SweepData, statistic_id: object) -> str:
     names = {s.statistic_id: s.statistic.name for s in data.plan.statistics}
-    if not isinstance(statistic_id, str):  # null in a column of texts
+    if not isinstance(statistic_id, str):  # null in a column of strings
         return "training"
     return names.get(statistic_id, statistic_id)
 

@@ -20,7 +20,7 @@ _LATEX = {
 
 
 def to_csv(table: Table1) -> str:
-    """Write every number in full, means and errors in columns of their own, both conventions."""
+    """Return CSV with every number in full, in both conventions, errors in separate columns."""
     rows = rows_in_full(table)
     stream = io.StringIO()
     if rows:
@@ -36,7 +36,7 @@ def rows_in_full(table: Table1) -> list[dict[str, object]]:
 
 
 def to_latex(table: Table1) -> str:
-    """Write the parts of Table 1 as floats for LaTeX; needs the package booktabs."""
+    """Return the parts of Table 1 as floats for LaTeX, which need the package booktabs."""
     parts = [_latex_part(part) for part in text_tables(table)]
     return "% \\usepackage{booktabs}\n\n" + "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""Table 1 in words: the parts that are printed and shown in the report."""
+"""Table 1 as text: the parts that are printed and shown in the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CELL = ("BS/LR", "BS", "LR", "seeds")
 
 
 def render_text(table: Table1) -> str:
-    """Write Table 1 in plain text, at most 120 columns wide."""
+    """Return Table 1 in plain text, at most 120 columns wide."""
     return "\n\n".join(render(part) for part in text_tables(table))
 
 

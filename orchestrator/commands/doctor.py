@@ -1,4 +1,4 @@
-"""Check this machine: what a sweep needs, each with its cure."""
+"""Check this machine for what a sweep needs, and name the cure of what is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAST_FREE_BYTES = 5 * 10**9
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `cure` is empty when it is as it should be."""
+    """One thing checked; `cure` is empty when nothing is wrong with it."""
 
     name: str
     found: str
@@ -36,7 +36,7 @@ class Check:
 
 
 def diagnose(store: str) -> Iterator[Check]:
-    """Look at everything a sweep needs on this machine."""
+    """Check everything that a sweep needs on this machine."""
     yield _python()
     for package in _PACKAGES:
         yield _package(package)
@@ -95,17 +95,17 @@ def _gpu_memory() -> Check:
         if nvml is None:
             return Check(
                 "NVML",
-                "not here: trials do not wait for memory of a GPU, and a share has no limit",
+                "not available: trials do not wait for memory of a GPU, and a share has no limit",
                 "install minima with its extra `gpu`, and the driver of the GPUs",
             )
         found = [(number, nvml.memory(str(number))) for number in range(nvml.count())]
-    told = [
+    memories = [
         f"GPU {number}: {gigabytes(memory.free_bytes)} of {gigabytes(memory.total_bytes)} GB free"
         if memory
-        else f"GPU {number}: does not tell its memory"
+        else f"GPU {number}: does not report its memory"
         for number, memory in found
     ]
-    return Check("NVML", "; ".join(told))
+    return Check("NVML", "; ".join(memories))
 
 
 def _disk(name: str, place: str, cure: str) -> Check:

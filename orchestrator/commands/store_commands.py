@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How a query's rows are written."""
+    """The format in which a query's rows are written."""
 
     TABLE = "table"
     CSV = "csv"
@@ -39,7 +39,7 @@ class Format(StrEnum):
 def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bool) -> int:
     """Show the state of one sweep, or of all, from the store alone; watching ends with the last trial.
 
-    With `--json` watching is waiting: the one document is that of the end.
+    With `--json` watching means waiting: the one document describes the end.
     """
     store = Store.open(store_uri)
     reader = StatusReader(store)
@@ -86,15 +86,15 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
         verdicts = verdict_text(derived.predictions)
         if verdicts:
             output.show(verdicts)
-        found += tell_disagreements(derived, output)
+        found += report_disagreements(derived, output)
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})
     return 0
 
 
-def tell_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
-    """Note the worst disagreement between statistics, if any, and list them all for a document."""
+def report_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
+    """Note the worst disagreement between statistics, if any, and return them all as JSON."""
     from analysis.aggregation.agreement_rows import disagreement_line, disagreements
 
     validity = derived.validity.to_pandas()
@@ -105,7 +105,7 @@ def tell_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
 
 
 def query(sql: str, store_uri: str, format_: Format) -> None:
-    """Answer SQL over the views."""
+    """Answer a query in SQL over the views."""
     from analysis.query import formats
     from analysis.query.sql import query as answer
 
@@ -206,7 +206,7 @@ def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
 
 
 def sweep_name(sweep: str) -> str:
-    """Give the name of a sweep told by file, built-in name, or name in the store."""
+    """Return the name of a sweep given as a file, a built-in name, or a name in the store."""
     if not is_sweep_file(Path(sweep)):
         return sweep
     document, where = read_sweep(sweep, [])

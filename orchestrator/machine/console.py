@@ -23,7 +23,7 @@ from workers.contract.errors import user_error
 
 @dataclass(frozen=True)
 class Output:
-    """Prints results for a person or, with `is_json`, collects them for one JSON document."""
+    """The output of results: printed for a person or, with `is_json`, one JSON document."""
 
     is_json: bool = False
     notes: Console = field(default_factory=lambda: Console(file=errors_for_humans()))
@@ -39,7 +39,7 @@ class Output:
             Console().print(renderable)
 
     def note(self, text: str) -> None:
-        """Tell a person something that is not a result."""
+        """Print a remark for a person that is not a result."""
         self.notes.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def document(self, value: JsonValue) -> None:
@@ -50,12 +50,12 @@ class Output:
 
 
 def errors_for_humans() -> TextIO:
-    """Give standard error; that its disk is full or its terminal gone does not end a run."""
+    """Return standard error such that a full disk or a closed terminal does not end a run."""
     return cast("TextIO", _Unfailing(sys.stderr))
 
 
 class _Unfailing:
-    """A stream that loses what cannot be written; a pipe that nobody reads is told all the same."""
+    """A stream that drops what cannot be written; a pipe that nobody reads still raises."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -74,8 +74,8 @@ class _Unfailing:
 
 
 @contextlib.contextmanager
-def full_disk_told() -> Iterator[None]:
-    """Tell of a full disk as of any other mistake; what standard output then still holds is dropped.
+def full_disk_as_user_error() -> Iterator[None]:
+    """Report a full disk like any other user error; what standard output still holds is dropped.
 
     Raises:
         UserError: No space is left where standard output goes, or a temporary file.
@@ -108,7 +108,7 @@ def _losses_ignored() -> Iterator[None]:
 
 
 def _finite(value: JsonValue) -> JsonValue:
-    """Put null in place of numbers that are not finite: JSON has no others."""
+    """Replace numbers that are not finite by null, as JSON has none for them."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a plan would take: time on the slots at hand and cost, per cell and in all, and which nodes fit."""
+"""What a plan would take: time and cost, per cell and in all; and which nodes fit."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class PlanReport:
     """A plan compared with its store and nodes.
 
     Attributes:
-        slots: Trials that the nodes hold at once.
-        status: Cells with the time until their last trial is done, were the run started now.
-        seconds: Of each open trial alone, by its id; NaN when unknown.
+        slots: How many trials the nodes hold at once.
+        status: Cells with the time until their last trial is done, if the run started now.
+        seconds: Time each open trial takes alone, by its id; NaN when unknown.
     """
 
     prepared: Prepared
@@ -44,21 +44,21 @@ class PlanReport:
 
     @property
     def unit(self) -> str:
-        """What the cost is counted in."""
+        """The unit of the cost."""
         return "GPU-hours" if self.prepared.sweep.resources.gpus else "core-hours"
 
     def cost(self, items: Sequence[Missing]) -> float:
-        """Give the hours of work times what a trial holds: its GPUs or share of one, else its cores."""
+        """Return the hours of work times the GPUs, or share of one, else cores, of a trial."""
         held = _held(self.prepared.sweep.resources)
         return held * sum(self.seconds.get(item.planned.trial_id, 0.0) for item in items) / 3600
 
     def cell_cost(self, cell: PlanCell) -> float:
-        """Give the cost of one cell."""
+        """Return the cost of one cell, in `unit`."""
         return self.cost([item for item in self.prepared.missing if _cell_of(item) == cell])
 
 
 def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
-    """Estimate what is missing, on these nodes."""
+    """Estimate the time and cost of what is missing, on these nodes."""
     slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
     counted = status_of(prepared.plan, prepared.missing, [])
     status = with_time_left(counted, prepared.missing, prepared.estimator, slots)
@@ -69,7 +69,7 @@ def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
 
 
 def plan_table(report: PlanReport) -> Table:
-    """Show trials by state, time and cost, a row a cell."""
+    """Tabulate trials by state, time and cost, one row per cell."""
     status = report.status
     table = Table(title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done")
     names = ("done", "to\nmeasure", "to\ntrain", "failed", "left", report.unit)
@@ -89,7 +89,7 @@ def plan_table(report: PlanReport) -> Table:
 
 
 def nodes_table(report: PlanReport) -> Table:
-    """Show the nodes, and how many trials each holds at once."""
+    """Tabulate the nodes, and how many trials each holds at once."""
     resources = report.prepared.sweep.resources
     table = Table(title=f"a trial holds {resources.cpus} CPUs and {resources.gpus:g} GPUs")
     table.add_column("node")
@@ -103,7 +103,7 @@ def nodes_table(report: PlanReport) -> Table:
 
 
 def summary_line(report: PlanReport) -> str:
-    """Say time, cost, and what both rest on."""
+    """Return time, cost, and what both rest on, in one line."""
     estimator = report.prepared.estimator
     cost = report.cost(report.prepared.missing)
     parts = [f"{hours(cost)} {report.unit}" if math.isfinite(cost) else "cost unknown"]
@@ -114,14 +114,14 @@ def summary_line(report: PlanReport) -> str:
 
 
 def hours(value: float) -> str:
-    """Write hours of cost with two digits or more."""
+    """Format hours of cost with two digits or more."""
     if not math.isfinite(value):
         return "unknown"
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def plan_document(report: PlanReport) -> dict[str, JsonValue]:
-    """Give the plan as JSON; what is unknown is null."""
+    """Return the plan as JSON; what is unknown is null."""
     prepared, estimator = report.prepared, report.prepared.estimator
     left = report.status.seconds_left
     document = status_document(report.status)

@@ -282,7 +282,7 @@ def test_training_again_to_other_weights_is_a_conflict(make_order, store, plugin
     store.commit("trials", (order.trial_id,), "other", other)
     answer = entry.run_order(order, never)
     assert answer.failure_class == "conflict"
-    assert "trained again and came to other weights" in answer.message
+    assert "trained again and reached other weights" in answer.message
 
 
 @pytest.mark.parametrize(

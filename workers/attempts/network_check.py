@@ -1,7 +1,7 @@
-"""Tell why a network can be neither trained nor measured, in a process of its own, before a sweep starts.
+"""Check that a network can be trained and measured, in a separate process, before a sweep starts.
 
 Reads a `NetworkQuestion` from standard input and writes a `NetworkAnswer` to standard output, both JSON.
-What training and the statistics themselves refuse is asked here, by the same functions.
+What training and the statistics themselves refuse is checked here by the same functions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workers.statistics import traces
 
 
 def faults_of(question: NetworkQuestion) -> list[Fault]:
-    """List what training would refuse, or what the statistics would of the network as it is built."""
+    """List what training would refuse, or what the statistics would refuse of the built network."""
     trial = question.trial
     try:
         dataset = load_dataset(trial.dataset, question.data_dir)
@@ -46,7 +46,7 @@ def _refuse(graph: keras.Model, statistic: StatisticSpec) -> None:
 
 
 def main() -> None:
-    """Answer one question; what a user's module prints goes to standard error."""
+    """Answer one question; whatever a user's module prints goes to standard error."""
     answers = os.dup(1)
     os.dup2(2, 1)
     found = faults_of(NetworkQuestion.model_validate_json(sys.stdin.buffer.read()))

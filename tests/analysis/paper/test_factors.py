@@ -79,7 +79,7 @@ def test_too_few_cells_and_constant_factors_are_refused():
     assert refused.test == "the factors do not vary independently of each other here"
     assert (refused.num_trials, refused.num_cells) == (9, 3)
     form = Question("excess_loss", ("batch_size", "learning_rate"), "cell")
-    assert answer(form, values[values["cell"] < 2]).test == "2 cells are too few to tell this"
+    assert answer(form, values[values["cell"] < 2]).test == "2 cells are too few to decide this"
     assert answer(_ONE_OR_TWO, values[:2]).test == (
         "2 values are too few for 3 coefficients and an error"
     )

@@ -22,7 +22,7 @@ from workers.training.sgd_step import SGDStep
 layers = keras.layers
 
 FREEZE = "freeze whole layers, each with trainable=False of its own"
-IN_CONFIG = f"{FREEZE}; a layer of your own must tell of its sublayers in get_config()"
+IN_CONFIG = f"{FREEZE}; a layer of your own must describe its sublayers in get_config()"
 
 
 @keras.saving.register_keras_serializable("test_params")
@@ -180,8 +180,8 @@ WRONG = {
         shared_between,
         [
             (
-                "the layer 'shared' belongs to more than one network within the model, of which Keras "
-                "makes a layer each when it reads the model back",
+                "the layer 'shared' belongs to more than one network within the model, which Keras "
+                "turns into separate layers when it reads the model back",
                 "use a layer of its own in each network, or call it outside of them",
             )
         ],

@@ -1,4 +1,4 @@
-"""What is refused before any statistic runs, whichever it is; a statistic's own limits stay with it."""
+"""What is refused before any statistic runs; each statistic checks its own limits itself."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from workers.statistics.measuring.context import MeasurementContext
 
 
 def refuse_unsound(context: MeasurementContext, statistic: StatisticSpec) -> None:
-    """Refuse a network and data of which no statistic, or not this one, would mean what its name says.
+    """Check that a statistic of this network and data would mean what its name says.
 
-    Weights that are not finite; a network that does not fit its data, computes in another precision
-    than float32, or mixes the examples of a batch; data with gaps, false labels or one class; fewer than
-    two examples where a spread is measured.
+    Refused are weights that are not finite; a network that does not fit its data, computes in
+    another precision than float32, or mixes the examples of a batch; data with gaps, false labels
+    or a single class; fewer than two examples where a spread is measured.
 
     Raises:
         UserError: All faults found.
