@@ -12,6 +12,7 @@ from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output
 from orchestrator.monitor.plan_report import (
+    data_line,
     nodes_table,
     plan_document,
     plan_report,
@@ -101,6 +102,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     report = plan_report(prepared, nodes)
     note_earlier(prepared, output)
     output.show(plan_table(report))
+    output.show(data_line(prepared))
     output.show(nodes_table(report))
     for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
         output.show(f"does not fit: {fault}")
@@ -212,3 +214,4 @@ def _announce(prepared: Prepared, output: Output) -> None:
         f"{prepared.plan.sweep}: {num_done} trials done, {num_training} to train, "
         f"{len(work) - num_training} to measure only; store {prepared.store.uri}"
     )
+    output.note(data_line(prepared))

@@ -17,6 +17,7 @@ from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
 from workers.contract.lacking import Missing
 from workers.contract.sweep_spec import ResourcesSpec
+from workers.datasets.loading import OFFICIAL_CIFAR10
 
 PlanCell = tuple[int, float]
 
@@ -102,6 +103,19 @@ def nodes_table(report: PlanReport) -> Table:
     return table
 
 
+def data_line(prepared: Prepared) -> str:
+    """Return how many examples are used, and whether the data are the whole of CIFAR-10 where so named."""
+    data, whole, name = prepared.data, prepared.whole_data, prepared.sweep.dataset.name
+    line = f"data: {data.num_train:,} training and {data.num_test:,} test examples of {name}"
+    found, official = ((each.num_train, each.num_test) for each in (whole, OFFICIAL_CIFAR10))
+    if name != "cifar10" or found == official:
+        return line
+    sizes = "{:,} and {:,}".format(*found)
+    return (
+        f"{line}; not the whole of CIFAR-10: its files hold {sizes} images, not 50,000 and 10,000"
+    )
+
+
 def summary_line(report: PlanReport) -> str:
     """Return time, cost, and what both rest on, in one line."""
     estimator = report.prepared.estimator
@@ -132,6 +146,8 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
         ],
         "fits": report.fits,
         "slots": report.slots,
+        "num_train": prepared.data.num_train,
+        "num_test": prepared.data.num_test,
         "seconds_left": _known(left) if report.fits else None,
         "cost": {"unit": report.unit, "hours": _known(report.cost(prepared.missing))},
         "estimated_by": {

@@ -5,7 +5,7 @@ Each part is checked as far as it can be when other parts are at fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,63 +16,97 @@ from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec
 from workers.contract.statistics import needs_spread
 from workers.contract.sweep_spec import SweepSpec
 from workers.contract.validation import faults_of
-from workers.datasets.dataset import too_few_examples, too_few_for_spread
-from workers.datasets.loading import DatasetFacts, cut_facts, whole_facts
+from workers.datasets.dataset import too_few_for_spread
+from workers.datasets.loading import (
+    OFFICIAL_CIFAR10,
+    DatasetFacts,
+    cut_facts,
+    cut_faults,
+    is_at_hand,
+    whole_facts,
+)
 
 Document = dict[str, object]
 
 
 @dataclass(frozen=True)
 class CheckedSweep:
-    """A sweep without a fault, and the facts of its data."""
+    """A sweep without a fault, and the facts of its data.
+
+    Attributes:
+        facts: Of the examples used.
+        whole: Of the whole data set, before `num_train` and `num_test` cut it.
+    """
 
     spec: SweepSpec
     facts: DatasetFacts
+    whole: DatasetFacts
 
 
-def check_sweep(document: Document, where: str, data_dir: str | None) -> CheckedSweep:
+@dataclass(frozen=True)
+class _Data:
+    """What is known of the data; None where the data set's own keys are at fault."""
+
+    facts: DatasetFacts | None = None
+    whole: DatasetFacts | None = None
+    faults: Sequence[Fault] = ()
+    is_to_fetch: bool = False
+
+
+def check_sweep(
+    document: Document, where: str, data_dir: str | None, others: Sequence[Fault] = ()
+) -> CheckedSweep:
     """Validate a sweep read from YAML against specs, names and data.
+
+    Data that are not at hand are fetched only when nothing else is at fault: until then the sweep is
+    held against what is known of them.
+
+    Args:
+        document: The sweep as written.
+        where: The file it came from.
+        data_dir: Where the data are.
+        others: Faults found elsewhere, told with those of the sweep.
 
     Raises:
         UserError: Every fault found.
     """
-    faults: list[Fault] = []
-    spec = facts = None
+    spec, faults = None, [*others]
     try:
         spec = SweepSpec.model_validate(document)
     except ValidationError as error:
         faults += faults_of(error, where)
     faults += _name_faults(document, where)
-    try:
-        facts, found = _facts(document, data_dir, where)
-        faults += found
-    except UserError as error:
-        faults += error.faults
-    if facts is not None:
-        faults += _data_faults(document, facts, where)
-    if faults or spec is None or facts is None:
+    data = _data(document, where, data_dir, is_fetching=False)
+    if data.is_to_fetch and not faults and not data.faults:
+        data = _data(document, where, data_dir, is_fetching=True)
+    faults += data.faults
+    if faults or spec is None or data.facts is None or data.whole is None:
         raise UserError(faults)
-    return CheckedSweep(spec, facts)
+    return CheckedSweep(spec, data.facts, data.whole)
 
 
-def _facts(
-    document: Document, data_dir: str | None, where: str
-) -> tuple[DatasetFacts | None, list[Fault]]:
-    """Load the facts of the data; None when the data set's own keys are at fault.
+def _data(document: Document, where: str, data_dir: str | None, *, is_fetching: bool) -> _Data:
+    """Hold the sweep against the facts of its data, as far as they are known.
 
-    When more examples are asked for than there are, those faults with the facts of the whole data.
+    Where the cut is at fault the rest is judged by the whole data.
     """
     try:
         spec = TypeAdapter[DatasetSpec](DatasetSpec).validate_python(document.get("dataset"))
     except ValidationError:
-        return None, []
-    whole = whole_facts(spec, data_dir)
-    if not isinstance(spec, Cifar10Spec | DigitsSpec):
-        return whole, []
-    faults = too_few_examples(spec, whole.num_train, whole.num_test)
-    if faults:
-        return whole, [replace(fault, where=f"{where}, {fault.where}") for fault in faults]
-    return cut_facts(whole, spec), []
+        return _Data()
+    is_to_fetch = not is_fetching and not is_at_hand(spec, data_dir)
+    try:
+        whole = OFFICIAL_CIFAR10 if is_to_fetch else whole_facts(spec, data_dir)
+    except UserError as error:
+        return _Data(faults=error.faults)
+    facts, faults = whole, list[Fault]()
+    if isinstance(spec, Cifar10Spec | DigitsSpec):
+        faults = [
+            replace(fault, where=f"{where}, {fault.where}") for fault in cut_faults(whole, spec)
+        ]
+        facts = whole if faults else cut_facts(whole, spec)
+    faults += _data_faults(document, facts, where)
+    return _Data(facts, whole, faults, is_to_fetch)
 
 
 def _name_faults(document: Document, where: str) -> Iterator[Fault]:
@@ -118,7 +152,7 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
         )
     needs_labels = set(CATALOG["loss"]) - {"squared_error"}
     loss = document.get("loss")
-    if loss in needs_labels and not facts.is_classification:
+    if isinstance(loss, str) and loss in needs_labels and not facts.is_classification:
         yield Fault(
             f"{loss} needs class labels, and the data have real targets",
             f"{where}, loss",

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from workers.contract.errors import Fault, UserError, did_you_mean, user_error
+from workers.contract.errors import Fault, UserError, did_you_mean, shortened, user_error
 from workers.contract.plugin_source import gives_name
 
 Kind = Literal["model", "dataset", "loss", "statistic"]
@@ -53,7 +53,7 @@ def is_plugin(name: str) -> bool:
 def unknown_name_fault(kind: Kind, name: str, where: str) -> Fault:
     """Build the fault for a name that is neither in the catalog nor a plugin."""
     mend = f'{did_you_mean(name, CATALOG[kind])} Your own: "package.module:function"'
-    return Fault(f"no {kind} named {name!r}", where, mend)
+    return Fault(f"no {kind} named {shortened(name)!r}", where, mend)
 
 
 def resolve(kind: Kind, name: str, where: str = "") -> object:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 
 from workers.contract.catalog import is_plugin
+from workers.contract.errors import shortened
 from workers.contract.frozen import Count, Finite, Fraction01, Frozen, NonNegative, Positive, Seed
 
 PLUGIN = "plugin"
@@ -31,7 +32,8 @@ class PluginSpec(Frozen):
     @classmethod
     def _is_importable(cls, name: str) -> str:
         if not is_plugin(name):
-            raise ValueError(f"{name!r} is not a name of your own; write package.module:function")
+            told = shortened(name)
+            raise ValueError(f"{told!r} is not a name of your own; write package.module:function")
         return name
 
 
@@ -152,7 +154,8 @@ class TrainingSpec(Frozen):
     @model_validator(mode="after")
     def _milestones_rise(self) -> TrainingSpec:
         if sorted(set(self.milestones)) != self.milestones:
-            raise ValueError(f"milestones {self.milestones} do not rise; give each epoch once")
+            told = shortened(str(self.milestones))
+            raise ValueError(f"milestones {told} do not rise; give each epoch once")
         if self.milestones and self.milestones[-1] >= self.epochs:
             raise ValueError(
                 f"milestone {self.milestones[-1]} is not before the end, epoch {self.epochs}; "

@@ -61,7 +61,7 @@ class TracesSpec(Frozen):
     columns: Literal["exact"] | Count = 1
     splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
-    replicate_examples: Annotated[int, Field(ge=1000)] = 2000
+    replicate_examples: Annotated[int, Field(ge=1000, le=10**9)] = 2000
     probe_seed: Seed = 0
 
 
@@ -113,7 +113,7 @@ class HessianSpec(EstimateSpec):
     max_lanczos_steps: Annotated[int, Field(ge=1, le=10_000)] = 100
     eigenvalue_tolerance: Annotated[Finite, Field(gt=0, lt=1)] = 1e-3
     objective: Objective = "data"
-    num_examples: Annotated[int, Field(ge=1)] | None = None
+    num_examples: Count | None = None
     splits: Splits = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
 
@@ -140,7 +140,7 @@ class SpectrumSpec(Frozen):
         default=["hessian", "noise"], min_length=1
     )
     objective: Objective = "data"
-    num_examples: Annotated[int, Field(ge=1)] | None = None
+    num_examples: Count | None = None
     splits: Annotated[Splits, Field(max_length=1)] = Field(default=["train"], min_length=1)
     bn_mode: BatchNormMode = "frozen"
     probe_seed: Seed = 0

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from workers.contract.specs import Cifar10Spec
 from workers.datasets import cache
 from workers.datasets.cifar10_binary import fetch_archive, read_archive, read_files
-from workers.datasets.cifar10_files import Source, find_source
+from workers.datasets.cifar10_files import ARCHIVE_NAME, Source, find_source
 from workers.datasets.cifar10_parquet import read_parquet
 from workers.datasets.dataset import Dataset, Split, first_examples
 
@@ -41,10 +41,19 @@ def source_key(data_dir: str | None) -> JsonValue:
     return _source(data_dir).key()
 
 
+def is_at_hand(data_dir: str | None) -> bool:
+    """Whether the data can be read without a download."""
+    return data_dir is not None or (_downloads() / ARCHIVE_NAME).is_file()
+
+
 def _source(data_dir: str | None) -> Source:
     if data_dir is not None:
         return find_source(Path(data_dir).expanduser())
-    return Source("archive", (fetch_archive(cache.cache_folder() / "downloads"),))
+    return Source("archive", (fetch_archive(_downloads()),))
+
+
+def _downloads() -> Path:
+    return cache.cache_folder() / "downloads"
 
 
 def decode(source: Source) -> tuple[Split, Split]:

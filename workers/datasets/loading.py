@@ -10,14 +10,14 @@ from typing import Annotated
 from pydantic import Field, JsonValue, ValidationError
 
 from workers.contract.catalog import resolve
-from workers.contract.errors import UserError, user_error
+from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.frozen import Count, Frozen
 from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec, PluginSpec
 from workers.datasets import cache, cifar10, digits
 from workers.datasets.dataset import Dataset, too_few_examples
-from workers.datasets.faults import faults_of
+from workers.datasets.faults import faults_of, first_class, one_class
 
-_FACTS_VERSION = 1
+_FACTS_VERSION = 2
 """Raised by hand when facts are computed otherwise or built-in data sets change."""
 
 
@@ -31,6 +31,8 @@ class DatasetFacts(Frozen):
         num_outputs: C, classes or regression targets.
         is_classification: Targets are one-hot labels.
         input_shape: Shape of one example.
+        first_class: Class of the first training example; None where targets are real.
+        num_of_first_class: How many of it stand before the first of another class.
     """
 
     digest: str
@@ -39,6 +41,15 @@ class DatasetFacts(Frozen):
     num_outputs: Count
     is_classification: bool
     input_shape: Annotated[tuple[int, ...], Field(strict=False)]  # JSON has no tuples
+    first_class: int | None = None
+    num_of_first_class: int = 0
+
+
+OFFICIAL_CIFAR10 = DatasetFacts(
+    digest="", num_train=50_000, num_test=10_000, num_outputs=10, is_classification=True,
+    input_shape=(32, 32, 3),
+)  # fmt: skip
+"""What is known of the official archive before it is downloaded."""
 
 
 def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
@@ -98,13 +109,27 @@ def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
     return _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
 
 
+def is_at_hand(spec: DatasetSpec, data_dir: str | None) -> bool:
+    """Whether the facts can be had without a download."""
+    return not isinstance(spec, Cifar10Spec) or cifar10.is_at_hand(data_dir)
+
+
+def cut_faults(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> list[Fault]:
+    """List what is wrong with the first `num_train` and `num_test` examples, and is not with the whole."""
+    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    num_train, label = spec.num_train or whole.num_train, whole.first_class
+    if not faults and label is not None and num_train <= whole.num_of_first_class:
+        faults = [one_class(num_train, label, "dataset.num_train")]
+    return faults
+
+
 def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFacts:
     """Give the facts of the first `num_train` and `num_test` examples.
 
     Raises:
-        UserError: There are fewer.
+        UserError: There are fewer, or those for training are of one class.
     """
-    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    faults = cut_faults(whole, spec)
     if faults:
         raise UserError(faults)
     asked = {"num_train": spec.num_train, "num_test": spec.num_test}
@@ -131,6 +156,7 @@ def _remembered(key: JsonValue, compute: Callable[[], DatasetFacts]) -> DatasetF
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:
+    label, count = first_class(dataset.train) if dataset.is_classification else (None, 0)
     return DatasetFacts(
         digest=dataset.digest,
         num_train=len(dataset.train),
@@ -138,6 +164,8 @@ def _facts(dataset: Dataset) -> DatasetFacts:
         num_outputs=dataset.num_outputs,
         is_classification=dataset.is_classification,
         input_shape=dataset.input_shape,
+        first_class=label,
+        num_of_first_class=count,
     )
 
 
