@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.predictions.registry import LAWS
+from analysis.predictions import laws
 from workers.contract.quantities import STATISTIC_QUANTITIES
 
 ROOT = Path(__file__).parent.parent
@@ -119,9 +119,9 @@ def test_names_that_are_mentioned_exist(page):
 def test_every_law_stands_with_its_source():
     """In the order in which laws are shown; equation and theorem as the law's own docstring cites them."""
     rows = {row[0]: row for row in table_rows("analysis/README.md", named=r"\w+")}
-    assert [name for name in rows if name in LAWS] == list(LAWS)
-    for name, law in LAWS.items():
-        source = law.__doc__.partition("Source:")[2]
+    assert [name for name in rows if name in laws()] == list(laws())
+    for name, law in laws().items():
+        source = law.predict.__doc__.partition("Source:")[2]
         cited = re.findall(r"Eq [\d.]+\d|Theorem \d|[A-Z]\w+ (?=\(\d{4}\))|\d{4}", source)
         assert [each for each in cited if each.strip() not in rows[name][2]] == []
 

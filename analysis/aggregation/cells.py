@@ -27,7 +27,7 @@ def cells(data: SweepData, states: Mapping[Cell, CellState]) -> pa.Table:
         for quantity, by_cell in values.items():
             if cell in by_cell:
                 estimate = by_cell[cell].estimate
-                row[f"{quantity}_mean"] = estimate.mean
+                row[f"{quantity}_mean"] = estimate.value
                 row[f"{quantity}_stderr"] = finite_or_none(estimate.stderr)
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=VIEWS["cells"])

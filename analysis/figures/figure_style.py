@@ -13,14 +13,12 @@ import matplotlib as mpl
 from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from analysis.laws.palette import BLUE, GREEN, SKY, VERMILLION
 from analysis.paper.ratio_groups import ratio_group
 from analysis.records.load import Cell
 
 WIDTH_INCHES = 7.2
 """Full text width of a printed page."""
-
-BLUE, SKY, GREEN, VERMILLION, GREY = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#777777"
-"""From the palette of Okabe and Ito (2008)."""
 
 _DASHES = ("-", "--", "-.", ":")
 

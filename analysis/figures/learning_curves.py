@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.figure_style import GREY, WIDTH_INCHES, CellStyle, cell_styles, set_log
+from analysis.figures.figure_style import WIDTH_INCHES, CellStyle, cell_styles, set_log
+from analysis.laws.palette import GREY
 from analysis.records.load import SweepData, groups_by_cell
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 

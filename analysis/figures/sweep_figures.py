@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def _layers(data: SweepData, _: Table1) -> Figure | None:
 
 
 def _has_traces(table: Table1) -> bool:
-    return any(row.gradient_noise_trace.num_seeds for row in table.rows)
+    return any(math.isfinite(row.gradient_noise_trace.value) for row in table.rows)
 
 
 SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {

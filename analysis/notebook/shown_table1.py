@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.findings.table1 import LAW_COLUMNS, Table1
+from analysis.findings.table1 import Table1, law_columns
 from analysis.notebook.frames import describe
 from analysis.report import web_page
 from analysis.tables import table1_files
@@ -63,7 +63,8 @@ def _estimate_facts(stem: str) -> ColumnFacts:
         return ColumnFacts(one.unit, f"{one.meaning.rstrip('.')}, × N.")
     if stem in GLOSSARY:
         return ColumnFacts(GLOSSARY[stem].unit, f"{GLOSSARY[stem].symbol}.")
-    if stem in LAW_COLUMNS:
-        law, _, rate = stem.rpartition("_")
-        return ColumnFacts("loss", f"the excess loss that {law} gives with the {rate} η.")
+    for column in law_columns():
+        if stem == column.name:
+            meaning = f"the excess loss that {column.law} gives with the {column.rate} η."
+            return ColumnFacts("loss", meaning)
     return ColumnFacts("loss", "tr σ²/tr H, with an error paired by seed.")

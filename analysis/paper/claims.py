@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from analysis.mathematics.estimate import Estimate
 from analysis.mathematics.trends import LEVEL, rank_correlation, verdict_on_rises
+from analysis.mathematics.uncertain import Uncertain
 from analysis.paper.claim import Claim, overall
 from analysis.paper.constancy import MARGIN, constant_in_batch_size
 from analysis.paper.strength import rate_is_stronger
@@ -64,16 +64,16 @@ _CONSTANT = f"{_SECTION}: one trace “seems to hold constant” as BS grows at 
 _FIGURE_4 = "Section 5.3, Figure 4"
 _SMALLER = f"{_SECTION}: tr H is “magnitudes smaller”"
 
-Value = Callable[[TracePoint], Estimate]
+Trace = Callable[[TracePoint], Uncertain]
 Group = Callable[[TracePoint], tuple[str, float]]
 """What is fixed in a group, and what rises along it."""
 
 
-def _noise(point: TracePoint) -> Estimate:
+def _noise(point: TracePoint) -> Uncertain:
     return point.gradient_noise_trace
 
 
-def _hessian(point: TracePoint) -> Estimate:
+def _hessian(point: TracePoint) -> Uncertain:
     return point.hessian_trace
 
 
@@ -90,7 +90,7 @@ def _rise(
     statement: str,
     points: Sequence[TracePoint],
     group_of: Group,
-    value: Value,
+    value: Trace,
     *,
     source: str,
     is_fall: bool = False,
@@ -107,7 +107,7 @@ def _rise(
         verdicts[label] = verdict_on_rises(
             along[::-1] if is_fall else along, num_compared=num_steps
         )
-        steps = " → ".join(plain(estimate.mean, 3) for estimate in along)
+        steps = " → ".join(plain(estimate.value, 3) for estimate in along)
         numbers.append(f"{label}: {steps} {verdicts[label]}")
     return Claim(
         name,
@@ -127,7 +127,7 @@ def _order(
     *,
     sign: int,
 ) -> Claim:
-    ratios = [point.magnitude_difference.mean for point in points]
+    ratios = [point.magnitude_difference.value for point in points]
     found = rank_correlation([abscissa(point) for point in points], ratios)
     if found is None:
         return Claim(name, statement, _FIGURE_4, "undecided", {}, _TOO_FEW)
@@ -142,7 +142,7 @@ def _order(
 
 
 def _exceeds(name: str, statement: str, points: Sequence[TracePoint], bound: float) -> Claim:
-    limit = Estimate(bound, 0.0, 1)
+    limit = Uncertain(bound)
     verdicts = {
         f"BS {point.batch_size}, LR {point.learning_rate:g}": verdict_on_rises(
             [limit, point.magnitude_difference], num_compared=len(points)
@@ -151,7 +151,7 @@ def _exceeds(name: str, statement: str, points: Sequence[TracePoint], bound: flo
     }
     if not verdicts:
         return Claim(name, statement, _SMALLER, "undecided", {}, _TOO_FEW)
-    ratios = [point.magnitude_difference.mean for point in points]
+    ratios = [point.magnitude_difference.value for point in points]
     count = sum(verdict == "holds" for verdict in verdicts.values())
     numbers = f"ratio {plain(min(ratios), 3)} to {plain(max(ratios), 3)}; holds in {count} of {len(ratios)} cells"
     return Claim(name, statement, _SMALLER, overall(verdicts.values()), verdicts, numbers)

@@ -6,13 +6,13 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from analysis.mathematics.estimate import Estimate
-from analysis.mathematics.interval import CONFIDENCE, Interval
-from analysis.mathematics.uncertain import Uncertain, combined_error, half_width
+from analysis.mathematics.interval import Interval
+from analysis.mathematics.uncertain import Uncertain, combined_error
 from analysis.mathematics.verdict import judge
 from analysis.paper.claim import Claim, overall
 from analysis.paper.trace_points import TracePoint
 from analysis.text.number_text import plain
+from workers.contract.student import CONFIDENCE
 
 MARGIN = 0.25
 """Values count as equal if they differ by less than a factor 1.25, as in bio-equivalence."""
@@ -24,7 +24,7 @@ def constant_in_batch_size(
     name: str,
     statement: str,
     points: Sequence[TracePoint],
-    value: Callable[[TracePoint], Estimate],
+    value: Callable[[TracePoint], Uncertain],
     *,
     source: str,
 ) -> Claim:
@@ -37,7 +37,7 @@ def constant_in_batch_size(
     """
     by_rate: dict[float, list[TracePoint]] = {}
     for point in sorted(points, key=lambda item: (item.learning_rate, item.batch_size)):
-        if value(point).mean > 0:
+        if value(point).value > 0:
             by_rate.setdefault(point.learning_rate, []).append(point)
     groups = {rate: group for rate, group in by_rate.items() if len(group) > 1}
     num_pairs = sum(math.comb(len(group), 2) for group in groups.values())
@@ -46,7 +46,7 @@ def constant_in_batch_size(
         label, along = f"LR {rate:g}", [value(point) for point in group]
         pairs = list(itertools.combinations(along, 2))
         verdicts[label] = overall(_verdict(*pair, num_compared=num_pairs) for pair in pairs)
-        steps = " → ".join(plain(estimate.mean, 3) for estimate in along)
+        steps = " → ".join(plain(estimate.value, 3) for estimate in along)
         numbers.append(f"{label}: {steps}, {_largest(pairs)} {verdicts[label]}")
     return Claim(
         name, statement, source, overall(verdicts.values()), verdicts,
@@ -54,21 +54,20 @@ def constant_in_batch_size(
     )  # fmt: skip
 
 
-def log_change(first: Estimate, second: Estimate, confidence: float = CONFIDENCE) -> Interval:
+def log_change(first: Uncertain, second: Uncertain, confidence: float = CONFIDENCE) -> Interval:
     """Estimate ln(second/first) of two independent means with Welch's interval.
 
     The error of a logarithm is the relative one (first order).
     """
-    change = math.log(second.mean / first.mean)
+    change = math.log(second.value / first.value)
     parts = [
-        Uncertain(math.log(each.mean), each.stderr / each.mean, each.num_seeds - 1)
+        Uncertain(math.log(each.value), each.stderr / each.value, each.degrees)
         for each in (first, second)
     ]
-    half = half_width(*combined_error(parts), confidence)
-    return Interval(change) if half is None else Interval(change, change - half, change + half)
+    return Uncertain(change, *combined_error(parts)).interval(confidence)
 
 
-def _verdict(first: Estimate, second: Estimate, *, num_compared: int) -> str:
+def _verdict(first: Uncertain, second: Uncertain, *, num_compared: int) -> str:
     change = log_change(first, second)
     found = judge(change.low, change.high, MARGIN) or "undecided"
     if found != "fails":
@@ -77,7 +76,7 @@ def _verdict(first: Estimate, second: Estimate, *, num_compared: int) -> str:
     return judge(widened.low, widened.high, MARGIN) or "undecided"
 
 
-def _largest(pairs: Sequence[tuple[Estimate, Estimate]]) -> str:
+def _largest(pairs: Sequence[tuple[Uncertain, Uncertain]]) -> str:
     """Format the largest change of a group as a factor above 1, with its interval."""
     largest = max((log_change(*pair) for pair in pairs), key=lambda each: abs(each.value))
     if largest.low is None or largest.high is None:

@@ -10,12 +10,12 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis.mathematics.interval import CONFIDENCE
 from analysis.paper.claim import Claim, overall
 from analysis.paper.curve_distance import CurveDistance, curve_distance
 from analysis.paper.ratio_groups import CLOSE_FACTOR, RatioGroup, ratio_group
 from analysis.records.load import Cell, SweepData, groups_by_cell
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
+from workers.contract.student import CONFIDENCE
 
 Item = TypeVar("Item")
 

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from analysis.mathematics.interval import CONFIDENCE
 from analysis.mathematics.regression import Array
+from workers.contract.student import CONFIDENCE
 
 _MOST_SPLITS = 20_000
 """Up to 8 seeds per cell (12,870 splits) all are counted."""
 
 _NUM_RANDOM_SPLITS = 10_000
+"""A p-value of 0.05 from so many has a standard error of 0.002."""
 
 _LARGEST_F = 1e4
 """Beyond it (60 seed spreads) bounds grow as √F to a per cent, and the distribution is not computed."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.table1 import Table1
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 from analysis.paper.factors import MAGNITUDE_DIFFERENCE
 from analysis.records.paper_table1 import ROWS
 
@@ -19,9 +19,9 @@ class TracePoint:
 
     batch_size: int
     learning_rate: float
-    gradient_noise_trace: Estimate
-    hessian_trace: Estimate
-    magnitude_difference: Estimate
+    gradient_noise_trace: Uncertain
+    hessian_trace: Uncertain
+    magnitude_difference: Uncertain
 
 
 def points_of(table: Table1) -> list[TracePoint]:
@@ -35,7 +35,7 @@ def points_of(table: Table1) -> list[TracePoint]:
             row.magnitude_difference,
         )
         for row in table.rows
-        if row.magnitude_difference.num_seeds
+        if row.num_measured
     ]
 
 
@@ -45,9 +45,9 @@ def paper_points() -> list[TracePoint]:
         TracePoint(
             row.batch_size,
             row.learning_rate,
-            Estimate(row.gradient_noise_trace, 0.0, 5),
-            Estimate(row.hessian_trace, 0.0, 5),
-            Estimate(row.gradient_noise_trace / row.hessian_trace, 0.0, 5),
+            Uncertain(row.gradient_noise_trace),
+            Uncertain(row.hessian_trace),
+            Uncertain(row.gradient_noise_trace / row.hessian_trace),
         )
         for row in ROWS
     ]

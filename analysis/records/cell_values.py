@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from analysis.mathematics.estimate import Estimate, mean_over_seeds
+from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.soundness import is_sound
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.load import Cell, SweepData, groups_by_cell
@@ -53,9 +53,9 @@ class SeedValues:
     errors: Mapping[int, Uncertain] = field(default_factory=dict)
 
     @property
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Uncertain:
         """The mean over seeds."""
-        return mean_over_seeds(list(self.by_seed.values()))
+        return mean_of_units(list(self.by_seed.values()))
 
     def of(self, seeds: Collection[int]) -> SeedValues:
         """Return the values of the given seeds alone."""

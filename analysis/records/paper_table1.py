@@ -24,7 +24,7 @@ ERRATA = (
 )
 
 NUM_TRAIN = 50_000
-"""N of CIFAR-10, by which a sum over examples exceeds a mean."""
+"""N of CIFAR-10 (Krizhevsky 2009), by which a sum over examples exceeds a mean."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
 from analysis.figures.covariance_figure import covariance_figure
-from analysis.figures.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
+from analysis.figures.law_figures import (
+    MOST_PANELS,
+    curve_laws,
+    fork_figure,
+    fork_panels,
+    level_laws,
+    parity_figure,
+)
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.report import web_page
 from analysis.report.conclusions import Conclusions, headline
@@ -95,15 +102,23 @@ _COVARIANCE = (
 
 
 def _fork_caption(found: Conclusions) -> str:
-    shares = _shares(found)
-    num_left = max(0, len(fork_panels(found.rows)) - MOST_PANELS)
-    return (
+    panels = fork_panels(found.rows)
+    rows = [row for panel in panels for row in panel]
+    curves, levels = ([law.name for law in laws] for laws in (curve_laws(rows), level_laws(rows)))
+    sentences = [
         "Mean over independent streams from one point, each window shown at its last step, with one "
-        "standard error. finite_time predicts the loss after that many steps, with its "
-        "standard error; wang_4_45 and jastrzebski_9 where it should settle. Share of tr σ² in "
-        f"directions that T steps do not equilibrate (ηλT < 1): {shares}."
-        + (f" {num_left} further panels are not shown." if num_left else "")
-    )
+        "standard error.",
+        f"Curves: what the loss should be after so many steps ({', '.join(curves)})."
+        if curves
+        else "",
+        f"Horizontal lines: where it should settle ({', '.join(levels)})." if levels else "",
+        "Share of tr σ² in directions that T steps do not equilibrate (ηλT < 1): "
+        f"{_shares(found)}.",
+        f"{len(panels) - MOST_PANELS} further panels are not shown."
+        if len(panels) > MOST_PANELS
+        else "",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _shares(found: Conclusions) -> str:

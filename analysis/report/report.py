@@ -15,7 +15,7 @@ from analysis.records.load import SweepData, load_sweep
 from analysis.report import web_page
 from analysis.report.conclusions import Conclusions, conclude
 from analysis.report.law_section import draw_law_figures, law_section, paper_section
-from analysis.report.words import METHODS, PREDICTIONS, SOURCES, TABLE1, headline
+from analysis.report.words import METHODS, PREDICTIONS, TABLE1, headline, sources
 from analysis.tables.report_tables import (
     failure_table,
     network_table,
@@ -162,4 +162,4 @@ def _failures(data: SweepData) -> str:
 
 
 def _sources() -> str:
-    return web_page.links(SOURCES)
+    return web_page.links(sources())

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from analysis.findings.law_rows import LawRow, at_the_end
 from analysis.findings.league import Standing
-from analysis.mathematics.estimate import Estimate
 from analysis.mathematics.interval import Interval
+from analysis.mathematics.uncertain import Uncertain
+from analysis.predictions import laws
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
@@ -18,12 +19,11 @@ VERDICT_NOTES = (
     "undecided: neither. valid: no checked assumption of the law is broken.",
 )
 
-LEAGUE_NOTES = (
+_LEAGUE_NOTE = (
     "measured/predicted: geometric mean over cells, with the 95 % interval over cells. hold, fail: "
     "single cells. A law holds if every cell holds, or the interval lies within 10 % of 1 and no cell "
     "fails; it fails if every cell fails, or the interval lies wholly outside. where valid: the same "
-    "from the valid cells alone (how many of all). finite_time and shuffled are judged by every window of forks, the "
-    "other laws by the longest one and by tails.",
+    "from the valid cells alone (how many of all)."
 )
 
 
@@ -89,9 +89,17 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
             )
             for standing in standings
         ),
-        LEAGUE_NOTES,
+        (f"{_LEAGUE_NOTE} {_windows_note(standings)}",),
         num_left=2,
     )
+
+
+def _windows_note(standings: Sequence[Standing]) -> str:
+    ranked = {item.prediction for item in standings}
+    timed = [name for name, law in laws().items() if name in ranked and law.windows == "every"]
+    if not timed:
+        return "Laws are judged by the longest window of forks and by tails."
+    return f"Every window of forks judges {', '.join(timed)}; the longest one, and tails, the other laws."
 
 
 def _way(standing: Standing) -> str:
@@ -139,4 +147,4 @@ def _exp(value: float) -> float:
 
 
 def _value(value: float, stderr: float) -> str:
-    return with_error(Estimate(value, stderr, 0))
+    return with_error(Uncertain(value, stderr))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.load import Cell, SweepData
 from analysis.text.number_text import NOTHING, plain, with_error
@@ -73,8 +73,7 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
 def prediction_table(predictions: pa.Table) -> TextTable:
     """Tabulate every law at the end of every excursion, reasons by letters explained below."""
     found = _ends(predictions.to_pylist())
-    sentences = [(row["reason"] or "").split("; ") for row in found]
-    distinct = list(dict.fromkeys(text for texts in sentences for text in texts if text))
+    distinct = list(dict.fromkeys(text for row in found for text in row["reasons"]))
     rows = tuple(
         (
             row["prediction"],
@@ -89,9 +88,9 @@ def prediction_table(predictions: pa.Table) -> TextTable:
             _estimate(row["measured"], row["measured_stderr"]),
             plain(row["log_ratio"], 3),
             "yes" if row["valid"] else "no",
-            " ".join(_letter(distinct.index(text)) for text in texts if text),
+            " ".join(_letter(distinct.index(text)) for text in row["reasons"]),
         )
-        for row, texts in zip(found, sentences, strict=True)
+        for row in found
     )
     columns = ("law", "BS", "LR", "η used", "of", "BN", "sampler", "steps", "predicted", "measured")
     notes = (
@@ -169,7 +168,7 @@ def _work(data: SweepData, statistic_id: object) -> str:
 def _estimate(value: float | None, stderr: float | None) -> str:
     if value is None:
         return NOTHING
-    return with_error(Estimate(value, float("nan") if stderr is None else stderr, 0))
+    return with_error(Uncertain(value, float("nan") if stderr is None else stderr))
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 
 NOTHING = "–"
 """What is shown where there is no value."""
@@ -14,13 +14,13 @@ _MOST_DIGITS = 8
 """Digits of a value beside its error: one more than float32 has, so that two digits of 1e-6 fit."""
 
 
-def with_error(estimate: Estimate) -> str:
+def with_error(estimate: Uncertain) -> str:
     """Format `value ± error`: the error with two digits, the value to the same place.
 
     `± 0` means an error of exactly 0. An error too small beside the digits of the value is written
     with a power of ten. Without an error (one seed) the value has four digits, followed by `± ?`.
     """
-    mean, stderr = estimate.mean, estimate.stderr
+    mean, stderr = estimate.value, estimate.stderr
     if not math.isfinite(mean):
         return NOTHING
     if not math.isfinite(stderr):

@@ -110,15 +110,11 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
     from analysis.query.sql import query as answer
 
     rows = answer(Store.open(store_uri), sql)
-    if format_ is Format.PARQUET:
-        sys.stdout.buffer.write(formats.as_parquet(rows))
-        return
-    write = {
-        Format.TABLE: formats.as_text,
-        Format.CSV: formats.as_csv,
-        Format.JSON: formats.as_json,
-    }[format_]
-    sys.stdout.write(write(rows).rstrip("\n") + "\n")
+    written = formats.FORMATS[format_.value](rows)
+    if isinstance(written, bytes):
+        sys.stdout.buffer.write(written)
+    else:
+        sys.stdout.write(written.rstrip("\n") + "\n")
 
 
 def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:

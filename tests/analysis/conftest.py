@@ -300,7 +300,7 @@ def _prediction(ratio=None, half=0.05, **changes):
         "statistic_id": "s", "bn_mode": "frozen", "sampler": "replacement", "num_steps": 512,
         "predicted": 2e-5, "predicted_stderr": 1e-6, "measured": None, "measured_stderr": None,
         "measured_by": "fork", "log_ratio": None, "valid": True, "reason": None,
-        "log_ratio_low": None, "log_ratio_high": None, "verdict": None,
+        "log_ratio_low": None, "log_ratio_high": None, "verdict": None, "reasons": [],
     } | changes  # fmt: skip
     if ratio is not None:
         log_ratio = math.log(ratio)

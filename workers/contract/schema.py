@@ -157,6 +157,7 @@ PREDICTIONS = _schema(
     log_ratio_low=_REAL,
     log_ratio_high=_REAL,
     verdict=_TEXT,
+    reasons=pa.list_(_TEXT),
 )
 
 VALIDITY = _schema(

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import scipy.stats
 
 from workers.contract.settings import EstimateSpec
+from workers.contract.student import CONFIDENCE, student_quantile
 
 Array = npt.NDArray[np.float64]
 
-CONFIDENCE = 0.95
 _GROWTH = 1.25
 """Growth of the number of probes between checks, few of which keep the coverage nominal."""
 
@@ -99,8 +99,7 @@ def _sums(values: Array) -> Array:
 
 def half_width(stderr: float, num_probes: int) -> float:
     """Return half the width of Student's 95 % interval of a mean of U probes."""
-    quantile = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, num_probes - 1))
-    return quantile * stderr
+    return student_quantile(num_probes - 1) * stderr
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from analysis.aggregation.predictions_view import predictions
 from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
 from analysis.findings.table1 import table1
-from analysis.predictions.law import NO_STATIONARY_STATE, SHUFFLED
-from analysis.predictions.spectral_law import NOT_MEASURED
+from analysis.laws.reasons import NO_STATIONARY_STATE, SHUFFLED
+from analysis.laws.spectral_law import NOT_MEASURED
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
 from analysis.tables.table1_text import render_text
@@ -126,7 +126,8 @@ def test_values_of_an_earlier_numerics_version_are_told_apart(one_cell, predict)
     row = predict()["wang_4_45", 100]
     assert (row["statistic_id"], row["valid"]) == (earlier, False)
     assert row["predicted"] is not None
-    assert row["reason"].startswith(
+    assert row["reason"] == "; ".join(row["reasons"])
+    assert row["reasons"][0] == (
         "an earlier version of the numerics measured traces: values and errors of this one differ; "
         "--remeasure measures them anew"
     )

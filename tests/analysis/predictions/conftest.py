@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence.conditions import CellConditions
-from analysis.evidence.excursions import Excursion
+from analysis.evidence.excursions import MeasuredExcursion
 from analysis.evidence.noise_spectra import CellSpectra, Spectrum
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
@@ -63,7 +63,7 @@ def _conditions(
         state=CellState(len(seeds), 0, 0, num_diverged, num_train, ("e",), 0.001),
         trial=trial,
         trial_ids={seed: f"t{seed}" for seed in seeds},
-        excursion=Excursion(**given | excursion),
+        excursion=MeasuredExcursion(**given | excursion),
         inputs=inputs or {},
         spectra=None if noise is None else CellSpectra("s2", noise, hessian or {}),
         additivity=additivity,

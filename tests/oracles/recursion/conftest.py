@@ -76,7 +76,7 @@ def make_regression(no_partials):
 def _conditions(exact, **changes):
     """Make what a law is told of SGD at its minimum: traces, and μ_σ, all exact; a stationary run."""
     from analysis.evidence.conditions import CellConditions
-    from analysis.evidence.excursions import Excursion
+    from analysis.evidence.excursions import MeasuredExcursion
     from analysis.evidence.noise_spectra import CellSpectra, Spectrum
     from analysis.mathematics.uncertain import Uncertain
     from analysis.records.cell_states import CellState
@@ -119,7 +119,7 @@ def _conditions(exact, **changes):
             seed=0,
         ),
         trial_ids=dict.fromkeys(SEEDS, "t"),
-        excursion=Excursion(**excursion | changes),
+        excursion=MeasuredExcursion(**excursion | changes),
         inputs={
             name: SeedValues("s", "traces", {0: float(value)}, {0: Uncertain(float(value))})
             for name, value in traces.items()
@@ -131,10 +131,10 @@ def _conditions(exact, **changes):
 @pytest.fixture(scope="session")
 def predict():
     """Give (excess loss, E‖∇L‖²) of a law for an exact SGD; None for a target it does not speak of."""
-    from analysis.predictions.registry import LAWS
+    from analysis.predictions import laws
 
     def make(law, exact, **changes):
-        found = {each.target: each.predicted for each in LAWS[law](_conditions(exact, **changes))}
+        found = {each.target: each.predicted for each in laws()[law](_conditions(exact, **changes))}
         return found.get("excess_loss"), found.get("expected_gradient_norm_squared")
 
     return make

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError
+from workers.contract.method_text import method_of_batches
 from workers.contract.records import Measurement
 from workers.contract.settings import Objective
 from workers.network.batch_norm import as_functional
@@ -145,13 +146,13 @@ def _estimates(
     context: MeasurementContext, probes: BatchProbes, found: BatchEstimates
 ) -> Iterator[tuple[str, str, Objective, Estimate]]:
     shape, hessian = probes.shape, found.hessian
-    method = f"batch_products_{shape.curved_size}"
+    method = method_of_batches("products", shape.curved_size)
     curvature = context.weight_decay("total") * probes.groups.num_decayed
     yield "hessian_trace", method, "data", hessian
     yield "hessian_trace", method, "total", Estimate(hessian.value + curvature, hessian.stderr)
     sizes = zip(shape.sizes, found.noise, found.gradient, found.total_gradient, strict=True)
     for size, noise, gradient, total_gradient in sizes:
-        method = f"batch_pairs_{size}"
+        method = method_of_batches("pairs", size)
         yield "gradient_noise_trace", method, "data", noise
         yield "gradient_noise_trace", method, "total", noise
         yield "gradient_norm_squared", method, "data", gradient

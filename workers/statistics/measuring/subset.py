@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.contract.errors import Fault, UserError
+from workers.contract.method_text import method_of_subset
 from workers.numerics.estimators import random_subset
 from workers.statistics.measuring.context import MeasurementContext
 
@@ -67,7 +68,7 @@ class Subset:
 
     def method(self, name: str) -> str:
         """Return a method's name, with the size of the subset where it is not the whole split."""
-        return name if self.size is None else f"{name}_of_{self.size}_examples"
+        return name if self.size is None else method_of_subset(name, self.size)
 
     def cost_gradients(self, split: str, num_products: int) -> float:
         """Return the cost of products over the subset, in gradients over the whole split."""
