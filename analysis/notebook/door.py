@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.notebook.frames import view_of
-from analysis.records.load import list_sweeps, load_sweep
-from workers.contract import filesystem
+from analysis.records.load import load_sweep
 from workers.contract.errors import did_you_mean, user_error
-from workers.contract.schema import VIEWS
+from workers.contract.plans import list_sweeps
 from workers.contract.store import Store
+from workers.contract.store_place import open_existing
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
     from analysis.notebook.shown_table1 import ShownTable1
-
-STORE_FOLDERS = frozenset({"sweeps", *VIEWS})
-"""At least one of them exists once a sweep was planned."""
 
 
 def opened(uri: str) -> NotebookStore:
@@ -30,16 +27,7 @@ def opened(uri: str) -> NotebookStore:
         UserError: There is no such folder, or it holds none of a store's.
         StoreError: The place cannot be read.
     """
-    store = Store.open(uri)
-    local = store.root.local
-    if local is not None and not local.is_dir():
-        fault = f"there is no folder {local}"
-    elif STORE_FOLDERS.isdisjoint(filesystem.folders(store.root)):
-        fault = f"{store.uri} is not a store: it holds none of {', '.join(sorted(STORE_FOLDERS))}"
-    else:
-        return NotebookStore(store)
-    mend = "give the place that `minima run --store` wrote to, by default ./minima-store"
-    raise user_error(fault, where=f"open_store({uri!r})", mend=mend)
+    return NotebookStore(open_existing(uri, f"open_store({uri!r})"))
 
 
 class NotebookStore:

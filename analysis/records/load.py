@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
-from pydantic import ValidationError
 
 from workers.contract.errors import StoreError, did_you_mean, user_error
 from workers.contract.identity import earlier_statistic_ids
 from workers.contract.plan_document import PlanDocument
+from workers.contract.plans import list_revisions, list_sweeps, newest_plan, read_plan
 from workers.contract.store import Store
 
 CELL_COLUMNS = ["loss", "batch_size", "learning_rate"]
@@ -80,18 +80,6 @@ def view_frame(store: Store, view: str) -> pd.DataFrame:
     return frame
 
 
-def list_sweeps(store: Store) -> list[str]:
-    """List the sweeps that were ever planned in this store, sorted."""
-    found = map(Store.plan_parts, store.names("sweeps", recursive=True))
-    return sorted({sweep for sweep, _ in filter(None, found)})
-
-
-def list_revisions(store: Store, sweep: str) -> list[str]:
-    """List the revisions of a sweep's plan, the current one last."""
-    found = map(Store.plan_parts, store.names(Store.plan_folder(sweep)))
-    return sorted(revision for _, revision in filter(None, found))
-
-
 def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocument:
     """Load one revision of a sweep's plan, by default the current one: the last that is valid.
 
@@ -107,14 +95,11 @@ def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocu
     if revision is not None and revision not in revisions:
         mend = did_you_mean(revision, revisions)
         raise user_error(f"no revision {revision!r} of {sweep!r}", where=store.uri, mend=mend)
-    damages = []
-    for name in reversed(revisions) if revision is None else [revision]:
-        path = store.plan_path(sweep, name)
-        try:
-            return PlanDocument.model_validate(store.read_json(path))
-        except ValidationError as error:  # damaged: the one before counts
-            damages.append(f"{path} in the store {store.uri} is not a plan: {error}")
-    raise StoreError(damages[0])
+    plan = newest_plan(store, sweep) if revision is None else read_plan(store, sweep, revision)
+    if isinstance(plan, PlanDocument):
+        return plan
+    path = store.plan_path(sweep, revision or revisions[-1])
+    raise StoreError(f"{path} in the store {store.uri} is not a plan: {plan or 'it is damaged'}")
 
 
 def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepData:

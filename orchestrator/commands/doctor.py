@@ -15,6 +15,7 @@ from orchestrator.machine.scratch import place_for_sockets
 from orchestrator.planning.fit import this_machine
 from workers.contract.errors import UserError
 from workers.contract.store import Store
+from workers.contract.store_place import check_writable
 from workers.process.gpu_memory import gigabytes, opened_nvml
 
 _PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
@@ -117,7 +118,7 @@ def _disk(name: str, place: str, cure: str) -> Check:
 
 def _store(uri: str) -> Check:
     try:
-        Store.open(uri).check_writable()
+        check_writable(Store.open(uri))
     except UserError as error:
         return Check("store", error.faults[0].what, error.faults[0].mend)
     return Check("store", f"{uri} can be written")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,18 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
-from rich.table import Table
 from rich.text import Text
 
-from orchestrator.liveness.run_control import ask_to_stop, live_runs
-from orchestrator.machine.console import Output
+from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, ask_to_stop, live_runs
+from orchestrator.machine.console import Output, tell
+from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
 from orchestrator.monitor.watch import status_view, watch
-from orchestrator.planning.plan import newest_plan
 from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
-from workers.contract.errors import did_you_mean, user_error
+from workers.contract.errors import UserError, did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
+from workers.contract.plans import list_sweeps, newest_plan
 from workers.contract.store import Store
+from workers.contract.store_place import open_existing
 
 if TYPE_CHECKING:
     from analysis.aggregation.aggregate import Aggregated
@@ -41,7 +43,7 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
 
     With `--json` watching means waiting: the one document describes the end.
     """
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     reader = StatusReader(store)
 
     def look() -> list[SweepStatus]:
@@ -58,9 +60,11 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
 
 def stop(sweep: str, store_uri: str, output: Output) -> int:
     """Ask every registered run of a sweep to drain."""
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     name = sweep_name(sweep)
-    runs = live_runs(store, name)
+    runs, known = live_runs(store, name), list_sweeps(store)
+    if not runs and name not in known:
+        raise _unknown(store, name, known)
     for run_id in runs:
         ask_to_stop(store, name, run_id, "minima stop")
     output.show(
@@ -77,7 +81,7 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import verdict_text
 
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     plans = plans_in(store, sweep)
     found: list[JsonValue] = []
     for item in plans:
@@ -107,9 +111,16 @@ def report_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]
 def query(sql: str, store_uri: str, format_: Format) -> None:
     """Answer a query in SQL over the views."""
     from analysis.query import formats
+    from analysis.query.interruptible import is_abandoned
     from analysis.query.sql import query as answer
 
-    rows = answer(Store.open(store_uri), sql)
+    try:
+        rows = answer(open_existing(store_uri), sql)
+    except KeyboardInterrupt:
+        if is_abandoned():  # DuckDB is deep in one value: Python cannot end before its thread
+            tell(INTERRUPTED)
+            os._exit(EXIT_INTERRUPTED)
+        raise
     written = formats.FORMATS[format_.value](rows)
     if isinstance(written, bytes):
         sys.stdout.buffer.write(written)
@@ -122,7 +133,7 @@ def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
     from analysis.aggregation.aggregate import aggregate as aggregate_sweep
     from analysis.report.report import write_report
 
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     plans = plans_in(store, sweep)
     if not plans:
         raise user_error(
@@ -144,7 +155,7 @@ def compact(store_uri: str, output: Output) -> int:
     """Merge small files of the store."""
     from workers.contract.compaction import compact as compact_store
 
-    result = compact_store(Store.open(store_uri))
+    result = compact_store(open_existing(store_uri))
     output.show(str(result))
     output.document(asdict(result))
     return 0
@@ -155,7 +166,7 @@ def doctor(store_uri: str, output: Output) -> int:
     from orchestrator.commands.doctor import diagnose
 
     checks = list(diagnose(store_uri))
-    table = Table(title="this machine")
+    table = WholeTable(title="this machine")
     for heading in ("check", "found", "mend"):
         table.add_column(heading)
     for check in checks:
@@ -188,21 +199,29 @@ def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
     Raises:
         UserError: The sweep was never run in this store.
     """
-    folders = {
-        found[0] for found in map(Store.plan_parts, store.names("sweeps", recursive=True)) if found
-    }
+    known = list_sweeps(store)
     if sweep is None:
-        found = [newest_plan(store, name) for name in sorted(folders)]
+        found = [newest_plan(store, name) for name in known]
         return [item for item in found if item is not None]
     name = sweep_name(sweep)
+    if name not in known:
+        raise _unknown(store, name, known)
     plan = newest_plan(store, name)
     if plan is None:
         raise user_error(
-            f"no sweep {name!r} in {store.uri}",
-            where="SWEEP, --store",
-            mend=did_you_mean(name, folders) if folders else "run it first, or give --store",
+            f"no plan of {name!r} in {store.uri} can be read",
+            where=f"{store.uri}, sweeps/{name}",
+            mend="run the sweep again: its plan is written anew, and what is done stays done",
         )
     return [plan]
+
+
+def _unknown(store: Store, name: str, known: list[str]) -> UserError:
+    return user_error(
+        f"no sweep {name!r} in {store.uri}",
+        where="SWEEP, --store",
+        mend=did_you_mean(name, known) if known else "run it first, or give another --store",
+    )
 
 
 def sweep_name(sweep: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from workers.contract.errors import StoreError
-from workers.contract.filesystem import Mark
+from workers.contract.local_files import Mark
 from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
 

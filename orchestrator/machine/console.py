@@ -11,14 +11,28 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO, cast
 
 from pydantic import JsonValue
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from workers.contract.errors import user_error
+from workers.contract.printable import printable, printable_json
+
+
+class PrintableConsole(Console):
+    """Rich's console, through which no text from data or files steers the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render as Rich does, texts made printable."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable(text), style)
 
 
 @dataclass(frozen=True)
@@ -26,17 +40,17 @@ class Output:
     """The output of results: printed for a person or, with `is_json`, one JSON document."""
 
     is_json: bool = False
-    notes: Console = field(default_factory=lambda: Console(file=errors_for_humans()))
+    notes: Console = field(default_factory=lambda: PrintableConsole(file=errors_for_humans()))
 
     def show(self, renderable: RenderableType) -> None:
         """Print a result for a person; nothing with `--json`."""
         if self.is_json:
             return
         if isinstance(renderable, str):
-            sys.stdout.write(renderable + "\n")
+            sys.stdout.write(printable(renderable) + "\n")
             sys.stdout.flush()
         else:
-            Console().print(renderable)
+            PrintableConsole().print(renderable)
 
     def note(self, text: str) -> None:
         """Print a remark for a person that is not a result."""
@@ -45,8 +59,14 @@ class Output:
     def document(self, value: JsonValue) -> None:
         """Print the JSON document; nothing without `--json`."""
         if self.is_json:
-            sys.stdout.write(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+            text = json.dumps(_finite(value), indent=2, allow_nan=False)
+            sys.stdout.write(printable_json(text) + "\n")
             sys.stdout.flush()
+
+
+def tell(text: str) -> None:
+    """Print a line for humans on standard error."""
+    print(printable(text), file=errors_for_humans())  # a command's own output
 
 
 def errors_for_humans() -> TextIO:

@@ -24,6 +24,8 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except OverflowError:  # no number of a process
+        return False
     except PermissionError:
         return True
     return True

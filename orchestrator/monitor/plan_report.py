@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import SweepStatus, status_document, status_of, with_time_left
 from orchestrator.monitor.tables import time_left
 from orchestrator.planning.estimate import duration
@@ -72,7 +73,9 @@ def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
 def plan_table(report: PlanReport) -> Table:
     """Tabulate trials by state, time and cost, one row per cell."""
     status = report.status
-    table = Table(title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done")
+    table = WholeTable(
+        title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
+    )
     names = ("done", "to\nmeasure", "to\ntrain", "failed", "left", report.unit)
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -92,7 +95,7 @@ def plan_table(report: PlanReport) -> Table:
 def nodes_table(report: PlanReport) -> Table:
     """Tabulate the nodes, and how many trials each holds at once."""
     resources = report.prepared.sweep.resources
-    table = Table(title=f"a trial holds {resources.cpus} CPUs and {resources.gpus:g} GPUs")
+    table = WholeTable(title=f"a trial holds {resources.cpus} CPUs and {resources.gpus:g} GPUs")
     table.add_column("node")
     for heading in ("CPUs", "GPUs", "trials at once", "fits"):
         table.add_column(heading, justify="right")

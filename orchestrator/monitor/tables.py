@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.device_use import NO_DEVICE, device_use, share_held
 from orchestrator.monitor.status import CellStatus, SweepStatus
 from orchestrator.monitor.time_left import done_share
@@ -26,7 +27,9 @@ def time_left(seconds: float) -> str:
 
 def status_table(status: SweepStatus) -> Table:
     """Tabulate trials by state, one row per cell, with the time until its last one is done."""
-    table = Table(title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done")
+    table = WholeTable(
+        title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
+    )
     names = ("done", "running", "to\nmeasure", "to\ntrain", "failed", "left")
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -52,10 +55,11 @@ def _left_text(cell: CellStatus) -> str:
 
 def device_table(running: Sequence[Heartbeat]) -> Table:
     """Tabulate what runs on each GPU, one row per attempt, with the share held of its device."""
-    table = Table(title="running now")
+    table = WholeTable(title="running now")
     for heading in ("host", "GPU (held)", "trial", "share", "doing", "progress"):
         justify: Literal["left", "right"] = "right" if heading == "share" else "left"
-        table.add_column(heading, no_wrap=True, justify=justify, max_width=_WIDTHS.get(heading))
+        width = _WIDTHS.get(heading)
+        table.add_column(heading, no_wrap=width is None, justify=justify, max_width=width)
     for use in device_use(running):
         is_gpu = use.device != NO_DEVICE
         for number, beat in enumerate(use.attempts):
@@ -109,7 +113,7 @@ def silence_line(status: SweepStatus, *, is_single_look: bool) -> str:
 
 def failure_table(groups: Sequence[dict[str, JsonValue]]) -> Table:
     """Tabulate failures by signature, one row per group, with the last message above its log."""
-    table = Table(title="failures of trials that are not done")
+    table = WholeTable(title="failures of trials that are not done")
     table.add_column("class, signature", overflow="fold", max_width=24)
     table.add_column("times", justify="right", no_wrap=True)
     table.add_column("last message and its log", overflow="fold")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from orchestrator.machine.console import Output
+from orchestrator.machine.console import Output, PrintableConsole
 from orchestrator.monitor.status import SweepStatus
 from orchestrator.monitor.tables import (
     device_table,
@@ -34,7 +34,7 @@ def watch(
     sweep's counts. A store that is unreachable for a moment is read again.
     """
     states = look()
-    console = Console()
+    console = PrintableConsole()
     if output.is_json:
         return _follow(states, look, wait, lambda _: None)
     if console.is_terminal:

@@ -19,6 +19,7 @@ from workers.contract.items import CutDatasetItem
 from workers.contract.lacking import Missing, lacking
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
+from workers.contract.store_place import place_faults
 from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
 
 
@@ -86,7 +87,7 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
     others, store = list(_option_faults(options)), None
     try:
         store = Store.open(options.store)
-        others += store.place_faults()
+        others += place_faults(store)
     except UserError as error:
         others += error.faults
     try:

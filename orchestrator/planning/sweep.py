@@ -106,14 +106,15 @@ def _apply(document: dict[str, object], override: str) -> list[Fault]:
         return list(error.faults)
     *folders, last = parts
     place = document
-    for part in folders:
+    for depth, part in enumerate(folders, start=1):
         inner = place.setdefault(part, {})
         if not isinstance(inner, dict):
+            path = ".".join(folders[:depth])
             return [
                 Fault(
-                    f"{shortened(part)!r} holds a value, not keys",
+                    f"{shortened(path)!r} holds a value, not keys",
                     where,
-                    f"--set {shortened(part)}=… replaces it",
+                    f"--set {shortened(path)}=… replaces it",
                 )
             ]
         place = inner

@@ -19,6 +19,7 @@ from orchestrator.slots.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
 from workers.contract.lacking import Missing
 from workers.contract.store import Store
+from workers.contract.store_place import check_writable
 
 _NOT_COMPARED = {
     "attempt_id",
@@ -71,7 +72,7 @@ def choose_trial(prepared: Prepared, batch_size: int, learning_rate: float, seed
 
 def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResult:
     """Do one trial's missing work in the foreground; it commits like any other."""
-    prepared.store.check_writable()
+    check_writable(prepared.store)
     publish_plan(prepared.store, prepared.plan)
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(prepared, options, control.run_id, [chosen])[0]

@@ -16,6 +16,7 @@ from orchestrator.running.driver import ClusterLost, MakeDriver
 from orchestrator.running.preflight import check_nodes
 from orchestrator.running.waves import Run, run_waves
 from orchestrator.slots.task import Status
+from workers.contract.store_place import check_writable
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def run(
             driver = make_driver(options.address, scratch)
             with driver.join() as nodes:
                 refuse_misfit(prepared, nodes)
-                prepared.store.check_writable()
+                check_writable(prepared.store)
                 if options.address:  # a cluster of our own is this very machine
                     check_nodes(prepared, options.data_dir, nodes, driver.ask)
                 control = RunControl(prepared.store, prepared.plan.sweep)

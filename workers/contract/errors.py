@@ -48,6 +48,17 @@ class StoreError(Exception):
     """The store could not be read or written; the message names the path and the cause."""
 
 
+class UnreadableFile(StoreError):
+    """A file of the store that will not be readable a moment later either: a folder, a closed file, a loop."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
+
+
 class Drained(Exception):
     """Work was asked to stop, has saved what it had, and leaves."""
 
