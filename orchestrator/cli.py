@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import traceback
 import warnings
@@ -15,11 +16,11 @@ from orchestrator.commands import store_commands, sweep_commands
 from orchestrator.commands.store_commands import Format
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
 from orchestrator.machine.closed_pipe import quiet_when_closed
-from orchestrator.machine.console import Output, errors_for_humans, full_disk_told
+from orchestrator.machine.console import Output, full_disk_as_user_error, tell
 from orchestrator.machine.own_packages import check_own_packages
 from orchestrator.machine.standard_streams import mend_standard_streams
 from orchestrator.planning.prepare import Options
-from workers.contract.errors import StoreError, UserError
+from workers.contract.errors import Fault, StoreError, UserError
 from workers.contract.local_folder import local_folder
 from workers.process.node_facts import DISTRIBUTION, installed_version
 
@@ -71,18 +72,19 @@ STORE = "./minima-store"
 
 
 def main() -> None:
-    """Run the command and leave with its exit code; with 141 when nobody reads its output any more."""
+    """Run the command and leave with its exit code; with 141 once nobody reads its output."""
     mend_standard_streams()
     with quiet_when_closed():
         _run_command()
 
 
 def _run_command() -> NoReturn:
-    warnings.showwarning = _say_warning
+    say_once = functools.cache(_say_warning)
+    warnings.showwarning = lambda message, *_, **__: say_once(str(message))
     try:
         check_own_packages(Path(__file__).resolve().parent.parent)
-        with interruptible(), full_disk_told():
-            code = app(standalone_mode=False)
+        with interruptible(), full_disk_as_user_error():
+            code = app(prog_name="minima", standalone_mode=False)
         if code == _TYPER_INTERRUPTED:
             _leave(INTERRUPTED, EXIT_INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
@@ -91,13 +93,16 @@ def _run_command() -> NoReturn:
     except StoreError as error:
         _leave(f"{error}\n  mend:  check the store's place, rights and space", EXIT_BAD_INPUT)
     except typer.TyperException as error:
-        _leave(f"{error.format_message()}\n  mend:  see `minima --help`", EXIT_BAD_INPUT)
+        context = getattr(error, "ctx", None)  # of a usage error alone
+        command = "minima" if context is None else context.command_path
+        mend = f"see `{command} --help`"
+        _leave(str(Fault(error.format_message(), command, mend)), EXIT_BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         _leave(INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
         raise
-    except Exception:  # noqa: BLE001  # the last resort: a fault of ours, told as such
-        traceback.print_exc()
+    except Exception:  # noqa: BLE001  # the last resort: a bug of ours, reported as one
+        tell(traceback.format_exc().rstrip())
         _leave("internal error: please report the lines above", EXIT_INTERNAL)
 
 
@@ -117,11 +122,11 @@ def _minima(
         ),
     ] = False,
 ) -> None:
-    """Take the options that go before a command; they are done by their callbacks."""
+    """Accept the options that stand before a command; their callbacks act on them."""
 
 
 @app.command()
-def run(  # noqa: PLR0917  # typer hands them over by name
+def run(  # noqa: PLR0917  # typer passes them by name
     sweep: Sweep,
     store: StoreOption = STORE,
     address: Address = None,
@@ -178,7 +183,7 @@ def stop(sweep: Sweep, store: StoreOption = STORE, *, json: Json = False) -> int
 
 
 @app.command()
-def trial(  # noqa: PLR0917  # typer hands them over by name
+def trial(  # noqa: PLR0917  # typer passes them by name
     sweep: Sweep,
     batch_size: Annotated[int, typer.Option("--batch-size")],
     learning_rate: Annotated[float, typer.Option("--learning-rate")],
@@ -274,13 +279,18 @@ def _options(
     store: str, address: str | None, data_dir: str | None, overrides: list[str] | None
 ) -> Options:
     folder = None if data_dir is None else str(local_folder(data_dir, "--data-dir"))
-    return Options(store, address or None, folder, tuple(overrides or ()))
+    own = address in {None, "", "local"}  # as Ray calls a cluster of one's own
+    return Options(store, None if own else address, folder, tuple(overrides or ()))
 
 
 def _leave(text: str, code: int) -> NoReturn:
-    print(text, file=errors_for_humans())  # a command's own output
+    tell(text)
     sys.exit(code)
 
 
-def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=errors_for_humans())
+def _say_warning(text: str) -> None:
+    tell(f"warning: {text}")
+
+
+if __name__ == "__main__":
+    main()

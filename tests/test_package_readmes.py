@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.predictions.registry import LAWS
-from workers.contract.catalog import CATALOG
+from analysis.predictions import laws
 from workers.contract.quantities import STATISTIC_QUANTITIES
 
 ROOT = Path(__file__).parent.parent
@@ -120,9 +119,9 @@ def test_names_that_are_mentioned_exist(page):
 def test_every_law_stands_with_its_source():
     """In the order in which laws are shown; equation and theorem as the law's own docstring cites them."""
     rows = {row[0]: row for row in table_rows("analysis/README.md", named=r"\w+")}
-    assert [name for name in rows if name in LAWS] == list(LAWS)
-    for name, law in LAWS.items():
-        source = law.__doc__.partition("Source:")[2]
+    assert [name for name in rows if name in laws()] == list(laws())
+    for name, law in laws().items():
+        source = law.predict.__doc__.partition("Source:")[2]
         cited = re.findall(r"Eq [\d.]+\d|Theorem \d|[A-Z]\w+ (?=\(\d{4}\))|\d{4}", source)
         assert [each for each in cited if each.strip() not in rows[name][2]] == []
 
@@ -130,8 +129,7 @@ def test_every_law_stands_with_its_source():
 def test_every_statistic_stands_with_what_it_measures():
     """Each quantity named is one that the statistic measures; each has a source."""
     rows = table_rows("workers/README.md", named=r"\w+")
-    assert list(dict.fromkeys(row[0] for row in rows)) == list(STATISTIC_QUANTITIES)
-    assert set(STATISTIC_QUANTITIES) == set(CATALOG["statistic"])
+    assert {row[0] for row in rows} == set(STATISTIC_QUANTITIES)
     for name, quantities, _, source in rows:
         assert set(re.findall(r"`(\w+)`", quantities)) <= set(STATISTIC_QUANTITIES[name])
         assert source

@@ -37,7 +37,7 @@ from workers.contract.orders import (
     Progress,
 )
 from workers.contract.store import Store
-from workers.datasets.loading import load_dataset
+from workers.datasets.checked.loading import load_dataset
 from workers.process import environment
 from workers.process.gpu_memory import wait_for_share
 from workers.resumable.pulse import Pulse

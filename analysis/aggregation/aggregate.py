@@ -43,7 +43,7 @@ def aggregate_records(data: SweepData) -> Aggregated:
 
 
 def aggregate(store: Store, sweep: str) -> Aggregated:
-    """Compute the derived views of a sweep's current plan and write them in place of the former.
+    """Compute the derived views of a sweep's current plan and replace those in the store.
 
     Raises:
         UserError: There is no such sweep in the store.

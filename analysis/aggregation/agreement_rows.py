@@ -1,4 +1,4 @@
-"""What `agreement` found: as rows of view `validity`, as a line of text, and as a document."""
+"""The result of `agreement`: as rows of view `validity`, as a line of text, and as a document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workers.contract.quantities import GLOSSARY
 
 
 def agreement_rows(data: SweepData, compared: pd.DataFrame) -> pa.Table:
-    """Make the rows of test `statistics_agree`: of the kept weights, so at the final rate of training."""
+    """Return the rows of test `statistics_agree`, at the final rate, as of the kept weights."""
     trials = [
         (item.trial_id, item.trial.final_learning_rate, item.trial.training.sampler)
         for item in data.plan.trials
@@ -32,7 +32,7 @@ def agreement_rows(data: SweepData, compared: pd.DataFrame) -> pa.Table:
 
 
 def disagreements(validity: pd.DataFrame) -> list[dict[str, str | None]]:
-    """List the statistics that disagree, the worst first: where, about what, and what each states."""
+    """List the statistics that disagree, the worst first: where, on what, and the value of each."""
     is_broken = validity["passes"] == False  # noqa: E712 - null is neither
     rows = validity[(validity["test"] == AGREEMENT.name) & is_broken]
     rows = rows.sort_values("value", ascending=False, kind="stable")
@@ -42,7 +42,7 @@ def disagreements(validity: pd.DataFrame) -> list[dict[str, str | None]]:
 
 
 def disagreement_line(validity: pd.DataFrame) -> str | None:
-    """Write the worst disagreement and how many more there are in a line; None where all agree."""
+    """Return the worst disagreement and the number of others in a line; None where all agree."""
     found = disagreements(validity)
     if not found:
         return None

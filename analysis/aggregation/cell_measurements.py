@@ -27,7 +27,7 @@ def cell_measurements(data: SweepData) -> pa.Table:
     """Average each quantity of each statistic over the seeds of each cell.
 
     mean = Σ x_i/n and stderr = sd(x; n - 1)/√n over the n seeds whose value is sound; `num_seeds`
-    is n, and stderr is null for n = 1. Skipped measurements have no value and make no row.
+    is n, and stderr is null for n = 1. Skipped measurements have no value and give no row.
     """
     measured = data.measurements
     rows = measured[measured["skipped_reason"].isna()].sort_values("seed")
@@ -43,6 +43,6 @@ def cell_measurements(data: SweepData) -> pa.Table:
 
 
 def as_table(view: str, frame: pd.DataFrame) -> pa.Table:
-    """Make the Arrow table of a view from a frame with its columns; NaN becomes null."""
+    """Return the Arrow table of a view from a frame with its columns; NaN becomes null."""
     schema = VIEWS[view]
     return pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)

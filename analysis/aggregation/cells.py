@@ -1,4 +1,4 @@
-"""View `cells`: one row a cell, with its state and the whole-model quantities."""
+"""View `cells`: one row per cell, with its state and the whole-model quantities."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from workers.contract.schema import CELL_QUANTITIES, VIEWS
 
 
 def cells(data: SweepData, states: Mapping[Cell, CellState]) -> pa.Table:
-    """Make the row of every planned cell, incomplete ones included and flagged.
+    """Return the row of every planned cell, incomplete ones included and flagged.
 
     `<quantity>_mean` and `<quantity>_stderr` are over the seeds that have a value: whole model, data
     objective, training split, frozen batch normalisation, first listed statistic that gives it.
-    What an excursion of SGD gives is of the total objective, the one it descends.
+    Quantities of an excursion of SGD are those of the total objective, the one it descends.
     """
     values = {quantity: _values(data, quantity) for quantity in CELL_QUANTITIES}
     rows = []
@@ -27,7 +27,7 @@ def cells(data: SweepData, states: Mapping[Cell, CellState]) -> pa.Table:
         for quantity, by_cell in values.items():
             if cell in by_cell:
                 estimate = by_cell[cell].estimate
-                row[f"{quantity}_mean"] = estimate.mean
+                row[f"{quantity}_mean"] = estimate.value
                 row[f"{quantity}_stderr"] = finite_or_none(estimate.stderr)
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=VIEWS["cells"])
@@ -39,7 +39,7 @@ def _values(data: SweepData, quantity: str) -> dict[Cell, SeedValues]:
 
 
 def finite_or_none(value: float) -> float | None:
-    """Turn NaN into null."""
+    """Return the value, or None (null in a view) where it is not finite."""
     return value if math.isfinite(value) else None
 
 

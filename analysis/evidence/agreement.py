@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.stats
 
 from analysis.mathematics.soundness import is_sound
 from analysis.records.load import SweepData
+from workers.contract.method_text import batch_size_of, subset_size_of
 from workers.contract.quantities import GLOSSARY
+from workers.contract.registry import STATISTICS
+from workers.contract.student import student_quantile
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +31,7 @@ NEIGHBOURS = 0.01
 """Relative difference of largest eigenvalues: Lanczos from another start may stop at the next lower one."""
 
 _EIGENVALUE, _RESIDUAL = "hessian_top_eigenvalue", "hessian_residual_norm"
-_ALONG_THE_WAY = ("fork", "tail")
+_ALONG_THE_WAY = [name for name, item in STATISTICS.items() if item.is_along_the_way]
 _SAME_UNDER_L2 = "gradient_noise_trace"
 _OF_TRIAL = ["trial_id", "quantity", "bn_mode", "split"]
 _WORST = [*_OF_TRIAL, "is_layer"]
@@ -85,7 +89,7 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep what two statistics may state alike, numbering in `whole` what must be equal but for layers."""
     is_largest = (rows["quantity"] == _EIGENVALUE) & (rows["index"] == 0)
     is_along = rows["statistic"].isin(_ALONG_THE_WAY) & ~is_largest
-    is_of_subset = _last_word(rows["method"]) == "examples"
+    is_of_subset = _read(rows["method"], subset_size_of) > 0
     is_one = rows["index"].isna() & rows["quantity"].isin(GLOSSARY) | is_largest
     is_one &= ~is_along & (~is_of_subset | (rows["quantity"] == _SAME_UNDER_L2))
     stderr = rows["stderr"].where(~is_largest, _residuals(rows))
@@ -97,23 +101,21 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
     is_batch = found["bn_mode"] == "batch"
     found = found.assign(
         objective=found["objective"].where(~is_same, "data"),
-        batch=_last_word(found["method"]).where(is_batch, ""),
+        batch=_read(found["method"], batch_size_of).where(is_batch, 0),
     )
     alike = [*_OF_TRIAL, "objective", "batch", "is_earlier"]
     whole = found.groupby(alike, sort=False).ngroup()
     return found.assign(whole=whole)
 
 
-def _last_word(methods: pd.Series[str]) -> pd.Series[str]:
-    """Give what follows the last underscore: `examples` of a subset, the size of batches."""
-    words: pd.Series[str] = methods.map(
-        {name: name.rpartition("_")[2] for name in methods.unique()}
-    )
-    return words
+def _read(methods: pd.Series[str], size_of: Callable[[str], int | None]) -> pd.Series[int]:
+    """Return the sizes that methods name, of batches or of a subset; 0 where none is named."""
+    sizes: pd.Series[int] = methods.map({name: size_of(name) or 0 for name in methods.unique()})
+    return sizes
 
 
 def _residuals(rows: pd.DataFrame) -> pd.Series[float]:
-    """Give, on the rows of largest eigenvalues, the residual norm of the same statistic."""
+    """Return, on the rows of largest eigenvalues [n], the residual norm of the same statistic; else NaN."""
     keys = ["trial_id", "statistic_id", "bn_mode", "split", "objective"]
     first = rows[rows["index"] == 0]
     values = first[first["quantity"] == _EIGENVALUE]
@@ -123,7 +125,7 @@ def _residuals(rows: pd.DataFrame) -> pd.Series[float]:
 
 
 def _compare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Compare the statistics of each place pairwise."""
+    """Compare the statistics of each place pairwise: a row a pair."""
     first, second = _pairs(rows)
     values = rows["value"].to_numpy(np.float64)
     difference = np.abs(values[first] - values[second])
@@ -138,7 +140,7 @@ def _compare(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """List the rows of each two statistics at one place, each statistic once."""
+    """List the places among the rows of each two statistics at one place, [p] and [p], each statistic once."""
     place = rows.groupby(["whole", "layer"], dropna=False, sort=False).ngroup()
     sides = pd.DataFrame({"place": place.to_numpy(), "row": np.arange(len(rows))})
     source = pd.factorize(rows["statistic_id"])[0]
@@ -152,7 +154,7 @@ def _pairs(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
 def _allowed(
     rows: pd.DataFrame, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
 ) -> Array:
-    """Give the largest difference of each pair that errors and rounding explain."""
+    """Compute the largest difference of each pair [p] that errors and rounding explain."""
     values, errors = (np.abs(rows[name].to_numpy(np.float64)) for name in ("value", "stderr"))
     names = pd.factorize(rows["statistic"])[0]
     is_eigenvalue = (rows["quantity"] == _EIGENVALUE).to_numpy()[first]
@@ -172,11 +174,11 @@ def _allowed(
 
 
 def _quantiles(degrees: Array, is_tested: npt.NDArray[np.bool_]) -> Array:
-    """Give the limits of |a - b|/σ: Student's at `FALSE_ALARMS` over the number tested, two-sided."""
+    """Compute the limits [p] of |a - b|/σ: Student's at `FALSE_ALARMS` over the number tested, two-sided."""
     chance = FALSE_ALARMS / max(1, int(is_tested.sum()))
     distinct, place = np.unique(degrees, return_inverse=True)
-    limits: Array = np.asarray(scipy.stats.t.isf(chance / 2, np.maximum(distinct, 1)))
-    return limits[place]
+    limits = [student_quantile(each, 1 - chance) for each in np.maximum(distinct, 1).tolist()]
+    return np.array(limits)[place]
 
 
 def _worst(found: pd.DataFrame) -> pd.DataFrame:

@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis.evidence.excursions import Excursion, excursions
+from analysis.evidence.excursions import MeasuredExcursion, excursions
 from analysis.evidence.noise_spectra import CellSpectra, NoiseSpectrum, total_spectra
 from analysis.mathematics.linear_dynamics import SGD
 from analysis.mathematics.soundness import is_sound
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, seed_values
 from analysis.records.load import Cell, SweepData, groups_by_cell
+from workers.contract.method_text import batch_size_of
+from workers.contract.registry import STATISTICS
 from workers.contract.specs import TrialSpec
 
 _INPUTS = (
     "gradient_noise_trace", "hessian_trace", "hessian_noise_trace", "hessian_top_eigenvalue",
     "hessian_residual_norm",
 )  # fmt: skip
-_MEASURED_BY_EXCURSIONS = ("fork", "tail")
+_ALONG_THE_WAY = [name for name, item in STATISTICS.items() if item.is_along_the_way]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class CellConditions:
     state: CellState
     trial: TrialSpec
     trial_ids: Mapping[int, str]
-    excursion: Excursion
+    excursion: MeasuredExcursion
     inputs: Mapping[str, SeedValues]
     spectra: CellSpectra | None = None
     additivity: Mapping[int, SeedValues] | None = None
@@ -134,7 +136,7 @@ def _trials(data: SweepData) -> tuple[dict[Cell, TrialSpec], dict[Cell, dict[int
 def _inputs(
     data: SweepData,
     rows: pd.DataFrame,
-    excursion: Excursion,
+    excursion: MeasuredExcursion,
     batch_size: int,
     *,
     weight_decay: float,
@@ -151,7 +153,7 @@ def _inputs(
         its = rows[(rows["quantity"] == quantity) & (rows["bn_mode"] == excursion.bn_mode)]
         its = its[its["index"].isna() | (its["index"] == 0)]
         if not quantity.startswith("hessian_top") and quantity != "hessian_residual_norm":
-            its = its[~its["statistic"].isin(_MEASURED_BY_EXCURSIONS)]
+            its = its[~its["statistic"].isin(_ALONG_THE_WAY)]
         if excursion.bn_mode == "batch":
             its = its[(its["statistic"] != "batch_noise") | _is_of_size(its, batch_size)]
         is_total = its["objective"] == "total"
@@ -164,7 +166,7 @@ def _inputs(
 
 
 def _is_of_size(rows: pd.DataFrame, batch_size: int) -> pd.Series[bool]:
-    return rows["method"].str.endswith(f"_{batch_size}")
+    return rows["method"].map(batch_size_of) == batch_size
 
 
 def _best_source(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
@@ -190,5 +192,5 @@ def _additivity(rows: pd.DataFrame) -> dict[int, SeedValues]:
     if its.empty:
         return {}
     its = its[its["statistic_id"] == its["statistic_id"].iloc[0]]
-    sizes = its["method"].str.rsplit("_", n=1).str[-1].astype(int)
+    sizes = its["method"].map(batch_size_of).astype(int)
     return {int(size): seed_values(group) for size, group in its.groupby(sizes)}

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.evidence.directions import QUANTITIES, Direction, directions, excursion_rate
-from analysis.mathematics.interval import Interval, over_units, with_stderr
+from analysis.mathematics.interval import Interval
+from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.regression import fit, is_independent
 from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.excursions import ForkSpec
 from workers.contract.specs import TrialSpec
+from workers.statistics.fork import ForkSpec
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,13 @@ def _of_cell(
 
 def _over_directions(trials: Sequence[tuple[Direction, ...]], law: str) -> Interval:
     ratios = (direction.log_ratio(law) for direction in chain(*trials))
-    return over_units([ratio.value for ratio in ratios if ratio])
+    return mean_of_units([ratio.value for ratio in ratios if ratio]).interval()
 
 
 def _over_trials(
     trials: Sequence[tuple[Direction, ...]], value: Callable[[tuple[Direction, ...]], float]
 ) -> Interval:
-    values = [value(trial) for trial in trials]
-    return over_units([found for found in values if math.isfinite(found)])
+    return mean_of_units([value(trial) for trial in trials]).interval()
 
 
 def _slope(trials: Sequence[tuple[Direction, ...]]) -> Interval:
@@ -113,7 +113,7 @@ def _slope(trials: Sequence[tuple[Direction, ...]]) -> Interval:
     if len(positive) < 3 or not is_independent(column):
         return Interval(math.nan)
     found = fit(column, np.log([item.noise for item in positive]))
-    return with_stderr(float(found.coefficients[0]), float(found.stderrs[0]), found.dof)
+    return found.contrast([1.0])
 
 
 def _log_scale(trial: tuple[Direction, ...]) -> float:
@@ -126,6 +126,6 @@ def _cosine(trial: tuple[Direction, ...]) -> float:
 
 
 def cosine(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    """Give the cosine of two vectors [n]; NaN where one is 0."""
+    """Compute the cosine of two vectors [n]; NaN where one is 0."""
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second) / lengths if lengths > 0 else math.nan

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.mathematics.interval import Interval, with_stderr
+from analysis.mathematics.interval import Interval
 from analysis.mathematics.linear_dynamics import SGD, Array, independent_variance, shuffled_variance
-from workers.contract.excursions import ForkSpec
+from analysis.mathematics.uncertain import Uncertain
 from workers.contract.specs import TrialSpec
+from workers.statistics.fork import ForkSpec
 
 QUANTITIES = ("direction_variance", "direction_noise", "hessian_top_eigenvalue")
 
@@ -53,13 +54,14 @@ class Direction:
         if not (predicted > 0 and self.variance > 0):
             return None
         stderr = math.hypot(self.variance_error, self.noise_error if is_wang else 0.0)
-        return with_stderr(math.log(self.variance / predicted), stderr, self.num_samples - 1)
+        found = Uncertain(math.log(self.variance / predicted), stderr, self.num_samples - 1)
+        return found.interval()
 
 
 def directions(
     spec: ForkSpec, trial: TrialSpec, num_train: int, rows: pd.DataFrame
 ) -> tuple[Direction, ...]:
-    """Put the rows of one fork of one trial together by direction.
+    """Collect the rows of one fork of one trial by direction.
 
     Wang's variance is the discrete solution of ΓH + HΓ = σ² (Luo, Wang and Fung 2020, Eq 11) along
     uᵢ after the window's steps, under the fork's sampler; Jastrzębski's is Eq 5.
@@ -81,9 +83,9 @@ def directions(
                 eigenvalue=eigenvalues[index].value,
                 noise=noise.value,
                 variance=variance.value,
-                variance_error=variance.relative_error,
-                noise_error=noise.relative_error,
-                num_samples=variance.num_samples,
+                variance_error=_relative_error(variance),
+                noise_error=_relative_error(noise),
+                num_samples=int(variance.degrees) + 1,
                 jastrzebski=flat,
                 wang=noise.value * float(unit),
                 scaled_rate=sgd.learning_rate * eigenvalues[index].value,
@@ -93,19 +95,12 @@ def directions(
 
 
 def excursion_rate(spec: ForkSpec, trial: TrialSpec) -> float:
-    """Give η of a fork: its own, else the final one of the trial's schedule."""
+    """Return η of a fork: its own, else the final one of the trial's schedule."""
     rate: float = trial.final_learning_rate if spec.learning_rate is None else spec.learning_rate
     return rate
 
 
-@dataclass(frozen=True)
-class _Value:
-    value: float
-    relative_error: float
-    num_samples: int
-
-
-_NOT_MEASURED = _Value(math.nan, math.nan, 0)
+_NOT_MEASURED = Uncertain(math.nan, math.nan, 0)
 
 
 def _unit_variances(curvature: Array, sgd: SGD, spec: ForkSpec, num_train: int) -> Array:
@@ -115,14 +110,16 @@ def _unit_variances(curvature: Array, sgd: SGD, spec: ForkSpec, num_train: int) 
     return independent_variance(curvature, sgd, steps)
 
 
-def _by_index(rows: pd.DataFrame) -> Mapping[int, _Value]:
-    """Take the total objective where both are there, as SGD steps along it."""
+def _by_index(rows: pd.DataFrame) -> Mapping[int, Uncertain]:
+    """Return numbers by index: of the total objective where both are there, as SGD steps along it."""
     ordered = rows.sort_values("objective")  # "data" before "total": the later one stays
     return {
-        int(row["index"]): _Value(
-            float(row["value"]),
-            abs(float(row["stderr"]) / float(row["value"])) if row["value"] else math.nan,
-            int(row["num_samples"]),
+        int(row["index"]): Uncertain(
+            float(row["value"]), float(row["stderr"]), int(row["num_samples"]) - 1
         )
         for row in ordered.to_dict("records")
     }
+
+
+def _relative_error(number: Uncertain) -> float:
+    return abs(number.stderr / number.value) if number.value else math.nan

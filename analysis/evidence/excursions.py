@@ -11,18 +11,17 @@ from analysis.mathematics.soundness import is_sound
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, seed_values
 from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.skipping import skipped_kind
 from workers.contract.specs import PluginSpec, TrialSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.tail import TailSpec
 
 TARGETS = {"excess_loss": "excess loss", "expected_gradient_norm_squared": "E‖∇L‖²"}
 """What a law may predict, with the words for it."""
 
-"""How the reason of a measurement begins that SGD ran away from."""
-
 
 @dataclass(frozen=True)
-class Excursion:
+class MeasuredExcursion:
     """SGD from the kept weights, with the trial's batch size, momentum and L2.
 
     Attributes:
@@ -56,14 +55,14 @@ class Excursion:
 
 def excursions(
     data: SweepData, states: Mapping[Cell, CellState], trials: Mapping[Cell, TrialSpec]
-) -> dict[Cell, list[Excursion]]:
+) -> dict[Cell, list[MeasuredExcursion]]:
     """List the excursions of every cell: each window of each fork, each tail, each plugin's.
 
     A plugin that gives a target without saying how is taken for a stationary run at the schedule's
     final rate with the trial's sampler. A cell without any has one such excursion with no values.
     """
     rows = data.measurements
-    found: dict[Cell, list[Excursion]] = {cell: [] for cell in states}
+    found: dict[Cell, list[MeasuredExcursion]] = {cell: [] for cell in states}
     for cell, all_rows in groups_by_cell(rows):
         default, trial = _default(states[cell], trials[cell]), trials[cell]
         for planned in data.plan.statistics:
@@ -77,12 +76,16 @@ def excursions(
     }
 
 
-def _default(state: CellState, trial: TrialSpec) -> Excursion:
-    return Excursion(None, None, state.final_learning_rate, trial.training.sampler, "frozen")
+def _default(state: CellState, trial: TrialSpec) -> MeasuredExcursion:
+    return MeasuredExcursion(
+        None, None, state.final_learning_rate, trial.training.sampler, "frozen"
+    )
 
 
-def _of_plugin(rows: pd.DataFrame, default: Excursion, weight_decay: float) -> Iterator[Excursion]:
-    """Take targets of the total objective; without weight decay the data objective is that too."""
+def _of_plugin(
+    rows: pd.DataFrame, default: MeasuredExcursion, weight_decay: float
+) -> Iterator[MeasuredExcursion]:
+    """Yield targets of the total objective; without weight decay the data objective is that too."""
     targets = rows[rows["quantity"].isin(TARGETS)]
     measured = _measured(targets, default.bn_mode)
     if measured.empty and weight_decay == 0:
@@ -93,14 +96,14 @@ def _of_plugin(rows: pd.DataFrame, default: Excursion, weight_decay: float) -> I
 
 
 def _of_sgd(
-    spec: ForkSpec | TailSpec, rows: pd.DataFrame, default: Excursion
-) -> Iterator[Excursion]:
+    spec: ForkSpec | TailSpec, rows: pd.DataFrame, default: MeasuredExcursion
+) -> Iterator[MeasuredExcursion]:
     identity, name = _source(rows)
     measured = _measured(rows, spec.bn_mode)
     windows = spec.windows() if isinstance(spec, ForkSpec) else [None]
     for window in windows:
         at_end = measured["index"].isna() if window is None else measured["index"] == window[-1]
-        yield Excursion(
+        yield MeasuredExcursion(
             identity,
             name,
             learning_rate=spec.learning_rate or default.learning_rate,

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.evidence.covariance import cosine
-from analysis.mathematics.interval import Interval, over_units
+from analysis.mathematics.interval import Interval
+from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.regression import fit, is_independent
 from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.statistics import TracesSpec
+from workers.statistics.traces import TracesSpec
 
 Array = npt.NDArray[np.float64]
 
@@ -64,7 +65,7 @@ def layer_agreement(data: SweepData) -> list[CellLayers]:
 
 
 def _of_trial(rows: pd.DataFrame) -> Array:
-    """Give (tr σ²_l, tr H_l) [L, 2] of the layers where both are above 0."""
+    """Return (tr σ²_l, tr H_l) [L, 2] of the layers where both are above 0."""
     table = rows.pivot_table(index="layer", columns="quantity", values="value")
     pairs = table.reindex(columns=_QUANTITIES).to_numpy(np.float64)
     return pairs[np.all(np.isfinite(pairs) & (pairs > 0), axis=1)]
@@ -77,8 +78,8 @@ def _of_cell(cell: Cell, bn_mode: str, trials: list[Array]) -> CellLayers:
         bn_mode,
         num_layers=min(map(len, trials)),
         num_seeds=len(trials),
-        slope=over_units([slope for slope in slopes if math.isfinite(slope)]),
-        cosine=over_units([cosine(*pairs.T) for pairs in trials]),
+        slope=mean_of_units(slopes).interval(),
+        cosine=mean_of_units([cosine(*pairs.T) for pairs in trials]).interval(),
     )
 
 

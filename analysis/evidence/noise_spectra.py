@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.mathematics.estimate import mean_over_seeds
+from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.load import SweepData
-from workers.contract.statistics import SpectrumSpec
+from workers.statistics.spectrum import SpectrumSpec
 
 Array = npt.NDArray[np.float64]
 
@@ -56,11 +56,10 @@ class Spectrum:
 
     def integral(self, values: Array) -> Uncertain:
         """Estimate ∫ f dμ as the mean over draws."""
-        found = mean_over_seeds(self._sums(values).tolist())
-        return Uncertain(found.mean, found.stderr, self.num_draws - 1)
+        return mean_of_units(self._sums(values).tolist())
 
     def _sums(self, values: Array) -> Array:
-        """Give Σ ω f(λ) of each draw."""
+        """Compute Σ ω f(λ) of each draw [number of draws]."""
         sums: Array = np.bincount(self.draws, self.weights * values).astype(np.float64)
         return sums
 
@@ -107,7 +106,7 @@ class CellSpectra:
 def total_spectra(
     data: SweepData, rows: pd.DataFrame, *, weight_decay: float
 ) -> CellSpectra | None:
-    """Take the spectra of a cell's rows of `spectra`: total objective, training split, frozen.
+    """Collect the spectra of a cell's rows of `spectra`: total objective, training split, frozen.
 
     Of several statistics the first listed counts. Without weight decay the data objective is the
     total one.

@@ -10,13 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analysis.evidence import assumptions
-from analysis.evidence.assumptions import Assumption, Check, check
+from analysis.evidence.assumptions import Assumption, AssumptionCheck, check
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.noise_spectra import NoiseSpectrum, Spectrum
+from analysis.mathematics.interval import Interval
 from analysis.mathematics.linear_dynamics import SGD
-from analysis.mathematics.uncertain import CONFIDENCE, Uncertain
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_values import SeedValues
 from workers.contract.schema import VIEWS
+from workers.contract.student import CONFIDENCE
 
 _ROUNDING = 1e-6
 """Eigenvalues within this of 0, relative to the largest, have no sign in single precision."""
@@ -34,14 +36,14 @@ def validity(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=VIEWS["validity"])
 
 
-def checks(conditions: CellConditions, seed: int) -> list[Check]:
+def checks(conditions: CellConditions, seed: int) -> list[AssumptionCheck]:
     """Run every test whose numbers there are on one trial's excursion."""
     groups = (_of_excursion, _of_steps, _of_spectra, _of_noise)
     found = [each for group in groups for each in group(conditions, seed)]
     return [each for each in found if each is not None]
 
 
-def _of_excursion(conditions: CellConditions, seed: int) -> Iterator[Check | None]:
+def _of_excursion(conditions: CellConditions, seed: int) -> Iterator[AssumptionCheck | None]:
     """Stationarity of a tail, harmonicity, and noise against gradient along the way."""
     excursion = conditions.excursion
     values = excursion.values
@@ -71,19 +73,25 @@ def _full_gradient(conditions: CellConditions) -> str:
     return "expected_gradient_norm_squared" if is_stationary else "gradient_norm_squared"
 
 
-def _stationarity(whole: Uncertain, halves: Sequence[Uncertain | None]) -> Check:
+def _stationarity(whole: Uncertain, halves: Sequence[Uncertain | None]) -> AssumptionCheck:
     """Pass when the interval of the run holds 0, and that of each half does: jointly at 95 % (Bonferroni).
 
     Halves whose signs agree are no further test: in a stationary run they do half of the time.
     """
     gaps = [whole, *(half for half in halves if half is not None)]
     intervals = [each.interval(1 - (1 - CONFIDENCE) / len(gaps)) for each in gaps]
-    holds = [None if each is None else each[0] <= 0 <= each[1] for each in intervals]
+    holds = [_holds_zero(each) for each in intervals]
     passes = None if None in holds else all(holds)
-    return Check(assumptions.STATIONARITY, whole, intervals[0], passes)
+    return AssumptionCheck(assumptions.STATIONARITY, intervals[0], passes)
 
 
-def _of_steps(conditions: CellConditions, seed: int) -> Iterator[Check | None]:
+def _holds_zero(interval: Interval) -> bool | None:
+    if interval.low is None or interval.high is None:
+        return None
+    return interval.low <= 0 <= interval.high
+
+
+def _of_steps(conditions: CellConditions, seed: int) -> Iterator[AssumptionCheck | None]:
     """How large ηλ₁ is; λ₁ may be off by its residual norm, Ritz values never exceed it."""
     largest = _at(conditions.inputs.get("hessian_top_eigenvalue"), seed)
     if largest is None:
@@ -93,11 +101,11 @@ def _of_steps(conditions: CellConditions, seed: int) -> Iterator[Check | None]:
     ends = np.array([largest.value, most])
     low, high = (float(each) for each in conditions.sgd.step_fraction(ends))
     for test in (assumptions.CONTINUOUS_STEP, assumptions.DISCRETE_STEP):
-        number = Uncertain(low, math.nan, 0)
-        yield Check(test, number, (low, high), test.passes(low, (low, high)))
+        found = Interval(low, low, high)
+        yield AssumptionCheck(test, found, test.passes(found))
 
 
-def _of_spectra(conditions: CellConditions, seed: int) -> Iterator[Check | None]:
+def _of_spectra(conditions: CellConditions, seed: int) -> Iterator[AssumptionCheck | None]:
     if conditions.spectra is None:
         return
     noise, sgd = conditions.noise_spectra.get(seed), conditions.sgd
@@ -116,20 +124,20 @@ def _of_spectra(conditions: CellConditions, seed: int) -> Iterator[Check | None]
 
 
 def unequilibrated_share(noise: NoiseSpectrum, sgd: SGD, num_steps: int) -> Uncertain:
-    """Give the share of tr σ² where ηλT/(1-μ) < 1: what T steps have not yet brought to rest."""
+    """Estimate the share of tr σ² where ηλT/(1-μ) < 1: what T steps have not yet brought to rest."""
     slow = _forgetting(noise, sgd, num_steps) < 1
     return noise.spectrum.share(slow.astype(np.float64))
 
 
 def _forgetting(noise: NoiseSpectrum, sgd: SGD, num_steps: int) -> npt.NDArray[np.float64]:
-    """Give ηλT/(1-μ) at the nodes [n]: T in units of a direction's own time."""
+    """Compute ηλT/(1-μ) at the nodes [n]: T in units of a direction's own time."""
     times: npt.NDArray[np.float64] = (
         sgd.learning_rate * noise.nodes * num_steps / (1 - sgd.momentum)
     )
     return times
 
 
-def _of_noise(conditions: CellConditions, seed: int) -> Iterator[Check | None]:
+def _of_noise(conditions: CellConditions, seed: int) -> Iterator[AssumptionCheck | None]:
     """σ² against H and against itself along the way, and whether batch norm lets a batch's loss be a mean over its examples."""
     noise, hessian = (
         _at(conditions.inputs.get(name), seed) for name in ("gradient_noise_trace", "hessian_trace")
@@ -152,7 +160,9 @@ def _is_negative(nodes: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return negative
 
 
-def _share(test: Assumption, spectrum: Spectrum, chosen: npt.NDArray[np.bool_]) -> Check | None:
+def _share(
+    test: Assumption, spectrum: Spectrum, chosen: npt.NDArray[np.bool_]
+) -> AssumptionCheck | None:
     return check(test, spectrum.share(chosen.astype(np.float64)))
 
 
@@ -164,8 +174,9 @@ def _without_error(value: float) -> Uncertain:
     return Uncertain(value, math.nan, 0)
 
 
-def _row(sweep: str, conditions: CellConditions, seed: int, found: Check) -> dict[str, object]:
-    low, high = found.interval or (None, None)
+def _row(
+    sweep: str, conditions: CellConditions, seed: int, found: AssumptionCheck
+) -> dict[str, object]:
     return {
         "sweep": sweep,
         "trial_id": conditions.trial_ids[seed],
@@ -178,9 +189,9 @@ def _row(sweep: str, conditions: CellConditions, seed: int, found: Check) -> dic
         "sampler": conditions.excursion.sampler,
         "statistic_id": conditions.excursion.statistic_id,
         "test": found.test.name,
-        "value": found.number.value,
-        "low": low,
-        "high": high,
+        "value": found.interval.value,
+        "low": found.interval.low,
+        "high": found.interval.high,
         "passes": found.passes,
         "meaning": found.test.meaning,
     }

@@ -11,13 +11,16 @@ from matplotlib.figure import Figure
 
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.directions import Direction
-from analysis.figures.figure_style import BLUE, GREY, VERMILLION, WIDTH_INCHES, cell_styles, set_log
+from analysis.figures.figure_style import WIDTH_INCHES, cell_styles, set_log
+from analysis.laws.palette import GREY
+from analysis.predictions import laws
 
 _MARKERS = "os^DvPX<>"
 _LAWS = (
-    ("jastrzebski", "measured / (η/2m)", VERMILLION, "s"),
-    ("wang", "measured / Wang", BLUE, "o"),
+    ("jastrzebski", "measured / (η/2m)", "jastrzebski_9"),
+    ("wang", "measured / Wang", "wang_4_45"),
 )
+"""What is compared, its label, and the law as whose it is drawn."""
 
 
 def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
@@ -40,7 +43,8 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
 
 
 def _ratios(axes: Axes, items: Sequence[Direction]) -> None:
-    for law, label, color, marker in _LAWS:
+    for law, label, drawn_as in _LAWS:
+        style = laws()[drawn_as]
         ratios = [(item.scaled_rate, ratio) for item in items if (ratio := item.log_ratio(law))]
         places = [place for place, _ in ratios if place > 0]
         kept = [ratio for place, ratio in ratios if place > 0]
@@ -51,7 +55,7 @@ def _ratios(axes: Axes, items: Sequence[Direction]) -> None:
         highs = np.exp([ratio.value if ratio.high is None else ratio.high for ratio in kept])
         axes.errorbar(
             places, values, yerr=[values - lows, highs - values],
-            fmt=marker, color=color, markersize=3, elinewidth=0.6, alpha=0.6, label=label,
+            fmt=style.marker, color=style.color, markersize=3, elinewidth=0.6, alpha=0.6, label=label,
         )  # fmt: skip
     axes.axhline(1.0, color=GREY, linewidth=1, zorder=0)
     set_log(axes.xaxis)

@@ -1,4 +1,4 @@
-"""How figures look: fonts, a palette that colour-blind readers can tell apart, colours by BS/LR."""
+"""The style of figures: fonts, a palette for colour-blind readers, colours by BS/LR."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ import matplotlib as mpl
 from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from analysis.laws.palette import BLUE, GREEN, SKY, VERMILLION
 from analysis.paper.ratio_groups import ratio_group
 from analysis.records.load import Cell
 
 WIDTH_INCHES = 7.2
 """Full text width of a printed page."""
-
-BLUE, SKY, GREEN, VERMILLION, GREY = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#777777"
-"""From the palette of Okabe and Ito (2008)."""
 
 _OF_THE_SCREEN = {"backend", "backend_fallback", "interactive", "toolbar"}
 """What no file shows; a notebook keeps the backend that it has."""
@@ -30,7 +28,7 @@ _DASHES = ("-", "--", "-.", ":")
 
 @dataclass(frozen=True)
 class CellStyle:
-    """How a cell is drawn, and what it is called."""
+    """The colour, dashes and legend label of a cell."""
 
     color: str
     dashes: str
@@ -38,7 +36,7 @@ class CellStyle:
 
 
 def drawing_settings() -> AbstractContextManager[None]:
-    """Set Matplotlib as every figure is drawn and written; equal data gives equal bytes.
+    """Return the Matplotlib settings of every figure, under which equal data gives equal bytes.
 
     On Matplotlib's own defaults, whatever a `matplotlibrc` or a notebook has set, which comes back afterwards.
     """
@@ -71,7 +69,7 @@ def cell_styles(cells: Sequence[Cell]) -> dict[Cell, CellStyle]:
     """Colour cells by the group of their BS/LR, as the paper's Figures 2 and 3 do.
 
     Blue and sky blue: a BS/LR that several cells share (without any, the median one). Green: within
-    a factor 1.5 of such a value. Vermillion: further away. Dashes tell cells of one colour apart.
+    a factor 1.5 of such a value. Vermillion: further away. Dashes distinguish cells of one colour.
     """
     references = shared_ratios(cells)
     used: dict[str, int] = {}
@@ -85,7 +83,7 @@ def cell_styles(cells: Sequence[Cell]) -> dict[Cell, CellStyle]:
 
 
 def set_log(axis: Axis) -> None:
-    """Make an axis logarithmic with ticks at round places, in plain numbers."""
+    """Make an axis logarithmic, with ticks at round values, written as plain numbers."""
     name = "y" if isinstance(axis, YAxis) else "x"
     axis.axes.set(**{f"{name}scale": "log"})
     first, last = sorted(axis.get_view_interval())
@@ -99,14 +97,14 @@ def set_log(axis: Axis) -> None:
 
 
 def shared_ratios(cells: Sequence[Cell]) -> list[float]:
-    """Give the values of BS/LR that several cells share, ascending; the median one if none."""
+    """Return the values of BS/LR that several cells share, ascending; the median one if none."""
     ratios = sorted(cell.batch_size_over_learning_rate for cell in cells)
     shared = sorted({a for a, b in itertools.pairwise(ratios) if math.isclose(a, b, rel_tol=1e-9)})
     return shared or [median(ratios)]
 
 
 def cell_label(cell: Cell) -> str:
-    """Name a cell in a legend."""
+    """Return the label of a cell in a legend."""
     ratio = cell.batch_size_over_learning_rate
     return f"BS/LR {ratio:g}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
 

@@ -10,23 +10,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import BLUE, GREEN, GREY, SKY, VERMILLION, WIDTH_INCHES, set_log
-from analysis.findings.law_rows import FINITE_TIME_LAWS, LawRow, at_the_end
+from analysis.figures.figure_style import WIDTH_INCHES, set_log
+from analysis.findings.law_rows import LawRow, at_the_end
+from analysis.laws.law import Law
+from analysis.laws.palette import GREY
+from analysis.predictions import laws
 from workers.contract.quantities import GLOSSARY
 
 MOST_PANELS = 12
 
-_COLORS = {
-    "finite_time": GREEN,
-    "wang_4_45": BLUE,
-    "jastrzebski_9": VERMILLION,
-    "wang_4_46": BLUE,
-    "finite_learning_rate": SKY,
-    "shuffled": "#CC79A7",
-    "state_dependent": "#E69F00",
-}
-_MARKERS = {"finite_time": "^", "wang_4_45": "o", "wang_4_46": "o", "jastrzebski_9": "s"}
-_ASYMPTOTES = {"wang_4_45": "--", "jastrzebski_9": ":"}
 _COLUMNS = 3
 _MARGIN = 1.1
 
@@ -34,9 +26,8 @@ _MARGIN = 1.1
 def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
     """Draw the excess loss of forks against the number of steps, a panel for each excursion.
 
-    Points with one standard error; `finite_time`, or `shuffled` where the excursion was, as a line
-    with a band of one; what `wang_4_45` and
-    `jastrzebski_9` say of the stationary state as horizontal lines.
+    Points with one standard error; laws that speak of every window, for the sampler of the excursion,
+    as lines with a band of one; what laws with `dashes` say of the stationary state as horizontal lines.
     """
     panels = fork_panels(rows)
     if not panels:
@@ -70,8 +61,24 @@ def fork_panels(rows: Sequence[LawRow]) -> list[list[LawRow]]:
     return list(panels.values())
 
 
+def curve_laws(rows: Sequence[LawRow]) -> list[Law]:
+    """List the laws drawn as curves of time: they speak of every window, and are for the rows' sampler."""
+    drawn = {(row.prediction, row.sampler) for row in rows if row.predicted > 0}
+    return [
+        law
+        for law in laws().values()
+        if law.windows == "every" and (law.name, law.sampler) in drawn
+    ]
+
+
+def level_laws(rows: Sequence[LawRow]) -> list[Law]:
+    """List the laws drawn as horizontal lines: where they say that the loss settles."""
+    drawn = {row.prediction for row in rows if row.predicted > 0}
+    return [law for law in laws().values() if law.dashes is not None and law.name in drawn]
+
+
 def parity_figure(rows: Sequence[LawRow]) -> Figure | None:
-    """Draw measured against predicted, a panel for each quantity, a mark for each law and cell."""
+    """Draw measured against predicted, a panel per quantity and a mark per law and cell."""
     last = [row for row in at_the_end(rows) if row.has_ratio]
     targets = [
         target
@@ -99,17 +106,10 @@ def _curve(axes: Axes, panel: Sequence[LawRow]) -> None:
         yerr=[_bar(row.measured_stderr) for row in measured.values()],
         fmt="o", color="black", markersize=4, capsize=2, label="measured", zorder=3,
     )  # fmt: skip
-    own_law = FINITE_TIME_LAWS[panel[0].sampler]
-    timed = [row for row in panel if row.prediction == own_law and row.predicted > 0]
-    if timed:
-        _timed(axes, timed)
-    for row in at_the_end(panel):
-        if row.prediction in _ASYMPTOTES and row.predicted > 0:
-            color, dashes = _COLORS[row.prediction], _ASYMPTOTES[row.prediction]
-            axes.axhline(row.predicted, color=color, linestyle=dashes, label=row.prediction)
-            spread = _bar(row.predicted_stderr)
-            low = max(row.predicted - spread, row.predicted * 1e-3)
-            axes.axhspan(low, row.predicted + spread, color=color, alpha=0.12, linewidth=0)
+    for law in curve_laws(panel):
+        _timed(axes, law, [row for row in panel if row.prediction == law.name])
+    for law in level_laws(panel):
+        _level(axes, law, [row for row in at_the_end(panel) if row.prediction == law.name])
     set_log(axes.xaxis)
     axes.set_xticks(steps, [str(step) for step in steps])
     axes.minorticks_off()
@@ -117,31 +117,37 @@ def _curve(axes: Axes, panel: Sequence[LawRow]) -> None:
         set_log(axes.yaxis)
 
 
-def _timed(axes: Axes, timed: Sequence[LawRow]) -> None:
+def _timed(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
+    timed = [row for row in rows if row.predicted > 0]
     steps = [row.num_steps or 0 for row in timed]
     values = np.array([row.predicted for row in timed])
     spread = np.array([_bar(row.predicted_stderr) for row in timed])
-    color = _COLORS["finite_time"]
     # the mark shows a prediction at one time alone
-    mark = _MARKERS["finite_time"]
-    axes.plot(steps, values, color=color, marker=mark, markersize=4, label=timed[0].prediction)
+    axes.plot(steps, values, color=law.color, marker=law.marker, markersize=4, label=law.name)
     axes.fill_between(
         steps, np.maximum(values - spread, values * 1e-3), values + spread,
-        color=color, alpha=0.2, linewidth=0,
+        color=law.color, alpha=0.2, linewidth=0,
     )  # fmt: skip
 
 
+def _level(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
+    for row in (row for row in rows if row.predicted > 0):
+        axes.axhline(row.predicted, color=law.color, linestyle=law.dashes, label=law.name)
+        spread = _bar(row.predicted_stderr)
+        low = max(row.predicted - spread, row.predicted * 1e-3)
+        axes.axhspan(low, row.predicted + spread, color=law.color, alpha=0.12, linewidth=0)
+
+
 def _parity(axes: Axes, rows: Sequence[LawRow]) -> None:
-    for law in dict.fromkeys(row.prediction for row in rows):
-        for row in (row for row in rows if row.prediction == law):
-            color = _COLORS.get(law, GREY)
+    for law in laws().values():
+        for row in (row for row in rows if row.prediction == law.name):
             axes.errorbar(
                 row.predicted,
                 row.measured,
                 xerr=_log_bar(row.predicted, row.predicted_stderr),
                 yerr=_log_bar(row.measured, row.measured_stderr),
-                fmt=_MARKERS.get(law, "D"), color=color, markersize=5, elinewidth=1,
-                markerfacecolor=color if row.is_valid else "white", label=law,
+                fmt=law.marker, color=law.color, markersize=5, elinewidth=1,
+                markerfacecolor=law.color if row.is_valid else "white", label=law.name,
             )  # fmt: skip
     sides = [side for row in rows for side in (row.predicted, row.measured)]
     ends = np.array([min(sides) / 1.6, max(sides) * 1.6])
@@ -159,7 +165,7 @@ def _bar(stderr: float) -> float:
 
 
 def _log_bar(value: float, stderr: float) -> list[list[float]]:
-    """Keep a bar from reaching 0, which a logarithmic axis cannot show."""
+    """Return an error bar that does not reach 0, which a logarithmic axis cannot show."""
     return [[min(_bar(stderr), value * 0.999)], [_bar(stderr)]]
 
 
@@ -176,7 +182,7 @@ def _panel_label(row: LawRow, panels: Sequence[Sequence[LawRow]]) -> str:
 
 
 def _legend(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
-    """Collect every label of all panels once."""
+    """Return every label of all panels once, with its handle."""
     found: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.figure_style import GREY, WIDTH_INCHES, CellStyle, cell_styles, set_log
+from analysis.figures.figure_style import WIDTH_INCHES, CellStyle, cell_styles, set_log
+from analysis.laws.palette import GREY
 from analysis.records.load import SweepData, groups_by_cell
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 
@@ -55,6 +56,6 @@ def _draw(axes: Axes, rows: pd.DataFrame, column: str, style: CellStyle) -> None
 
 
 def _milestones(data: SweepData) -> list[int]:
-    """Epochs after which the learning rate falls, where all trials share them."""
+    """Return the epochs after which the learning rate falls, where all trials share them."""
     found = {tuple(item.trial.training.milestones) for item in data.plan.trials}
     return list(found.pop()) if len(found) == 1 else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from analysis.findings.table1 import Table1
 from analysis.records.load import SweepData
 
 Found = ParamSpec("Found")
-"""What was found of a sweep and is drawn."""
+"""The findings about a sweep that are drawn."""
 
 _COLORS = (
     "Blue and sky blue mark values of BS/LR that several cells share, green those within a factor "
@@ -27,12 +28,12 @@ _COLORS = (
 
 @dataclass(frozen=True)
 class FigureRecipe(Generic[Found]):
-    """How a figure is made of what was found.
+    """The recipe of a figure.
 
     Attributes:
         title: One line.
-        build: Gives the figure of Matplotlib; None where there is nothing to show.
-        caption: Gives what is shown and how.
+        build: Returns the Matplotlib figure; None where there is nothing to show.
+        caption: Returns what is shown and how.
     """
 
     title: str
@@ -45,7 +46,7 @@ class DrawnFigure:
     """A figure as it is written.
 
     Attributes:
-        name: Of its files, without an ending.
+        name: Its file name, without a suffix.
         title: One line.
         caption: What is shown and how.
         svg: The whole SVG document.
@@ -60,7 +61,7 @@ class DrawnFigure:
 
 
 def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
-    """Draw every figure of `SWEEP_FIGURES` for which there is something measured."""
+    """Draw every figure of `SWEEP_FIGURES` for which something was measured."""
     return draw_all(SWEEP_FIGURES, data, table)
 
 
@@ -122,7 +123,7 @@ def _layers(data: SweepData, _: Table1) -> Figure | None:
 
 
 def _has_traces(table: Table1) -> bool:
-    return any(row.gradient_noise_trace.num_seeds for row in table.rows)
+    return any(math.isfinite(row.gradient_noise_trace.value) for row in table.rows)
 
 
 SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import BLUE, GREY, VERMILLION, WIDTH_INCHES, cell_styles, set_log
+from analysis.figures.figure_style import WIDTH_INCHES, cell_styles, set_log
 from analysis.findings.table1 import Table1, Table1Row
-from analysis.mathematics.estimate import Estimate
+from analysis.laws.palette import BLUE, GREY, VERMILLION
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_values import layer_means
 from analysis.records.load import Cell, SweepData
 from analysis.records.paper_table1 import NUM_TRAIN
@@ -35,7 +36,7 @@ def ratio_figure(table: Table1) -> Figure:
             if row.paper:
                 _hollow(axes, place, row.paper.magnitude_difference)
             color = styles[row.cell].color
-            axes.errorbar(place, ratio.mean, yerr=_bar(ratio), fmt="o", color=color, capsize=2)
+            axes.errorbar(place, ratio.value, yerr=_bar(ratio), fmt="o", color=color, capsize=2)
         axes.margins(x=0.15)
         set_log(axes.xaxis)
         _tick_values(axes, {abscissa(row.cell) for row in table.rows})
@@ -68,7 +69,7 @@ def traces_figure(table: Table1) -> Figure:
 
 
 def layers_figure(data: SweepData) -> Figure | None:
-    """Draw both traces layer by layer, a line a cell; None when no layer was measured."""
+    """Draw both traces layer by layer, a line per cell; None when no layer was measured."""
     figure = Figure(figsize=(WIDTH_INCHES, 5.8), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     styles = cell_styles(data.cells)
@@ -101,7 +102,7 @@ def _both_traces(axes: Axes, place: int, row: Table1Row, *, is_first: bool) -> N
     ):
         axes.errorbar(
             place + shift,
-            estimate.mean,
+            estimate.value,
             yerr=_bar(estimate),
             fmt=marker,
             color=color,
@@ -113,7 +114,7 @@ def _both_traces(axes: Axes, place: int, row: Table1Row, *, is_first: bool) -> N
         _hollow(axes, place + 0.1, row.paper.hessian_trace / NUM_TRAIN)
 
 
-def _bar(estimate: Estimate) -> float | None:
+def _bar(estimate: Uncertain) -> float | None:
     return estimate.stderr if np.isfinite(estimate.stderr) else None
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.mathematics.estimate import Estimate, mean_over_seeds
+from analysis.mathematics.means import mean_of_units
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, whole_model_values
 from analysis.records.load import Cell, SweepData
@@ -41,14 +42,15 @@ def generalisation_table(data: SweepData, states: Mapping[Cell, CellState]) -> T
     rows = []
     for cell, state in states.items():
         here = {key: by_cell.get(cell) for key, by_cell in splits.items()}
-        loss = gap(here["mean_loss", "test"], here["mean_loss", "train"])
+        losses = here["mean_loss", "test"], here["mean_loss", "train"]
+        loss, num_seeds = gap(*losses), len(_shared(*losses))
         accuracy = gap(here["accuracy", "train"], here["accuracy", "test"]).scaled(100)
         rows.append(
             (
                 f"{cell.batch_size_over_learning_rate:g}",
                 str(cell.batch_size),
                 f"{cell.learning_rate:g}",
-                f"{loss.num_seeds}/{state.num_seeds}{'' if state.is_complete else '*'}",
+                f"{num_seeds}/{state.num_seeds}{'' if state.is_complete else '*'}",
                 _shown(here["accuracy", "train"], 100),
                 _shown(here["accuracy", "test"], 100),
                 with_error(accuracy),
@@ -60,12 +62,17 @@ def generalisation_table(data: SweepData, states: Mapping[Cell, CellState]) -> T
     return TextTable("Generalisation gaps", _COLUMNS, tuple(rows), _NOTES)
 
 
-def gap(larger: SeedValues | None, smaller: SeedValues | None) -> Estimate:
+def gap(larger: SeedValues | None, smaller: SeedValues | None) -> Uncertain:
     """Average the difference of two quantities over the seeds that have both."""
     if larger is None or smaller is None:
-        return mean_over_seeds([])
-    seeds = sorted(set(larger.by_seed) & set(smaller.by_seed))
-    return mean_over_seeds([larger.by_seed[seed] - smaller.by_seed[seed] for seed in seeds])
+        return mean_of_units([])
+    seeds = _shared(larger, smaller)
+    return mean_of_units([larger.by_seed[seed] - smaller.by_seed[seed] for seed in seeds])
+
+
+def _shared(one: SeedValues | None, other: SeedValues | None) -> list[int]:
+    """List the seeds that have both."""
+    return sorted(set(one.by_seed) & set(other.by_seed)) if one and other else []
 
 
 def _shown(values: SeedValues | None, factor: float) -> str:

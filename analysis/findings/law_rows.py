@@ -10,13 +10,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.mathematics.interval import Interval
+from analysis.predictions import laws
 from analysis.records.load import Cell
-
-FINITE_TIME_LAWS = {"replacement": "finite_time", "shuffle": "shuffled"}
-"""What the kept weights say of every window, by the sampler the law is for."""
-
-_TIMED = (*FINITE_TIME_LAWS.values(), "finite_time_drift")
-"""Laws that say something of every window; the others speak of the stationary state."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +85,9 @@ def at_the_end(rows: Sequence[LawRow]) -> list[LawRow]:
 
 
 def where_they_speak(rows: Sequence[LawRow]) -> list[LawRow]:
-    """Keep every window for laws of finite time; for laws of the stationary state the end alone."""
-    timed = [row for row in rows if row.prediction in _TIMED]
-    others = [row for row in rows if row.prediction not in _TIMED]
+    """Keep every window for laws that speak of it; for laws of the stationary state the end alone."""
+    timed = [row for row in rows if laws()[row.prediction].windows == "every"]
+    others = [row for row in rows if laws()[row.prediction].windows == "longest"]
     return [*at_the_end(others), *timed]
 
 

@@ -10,7 +10,8 @@ from statistics import median
 import pandas as pd
 
 from analysis.findings.law_rows import LawRow, law_rows, where_they_speak
-from analysis.mathematics.interval import Interval, over_units, side_by_side
+from analysis.mathematics.interval import Interval, side_by_side
+from analysis.mathematics.means import mean_of_units
 from analysis.records.load import Cell
 
 
@@ -61,8 +62,8 @@ def league(predictions: pd.DataFrame) -> list[Standing]:
     interval of the mean is inside the margin and no cell fails; it `fails` when every cell fails, or
     when the interval of the mean is wholly outside; else it is `undecided`.
 
-    Laws of the stationary state are judged by tails and the longest window of forks, `finite_time`
-    and `shuffled` by all windows.
+    Laws of the stationary state are judged by tails and the longest window of forks, laws that speak of
+    every window by all of them.
     """
     groups: dict[tuple[str, ...], list[LawRow]] = {}
     for row in where_they_speak(law_rows(predictions)):
@@ -112,7 +113,9 @@ def _of_cell(rows: Sequence[LawRow]) -> Interval:
 
 
 def _pooled(ratios: Sequence[Interval]) -> Interval:
-    return ratios[0] if len(ratios) == 1 else over_units([ratio.value for ratio in ratios])
+    if len(ratios) == 1:
+        return ratios[0]
+    return mean_of_units([ratio.value for ratio in ratios]).interval()
 
 
 def _verdict(ratios: Sequence[Interval]) -> str | None:

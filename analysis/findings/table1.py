@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from analysis.mathematics.estimate import Estimate, ratio_of_means
+from analysis.laws.trace_law import TraceFormula
+from analysis.mathematics.means import ratio_of_means
+from analysis.mathematics.uncertain import Uncertain
+from analysis.predictions import laws
 from analysis.records.cell_states import CellState, cell_states
 from analysis.records.cell_values import SeedValues, whole_model_values
 from analysis.records.load import Cell, SweepData, load_sweep
 from analysis.records.paper_table1 import NUM_TRAIN, PaperRow, paper_row
-from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.contract.store import Store
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.models.resnet import ResNetSpec
 
-_NONE = Estimate(math.nan, math.nan, 0)
+_NONE = Uncertain(math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True)
@@ -26,26 +30,28 @@ class Table1Row:
         state: What is done of it; N and the final η.
         gradient_noise_trace: tr σ².
         hessian_trace: tr H of the data objective.
+        num_measured: Seeds with both traces.
         magnitude_difference: Ratio of the seed means, tr σ²/tr H, with a paired-seed error.
         paper: The printed row of this cell, when the sweep has the paper's setting.
     """
 
     cell: Cell
     state: CellState
-    gradient_noise_trace: Estimate
-    hessian_trace: Estimate
-    magnitude_difference: Estimate
+    gradient_noise_trace: Uncertain
+    hessian_trace: Uncertain
+    num_measured: int
+    magnitude_difference: Uncertain
     paper: PaperRow | None
 
-    def wang_4_45(self, learning_rate: float) -> Estimate:
-        """(η/4m)·tr σ² for a given η."""
-        return self.gradient_noise_trace.scaled(learning_rate / (4 * self.cell.batch_size))
+    @property
+    def traces(self) -> dict[str, Uncertain]:
+        """Both by the name of their quantity."""
+        return {
+            "gradient_noise_trace": self.gradient_noise_trace,
+            "hessian_trace": self.hessian_trace,
+        }
 
-    def jastrzebski_9(self, learning_rate: float) -> Estimate:
-        """(η/4m)·tr H for a given η."""
-        return self.hessian_trace.scaled(learning_rate / (4 * self.cell.batch_size))
-
-    def summed(self, estimate: Estimate) -> Estimate:
+    def summed(self, estimate: Uncertain) -> Uncertain:
         """Turn a mean over examples into the sum over all N, the paper's convention."""
         num_train = self.state.num_train
         return _NONE if num_train is None else estimate.scaled(num_train)
@@ -90,7 +96,7 @@ def build_table1(data: SweepData) -> Table1:
 
 
 def has_paper_setting(data: SweepData) -> bool:
-    """Say whether every planned trial is ResNet-56 on all of CIFAR-10 with the loss `kld`."""
+    """Whether every planned trial is ResNet-56 on all of CIFAR-10 with the loss `kld`."""
     return bool(data.plan.trials) and all(
         isinstance(trial.model, ResNetSpec)
         and trial.model.depth == 56
@@ -108,9 +114,9 @@ def _row(
     hessian: SeedValues | None,
     paper: PaperRow | None,
 ) -> Table1Row:
+    seeds = sorted(set(noise.by_seed) & set(hessian.by_seed)) if noise and hessian else []
     ratio = _NONE
     if noise and hessian:
-        seeds = sorted(set(noise.by_seed) & set(hessian.by_seed))
         ratio = ratio_of_means(
             [noise.by_seed[seed] for seed in seeds], [hessian.by_seed[seed] for seed in seeds]
         )
@@ -119,17 +125,49 @@ def _row(
         state=state,
         gradient_noise_trace=noise.estimate if noise else _NONE,
         hessian_trace=hessian.estimate if hessian else _NONE,
+        num_measured=len(seeds),
         magnitude_difference=ratio,
         paper=paper,
     )
 
 
-Column = Callable[[Table1Row], Estimate]
+@dataclass(frozen=True)
+class LawColumn:
+    """What a law makes of one of the two traces, at one of the two learning rates.
 
-LAW_COLUMNS: dict[str, Column] = {
-    "wang_4_45_initial": lambda row: row.wang_4_45(row.cell.learning_rate),
-    "wang_4_45_final": lambda row: row.wang_4_45(row.state.final_learning_rate),
-    "jastrzebski_9_initial": lambda row: row.jastrzebski_9(row.cell.learning_rate),
-    "jastrzebski_9_final": lambda row: row.jastrzebski_9(row.state.final_learning_rate),
-}
-"""What each law makes of the traces, with the initial and the final learning rate."""
+    Attributes:
+        law: Its name.
+        formula: What it makes of the trace.
+        rate: At the `initial` learning rate of a trial, or the `final` one of its schedule.
+    """
+
+    law: str
+    formula: TraceFormula
+    rate: Literal["initial", "final"]
+
+    @property
+    def name(self) -> str:
+        """Of the column in files."""
+        return f"{self.law}_{self.rate}"
+
+    def of(self, row: Table1Row) -> Uncertain:
+        """Compute the excess loss of a cell, per example."""
+        is_initial = self.rate == "initial"
+        learning_rate = row.cell.learning_rate if is_initial else row.state.final_learning_rate
+        factor = self.formula.factor(learning_rate, row.cell.batch_size)
+        return row.traces[self.formula.quantity].scaled(factor)
+
+
+def law_columns() -> list[LawColumn]:
+    """List the columns of the laws that give the excess loss from tr σ² or tr H alone."""
+    return [
+        LawColumn(law.name, law.formula, rate)
+        for law in laws().values()
+        if law.formula is not None
+        and law.formula.quantity in ("gradient_noise_trace", "hessian_trace")
+        and law.targets == ("excess_loss",)
+        for rate in _RATES
+    ]
+
+
+_RATES: tuple[Literal["initial", "final"], ...] = ("initial", "final")

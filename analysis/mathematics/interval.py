@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from analysis.mathematics.verdict import judge
-
-CONFIDENCE = 0.95
+from analysis.mathematics.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the interval it is known in.
+    """A value and the interval it is known in, whatever shape the error has.
 
     Attributes:
         value: NaN when there is none.
@@ -29,28 +26,9 @@ class Interval:
     high: float | None = None
 
     @property
-    def verdict(self) -> str | None:
+    def verdict(self) -> Verdict | None:
         """Judge a log ratio against 0; None without an interval."""
         return judge(self.low, self.high)
-
-
-def with_stderr(value: float, stderr: float, dof: float) -> Interval:
-    """Give value ± t·stderr with Student's t of `dof` degrees of freedom."""
-    if not (math.isfinite(value) and math.isfinite(stderr)) or dof <= 0:
-        return Interval(value)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, dof)) * stderr
-    return Interval(value, value - half, value + half)
-
-
-def over_units(values: Sequence[float]) -> Interval:
-    """Average independent units: mean ± t·sd/√n with n - 1 degrees of freedom; none for n = 1."""
-    if not values:
-        return Interval(math.nan)
-    mean, num_units = float(np.mean(values)), len(values)
-    if num_units == 1:
-        return Interval(mean)
-    stderr = float(np.std(values, ddof=1)) / math.sqrt(num_units)
-    return with_stderr(mean, stderr, num_units - 1)
 
 
 def side_by_side(intervals: Sequence[Interval]) -> Interval:

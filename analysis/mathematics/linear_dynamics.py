@@ -6,7 +6,7 @@ displacement d_t = x_t - x_{t-1} = -η v_t,
     d' = μd - ηλx - ηξ,    x' = x + d',
 
 whatever σ² does elsewhere: the variance of x needs only the noise along u, c = uᵀσ²u, so σ² and H
-need not commute. Every function gives the variance of x for c = 1, one value a curvature λ [n].
+need not commute. Every function computes the variance of x for c = 1, one value a curvature λ [n].
 
 Batches drawn independently: var ξ = c/m at every step, no correlation. Shuffled epochs of
 K = ⌊N/m⌋ batches without a common example: var ξ = (c/m)·(N - m)/(N - 1) and, within an epoch,
@@ -30,7 +30,8 @@ Stage = tuple[int, float]
 """Until which step, counted from the start, and the noise c in it."""
 
 _FLATTEST = 1e-10
-"""Least |ηλ| for which a stationary covariance is solved: flatter ones are at its limit, up to rounding."""
+"""Least |ηλ| for which a stationary covariance is solved: flatter ones are at its limit, up to rounding.
+The system's condition grows as 1/|ηλ|, so that here six of sixteen digits are left."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ class SGD:
     batch_size: int
 
     def step_fraction(self, curvature: Array) -> Array:
-        """Give ηλ/(2(1 + μ)), which is 1 where SGD loses its stability."""
+        """Compute ηλ/(2(1 + μ)) of λ [n], which is 1 where SGD loses its stability."""
         fraction: Array = self.learning_rate * curvature / (2 * (1 + self.momentum))
         return fraction
 
     def growth_exponent(self, curvature: Array) -> Array:
-        """Give 2 ln ρ, ρ the largest |z| of z² - (1 + μ - ηλ)z + μ = 0: a step's growth of ln x²."""
+        """Compute 2 ln ρ [n], ρ the largest |z| of z² - (1 + μ - ηλ)z + μ = 0: a step's growth of ln x²."""
         half = (1 + self.momentum - self.learning_rate * curvature) / 2
         roots = np.sqrt((half**2 - self.momentum).astype(np.complex128))
         largest: Array = np.maximum(np.abs(half + roots), np.abs(half - roots))
@@ -75,7 +76,7 @@ class _Steps:
     kicks: Array
 
     def moved(self, covariance: Array) -> Array:
-        """Give M P Mᵀ [n, 2, 2]."""
+        """Compute M P Mᵀ [n, 2, 2]."""
         turned: Array = self.transition @ covariance @ self.transition.swapaxes(1, 2)
         return turned
 
@@ -87,7 +88,7 @@ class _Steps:
         )
 
     def repeated(self, times: int) -> _Steps:
-        """Take the steps several times, by squaring."""
+        """Compose the steps with themselves several times, by squaring."""
         found, power = self.none(), self
         while times:
             if times % 2:
@@ -97,13 +98,13 @@ class _Steps:
         return found
 
     def none(self) -> _Steps:
-        """Give no steps at all."""
+        """Return what no steps at all do."""
         still = np.broadcast_to(np.eye(2), self.transition.shape)
         return _Steps(still, np.zeros_like(self.squares), np.zeros_like(self.kicks))
 
 
 def stationary_energy(curvature: Array, sgd: SGD) -> Array:
-    """Give λV = η/(2m(1 - μ)(1 - ηλ/(2(1 + μ)))), V what SGD settles to on independent batches.
+    """Compute λV = η/(2m(1 - μ)(1 - ηλ/(2(1 + μ)))) of λ [n], V what SGD settles to on independent batches.
 
     Finite at λ = 0, where V is not. Formal for λ < 0 and without meaning for unstable steps, where
     nothing settles.
@@ -116,7 +117,7 @@ def stationary_energy(curvature: Array, sgd: SGD) -> Array:
 def independent_variance(
     curvature: Array, sgd: SGD, steps: Sequence[int], stages: Sequence[Stage] = ()
 ) -> Array:
-    """Give the variance after t independent batches from one point at rest, mean over t in `steps`.
+    """Compute the variance [n] after t independent batches from one point at rest, mean over t in `steps`.
 
     The noise is c = 1, or that of the stages, of which the last one lasts.
     """
@@ -145,7 +146,7 @@ def _pieces(number: int, stages: Sequence[Stage]) -> Iterator[tuple[int, int, fl
 def shuffled_variance(
     curvature: Array, sgd: SGD, num_train: int, steps: Sequence[int] | None
 ) -> Array:
-    """Give the variance under shuffled epochs.
+    """Compute the variance [n] under shuffled epochs.
 
     With `steps`, after t steps from one point at rest at the start of an epoch, mean over t in
     `steps`. Without, the mean over all K places in an epoch after infinitely many epochs.
@@ -205,7 +206,7 @@ def _sums_over_phases(curvature: Array, sgd: SGD, num_train: int) -> tuple[Array
 
 
 def _one_step(curvature: Array, sgd: SGD) -> _Steps:
-    """Give one step, whose kick by noise of variance 1 is (η, η)."""
+    """Return one step, whose kick by noise of variance 1 is (η, η)."""
     pull, momentum = sgd.learning_rate * curvature, np.full_like(curvature, sgd.momentum)
     transition = np.moveaxis(np.array([[1 - pull, momentum], [-pull, momentum]]), 2, 0)
     kick = np.full((len(curvature), 2, 1), sgd.learning_rate)
@@ -213,7 +214,7 @@ def _one_step(curvature: Array, sgd: SGD) -> _Steps:
 
 
 def _noise_within(part: _Steps, sgd: SGD, num_train: int) -> Array:
-    """Give what the first batches of an epoch leave: (v - w) Σ g gᵀ + w (Σ g)(Σ g)ᵀ [n, 2, 2].
+    """Compute what the first batches of an epoch leave: (v - w) Σ g gᵀ + w (Σ g)(Σ g)ᵀ [n, 2, 2].
 
     v is the variance of a batch and w the covariance of two.
     """
@@ -224,6 +225,6 @@ def _noise_within(part: _Steps, sgd: SGD, num_train: int) -> Array:
 
 
 def _batch_noise(sgd: SGD, num_train: int) -> tuple[float, float]:
-    """Give the variance of a shuffled batch's noise, and the covariance of two of one epoch."""
+    """Compute the variance of a shuffled batch's noise, and the covariance of two of one epoch."""
     variance = (num_train - sgd.batch_size) / (num_train - 1) / sgd.batch_size
     return variance, -1 / (num_train - 1)

@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analysis.mathematics.interval import Interval, with_stderr
+from analysis.mathematics.interval import Interval
+from analysis.mathematics.uncertain import Uncertain
 
 Array = npt.NDArray[np.float64]
 
 _DEPENDENT = 1e-9
-"""Singular values of the scaled columns below this are those of dependent columns."""
+"""Singular values of the scaled columns below this are those of dependent columns: between the rounding of
+double precision, some 1e-15, and any difference between two settings of a grid."""
 
 _NOTHING_LEFT = 1e-20
-"""Share of the sum of squares below which a residual is rounding."""
+"""Share of the sum of squares below which a residual is rounding: residuals of 1e-10 of the response."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,11 @@ class Fit:
         """Standard errors of b_j [p]."""
         return np.sqrt(np.diag(self.covariance))
 
-    @property
-    def r_squared(self) -> float:
-        """Share of the response's variance that the model explains."""
-        return 1 - self.residual_squares / self.total_squares
-
     def contrast(self, weights: Sequence[float]) -> Interval:
         """Estimate Σ_j w_j·b_j with Student's interval of n - p - 1 degrees of freedom."""
         along = np.array(weights, dtype=np.float64)
         stderr = float(np.sqrt(along @ self.covariance @ along))
-        return with_stderr(float(along @ self.coefficients), stderr, self.dof)
+        return Uncertain(float(along @ self.coefficients), stderr, self.dof).interval()
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def fit(columns: Array, response: Array) -> Fit:
 
 
 def is_independent(columns: Array) -> bool:
-    """Say whether no column is a constant, or a combination of the others and a constant."""
+    """Whether no column is a constant, or a combination of the others and a constant."""
     centred = columns - columns.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=0)
     if np.any(lengths <= _DEPENDENT * np.maximum(1.0, np.linalg.norm(columns, axis=0))):
@@ -104,7 +101,7 @@ def is_independent(columns: Array) -> bool:
 
 
 def directions_beyond(base: Array, columns: Array) -> Array:
-    """Give an orthonormal basis [n, r] of what columns [n, q] span beyond a constant and the base."""
+    """Compute an orthonormal basis [n, r] of what columns [n, q] span beyond a constant and the base."""
     known = np.linalg.qr(np.column_stack([np.ones(len(base)), base - base.mean(axis=0)]))[0]
     rest = columns - known @ (known.T @ columns)
     left, sizes, _ = np.linalg.svd(rest, full_matrices=False)

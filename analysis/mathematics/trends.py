@@ -11,15 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain, combined_error
+from workers.contract.student import CONFIDENCE
 
-LEVEL = 0.05
-"""Two-sided; claims about a sign take half of it on each side."""
+LEVEL = 1 - CONFIDENCE
+"""Of tests, two-sided; claims about a sign take half of it on each side."""
 
 _MOST_PERMUTED = 9
 """The paper's grid has nine cells: 362,880 orders."""
 
 _NUM_RANDOM_ORDERS = 100_000
+"""A p-value of 0.05 from so many has a standard error of 0.0007."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class RankCorrelation:
     num_values: int
 
 
-def verdict_on_rises(estimates: Sequence[Estimate], *, num_compared: int) -> str:
+def verdict_on_rises(estimates: Sequence[Uncertain], *, num_compared: int) -> str:
     """Judge the claim that each value exceeds the one before.
 
     Each step is a one-sided Welch test. `holds`: every step rises beyond its error (each at 2.5 %).
@@ -47,17 +49,15 @@ def verdict_on_rises(estimates: Sequence[Estimate], *, num_compared: int) -> str
     return "holds" if rises and all(chance <= LEVEL / 2 for chance in rises) else "undecided"
 
 
-def chance_of_rise(first: Estimate, second: Estimate) -> float:
-    """Give the probability of such a rise from first to second if there is none; NaN if unknown."""
-    difference = second.mean - first.mean
-    variances = [first.stderr**2, second.stderr**2]
-    if not math.isfinite(difference) or not all(map(math.isfinite, variances)):
+def chance_of_rise(first: Uncertain, second: Uncertain) -> float:
+    """Compute the probability of such a rise from first to second if there is none; NaN if unknown."""
+    difference = second.value - first.value
+    stderr, degrees = combined_error((first, second))
+    if not math.isfinite(difference) or not math.isfinite(stderr):
         return math.nan
-    if sum(variances) == 0:
+    if stderr == 0:
         return 0.0 if difference > 0 else 1.0
-    dofs = [max(item.num_seeds - 1, 1) for item in (first, second)]
-    dof = sum(variances) ** 2 / sum(v**2 / d for v, d in zip(variances, dofs, strict=True))
-    return float(stats.t.sf(difference / math.sqrt(sum(variances)), dof))
+    return float(stats.t.sf(difference / stderr, degrees))
 
 
 def rank_correlation(abscissas: Sequence[float], values: Sequence[float]) -> RankCorrelation | None:

@@ -6,17 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import scipy.stats
-
-CONFIDENCE = 0.95
+from analysis.mathematics.interval import Interval
+from workers.contract.student import CONFIDENCE, student_quantile
 
 
 @dataclass(frozen=True)
 class Uncertain:
-    """An estimate of one trial's number.
+    """A number with the standard error of its estimator: of one trial, or a mean over independent units.
 
     Attributes:
-        value: The estimate.
+        value: The estimate; NaN when there is none.
         stderr: Its standard error; 0 when exact, NaN when unknown.
         degrees: Degrees of freedom of that error; infinite when it is known.
     """
@@ -42,14 +41,16 @@ class Uncertain:
         stderr, degrees = combined_error(parts)
         return Uncertain(ratio, stderr, degrees)
 
-    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-        """Give Student's interval; None where the error is unknown."""
+    def interval(self, confidence: float = CONFIDENCE) -> Interval:
+        """Compute value ± t·stderr with Student's t; without bounds where the error is unknown."""
         half = half_width(self.stderr, self.degrees, confidence)
-        return None if half is None else (self.value - half, self.value + half)
+        if half is None or not math.isfinite(self.value):
+            return Interval(self.value)
+        return Interval(self.value, self.value - half, self.value + half)
 
 
 def combined_error(parts: Sequence[Uncertain]) -> tuple[float, float]:
-    """Give the standard error of a sum of independent terms, and its degrees of freedom.
+    """Compute the standard error of a sum of independent terms, and its degrees of freedom.
 
     var = Σ var_j, and ν = var²/Σ(var_j²/ν_j) (Welch 1947, Satterthwaite 1946).
     """
@@ -65,8 +66,7 @@ def combined_error(parts: Sequence[Uncertain]) -> tuple[float, float]:
 
 
 def half_width(stderr: float, degrees: float, confidence: float = CONFIDENCE) -> float | None:
-    """Give half the width of Student's interval; None where the error is unknown."""
+    """Compute half the width of Student's interval; None where the error is unknown."""
     if not math.isfinite(stderr) or not degrees > 0:
         return None
-    quantile = scipy.stats.t.ppf((1 + confidence) / 2, degrees)
-    return float(quantile) * stderr
+    return student_quantile(degrees, confidence) * stderr

@@ -1,4 +1,4 @@
-"""The notebook's door: what is asked of a store, in the order in which a reader asks it."""
+"""The notebook's way into a store: its queries, in the order in which a reader needs them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.notebook.frames import view_of
-from analysis.records.load import list_sweeps, load_sweep
-from workers.contract import filesystem
+from analysis.records.load import load_sweep
 from workers.contract.errors import did_you_mean, user_error
-from workers.contract.schema import VIEWS
+from workers.contract.plans import list_sweeps
 from workers.contract.store import Store
+from workers.contract.store_place import open_existing
 
 if TYPE_CHECKING:
     import keras
@@ -19,38 +19,26 @@ if TYPE_CHECKING:
 
     from analysis.notebook.shown_table1 import ShownTable1
 
-STORE_FOLDERS = frozenset({"sweeps", *VIEWS})
-"""At least one of them is there once a sweep was planned."""
-
 
 def opened(uri: str) -> NotebookStore:
-    """Open a store that is there.
+    """Open a store that exists.
 
     Raises:
         UserError: There is no such folder, or it holds none of a store's.
         StoreError: The place cannot be read.
     """
-    store = Store.open(uri)
-    local = store.root.local
-    if local is not None and not local.is_dir():
-        fault = f"there is no folder {local}"
-    elif STORE_FOLDERS.isdisjoint(filesystem.folders(store.root)):
-        fault = f"{store.uri} is no store: it holds none of {', '.join(sorted(STORE_FOLDERS))}"
-    else:
-        return NotebookStore(store)
-    mend = "give the place that `minima run --store` wrote to, by default ./minima-store"
-    raise user_error(fault, where=f"open_store({uri!r})", mend=mend)
+    return NotebookStore(open_existing(uri, f"open_store({uri!r})"))
 
 
 class NotebookStore:
-    """A store, read alone. Frames say what their columns hold in `frame.attrs["columns"]`.
+    """A store, opened for reading. Frames describe their columns in `frame.attrs["columns"]`.
 
     A view takes the name of a sweep: where the view has a column `sweep` its rows of that name, else
     the rows of the trials that the sweep's current plan asks for, whatever sweep trained them. Views
     that the aggregation job makes (`cells`, …) are as it last left them.
     """
 
-    # Matplotlib, SciPy and DuckDB are imported where asked for: a frame is there within a second.
+    # Matplotlib, SciPy and DuckDB are imported where needed, so that a frame takes under a second.
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -69,7 +57,7 @@ class NotebookStore:
         return view_of(self._store, "sweep_trials", sweep)
 
     def trials(self, sweep: str | None = None) -> pd.DataFrame:
-        """Return the trained trials, a row each."""
+        """Return the trained trials, one row each."""
         return view_of(self._store, "trials", sweep)
 
     def epochs(self, sweep: str | None = None) -> pd.DataFrame:
@@ -89,23 +77,23 @@ class NotebookStore:
         return view_of(self._store, "cell_measurements", sweep)
 
     def cells(self, sweep: str | None = None) -> pd.DataFrame:
-        """Return the cells with their state and whole-model quantities, a row each."""
+        """Return the cells with their state and whole-model quantities, one row each."""
         return view_of(self._store, "cells", sweep)
 
     def predictions(self, sweep: str | None = None) -> pd.DataFrame:
-        """Return what every law says beside what was measured."""
+        """Return the prediction of every law beside the measured value."""
         return view_of(self._store, "predictions", sweep)
 
     def validity(self, sweep: str | None = None) -> pd.DataFrame:
-        """Return whether what the laws assume holds, trial by trial."""
+        """Return whether the assumptions of the laws hold, trial by trial."""
         return view_of(self._store, "validity", sweep)
 
     def failures(self, sweep: str | None = None) -> pd.DataFrame:
-        """Return the failed attempts, a row each."""
+        """Return the failed attempts, one row each."""
         return view_of(self._store, "failures", sweep)
 
     def sql(self, query: str) -> pd.DataFrame:
-        """Return the answer to one reading statement over the views, as `minima query` gives it.
+        """Return the answer to one reading statement over the views, as `minima query` does.
 
         Its columns are the query's own; none is described in `attrs`.
 
@@ -131,7 +119,7 @@ class NotebookStore:
         return ShownTable1(table1(self._store, sweep))
 
     def figures(self, sweep: str | None = None) -> list[str]:
-        """Return the names of the figures; of a sweep those that have something to show.
+        """Return the names of the figures; of a given sweep, those that have something to show.
 
         Raises:
             UserError: There is no such sweep in the store.

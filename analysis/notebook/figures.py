@@ -1,4 +1,4 @@
-"""The report's figures as figures of Matplotlib, built from one sweep's records."""
+"""The report's figures as Matplotlib figures, built from one sweep's records."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FIGURE_NAMES = (*SWEEP_FIGURES, *LAW_FIGURES)
 
 
 def build_figures(data: SweepData, names: Collection[str]) -> dict[str, Figure]:
-    """Build those of the named figures that have something to show.
+    """Build the named figures that have something to show.
 
-    A notebook shows one that ends a cell once `%matplotlib inline` was called; `figure.savefig`
-    writes it.
+    A notebook displays the figure on the last line of a cell once `%matplotlib inline` was called;
+    `figure.savefig` writes it.
     """
     table = build_table1(data)
     of_sweep = {name: recipe for name, recipe in SWEEP_FIGURES.items() if name in names}

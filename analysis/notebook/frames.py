@@ -1,4 +1,4 @@
-"""A view as a pandas frame that says what its columns hold."""
+"""A view as a pandas frame that describes its columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workers.contract.store import Store
 def view_of(store: Store, view: str, sweep: str | None) -> pd.DataFrame:
     """Return a view, or its rows of one sweep, with units and meanings in `attrs["columns"]`.
 
-    A view without a column `sweep` gives the rows of the trials in the sweep's current plan.
+    Of a view without a column `sweep`, the rows of the trials in the sweep's current plan.
 
     Raises:
         UserError: There is no such sweep in the store.

@@ -1,4 +1,4 @@
-"""Table 1 as a notebook shows it, computes with it, and puts it into a paper."""
+"""Table 1 in a notebook: displayed, as a frame to compute with, and as LaTeX for a paper."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.findings.table1 import LAW_COLUMNS, Table1
+from analysis.findings.table1 import Table1, law_columns
 from analysis.notebook.frames import describe
 from analysis.report import web_page
 from analysis.tables import table1_files
@@ -22,7 +22,7 @@ class ShownTable1:
     """Table 1 of one sweep.
 
     Attributes:
-        table: Its cells, with every estimate.
+        table: The cells, with every estimate.
     """
 
     table: Table1
@@ -39,7 +39,7 @@ class ShownTable1:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Every number in full, a row a cell: per example, and as sums (× N) in `<name>_sum_…`."""
+        """Every number in full, by cell: per example, and as sums (× N) in `<name>_sum_…`."""
         frame = pd.DataFrame(table1_files.rows_in_full(self.table))
         return describe(frame, {name: _facts(name) for name in frame.columns})
 
@@ -63,7 +63,8 @@ def _estimate_facts(stem: str) -> ColumnFacts:
         return ColumnFacts(one.unit, f"{one.meaning.rstrip('.')}, × N.")
     if stem in GLOSSARY:
         return ColumnFacts(GLOSSARY[stem].unit, f"{GLOSSARY[stem].symbol}.")
-    if stem in LAW_COLUMNS:
-        law, _, rate = stem.rpartition("_")
-        return ColumnFacts("loss", f"the excess loss that {law} gives with the {rate} η.")
+    for column in law_columns():
+        if stem == column.name:
+            meaning = f"the excess loss that {column.law} gives with the {column.rate} η."
+            return ColumnFacts("loss", meaning)
     return ColumnFacts("loss", "tr σ²/tr H, with an error paired by seed.")

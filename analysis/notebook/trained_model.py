@@ -1,4 +1,4 @@
-"""The trained network of a trial, out of the store; the one file of this package that needs Keras."""
+"""The trained network of a trial, from the store; the one file of this package that needs Keras."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def trained_model(store: Store, trial_id: str) -> keras.Model:
-    """Load the kept network of any attempt that came to the recorded weights.
+    """Load the kept network of any attempt that reached the recorded weights.
 
     Raises:
         UserError: There is no such trial, or no kept network of it that can be read.
@@ -34,7 +34,7 @@ def trained_model(store: Store, trial_id: str) -> keras.Model:
     raise user_error(
         f"no network of the trial {trial_id} ({kept['outcome']}) is kept",
         where=f"model({trial_id!r})",
-        mend="run the sweep again with one statistic more: a lost network is trained anew",
+        mend="run the sweep again with one statistic more: a lost network is trained again",
     )
 
 

@@ -12,10 +12,10 @@ class Claim:
 
     Attributes:
         name: Short and stable.
-        statement: In a sentence, the rule it is judged by included.
-        source: Where the paper says it, in its words where these are known.
+        statement: The claim in a sentence, with the rule by which it is judged.
+        source: Where the paper says it, in the paper's words where these are known.
         verdict: `holds`, `fails` or `undecided`.
-        groups: Verdicts of the parts, by what is fixed in them: "BS 100".
+        groups: Verdicts of the parts, by what is fixed in each: "BS 100".
         numbers: What the verdict rests on, or why there is none.
     """
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from analysis.mathematics.estimate import Estimate
 from analysis.mathematics.trends import LEVEL, rank_correlation, verdict_on_rises
+from analysis.mathematics.uncertain import Uncertain
 from analysis.paper.claim import Claim, overall
 from analysis.paper.constancy import MARGIN, constant_in_batch_size
 from analysis.paper.strength import rate_is_stronger
@@ -15,20 +15,22 @@ from analysis.paper.trace_points import TracePoint
 from analysis.text.number_text import plain
 
 MAGNITUDE = 10.0
-"""What “a magnitude” is taken to mean."""
+"""The factor that “a magnitude” is taken to mean."""
 
 
 def claims(points: Sequence[TracePoint], values: pd.DataFrame) -> list[Claim]:
     """Test every claim of the paper's section 5.3 on the cells and trials given.
 
     A claim of a rise at fixed batch size or learning rate holds when it holds in every group, fails
-    when it fails in one (see `verdict_on_rises`). A claim of order goes by Spearman's ρ over cells, at
-    5 %, and takes no account of the errors of single cells. That a trace is constant is an equivalence
-    (see `constant_in_batch_size`); how strong the two factors are is one regression over trials.
+    when it fails in one (see `verdict_on_rises`). A claim of order is judged by Spearman's ρ over
+    cells, at 5 %, and takes no account of the errors of single cells. That a trace is constant is
+    tested as an equivalence (see `constant_in_batch_size`); the strength of the two factors by one
+    regression over trials.
 
     Args:
         points: Cells with both traces.
-        values: Trials with logarithms of both factors and of the ratio, as `trial_values` has them.
+        values: Trials with logarithms of both factors and of the ratio, as `trial_values` returns
+            them.
     """
     same = f"At fixed LR {{}} is constant as BS grows (within a factor {1 + MARGIN:g})."
     return [
@@ -62,16 +64,16 @@ _CONSTANT = f"{_SECTION}: one trace “seems to hold constant” as BS grows at 
 _FIGURE_4 = "Section 5.3, Figure 4"
 _SMALLER = f"{_SECTION}: tr H is “magnitudes smaller”"
 
-Value = Callable[[TracePoint], Estimate]
+Trace = Callable[[TracePoint], Uncertain]
 Group = Callable[[TracePoint], tuple[str, float]]
 """What is fixed in a group, and what rises along it."""
 
 
-def _noise(point: TracePoint) -> Estimate:
+def _noise(point: TracePoint) -> Uncertain:
     return point.gradient_noise_trace
 
 
-def _hessian(point: TracePoint) -> Estimate:
+def _hessian(point: TracePoint) -> Uncertain:
     return point.hessian_trace
 
 
@@ -88,7 +90,7 @@ def _rise(
     statement: str,
     points: Sequence[TracePoint],
     group_of: Group,
-    value: Value,
+    value: Trace,
     *,
     source: str,
     is_fall: bool = False,
@@ -105,7 +107,7 @@ def _rise(
         verdicts[label] = verdict_on_rises(
             along[::-1] if is_fall else along, num_compared=num_steps
         )
-        steps = " → ".join(plain(estimate.mean, 3) for estimate in along)
+        steps = " → ".join(plain(estimate.value, 3) for estimate in along)
         numbers.append(f"{label}: {steps} {verdicts[label]}")
     return Claim(
         name,
@@ -125,7 +127,7 @@ def _order(
     *,
     sign: int,
 ) -> Claim:
-    ratios = [point.magnitude_difference.mean for point in points]
+    ratios = [point.magnitude_difference.value for point in points]
     found = rank_correlation([abscissa(point) for point in points], ratios)
     if found is None:
         return Claim(name, statement, _FIGURE_4, "undecided", {}, _TOO_FEW)
@@ -140,7 +142,7 @@ def _order(
 
 
 def _exceeds(name: str, statement: str, points: Sequence[TracePoint], bound: float) -> Claim:
-    limit = Estimate(bound, 0.0, 1)
+    limit = Uncertain(bound)
     verdicts = {
         f"BS {point.batch_size}, LR {point.learning_rate:g}": verdict_on_rises(
             [limit, point.magnitude_difference], num_compared=len(points)
@@ -149,7 +151,7 @@ def _exceeds(name: str, statement: str, points: Sequence[TracePoint], bound: flo
     }
     if not verdicts:
         return Claim(name, statement, _SMALLER, "undecided", {}, _TOO_FEW)
-    ratios = [point.magnitude_difference.mean for point in points]
+    ratios = [point.magnitude_difference.value for point in points]
     count = sum(verdict == "holds" for verdict in verdicts.values())
     numbers = f"ratio {plain(min(ratios), 3)} to {plain(max(ratios), 3)}; holds in {count} of {len(ratios)} cells"
     return Claim(name, statement, _SMALLER, overall(verdicts.values()), verdicts, numbers)

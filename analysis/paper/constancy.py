@@ -6,16 +6,16 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from analysis.mathematics.estimate import Estimate
-from analysis.mathematics.interval import CONFIDENCE, Interval
-from analysis.mathematics.uncertain import Uncertain, combined_error, half_width
+from analysis.mathematics.interval import Interval
+from analysis.mathematics.uncertain import Uncertain, combined_error
 from analysis.mathematics.verdict import judge
 from analysis.paper.claim import Claim, overall
 from analysis.paper.trace_points import TracePoint
 from analysis.text.number_text import plain
+from workers.contract.student import CONFIDENCE
 
 MARGIN = 0.25
-"""Two values are the same if they differ by less than a factor 1.25, as bio-equivalence has it."""
+"""Values count as equal if they differ by less than a factor 1.25, as in bio-equivalence."""
 
 TOO_FEW_SIZES = "no learning rate has two batch sizes with a positive trace"
 
@@ -24,7 +24,7 @@ def constant_in_batch_size(
     name: str,
     statement: str,
     points: Sequence[TracePoint],
-    value: Callable[[TracePoint], Estimate],
+    value: Callable[[TracePoint], Uncertain],
     *,
     source: str,
 ) -> Claim:
@@ -32,12 +32,12 @@ def constant_in_batch_size(
 
     Two one-sided tests (Schuirmann 1987) for each pair of batch sizes of one learning rate: they are
     equal where the 95 % interval of ln(second/first) lies within ±ln(1 + MARGIN). `holds`: every pair
-    is. `fails`: of some pair the interval, widened to 5 % over all pairs of the claim (Bonferroni),
+    is. `fails`: the interval of some pair, widened to 5 % over all pairs of the claim (Bonferroni),
     lies outside. Else `undecided`: a wide interval is no support. Seeds are the units.
     """
     by_rate: dict[float, list[TracePoint]] = {}
     for point in sorted(points, key=lambda item: (item.learning_rate, item.batch_size)):
-        if value(point).mean > 0:
+        if value(point).value > 0:
             by_rate.setdefault(point.learning_rate, []).append(point)
     groups = {rate: group for rate, group in by_rate.items() if len(group) > 1}
     num_pairs = sum(math.comb(len(group), 2) for group in groups.values())
@@ -46,7 +46,7 @@ def constant_in_batch_size(
         label, along = f"LR {rate:g}", [value(point) for point in group]
         pairs = list(itertools.combinations(along, 2))
         verdicts[label] = overall(_verdict(*pair, num_compared=num_pairs) for pair in pairs)
-        steps = " → ".join(plain(estimate.mean, 3) for estimate in along)
+        steps = " → ".join(plain(estimate.value, 3) for estimate in along)
         numbers.append(f"{label}: {steps}, {_largest(pairs)} {verdicts[label]}")
     return Claim(
         name, statement, source, overall(verdicts.values()), verdicts,
@@ -54,21 +54,20 @@ def constant_in_batch_size(
     )  # fmt: skip
 
 
-def log_change(first: Estimate, second: Estimate, confidence: float = CONFIDENCE) -> Interval:
+def log_change(first: Uncertain, second: Uncertain, confidence: float = CONFIDENCE) -> Interval:
     """Estimate ln(second/first) of two independent means with Welch's interval.
 
     The error of a logarithm is the relative one (first order).
     """
-    change = math.log(second.mean / first.mean)
+    change = math.log(second.value / first.value)
     parts = [
-        Uncertain(math.log(each.mean), each.stderr / each.mean, each.num_seeds - 1)
+        Uncertain(math.log(each.value), each.stderr / each.value, each.degrees)
         for each in (first, second)
     ]
-    half = half_width(*combined_error(parts), confidence)
-    return Interval(change) if half is None else Interval(change, change - half, change + half)
+    return Uncertain(change, *combined_error(parts)).interval(confidence)
 
 
-def _verdict(first: Estimate, second: Estimate, *, num_compared: int) -> str:
+def _verdict(first: Uncertain, second: Uncertain, *, num_compared: int) -> str:
     change = log_change(first, second)
     found = judge(change.low, change.high, MARGIN) or "undecided"
     if found != "fails":
@@ -77,8 +76,8 @@ def _verdict(first: Estimate, second: Estimate, *, num_compared: int) -> str:
     return judge(widened.low, widened.high, MARGIN) or "undecided"
 
 
-def _largest(pairs: Sequence[tuple[Estimate, Estimate]]) -> str:
-    """Write the largest change of a group as a factor above 1, with its interval."""
+def _largest(pairs: Sequence[tuple[Uncertain, Uncertain]]) -> str:
+    """Format the largest change of a group as a factor above 1, with its interval."""
     largest = max((log_change(*pair) for pair in pairs), key=lambda each: abs(each.value))
     if largest.low is None or largest.high is None:
         return f"factor {math.exp(abs(largest.value)):.2f} [?]"

@@ -1,4 +1,4 @@
-"""Which way of measuring would give traces of the size printed in the paper's Table 1."""
+"""Which convention of measuring gives traces of the size printed in the paper's Table 1."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _SETTING = ["split", "bn_mode", "objective"]
 
 @dataclass(frozen=True)
 class Convention:
-    """One way of measuring both traces, and how far it is from the paper.
+    """A convention of measuring both traces, and its distance from the paper.
 
     Attributes:
-        split: Examples the traces are over.
-        bn_mode: Statistics batch normalisation uses.
+        split: The examples that the traces are over.
+        bn_mode: The statistics that batch normalisation uses.
         objective: `data`, or `total` with L2.
         normalisation: `mean` over examples or `sum`.
         rate: `none`: the trace itself; `initial`, `final`: times η/4m with this η.
         noise_ratio: Geometric mean over cells of tr σ², ours/paper's.
-        hessian_ratio: The same of tr H.
+        hessian_ratio: The same for tr H.
         distance: Root mean square over both traces and all cells of ln(ours/paper's).
         num_cells: Cells in common with the paper; 0 when only overall sizes could be compared.
     """
@@ -51,7 +51,7 @@ class Convention:
 def conventions(
     data: SweepData, cell_measurements: pd.DataFrame, states: Mapping[Cell, CellState]
 ) -> list[Convention]:
-    """Compare every measured convention with the paper's Table 1, the closest first.
+    """Compare every measured convention with the paper's Table 1; the closest comes first.
 
     Cells are matched by batch size and initial learning rate. Without a cell in common the geometric
     means over all cells are compared instead. tr σ² is the same for both objectives. A convention
@@ -85,7 +85,7 @@ def conventions(
 
 
 def num_examples(data: SweepData) -> dict[str, int]:
-    """Give the number of examples in each split, from passes that went over all of them."""
+    """Return the number of examples in each split, from passes that went over all of them."""
     whole = data.measurements[
         (data.measurements["quantity"] == "mean_loss") & data.measurements["value"].notna()
     ]
@@ -137,7 +137,7 @@ def _rate_factor(cell: Cell, state: CellState, rate: str) -> float:
 def _compared(
     traces: Traces, factors: Mapping[Cell, float]
 ) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], int] | None:
-    """Give ln(ours/paper's) [2, cells] and the number of cells in common; None without values."""
+    """Return ln(ours/paper's) [2, cells] and the number of cells in common; None without values."""
     both = [cell for cell in factors if cell in traces[0] and cell in traces[1]]
     common = [cell for cell in both if paper_row(cell.batch_size, cell.learning_rate)]
     ours = _logs([[values[cell] * factors[cell] for cell in common or both] for values in traces])
@@ -153,4 +153,5 @@ def _compared(
 def _logs(
     values: Sequence[Sequence[float]],
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the natural logarithms [2, cells] of both traces."""
     return np.log(np.array(values, dtype=np.float64))

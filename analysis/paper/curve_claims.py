@@ -10,18 +10,18 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis.mathematics.interval import CONFIDENCE
 from analysis.paper.claim import Claim, overall
 from analysis.paper.curve_distance import CurveDistance, curve_distance
 from analysis.paper.ratio_groups import CLOSE_FACTOR, RatioGroup, ratio_group
 from analysis.records.load import Cell, SweepData, groups_by_cell
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
+from workers.contract.student import CONFIDENCE
 
 Item = TypeVar("Item")
 
 MATCH, APART = 1.0, 2.0
 """Distances in seed spreads: a mean curve within the other cell's band of ± one standard deviation over
-seeds matches it; bands of mean curves more than two apart do not overlap any more."""
+seeds matches it; the bands of mean curves more than two apart do not overlap."""
 
 MOST_PAIRS = 40
 """Pairs compared in a group; the paper's grid has 36 in all."""
@@ -49,14 +49,14 @@ _LACKING: dict[RatioGroup, str] = {
 
 @dataclass(frozen=True)
 class CurvePair:
-    """Curves of one kind of two cells.
+    """Accuracy curves of one kind for two cells.
 
     Attributes:
-        group: Of their BS/LR.
+        group: The group of their BS/LR.
         first: The cell of smaller BS/LR.
         second: The other.
         accuracy: `training` or `validation`.
-        distance: Of their mean curves, or a sentence that says why there is none.
+        distance: The distance of their mean curves, or a sentence that says why there is none.
     """
 
     group: RatioGroup
@@ -86,8 +86,8 @@ class CurvePair:
 def curve_pairs(data: SweepData) -> list[CurvePair]:
     """Compare the accuracy curves of every two cells, the equal ones first.
 
-    Seeds that diverged are left out; epochs are those that every seed of both cells has. Of more than
-    `MOST_PAIRS` pairs in a group so many are compared, evenly chosen in the order of BS/LR.
+    Seeds that diverged are left out; epochs are those that every seed of both cells has. At most
+    `MOST_PAIRS` pairs of a group are compared, evenly chosen in the order of BS/LR.
     """
     lost = data.trials[data.trials["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM)]["trial_id"]
     trained = dict(groups_by_cell(data.epochs[~data.epochs["trial_id"].isin(lost)]))
@@ -115,7 +115,7 @@ def curve_pairs(data: SweepData) -> list[CurvePair]:
 
 
 def curve_claims(pairs: Sequence[CurvePair]) -> list[Claim]:
-    """Judge what the paper says of equal, close and far BS/LR.
+    """Judge the paper's claims about equal, close and far BS/LR.
 
     Each claim `holds` when it holds for both accuracies of every pair of its group, `fails` when it
     fails for one, else is `undecided`: that curves match is an equivalence, for which few seeds and

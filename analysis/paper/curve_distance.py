@@ -1,4 +1,4 @@
-"""How far the mean curves of two cells are apart, in units of the spread between seeds."""
+"""The distance between the mean curves of two cells, in units of the spread between seeds."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from analysis.mathematics.interval import CONFIDENCE
 from analysis.mathematics.regression import Array
+from workers.contract.student import CONFIDENCE
 
 _MOST_SPLITS = 20_000
-"""Up to 8 seeds a cell (12,870 splits) every one is counted."""
+"""Up to 8 seeds per cell (12,870 splits) all are counted."""
 
 _NUM_RANDOM_SPLITS = 10_000
+"""A p-value of 0.05 from so many has a standard error of 0.002."""
 
 _LARGEST_F = 1e4
 """Beyond it (60 seed spreads) bounds grow as √F to a per cent, and the distribution is not computed."""
 
 _ROUNDING = 1e-12
-"""A spread below this share of the curves' size is that of rounding."""
+"""A spread below this share of the curves' size is rounding error."""
 
-TOO_FEW_SEEDS = "fewer than two seeds in a cell, so no spread to hold a distance against"
+TOO_FEW_SEEDS = "fewer than two seeds in a cell, so no spread to compare a distance with"
 NO_EPOCHS = "no epoch that every seed of both cells has"
-NO_SPREAD = "no spread between seeds to hold a distance against"
+NO_SPREAD = "no spread between seeds to compare a distance with"
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class CurveDistance:
         num_second: Seeds of the second cell, n₂.
         f_statistic: F = D²/(c·s²), with D² the mean over epochs of (difference of mean curves)², s² that
             of the pooled variance between seeds, and c = 1/n₁ + 1/n₂; 1 on average if δ = 0.
-        dimension: ν, in how many independent directions seeds scatter; 1 where they are shifted as a
-            whole, as many as epochs where these are independent.
+        dimension: ν, the number of independent directions in which seeds scatter; 1 where whole
+            curves are shifted, the number of epochs where these are independent.
         p_value: Share of the ways to split these seeds into two such cells with a distance as large.
-        num_splits: Ways counted; no p-value is below 1/num_splits.
+        num_splits: Number of ways counted; no p-value is below 1/num_splits.
     """
 
     num_first: int
@@ -54,15 +55,16 @@ class CurveDistance:
 
     @property
     def value(self) -> float:
-        """√max(0, c·(F - 1)): without what the scatter of the means adds to D²."""
+        """δ/s = √max(0, c·(F - 1)): without what the scatter of the means adds to D²."""
         return math.sqrt(max(0.0, self._shrinkage * (self.f_statistic - 1)))
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Compute the interval of δ/s.
+        """Compute the confidence interval of δ/s.
 
-        F is taken for noncentral F with ν and ν·(n₁ + n₂ - 2) degrees of freedom and noncentrality
-        λ = ν·(δ/s)²/c, whose bounds follow by inverting the distribution (Steiger 2004). Exact for
-        normal seeds in ν equally noisy directions; with ν = 1 the interval of Cohen's d.
+        F is taken to follow a noncentral F with ν and ν·(n₁ + n₂ - 2) degrees of freedom and
+        noncentrality λ = ν·(δ/s)²/c, whose bounds follow by inverting the distribution (Steiger
+        2004). Exact for normal seeds in ν equally noisy directions; with ν = 1 the interval of
+        Cohen's d.
         """
         tail = (1 - confidence) / 2
         low, high = (self._noncentrality(chance) for chance in (1 - tail, tail))
@@ -74,7 +76,7 @@ class CurveDistance:
         return 1 / self.num_first + 1 / self.num_second
 
     def _noncentrality(self, chance: float) -> float:
-        """Find λ for which an F as small as this one has the given chance; 0 where none is so small."""
+        """Find λ for which an F of at most this one has the given chance; 0 where there is none."""
         dof = self.dimension * (self.num_first + self.num_second - 2)
         f_statistic = min(self.f_statistic, _LARGEST_F)
 
@@ -125,7 +127,12 @@ def curve_distance(curves: Array, num_first: int) -> CurveDistance | str:
 
 
 def _permutation_test(curves: Array, num_first: int) -> tuple[float, int]:
-    """Compute the share of splits of the seeds with a D² as large, and how many were counted."""
+    """Compute the share of splits of the seeds with a D² as large, and the number of splits.
+
+    Args:
+        curves: [n₁ + n₂, epochs], those of the first cell first.
+        num_first: n₁.
+    """
     is_first = _splits(len(curves), num_first)
     weights = np.where(is_first, 1 / num_first, -1 / (len(curves) - num_first))
     centred = curves - curves.mean(axis=0)
@@ -135,10 +142,10 @@ def _permutation_test(curves: Array, num_first: int) -> tuple[float, int]:
 
 @lru_cache(maxsize=4)
 def _splits(num: int, num_first: int) -> npt.NDArray[np.bool_]:
-    """List the ways to choose a first cell [ways, num], the one found before the others.
+    """List the ways to choose a first cell [ways, num]; the one observed comes first.
 
-    Of two cells of one size each split is listed once, not also with the cells exchanged. Too many
-    ways are drawn at random, always the same.
+    For two cells of equal size each split is listed once, not also with the cells exchanged. If
+    there are too many, a random sample is drawn, always the same.
     """
     is_even = 2 * num_first == num
     count = math.comb(num, num_first) // (2 if is_even else 1)

@@ -31,7 +31,7 @@ _SYMBOLS = {
 
 @dataclass(frozen=True)
 class Question:
-    """Does ln response depend on what is added, beyond what the base explains?"""
+    """The question whether ln response depends on what is added, beyond what the base explains."""
 
     response: str
     base: tuple[str, ...]
@@ -43,9 +43,9 @@ class FactorTest:
     """A question with its answer.
 
     Attributes:
-        question: What was asked.
-        num_trials: Trials in which everything asked about is measured and positive.
-        num_cells: Cells these belong to.
+        question: The question.
+        num_trials: Trials in which every variable of the question is measured and positive.
+        num_cells: Cells that these belong to.
         test: The F-test, or a sentence that says why there is none.
     """
 
@@ -56,17 +56,17 @@ class FactorTest:
 
 
 def symbol(name: str) -> str:
-    """Write a factor or a response as in formulas."""
+    """Return the symbol of a factor or a response in formulas."""
     return _SYMBOLS.get(name) or GLOSSARY[name].symbol
 
 
 def questions() -> list[Question]:
-    """List what is asked, in the order shown.
+    """List the questions, in the order shown.
 
-    Of every response: does it depend on m and η separately, once m/η is known (one factor or two)?
-    Are m and η, in powers, enough to tell the cells apart? Of the excess loss: does a trace matter
-    beyond m and η, and does each of tr σ² and tr H beyond the other (Wang's law says that tr H does
-    not, Jastrzębski's that tr σ² does not)?
+    For every response: does it depend on m and η separately, once m/η is known (one factor or two)?
+    Do powers of m and η suffice to tell the cells apart? For the excess loss: does a trace matter
+    beyond m and η, and does each of tr σ² and tr H matter beyond the other (Wang's law says that tr
+    H does not, Jastrzębski's that tr σ² does not)?
     """
     asked = []
     for response in RESPONSES:
@@ -92,7 +92,7 @@ def factor_tests(values: pd.DataFrame) -> list[FactorTest]:
 
 
 def answer(question: Question, values: pd.DataFrame) -> FactorTest:
-    """Answer one question from a frame with a row a trial: `cell`, and logarithms by name."""
+    """Answer one question from a frame with one row per trial: `cell`, and logarithms by name."""
     names = [
         question.response,
         *question.base,
@@ -105,16 +105,16 @@ def answer(question: Question, values: pd.DataFrame) -> FactorTest:
     base = rows[list(question.base)].to_numpy(np.float64)
     added = rows[[question.added]].to_numpy(np.float64) if question.added != CELL else _cells(rows, base)  # fmt: skip
     if not added.shape[1]:
-        test: FTest | str = f"{num_cells} cells are too few to tell this"
+        test: FTest | str = f"{num_cells} cells are too few to decide this"
     else:
         test = nested_f_test(base, added, rows[question.response].to_numpy(np.float64))
     return FactorTest(question, len(rows), num_cells, test)
 
 
 def trial_values(data: SweepData) -> pd.DataFrame:
-    """Collect, a row a trial: the number of its cell, ln m, ln η, ln(m/η), ln of every quantity and ln(tr σ²/tr H).
+    """Return one row per trial: its cell's number, ln m, ln η, ln(m/η), ln of every quantity.
 
-    What is not measured, or not positive, is NaN.
+    Among these is ln(tr σ²/tr H). What is not measured, or not positive, is NaN.
     """
     planned = data.planned
     frame = pd.DataFrame(
@@ -132,7 +132,7 @@ def trial_values(data: SweepData) -> pd.DataFrame:
 
 
 def excess_losses(data: SweepData) -> dict[str, float]:
-    """Give the excess loss of every trial: of the first listed statistic that has it, at its end.
+    """Return every trial's excess loss, at its end, from the first listed statistic that has it.
 
     The end of a fork is its longest window, the one with the largest index.
     """
@@ -168,5 +168,6 @@ def _logarithms(values: pd.Series[float]) -> pd.Series[float]:
 
 
 def _cells(rows: pd.DataFrame, base: Array) -> Array:
+    """Return directions [trials, c] of the cells beyond those that the base [trials, k] spans."""
     indicators = pd.get_dummies(rows[CELL]).to_numpy(np.float64)
     return directions_beyond(base, indicators)

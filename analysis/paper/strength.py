@@ -11,7 +11,7 @@ from analysis.paper.claim import Claim
 from analysis.paper.factors import MAGNITUDE_DIFFERENCE
 
 MUCH = 2.0
-"""What “much stronger” is taken to mean: at least twice the exponent."""
+"""The factor that “much stronger” is taken to mean: at least twice the exponent."""
 
 _FACTORS = ["learning_rate", "batch_size"]
 
@@ -44,9 +44,9 @@ def rate_is_stronger(values: pd.DataFrame) -> Claim:
 def stronger_by(found: Fit, factor: float) -> Interval:
     """Estimate |b₁| - factor·|b₂| of the two slopes of a fit, with a 95 % interval.
 
-    With u = b₁ + factor·b₂ and v = b₁ - factor·b₂ it is max(min(u, v), -max(u, v)), which grows with
-    no sign to be guessed; its bounds are those of the intervals of u and v in these places. Each
-    bound is missed in 2.5 % of samples where one slope is clear of 0, in 5 % at most.
+    With u = b₁ + factor·b₂ and v = b₁ - factor·b₂ it equals max(min(u, v), -max(u, v)), in which no
+    sign has to be guessed; its bounds follow from those of the intervals of u and v. Each bound is
+    missed in 2.5 % of samples where one slope is clear of 0, in 5 % at most.
     """
     u, v = found.contrast([1, factor]), found.contrast([1, -factor])
     value = max(min(u.value, v.value), -max(u.value, v.value))

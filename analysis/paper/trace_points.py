@@ -1,4 +1,4 @@
-"""Both traces of every cell: of a sweep's own Table 1, and of the printed one."""
+"""Both traces of every cell, from a sweep's own Table 1 and from the printed one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.table1 import Table1
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 from analysis.paper.factors import MAGNITUDE_DIFFERENCE
 from analysis.records.paper_table1 import ROWS
 
@@ -19,13 +19,13 @@ class TracePoint:
 
     batch_size: int
     learning_rate: float
-    gradient_noise_trace: Estimate
-    hessian_trace: Estimate
-    magnitude_difference: Estimate
+    gradient_noise_trace: Uncertain
+    hessian_trace: Uncertain
+    magnitude_difference: Uncertain
 
 
 def points_of(table: Table1) -> list[TracePoint]:
-    """Take the cells of Table 1 in which both traces are measured."""
+    """Return the cells of Table 1 in which both traces are measured."""
     return [
         TracePoint(
             row.cell.batch_size,
@@ -35,26 +35,26 @@ def points_of(table: Table1) -> list[TracePoint]:
             row.magnitude_difference,
         )
         for row in table.rows
-        if row.magnitude_difference.num_seeds
+        if row.num_measured
     ]
 
 
 def paper_points() -> list[TracePoint]:
-    """Take the printed Table 1 as if it were exact, since no errors are printed."""
+    """Return the printed Table 1 as if it were exact, since no errors are printed."""
     return [
         TracePoint(
             row.batch_size,
             row.learning_rate,
-            Estimate(row.gradient_noise_trace, 0.0, 5),
-            Estimate(row.hessian_trace, 0.0, 5),
-            Estimate(row.gradient_noise_trace / row.hessian_trace, 0.0, 5),
+            Uncertain(row.gradient_noise_trace),
+            Uncertain(row.hessian_trace),
+            Uncertain(row.gradient_noise_trace / row.hessian_trace),
         )
         for row in ROWS
     ]
 
 
 def paper_values() -> pd.DataFrame:
-    """Take each printed row for one trial: ln m, ln η and ln(tr σ²/tr H), as `trial_values` names them."""
+    """Return each printed row as a trial: ln m, ln η, ln(tr σ²/tr H), as in `trial_values`."""
     return pd.DataFrame(
         {
             "batch_size": [np.log(row.batch_size) for row in ROWS],

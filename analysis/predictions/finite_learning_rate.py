@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from analysis.evidence.assumptions import DISCRETE_STEP
 from analysis.evidence.conditions import CellConditions
-from analysis.mathematics import linear_dynamics
-from analysis.predictions.law import (
+from analysis.evidence.excursions import TARGETS
+from analysis.laws.law import Citation, Law
+from analysis.laws.palette import SKY
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import (
     CONSTANT,
     REST,
-    Prediction,
     broken,
     equilibration_remarks,
     independence_faults,
     rest_faults,
 )
-from analysis.predictions.spectral_law import spectral_predictions
-
-NAME = "finite_learning_rate"
+from analysis.laws.spectral_law import spectral_predictions
+from analysis.mathematics import linear_dynamics
 
 
 def predict(conditions: CellConditions) -> list[Prediction]:
@@ -32,10 +33,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
     Source: Liu, Ziyin and Ueda (2021), Theorem 1, whose diagonal in H's eigenbasis it is.
     """
-    if not conditions.excursion.is_longest:
-        return []
     return spectral_predictions(
-        NAME,
         conditions,
         lambda nodes, _seed: linear_dynamics.stationary_energy(nodes, conditions.sgd),
         faults=(
@@ -46,3 +44,20 @@ def predict(conditions: CellConditions) -> list[Prediction]:
         remarks=equilibration_remarks(conditions),
         is_stationary=True,
     )
+
+
+LAW = Law(
+    name="finite_learning_rate",
+    place=40,
+    predict=predict,
+    targets=tuple(TARGETS),
+    windows="longest",
+    sampler="replacement",
+    color=SKY,
+    marker="D",
+    source=Citation(
+        "Liu, Ziyin and Ueda (2021), “Noise and Fluctuation of Finite Learning Rate Stochastic Gradient "
+        "Descent”, Theorem 1; arXiv 2012.03636",
+        "https://arxiv.org/abs/2012.03636",
+    ),
+)

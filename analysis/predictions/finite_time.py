@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from analysis.evidence.assumptions import DISCRETE_STEP
 from analysis.evidence.conditions import CellConditions
-from analysis.mathematics import linear_dynamics
-from analysis.predictions.law import (
+from analysis.evidence.excursions import TARGETS
+from analysis.laws.law import Law
+from analysis.laws.palette import GREEN
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import (
     CONSTANT,
     REST,
-    Prediction,
     broken,
     independence_faults,
     rest_faults,
     stability_faults,
 )
-from analysis.predictions.spectral_law import Array, spectral_predictions
-
-NAME = "finite_time"
+from analysis.laws.spectral_law import Array, spectral_predictions
+from analysis.mathematics import linear_dynamics
 
 
 def predict(conditions: CellConditions) -> list[Prediction]:
@@ -43,9 +44,20 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     assumed = (*(REST if is_stationary else ()), *CONSTANT, DISCRETE_STEP)
     faults = rest_faults(conditions) if is_stationary else stability_faults(conditions)
     return spectral_predictions(
-        NAME,
         conditions,
         energy,
         faults=(*faults, *independence_faults(conditions), *broken(conditions, assumed)),
         is_stationary=is_stationary,
     )
+
+
+LAW = Law(
+    name="finite_time",
+    place=50,
+    predict=predict,
+    targets=tuple(TARGETS),
+    windows="every",
+    sampler="replacement",
+    color=GREEN,
+    marker="^",
+)

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 from analysis.evidence.assumptions import ADDITIVITY, DISCRETE_STEP, HARMONICITY
 from analysis.evidence.conditions import CellConditions
+from analysis.evidence.excursions import TARGETS
+from analysis.laws.law import Law
+from analysis.laws.palette import WINE
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import broken, independence_faults, stability_faults
+from analysis.laws.spectral_law import Array, spectral_predictions
 from analysis.mathematics import linear_dynamics
 from analysis.mathematics.uncertain import Uncertain
-from analysis.predictions.law import Prediction, broken, independence_faults, stability_faults
-from analysis.predictions.spectral_law import Array, spectral_predictions
 from analysis.records.cell_values import SeedValues
-
-NAME = "finite_time_drift"
 
 _NOISE = "gradient_noise_trace"
 
@@ -43,7 +45,6 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
     noise = {seed: each for seed, each in conditions.noise_spectra.items() if seed in met}
     found = spectral_predictions(
-        NAME,
         conditions,
         energy,
         noise=noise,
@@ -58,7 +59,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
 
 def _noise_met(conditions: CellConditions) -> dict[int, list[tuple[int, Uncertain]]]:
-    """Give, by seed, where the windows end and tr σ² in each over that at the kept weights."""
+    """Return, by seed, where the windows end and tr σ² in each over that at the kept weights."""
     start = conditions.inputs.get(_NOISE)
     indexed = conditions.excursion.indexed
     ends = sorted(index for quantity, index in indexed if quantity == _NOISE)
@@ -72,7 +73,7 @@ def _noise_met(conditions: CellConditions) -> dict[int, list[tuple[int, Uncertai
 
 
 def _is_met(noise: SeedValues, seed: int) -> bool:
-    """Say whether a seed's noise was measured and is some."""
+    """Whether a seed's noise was measured and is some."""
     return noise.by_seed.get(seed, 0.0) > 0
 
 
@@ -83,3 +84,15 @@ def _with_error(found: Prediction, met: dict[int, list[tuple[int, Uncertain]]]) 
         noise = met[seed][-1][1]
         by_seed[seed] = predicted.times(Uncertain(1.0, noise.stderr / noise.value, noise.degrees))
     return replace(found, by_seed=by_seed)
+
+
+LAW = Law(
+    name="finite_time_drift",
+    place=60,
+    predict=predict,
+    targets=tuple(TARGETS),
+    windows="every",
+    sampler="replacement",
+    color=WINE,
+    marker=">",
+)

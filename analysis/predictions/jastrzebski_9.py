@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from analysis.evidence.assumptions import NO_SADDLE, NOISE_IS_CURVATURE
 from analysis.evidence.conditions import CellConditions
-from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
+from analysis.laws.law import Citation, Law
+from analysis.laws.palette import VERMILLION
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import CONSTANT, REST, SMALL_STEPS
+from analysis.laws.trace_law import TraceFormula, trace_prediction
 
-NAME = "jastrzebski_9"
+_FORMULA = TraceFormula(
+    "hessian_trace", lambda rate, batch_size: rate / (4 * batch_size), "(η/4m)·tr H"
+)
 
 
 def predict(conditions: CellConditions) -> list[Prediction]:
@@ -22,6 +28,24 @@ def predict(conditions: CellConditions) -> list[Prediction]:
         `excess_loss` in units of the mean loss, its error that of tr H.
     Source: Jastrzębski et al. (2018), Eq 9; Luo, Wang and Fung (2020), Eq 6.
     """
-    factor = conditions.sgd.learning_rate / (4 * conditions.cell.batch_size)
     assumed = (*REST, *SMALL_STEPS, *CONSTANT, NO_SADDLE, NOISE_IS_CURVATURE)
-    return scaled_input(NAME, "excess_loss", conditions, "hessian_trace", factor, assumed=assumed)
+    return trace_prediction("excess_loss", _FORMULA, conditions, assumed=assumed)
+
+
+LAW = Law(
+    name="jastrzebski_9",
+    place=20,
+    predict=predict,
+    targets=("excess_loss",),
+    windows="longest",
+    sampler="replacement",
+    color=VERMILLION,
+    marker="s",
+    dashes=":",
+    formula=_FORMULA,
+    source=Citation(
+        "Jastrzębski et al. (2018), “Three factors influencing minima in SGD”, Eq 9; "
+        "arXiv 1711.04623",
+        "https://arxiv.org/abs/1711.04623",
+    ),
+)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from analysis.evidence.assumptions import DISCRETE_STEP
 from analysis.evidence.conditions import CellConditions
-from analysis.mathematics import linear_dynamics
-from analysis.predictions.law import (
+from analysis.evidence.excursions import TARGETS
+from analysis.laws.law import Citation, Law
+from analysis.laws.palette import PURPLE
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import (
     CONSTANT,
     INDEPENDENT,
     REST,
-    Prediction,
     broken,
     rest_faults,
     stability_faults,
 )
-from analysis.predictions.spectral_law import Array, spectral_predictions
-
-NAME = "shuffled"
+from analysis.laws.spectral_law import Array, spectral_predictions
+from analysis.mathematics import linear_dynamics
 
 
 def predict(conditions: CellConditions) -> list[Prediction]:
@@ -45,9 +46,25 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
     assumed = (*(REST if is_stationary else ()), *CONSTANT, DISCRETE_STEP)
     return spectral_predictions(
-        NAME,
         conditions,
         energy,
         faults=(*faults, *broken(conditions, assumed)),
         is_stationary=is_stationary,
     )
+
+
+LAW = Law(
+    name="shuffled",
+    place=70,
+    predict=predict,
+    targets=tuple(TARGETS),
+    windows="every",
+    sampler="shuffle",
+    color=PURPLE,
+    marker="P",
+    source=Citation(
+        "Kuehn and Rosenow (2023), “Correlated Noise in Epoch-Based Stochastic Gradient Descent: "
+        "Implications for Weight Variances”, for the anti-correlation; arXiv 2306.05300",
+        "https://arxiv.org/abs/2306.05300",
+    ),
+)

@@ -8,15 +8,18 @@ import numpy.typing as npt
 from analysis.evidence.assumptions import DISSIPATION_RATIO, STATIONARITY
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import TARGETS
+from analysis.laws.law import Citation, Law
+from analysis.laws.palette import ORANGE
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import broken, independence_faults, stability_faults
 from analysis.mathematics import linear_dynamics
 from analysis.mathematics.linear_dynamics import SGD
 from analysis.mathematics.uncertain import Uncertain
-from analysis.predictions.law import Prediction, broken, independence_faults, stability_faults
-from workers.contract.specs import MLPSpec, SyntheticSpec
+from workers.datasets.synthetic import SyntheticSpec
+from workers.models.mlp import MLPSpec
 
 Array = npt.NDArray[np.float64]
 
-NAME = "state_dependent"
 POPULATION = (
     "the features' covariance and the label noise are those the data set was drawn from; those of its "
     "N examples differ by about √(2/N)"
@@ -43,7 +46,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     data = trial.dataset
     if not isinstance(data, SyntheticSpec) or data.task != "linear" or not is_linear:
         return []
-    if trial.loss != "squared_error" or not conditions.excursion.is_longest:
+    if trial.loss != "squared_error":
         return []
     variances = data.feature_decay ** np.arange(data.num_features, dtype=np.float64)
     found = stationary_state(variances, data.label_noise, conditions.sgd, has_bias=True)
@@ -53,7 +56,6 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     faults += broken(conditions, (STATIONARITY, DISSIPATION_RATIO))
     return [
         Prediction(
-            NAME,
             target,
             by_seed={seed: Uncertain(found[place]) for seed in conditions.trial_ids}
             if found
@@ -68,7 +70,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 def stationary_state(
     feature_variances: Array, label_noise: float, sgd: SGD, *, has_bias: bool
 ) -> tuple[float, float] | None:
-    """Give ½tr(AΣ) and tr(A²Σ), Σ the stationary covariance of θ, A that of the features.
+    """Compute ½tr(AΣ) and tr(A²Σ), Σ the stationary covariance of θ, A that of the features.
 
     Along feature i one example's gradient has the variance
     c_i = a_i(tr(AΣ) + s²) + (E x_i⁴ - 2a_i²) Σ_i, with s the label noise, and the linear dynamics turn it into
@@ -99,3 +101,20 @@ def stationary_state(
         return None
     squared_error = label_noise**2 / (1 - total)
     return total * squared_error / 2, float(variances @ responses) * squared_error
+
+
+LAW = Law(
+    name="state_dependent",
+    place=80,
+    predict=predict,
+    targets=tuple(TARGETS),
+    windows="longest",
+    sampler="replacement",
+    color=ORANGE,
+    marker="X",
+    source=Citation(
+        "Ziyin, Liu, Mori and Ueda (2022), “Strength of Minibatch Noise in SGD”, Theorem 2; "
+        "arXiv 2102.05375",
+        "https://arxiv.org/abs/2102.05375",
+    ),
+)

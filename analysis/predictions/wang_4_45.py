@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from analysis.evidence.conditions import CellConditions
-from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
+from analysis.laws.law import Citation, Law
+from analysis.laws.palette import BLUE
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import CONSTANT, REST, SMALL_STEPS
+from analysis.laws.trace_law import TraceFormula, trace_prediction
 
-NAME = "wang_4_45"
+_FORMULA = TraceFormula(
+    "gradient_noise_trace", lambda rate, batch_size: rate / (4 * batch_size), "(η/4m)·tr σ²"
+)
 
 
 def predict(conditions: CellConditions) -> list[Prediction]:
@@ -24,8 +30,24 @@ def predict(conditions: CellConditions) -> list[Prediction]:
         `excess_loss` in units of the mean loss, its error that of tr σ².
     Source: Wang (2019), Eq 4.45; Luo, Wang and Fung (2020), Eq 12.
     """
-    factor = conditions.sgd.learning_rate / (4 * conditions.cell.batch_size)
     assumed = (*REST, *SMALL_STEPS, *CONSTANT)
-    return scaled_input(
-        NAME, "excess_loss", conditions, "gradient_noise_trace", factor, assumed=assumed
-    )
+    return trace_prediction("excess_loss", _FORMULA, conditions, assumed=assumed)
+
+
+LAW = Law(
+    name="wang_4_45",
+    place=10,
+    predict=predict,
+    targets=("excess_loss",),
+    windows="longest",
+    sampler="replacement",
+    color=BLUE,
+    marker="o",
+    dashes="--",
+    formula=_FORMULA,
+    source=Citation(
+        "Wang (2019), “Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent "
+        "Algorithms in Statistical and Computational Paradigms”, Eq 4.45; arXiv 1711.09514",
+        "https://arxiv.org/abs/1711.09514",
+    ),
+)

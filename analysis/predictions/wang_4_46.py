@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from analysis.evidence.conditions import CellConditions
-from analysis.predictions.law import CONSTANT, REST, SMALL_STEPS, Prediction, scaled_input
+from analysis.laws.law import Citation, Law
+from analysis.laws.palette import BLUE
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import CONSTANT, REST, SMALL_STEPS
+from analysis.laws.trace_law import TraceFormula, trace_prediction
 from analysis.records.cell_values import SeedValues
 
-NAME = "wang_4_46"
 _INPUT = "hessian_noise_trace"
+_FORMULA = TraceFormula(_INPUT, lambda rate, batch_size: rate / (2 * batch_size), "(η/2m)·tr(σ²H)")
 
 
 def predict(conditions: CellConditions) -> list[Prediction]:
@@ -25,19 +29,16 @@ def predict(conditions: CellConditions) -> list[Prediction]:
         `expected_gradient_norm_squared`, its error that of tr(σ²H).
     Source: Wang (2019), Eq 4.49; Luo, Wang and Fung (2020), Eq 13, which their text calls 4.46.
     """
-    factor = conditions.sgd.learning_rate / (2 * conditions.cell.batch_size)
-    return scaled_input(
-        NAME,
+    return trace_prediction(
         "expected_gradient_norm_squared",
+        _FORMULA,
         _with_first_moment(conditions),
-        _INPUT,
-        factor,
         assumed=(*REST, *SMALL_STEPS, *CONSTANT),
     )
 
 
 def _with_first_moment(conditions: CellConditions) -> CellConditions:
-    """Take tr(σ²H) from μ_σ, whose mass is known better, where only its draws gave it."""
+    """Return conditions with tr(σ²H) from μ_σ, whose mass is known better, where only its draws gave it."""
     measured = conditions.inputs.get(_INPUT)
     spectra = conditions.noise_spectra
     if conditions.spectra is None or not spectra:
@@ -48,3 +49,21 @@ def _with_first_moment(conditions: CellConditions) -> CellConditions:
     values = {seed: each.value for seed, each in found.items()}
     moment = SeedValues(conditions.spectra.statistic_id, "spectrum", values, found)
     return replace(conditions, inputs={**conditions.inputs, _INPUT: moment})
+
+
+LAW = Law(
+    name="wang_4_46",
+    place=30,
+    predict=predict,
+    targets=("expected_gradient_norm_squared",),
+    windows="longest",
+    sampler="replacement",
+    color=BLUE,
+    marker="v",
+    formula=_FORMULA,
+    source=Citation(
+        "Wang (2019), “Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent "
+        "Algorithms in Statistical and Computational Paradigms”, Eq 4.49; arXiv 1711.09514",
+        "https://arxiv.org/abs/1711.09514",
+    ),
+)

@@ -1,4 +1,8 @@
-"""The result of a query as a table in plain text, CSV, JSON or Parquet."""
+"""The result of a query as a table in plain text, CSV, JSON or Parquet.
+
+In none but Parquet does a text hold characters that steer a terminal: JSON and tables have their
+escapes, CSV too. In CSV a text that a spreadsheet would take for a formula has ' before it; numbers never do.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,37 +23,40 @@ from pydantic import JsonValue
 from analysis.text.number_text import NOTHING
 from analysis.text.text_table import TextTable, render
 from workers.contract.errors import user_error
+from workers.contract.printable import on_one_line, printable, printable_json
+
+_FORMULA = re.compile(r"[=+\-@\t\r]")
 
 _WHERE, _MEND = "the SQL given", "cast it to text: CAST(… AS VARCHAR)"
 
 
 def as_text(table: pa.Table) -> str:
-    """Lay the rows out for reading; nulls as a dash, floats with up to six digits."""
-    columns = tuple(table.schema.names)
+    """Return the rows as plain text; nulls as a dash, floats with up to six digits."""
+    columns = tuple(map(on_one_line, table.schema.names))
     rows = tuple(tuple(_shown(value) for value in row) for row in _rows(table))
     count = f"{table.num_rows} row{'' if table.num_rows == 1 else 's'}"
     return render(TextTable("", columns, rows, (count,), num_left=len(columns))).lstrip("\n") + "\n"
 
 
 def as_csv(table: pa.Table) -> str:
-    """Write CSV with a heading; nulls empty, lists as JSON, times ISO 8601."""
+    """Return CSV with a heading; nulls empty, lists and maps as JSON, times ISO 8601, numbers as they are."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.schema.names)
+    writer.writerow([_csv_text(name) for name in table.schema.names])
     for row in _rows(table):
         writer.writerow([_csv_value(value) for value in row])
     return stream.getvalue()
 
 
 def as_json(table: pa.Table) -> str:
-    """Write a JSON list of one object a row; null also for numbers that are not finite."""
+    """Return a JSON list of one object per row; null also for numbers that are not finite."""
     names = table.schema.names
     rows = [dict(zip(names, map(_json_value, row), strict=True)) for row in _rows(table)]
-    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return printable_json(json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def as_parquet(table: pa.Table) -> bytes:
-    """Write a whole Parquet file."""
+    """Return the bytes of a Parquet file."""
     sink = pa.BufferOutputStream()
     try:
         pq.write_table(table, sink, compression="zstd")
@@ -65,14 +74,14 @@ FORMATS: dict[str, Callable[[pa.Table], str | bytes]] = {
     "json": as_json,
     "parquet": as_parquet,
 }
-"""By the names of the option `--format`."""
+"""By the values of the option `--format`."""
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[object, ...]]:
-    """Give the rows as values of Python.
+    """Return the rows as Python values.
 
     Raises:
-        UserError: Python has no such value: its years are 1 to 9999.
+        UserError: Python has no such value, as for a year outside 1 to 9999.
     """
     columns = [_values(table, index) for index in range(table.num_columns)]
     return zip(*columns, strict=True)
@@ -80,7 +89,7 @@ def _rows(table: pa.Table) -> Iterator[tuple[object, ...]]:
 
 def _values(table: pa.Table, index: int) -> list[object]:
     try:
-        values: list[object] = table.column(index).to_pylist()
+        values: list[object] = _unfolded(table.column(index))
     except (ArithmeticError, ValueError, pa.ArrowException) as error:
         raise user_error(
             f"the column {table.schema.names[index]!r} holds a value that cannot be shown: {error}",
@@ -90,16 +99,25 @@ def _values(table: pa.Table, index: int) -> list[object]:
     return values
 
 
+def _unfolded(column: pa.ChunkedArray[Any]) -> list[object]:
+    """Give the values of Python; a map as a dict, or as pairs where its keys are lists or the like."""
+    try:
+        return list(column.to_pylist(maps_as_pydicts="strict"))
+    except (TypeError, KeyError):
+        return list(column.to_pylist())
+
+
 def _shown(value: object) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str):
-        return value.replace("\n", "⏎")
+        return on_one_line(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return json.dumps(_json_value(value), ensure_ascii=False)
+    plain = _json_value(value)
+    return on_one_line(plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False))
 
 
 def _csv_value(value: object) -> object:
@@ -107,13 +125,28 @@ def _csv_value(value: object) -> object:
     if isinstance(value, float):  # NaN and infinity have a text in CSV
         return repr(value)
     if isinstance(plain, list | dict):
-        return json.dumps(plain, ensure_ascii=False)
-    return plain
+        return printable_json(json.dumps(plain, ensure_ascii=False))
+    return _csv_text(plain) if isinstance(plain, str) else plain
+
+
+def _csv_text(text: str) -> str:
+    """Return a text that is none but itself, in a terminal as in a spreadsheet."""
+    return printable(f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _json_value(value: object) -> JsonValue:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, pa.MonthDayNano):
+        return _interval(value)
     if isinstance(value, list | tuple):
         return [_json_value(item) for item in value]
     if isinstance(value, dict):
@@ -128,4 +161,32 @@ def _json_scalar(value: object) -> JsonValue:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return _bytes(value)
     return value.total_seconds() if isinstance(value, timedelta) else str(value)
+
+
+def _interval(span: pa.MonthDayNano) -> str:
+    """Write an interval as SQL reads it: 1 year 2 months 3 days 04:05:06.7, its parts each with their sign."""
+    years, months = divmod(abs(span.months), 12)
+    sign = "-" if span.months < 0 else ""
+    counts = ((sign, years, "year"), (sign, months, "month"), ("", span.days, "day"))
+    parts = [
+        f"{sign}{count} {unit}{'' if abs(count) == 1 else 's'}"
+        for sign, count, unit in counts
+        if count
+    ]
+    if span.nanoseconds or not parts:
+        seconds, nanoseconds = divmod(abs(span.nanoseconds), 10**9)
+        clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        fraction = f".{nanoseconds:09}".rstrip("0") if nanoseconds else ""
+        parts.append(f"{'-' if span.nanoseconds < 0 else ''}{clock}{fraction}")
+    return " ".join(parts)
+
+
+def _bytes(value: bytes) -> str:
+    r"""Write bytes as SQL reads them: printable ASCII as it is, all others as \xAA."""
+    return "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte != ord("\\") else f"\\x{byte:02X}"
+        for byte in value
+    )

@@ -1,7 +1,8 @@
 """Read-only SQL over the store's views, in a database that can reach nothing else.
 
 DuckDB runs in memory with the views as Arrow tables, without access to files, network, extensions
-or Python variables, its configuration locked, and takes one statement that reads.
+or Python variables, its configuration locked, and takes one statement that reads. What it holds, and
+what it answers, has a limit; Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import duckdb
 import pyarrow as pa
 
+from analysis.query.interruptible import interruptible, is_abandoned
 from workers.contract.errors import UserError, did_you_mean, user_error
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
@@ -23,38 +25,75 @@ _SANDBOX = {
     "allow_unsigned_extensions": "false",
     "python_enable_replacements": "false",
     "temp_directory": "",
+    "memory_limit": "2GB",
 }
+
+_LARGEST_RESULT_BYTES = 10**9
+_BATCH_ROWS = 100_000
 
 _WHERE = "the SQL given"
 
 _MEND = "give one statement that reads: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW or EXPLAIN"
 
-_EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^()]*\)\s*)?", re.IGNORECASE)
+_GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)"
+
+_EXPLAIN = re.compile(
+    rf"{_GAP}*explain{_GAP}+(?:analyze{_GAP}+)?(?:\({_GAP}*(?:format|analyze)\b[^()]*\))?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Up to the statement that is explained; comments may stand wherever spaces may."""
+
+_SMALLER = (
+    "ask for fewer columns or rows, or for aggregates such as count(*) and avg(value); all of a view is "
+    "best read from its Parquet files"
+)
 
 _BY_COMPUTED_NAME = {"query", "query_table"}
-"""Table functions that may name a view by a computed text; with them every view is loaded."""
+"""Table functions that may name a view by a computed string; with them every view is loaded."""
 
 
 def query(store: Store, sql: str) -> pa.Table:
     """Run one reading statement over the views of the store.
 
-    Of the views only those whose name occurs in the SQL are read from the store. Times are UTC.
+    Only views whose name occurs in the SQL are read from the store. Times are UTC.
 
     Raises:
         UserError: The SQL is not one reading statement, or DuckDB refuses it.
         StoreError: The store cannot be read.
     """
     _check_reads_only(sql)
-    with duckdb.connect(":memory:", config=dict(_SANDBOX)) as connection:
+    connection = duckdb.connect(":memory:", config=dict(_SANDBOX))
+    try:
         connection.execute("set TimeZone = 'UTC'")
         for view, table in _mentioned_views(store, sql).items():
             connection.register(view, table)
         connection.execute("set lock_configuration = true")
-        try:
-            found: pa.Table = connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise _explained(error, sql) from error
+        found = interruptible(lambda: _answer(connection, sql), connection.interrupt)
+    except duckdb.Error as error:
+        raise _explained(error, sql) from error
+    except MemoryError as error:
+        raise user_error("the query needs too much memory", where=_WHERE, mend=_SMALLER) from error
+    finally:
+        if not is_abandoned():  # else closing would wait for what cannot be interrupted
+            connection.close()
     return _with_distinct_names(found)
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    """Take the rows batch by batch, as what was taken is not in DuckDB's account of memory.
+
+    Raises:
+        UserError: They are too many.
+    """
+    reader: pa.RecordBatchReader = connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
+    batches, num_bytes = [], 0
+    for batch in reader:
+        batches.append(batch)
+        num_bytes += batch.nbytes
+        if num_bytes > _LARGEST_RESULT_BYTES:
+            what = f"the result is larger than {_LARGEST_RESULT_BYTES / 1e9:.0f} GB"
+            raise user_error(what, where=_WHERE, mend=_SMALLER)
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 def _mentioned_views(store: Store, sql: str) -> dict[str, pa.Table]:
@@ -75,9 +114,11 @@ def _check_reads_only(sql: str) -> None:
         raise _explained(error, sql) from error
     if len(statements) != 1:
         raise user_error(f"{len(statements)} statements in one query", where=_WHERE, mend=_MEND)
-    kind = statements[0].type
+    kind = _kind_of(statements[0])
     if kind == duckdb.StatementType.EXPLAIN and (head := _EXPLAIN.match(sql)):
         _check_reads_only(sql[head.end() :])
+    elif kind is None:
+        raise user_error("a query may not do that", where=_WHERE, mend=_MEND)
     elif kind.name == "MULTI" and re.search(r"\bpivot", sql, re.IGNORECASE):
         raise user_error(
             "PIVOT without an IN list is not supported",
@@ -88,10 +129,20 @@ def _check_reads_only(sql: str) -> None:
         raise user_error(f"a query may not {kind.name}", where=_WHERE, mend=_MEND)
 
 
+def _kind_of(statement: duckdb.Statement) -> duckdb.StatementType | None:
+    """Ask DuckDB for the kind of a statement; None for one that its own list does not name."""
+    try:
+        return statement.type
+    except ValueError:
+        return None
+
+
 def _explained(error: duckdb.Error, sql: str) -> UserError:
-    message = str(error).strip()
+    message = str(error).strip() or type(error).__name__
     first = message.splitlines()[0]
-    if isinstance(error, duckdb.PermissionException):
+    if isinstance(error, duckdb.OutOfMemoryException):
+        message, mend = f"the query needs more memory than it may have: {first}", _SMALLER
+    elif isinstance(error, duckdb.PermissionException):
         mend = f"a query sees the views alone: {', '.join(sorted(VIEWS))}"
     elif table := re.search(r'Table with name "?([^"\s]+)"? does not exist', first):
         mend = did_you_mean(table.group(1), VIEWS)
@@ -111,7 +162,7 @@ def _columns_in_reach(sql: str) -> set[str]:
 
 
 def _located(message: str) -> str:
-    """Keep the first line of DuckDB's message and the line it points at."""
+    """Return the first line of DuckDB's message and the line it points at."""
     lines = message.splitlines()
     pointed = next((line for line in lines if line.startswith("LINE ")), None)
     return lines[0] if pointed is None else f"{lines[0]} ({pointed})"

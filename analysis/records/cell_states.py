@@ -1,4 +1,4 @@
-"""What is done and what is lacking in each cell, counted by seed."""
+"""What is done and what is missing in each cell, counted by seed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class CellState:
     """Seeds of one cell; one seed may be counted in several numbers.
 
     Attributes:
-        num_seeds: Planned.
+        num_seeds: Planned seeds.
         num_missing: Not trained, or a planned statistic is not committed.
         num_failed: Of the missing, those whose missing piece left a failure.
         num_diverged: Trained, with outcome `diverged` or `nonfinite`.
         num_train: N; None before the first trial is done.
-        environment_ids: Of the trained trials, distinct and sorted.
+        environment_ids: Those of the trained trials, distinct and sorted.
         final_learning_rate: η in the last epoch of the schedule.
         earlier: Statistics that only an earlier numerics version measured, in one seed or more.
     """
@@ -37,12 +37,12 @@ class CellState:
 
     @property
     def is_complete(self) -> bool:
-        """Every planned seed is trained, none diverged, every planned statistic is committed."""
+        """Whether every planned seed is trained, with all statistics committed; none diverged."""
         return self.num_missing == 0 and self.num_diverged == 0
 
     @property
     def sentence(self) -> str:
-        """Say what is lacking; empty when nothing is."""
+        """What is missing, in words; empty when nothing is."""
         parts = [
             f"{count} of {self.num_seeds} seeds {what}"
             for count, what in (

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from analysis.mathematics.estimate import Estimate, mean_over_seeds
+from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.soundness import is_sound
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.load import Cell, SweepData, groups_by_cell
 
 BN_MODE = "frozen"
-"""Cells and Table 1 compare what was measured with recomputed population statistics."""
+"""Cells and Table 1 use what was measured with recomputed population statistics."""
 
 WINDOW_QUANTITIES = (
     "excess_loss",
@@ -23,7 +23,7 @@ WINDOW_QUANTITIES = (
     "expected_gradient_norm_squared",
     "batch_gradient_norm_squared",
 )
-"""Measured in windows of SGD's steps: of a fork the index is the last step."""
+"""Measured in windows of SGD steps; the index of a fork's window is its last step."""
 
 EXCURSION_QUANTITIES = (
     *WINDOW_QUANTITIES,
@@ -44,7 +44,7 @@ class SeedValues:
         statistic_id: The statistic all values come from.
         statistic: Its name.
         by_seed: Finite values by seed.
-        errors: The same with the estimator's error, where it was recorded.
+        errors: The same with the error of the estimator, where it was recorded.
     """
 
     statistic_id: str
@@ -53,17 +53,17 @@ class SeedValues:
     errors: Mapping[int, Uncertain] = field(default_factory=dict)
 
     @property
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Uncertain:
         """The mean over seeds."""
-        return mean_over_seeds(list(self.by_seed.values()))
+        return mean_of_units(list(self.by_seed.values()))
 
     def of(self, seeds: Collection[int]) -> SeedValues:
-        """Keep the values of some seeds."""
+        """Return the values of the given seeds alone."""
         return replace(self, by_seed={s: v for s, v in self.by_seed.items() if s in seeds})
 
     @property
     def stderr(self) -> float:
-        """The error of that mean from the spread over seeds; of one seed the estimator's own."""
+        """The mean's standard error from the spread over seeds; of one seed the estimator's."""
         if len(self.by_seed) == 1:
             (only,) = self.uncertain.values()
             return only.stderr
@@ -79,7 +79,7 @@ class SeedValues:
 
 
 def seed_values(rows: pd.DataFrame) -> SeedValues:
-    """Take rows of `measurements`, finite, of one statistic, one a seed.
+    """Return the values in rows of `measurements`: finite, of one statistic, one row per seed.
 
     Degrees of freedom are num_samples - 1; an error of 0 is that of an exact value.
     """
@@ -102,9 +102,9 @@ def whole_model_values(
 ) -> dict[Cell, SeedValues]:
     """Collect a whole-model quantity, measured with frozen batch normalisation, by cell and seed.
 
-    Of several statistics that give it in a cell, the first listed under `measure` counts. Of a
-    quantity with an index the first counts (eigenvalues), unless there is a value of the whole (halves
-    of a run); of windows of steps the longest.
+    If several statistics measure it in a cell, the first listed under `measure` counts. Of a
+    quantity with an index the first value counts (eigenvalues), unless there is one of the whole
+    (halves of a run); of windows of steps the longest counts.
     """
     rows = _of(data.measurements, quantity, objective=objective, split=split)
     rows = rows[rows["layer"].isna()]

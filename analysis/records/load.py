@@ -1,4 +1,4 @@
-"""Load what belongs to one sweep: its plan, and the records of the trials and statistics in it.
+"""The records of one sweep: its plan, and those of the trials and statistics in it.
 
 Records are selected by the identities in the plan, never by a sweep's name, so trials shared by
 several sweeps serve each of them.
@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
-from pydantic import ValidationError
 
 from workers.contract.errors import StoreError, did_you_mean, user_error
 from workers.contract.identity import earlier_statistic_ids
 from workers.contract.plan_document import PlanDocument
+from workers.contract.plans import list_revisions, list_sweeps, newest_plan, read_plan
 from workers.contract.store import Store
 
 CELL_COLUMNS = ["loss", "batch_size", "learning_rate"]
-"""What makes a cell: trials that differ only by their seed."""
+"""What defines a cell: its trials differ only by their seed."""
 
 
 @dataclass(frozen=True, order=True)
@@ -46,17 +46,17 @@ class SweepData:
 
     Attributes:
         plan: The revision that was loaded.
-        planned: One row a planned trial: trial_id, loss, batch_size, learning_rate, seed.
+        planned: One row per planned trial: trial_id, loss, batch_size, learning_rate, seed.
         trials: View `trials`, the planned ones that are committed.
         epochs: View `epochs` of these, with the columns of `planned`; η in an epoch is
             `epoch_learning_rate` here, as `learning_rate` is that of the cell.
-        measurements: View `measurements` of planned trials and statistics, with those columns. Where
-            only an earlier numerics version measured a statistic, its rows stand under the planned
-            `statistic_id`; `is_earlier` is true of all that a version before this one measured,
-            whichever version planned it.
-        spectra: View `spectra` of planned trials and statistics likewise.
+        measurements: View `measurements` of planned trials and statistics, with those columns.
+            Where only an earlier numerics version measured a statistic, its rows have the planned
+            `statistic_id`; `is_earlier` is true of all rows that a version before this one
+            measured, whichever version planned them.
+        spectra: View `spectra` of planned trials and statistics, likewise.
         failures: View `failures` of planned trials.
-        with_model: Trials, planned or not, whose trained network is kept.
+        with_model: Ids of trials, planned or not, whose trained network is kept.
     """
 
     plan: PlanDocument
@@ -80,24 +80,12 @@ def view_frame(store: Store, view: str) -> pd.DataFrame:
     return frame
 
 
-def list_sweeps(store: Store) -> list[str]:
-    """Name the sweeps that were ever planned in this store, sorted."""
-    found = map(Store.plan_parts, store.names("sweeps", recursive=True))
-    return sorted({sweep for sweep, _ in filter(None, found)})
-
-
-def list_revisions(store: Store, sweep: str) -> list[str]:
-    """Name the revisions of a sweep's plan, the current one last."""
-    found = map(Store.plan_parts, store.names(Store.plan_folder(sweep)))
-    return sorted(revision for _, revision in filter(None, found))
-
-
 def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocument:
-    """Load one revision of a sweep's plan, by default the current one: the last that is whole.
+    """Load one revision of a sweep's plan, by default the current one: the last that is valid.
 
     Raises:
         UserError: There is no such sweep or revision in the store.
-        StoreError: The document is there and is not a plan; by default, none of them is.
+        StoreError: The document exists and is not a plan; by default, none of them is one.
     """
     revisions = list_revisions(store, sweep)
     if not revisions:
@@ -107,14 +95,11 @@ def load_plan(store: Store, sweep: str, revision: str | None = None) -> PlanDocu
     if revision is not None and revision not in revisions:
         mend = did_you_mean(revision, revisions)
         raise user_error(f"no revision {revision!r} of {sweep!r}", where=store.uri, mend=mend)
-    damages = []
-    for name in reversed(revisions) if revision is None else [revision]:
-        path = store.plan_path(sweep, name)
-        try:
-            return PlanDocument.model_validate(store.read_json(path))
-        except ValidationError as error:  # not whole: the one before counts
-            damages.append(f"{path} in the store {store.uri} is not a plan: {error}")
-    raise StoreError(damages[0])
+    plan = newest_plan(store, sweep) if revision is None else read_plan(store, sweep, revision)
+    if isinstance(plan, PlanDocument):
+        return plan
+    path = store.plan_path(sweep, revision or revisions[-1])
+    raise StoreError(f"{path} in the store {store.uri} is not a plan: {plan or 'it is damaged'}")
 
 
 def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepData:
@@ -144,7 +129,7 @@ def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepDa
 
 
 def planned_frame(plan: PlanDocument) -> pd.DataFrame:
-    """List the planned trials with their cell and seed."""
+    """Return the planned trials with their cell and seed, one row each."""
     rows = [
         (item.trial_id, trial.loss, trial.batch_size, trial.learning_rate, trial.seed)
         for item in plan.trials
@@ -154,7 +139,7 @@ def planned_frame(plan: PlanDocument) -> pd.DataFrame:
 
 
 def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
-    """Split rows by their cell, cells sorted."""
+    """Split rows by their cell; cells are sorted."""
     groups = []
     for _, group in frame.groupby(CELL_COLUMNS, sort=True):
         loss, batch_size, learning_rate = group[CELL_COLUMNS].iloc[0].tolist()
@@ -163,7 +148,7 @@ def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
 
 
 def _of_planned_statistics(frame: pd.DataFrame, plan: PlanDocument) -> pd.DataFrame:
-    """Keep the rows of planned statistics, of each trial those under the best identity there is."""
+    """Return the rows of planned statistics, for each trial those under the best identity found."""
     accepted = pd.DataFrame(
         [
             (identity, planned.statistic_id, rank, identity in earlier)

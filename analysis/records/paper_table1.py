@@ -1,11 +1,11 @@
-"""Table 1 of the paper as printed: the fixture that a sweep's own table is shown beside.
+"""Table 1 of the paper as printed, which is shown beside a sweep's own table.
 
 Source: Luo, Wang and Fung (2020), "How Many Factors Influence Minima in SGD?", arXiv 2009.11858,
 Table 1. ResNet-56 on CIFAR-10, Kullback-Leibler loss, averages of 5 runs, no errors given. The paper
 does not say how its traces were estimated; their size suggests sums over N = 50,000 examples.
 
-Errata, kept as printed: experiment number 4 stands twice and 3 is missing; the magnitude difference
-of the row (100, 0.5) is cut off, 9.96 → 9.9, where all others are rounded.
+Errata, kept as printed: experiment number 4 appears twice and 3 is missing; the magnitude
+difference of the row (100, 0.5) is cut off, 9.96 → 9.9, where all others are rounded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ERRATA = (
 )
 
 NUM_TRAIN = 50_000
-"""N of CIFAR-10, by which a sum over examples exceeds a mean."""
+"""N of CIFAR-10 (Krizhevsky 2009), by which a sum over examples exceeds a mean."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ ROWS = (
 
 
 def paper_row(batch_size: int, learning_rate: float) -> PaperRow | None:
-    """Find the printed row of a cell."""
+    """Return the printed row of a cell, if there is one."""
     for row in ROWS:
         if (row.batch_size, row.learning_rate) == (batch_size, learning_rate):
             return row

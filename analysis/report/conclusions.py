@@ -1,4 +1,4 @@
-"""Everything that is concluded about the laws from a sweep's records, put together once."""
+"""All conclusions about the laws from a sweep's records, collected in one place."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from analysis.records.load import SweepData
 
 @dataclass(frozen=True)
 class Conclusions:
-    """What the report shows under "Which law holds".
+    """The contents of the report's section "Which law holds".
 
     Attributes:
         rows: Every law beside every measurement.
         standings: The league.
         validity: View `validity`.
-        statistic_names: By id.
+        statistic_names: Names of the statistics by id.
         covariances: Along top eigenvectors, by cell and fork.
         layers: Noise against curvature over layers, by cell.
         factors: F-tests.
-        claims: The paper's about its Table 1, on this sweep; empty when no trace is measured.
-        paper_claims: The same on the printed Table 1.
+        claims: The paper's claims about its Table 1, on this sweep; empty when no trace is
+            measured.
+        paper_claims: The same claims on the printed Table 1.
         curve_pairs: Learning curves of two cells each, compared.
-        curve_claims: The paper's about its Figures 2 and 3; empty before a trial is trained.
-        conventions: The closest to the paper first.
+        curve_claims: The paper's claims about its Figures 2 and 3; empty before a trial is trained.
+        conventions: Conventions of measuring, the closest to the paper first.
     """
 
     rows: list[LawRow]
@@ -69,7 +70,7 @@ def conclude(
     validity: pa.Table,
     cell_measurements: pa.Table,
 ) -> Conclusions:
-    """Conclude from a sweep's records and its derived views."""
+    """Draw all conclusions from a sweep's records and its derived views."""
     found: pd.DataFrame = predictions.to_pandas()
     points, values, pairs = points_of(table), trial_values(data), curve_pairs(data)
     return Conclusions(
@@ -89,10 +90,10 @@ def conclude(
 
 
 def headline(standings: Sequence[Standing]) -> list[str]:
-    """Say in a sentence or two which laws hold and which fail for the excess loss.
+    """Return in a sentence or two which laws hold and which fail for the excess loss.
 
-    Cells that meet a law's assumptions decide about it; a law whose assumptions no cell meets is
-    named apart.
+    A law is judged by the cells that meet its assumptions; one whose assumptions no cell meets is
+    named separately.
     """
     of_loss = [item for item in standings if item.target == "excess_loss"]
     met = [(item.prediction, item.verdict_where_valid) for item in of_loss if item.num_valid]

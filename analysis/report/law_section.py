@@ -1,4 +1,4 @@
-"""The report's section "Which law holds": its figures with captions, its tables, its sentences."""
+"""The report's section "Which law holds": its figures with captions, tables and sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
 from analysis.figures.covariance_figure import covariance_figure
-from analysis.figures.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
+from analysis.figures.law_figures import (
+    MOST_PANELS,
+    curve_laws,
+    fork_figure,
+    fork_panels,
+    level_laws,
+    parity_figure,
+)
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.report import web_page
 from analysis.report.conclusions import Conclusions, headline
@@ -21,28 +28,28 @@ from analysis.text.text_table import TextTable
 _MOST_SHARES = 4
 
 WHICH_LAW = (
-    "Every law says what one quantity should be; here that quantity is measured, by letting SGD go "
-    "on from the trained weights at a constant rate: in forks, many independent streams for few "
-    "steps, or in a tail, one long run. A law is believed only where the interval of "
+    "Every law says what one quantity should be; here that quantity is measured, by letting SGD "
+    "continue from the trained weights at a constant rate: in forks, many independent streams for "
+    "few steps, or in a tail, one long run. A law is believed only where the interval of "
     "measured/predicted lies within 10 % of 1: a wide interval is no support."
 )
 NOT_MEASURED = "Nothing of this is measured yet."
 
 
 def draw_law_figures(found: Conclusions) -> list[DrawnFigure]:
-    """Draw every figure of `LAW_FIGURES` for which there is something measured."""
+    """Draw every figure of `LAW_FIGURES` for which something was measured."""
     return draw_all(LAW_FIGURES, found)
 
 
 def law_section(found: Conclusions, figures: Mapping[str, str]) -> str:
-    """Make the section; figures are HTML by name."""
+    """Return the section as HTML; `figures` are HTML by name."""
     return web_page.section(
         "Which law holds", web_page.paragraph(WHICH_LAW), *_measured(found, figures)
     )
 
 
 def paper_section(found: Conclusions) -> str:
-    """Make the section that tests the paper's words; it needs no measured law."""
+    """Return the section that tests the paper's claims; it needs no measured law."""
     tables = [
         factor_table(found.factors) if found.factors else None,
         claims_table(found.claims, found.paper_claims) if found.claims else None,
@@ -95,15 +102,23 @@ _COVARIANCE = (
 
 
 def _fork_caption(found: Conclusions) -> str:
-    shares = _shares(found)
-    num_left = max(0, len(fork_panels(found.rows)) - MOST_PANELS)
-    return (
+    panels = fork_panels(found.rows)
+    rows = [row for panel in panels for row in panel]
+    curves, levels = ([law.name for law in laws] for laws in (curve_laws(rows), level_laws(rows)))
+    sentences = [
         "Mean over independent streams from one point, each window shown at its last step, with one "
-        "standard error. finite_time says what the loss should be after so many steps, with its "
-        "standard error; wang_4_45 and jastrzebski_9 where it should settle. Share of tr σ² in "
-        f"directions that T steps do not equilibrate (ηλT < 1): {shares}."
-        + (f" {num_left} further panels are not shown." if num_left else "")
-    )
+        "standard error.",
+        f"Curves: what the loss should be after so many steps ({', '.join(curves)})."
+        if curves
+        else "",
+        f"Horizontal lines: where it should settle ({', '.join(levels)})." if levels else "",
+        "Share of tr σ² in directions that T steps do not equilibrate (ηλT < 1): "
+        f"{_shares(found)}.",
+        f"{len(panels) - MOST_PANELS} further panels are not shown."
+        if len(panels) > MOST_PANELS
+        else "",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _shares(found: Conclusions) -> str:

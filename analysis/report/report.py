@@ -15,7 +15,7 @@ from analysis.records.load import SweepData, load_sweep
 from analysis.report import web_page
 from analysis.report.conclusions import Conclusions, conclude
 from analysis.report.law_section import draw_law_figures, law_section, paper_section
-from analysis.report.words import METHODS, PREDICTIONS, SOURCES, TABLE1, headline
+from analysis.report.words import METHODS, PREDICTIONS, TABLE1, headline, sources
 from analysis.tables.report_tables import (
     failure_table,
     network_table,
@@ -31,14 +31,14 @@ from workers.contract.store import Store
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a report shows, computed.
+    """The computed contents of a report.
 
     Attributes:
         data: The sweep's records.
         table: Table 1.
         derived: The derived views.
-        laws: What is concluded about the laws.
-        figures: All of them, drawn.
+        laws: The conclusions about the laws.
+        figures: All figures, drawn.
         store_uri: Where the records are.
     """
 
@@ -90,7 +90,7 @@ def compute_report(data: SweepData, store_uri: str) -> Report:
 
 
 def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
-    """Conclude about the laws from a sweep's records and its derived views."""
+    """Return the conclusions about the laws from a sweep's records and its derived views."""
     return conclude(
         data,
         table,
@@ -101,7 +101,7 @@ def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
 
 
 def report_page(report: Report) -> str:
-    """Make the whole page."""
+    """Return the whole page as HTML."""
     data, states = report.data, cell_states(report.data)
     gaps = generalisation_table(data, states)
     parts = {figure.name: _figure(figure) for figure in report.figures}
@@ -162,4 +162,4 @@ def _failures(data: SweepData) -> str:
 
 
 def _sources() -> str:
-    return web_page.links(SOURCES)
+    return web_page.links(sources())

@@ -43,7 +43,7 @@ _LONG_TEXT = 40
 
 
 def page(title: str, body: str) -> str:
-    """Make a whole document that loads nothing from anywhere."""
+    """Return a whole document that loads nothing from elsewhere."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -55,43 +55,43 @@ def page(title: str, body: str) -> str:
 
 
 def section(title: str, *parts: str) -> str:
-    """Make a section with a heading; the parts are HTML."""
+    """Return a section with a heading; the parts are HTML."""
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
 def paragraph(text: str, *, kind: str = "") -> str:
-    """Make a paragraph of a text."""
+    """Return a text as a paragraph."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
 def bullets(texts: list[str]) -> str:
-    """Make a list of texts."""
+    """Return texts as a bulleted list."""
     return "<ul>\n" + "\n".join(f"<li>{escape(text)}</li>" for text in texts) + "\n</ul>"
 
 
 def code(text: str) -> str:
-    """Show a text as it is."""
+    """Return a text as it is, preformatted."""
     return f"<pre><code>{escape(text)}</code></pre>"
 
 
 def links(pages: list[tuple[str, str]]) -> str:
-    """List other pages by text and address; nothing is loaded from them."""
+    """Return a list of links by text and address; nothing is loaded from them."""
     items = (f'<li><a href="{escape(address)}">{escape(text)}</a></li>' for text, address in pages)
     return "<ul>\n" + "\n".join(items) + "\n</ul>"
 
 
 def header(title: str, *parts: str) -> str:
-    """Make the head of the page's body; the parts are HTML."""
+    """Return the head of the page's body; the parts are HTML."""
     return f"<header>\n<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</header>"
 
 
 def folded(summary: str, content: str) -> str:
-    """Hide HTML until its summary is clicked."""
+    """Return HTML that is hidden until its summary is clicked."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def table(content: TextTable) -> str:
-    """Make a table that scrolls sideways on a narrow screen."""
+    """Return a table that scrolls sideways on a narrow screen."""
     head = "".join(
         f'<th scope="col"{_kind(content, place)}>{escape(text)}</th>'
         for place, text in enumerate(content.columns)
@@ -114,7 +114,7 @@ def table(content: TextTable) -> str:
 
 
 def figure(name: str, title: str, caption: str, svg: str) -> str:
-    """Put an SVG document into the page, its names made unique to it."""
+    """Return an SVG document as a figure of the page, its names made unique to it."""
     return (
         f'<figure>\n<h3>{escape(title)}</h3>\n<div class="scroll" tabindex="0" role="group" '
         f'aria-label="{escape(title)}">{inline_svg(svg, name, title)}</div>\n'
@@ -123,10 +123,11 @@ def figure(name: str, title: str, caption: str, svg: str) -> str:
 
 
 def inline_svg(document: str, name: str, label: str) -> str:
-    """Turn an SVG document of Matplotlib into an element of a page.
+    """Return an SVG document of Matplotlib as an element of a page.
 
-    Ids get the figure's name in front, so that several figures live in one page; the style sheet
-    is kept to the figure; what a page has no place for (prologue, metadata) is left out.
+    Ids are prefixed with the figure's name, so that several figures fit in one page; the style
+    sheet is confined to the figure; what does not belong in a page (prologue, metadata) is left
+    out.
     """
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -1,9 +1,10 @@
-"""The sentences of the report: what the tables mean, how things were measured, where laws come from."""
+"""The sentences of the report: what the tables mean, how things were measured, sources of laws."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.predictions import laws
 from analysis.records.cell_states import CellState
 from analysis.records.load import Cell
 from analysis.records.paper_table1 import CITATION, ERRATA
@@ -42,23 +43,16 @@ METHODS = [
     *(f"Erratum of the printed table: {erratum}" for erratum in ERRATA),
 ]
 
-SOURCES = [
-    (CITATION, "https://arxiv.org/abs/2009.11858"),
-    (
-        "Wang (2019), “Asymptotic Analysis via Stochastic Differential Equations of Gradient Descent "
-        "Algorithms in Statistical and Computational Paradigms”, Eq 4.45; arXiv 1711.09514",
-        "https://arxiv.org/abs/1711.09514",
-    ),
-    (
-        "Jastrzębski et al. (2018), “Three factors influencing minima in SGD”, Eq 9; "
-        "arXiv 1711.04623",
-        "https://arxiv.org/abs/1711.04623",
-    ),
-]
+
+def sources() -> list[tuple[str, str]]:
+    """List what the report rests on, with its address: the paper, then where the laws are from."""
+    of_laws = [law.source for law in laws().values() if law.source is not None]
+    paper = (CITATION, "https://arxiv.org/abs/2009.11858")
+    return [paper, *((source.citation, source.url) for source in of_laws)]
 
 
 def headline(states: Mapping[Cell, CellState]) -> tuple[str, str]:
-    """Say how much of a sweep is done, and whether that is good or bad."""
+    """Return how much of a sweep is done, in a sentence, and whether that is good or bad."""
     num_complete = sum(state.is_complete for state in states.values())
     totals = {
         "missing": sum(state.num_missing - state.num_failed for state in states.values()),

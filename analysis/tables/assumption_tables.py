@@ -17,7 +17,7 @@ _ONE_A_SEED = ["batch_size", "learning_rate", "learning_rate_used", "seed", "tes
 
 
 def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[TextTable]:
-    """Show every test in every cell, one table for each excursion; names are of statistics by id."""
+    """Tabulate every test in every cell, one table per excursion; `names` are statistics by id."""
     keys = ["statistic_id", "bn_mode", "sampler"]
     tables = []
     for (statistic_id, bn_mode, sampler), rows in validity.groupby(keys, sort=False, dropna=False):
@@ -45,7 +45,7 @@ def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[Te
 
 
 def covariance_table(found: Sequence[CellCovariance]) -> TextTable | None:
-    """Compare the variance along top eigenvectors with both laws, and noise with Hessian there."""
+    """Tabulate the variance along top eigenvectors against both laws, and noise against Hessian."""
     if not found:
         return None
     columns = ("BS", "LR", "η used", "BN", "seeds × u", "measured/Wang", "verdict")
@@ -78,7 +78,7 @@ def covariance_table(found: Sequence[CellCovariance]) -> TextTable | None:
 
 
 def layer_table(found: Sequence[CellLayers]) -> TextTable | None:
-    """Compare noise with Hessian over the layers."""
+    """Tabulate noise against Hessian over the layers."""
     if not found:
         return None
     return TextTable(

@@ -1,4 +1,4 @@
-"""Tables of the paper's claims about learning curves: what they come to, and pair by pair."""
+"""Tables of the paper's claims about learning curves: the verdicts, and pair by pair."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.text.text_table import TextTable
 
 
 def curve_claims_table(claims: Sequence[Claim]) -> TextTable:
-    """Show what the paper says of its Figures 2 and 3, on this sweep's curves."""
+    """Tabulate the paper's claims about its Figures 2 and 3, on this sweep's curves."""
     rows = tuple((c.statement, c.source, c.verdict, c.numbers) for c in claims)
     return TextTable(
         "The paper's claims about learning curves",
@@ -34,7 +34,7 @@ def curve_claims_table(claims: Sequence[Claim]) -> TextTable:
 
 
 def curve_pairs_table(pairs: Sequence[CurvePair]) -> TextTable | None:
-    """Show every pair of cells compared; None where there is none."""
+    """Tabulate every pair of cells compared; None where there is none."""
     if not pairs:
         return None
     return TextTable(

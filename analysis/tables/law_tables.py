@@ -1,4 +1,4 @@
-"""Tables of what was found about the laws: verdicts by cell, the league, assumptions, covariance."""
+"""Tables of the findings about the laws: verdicts by cell, and the league."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from analysis.findings.law_rows import LawRow, at_the_end
 from analysis.findings.league import Standing
-from analysis.mathematics.estimate import Estimate
 from analysis.mathematics.interval import Interval
+from analysis.mathematics.uncertain import Uncertain
+from analysis.predictions import laws
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
@@ -18,17 +19,16 @@ VERDICT_NOTES = (
     "undecided: neither. valid: no checked assumption of the law is broken.",
 )
 
-LEAGUE_NOTES = (
+_LEAGUE_NOTE = (
     "measured/predicted: geometric mean over cells, with the 95 % interval over cells. hold, fail: "
     "single cells. A law holds if every cell holds, or the interval lies within 10 % of 1 and no cell "
     "fails; it fails if every cell fails, or the interval lies wholly outside. where valid: the same "
-    "from the valid cells alone (how many of all). finite_time and shuffled are judged by every window of forks, the "
-    "other laws by the longest one and by tails.",
+    "from the valid cells alone (how many of all)."
 )
 
 
 def verdict_tables(rows: Sequence[LawRow]) -> list[TextTable]:
-    """Set every law beside the measurement in every cell, at the end of each excursion."""
+    """Tabulate every law beside the measurement in every cell, at the end of each excursion."""
     last = sorted(at_the_end(rows), key=lambda row: (row.excursion, row.prediction))
     return [
         _verdict_table(target, [row for row in last if row.target == target])
@@ -63,7 +63,7 @@ def _verdict_table(target: str, rows: Sequence[LawRow]) -> TextTable:
 
 
 def league_tables(standings: Sequence[Standing]) -> list[TextTable]:
-    """Rank the laws over all cells, a table for each quantity."""
+    """Tabulate the ranking of the laws over all cells, one table per quantity."""
     return [
         _league_table(target, [item for item in standings if item.target == target])
         for target in sorted({item.target for item in standings})
@@ -89,9 +89,17 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
             )
             for standing in standings
         ),
-        LEAGUE_NOTES,
+        (f"{_LEAGUE_NOTE} {_windows_note(standings)}",),
         num_left=2,
     )
+
+
+def _windows_note(standings: Sequence[Standing]) -> str:
+    ranked = {item.prediction for item in standings}
+    timed = [name for name, law in laws().items() if name in ranked and law.windows == "every"]
+    if not timed:
+        return "Laws are judged by the longest window of forks and by tails."
+    return f"Every window of forks judges {', '.join(timed)}; the longest one, and tails, the other laws."
 
 
 def _way(standing: Standing) -> str:
@@ -100,14 +108,14 @@ def _way(standing: Standing) -> str:
 
 
 def ratio_text(log_ratio: Interval) -> str:
-    """Write a ratio from its logarithm: `1.04 [0.95, 1.13]`."""
+    """Format a ratio from its logarithm: `1.04 [0.95, 1.13]`."""
     bounds = (log_ratio.low, log_ratio.high)
     low, high = (None if bound is None else _exp(bound) for bound in bounds)
     return interval_text(Interval(_exp(log_ratio.value), low, high))
 
 
 def interval_text(interval: Interval) -> str:
-    """Write `value [low, high]` with three digits."""
+    """Format `value [low, high]` with three digits."""
     if not math.isfinite(interval.value):
         return NOTHING
     if interval.low is None or interval.high is None:
@@ -117,12 +125,12 @@ def interval_text(interval: Interval) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Write three digits, zeros at the end included: 1.00, 0.950, 12.0."""
+    """Format a number with three digits, trailing zeros included: 1.00, 0.950, 12.0."""
     return f"{value:#.3g}".removesuffix(".")
 
 
 def excursion_label(row: LawRow, among: Sequence[LawRow]) -> str:
-    """Name a measurement by what differs among the rows shown: `fork 512`, `tail, batch`."""
+    """Return a measurement's label by what differs among the rows: `fork 512`, `tail, batch`."""
     parts = [row.measured_by if row.num_steps is None else f"{row.measured_by} {row.num_steps}"]
     if len({item.bn_mode for item in among}) > 1:
         parts.append(row.bn_mode)
@@ -139,4 +147,4 @@ def _exp(value: float) -> float:
 
 
 def _value(value: float, stderr: float) -> str:
-    return with_error(Estimate(value, stderr, 0))
+    return with_error(Uncertain(value, stderr))

@@ -1,4 +1,4 @@
-"""Tables that hold the paper's words against a sweep: how many factors, its claims, its conventions."""
+"""Tables that test the paper on a sweep: how many factors, its claims, its conventions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_CONVENTIONS = 12
 
 
 def factor_table(tests: Sequence[FactorTest]) -> TextTable:
-    """Show every F-test, or why there is none."""
+    """Tabulate every F-test, or why there is none."""
     refusals = list(dict.fromkeys(item.test for item in tests if isinstance(item.test, str)))
     rows = tuple(
         (
@@ -43,7 +43,7 @@ def factor_table(tests: Sequence[FactorTest]) -> TextTable:
 
 
 def claims_table(ours: Sequence[Claim], papers: Sequence[Claim]) -> TextTable:
-    """Show the paper's claims on this sweep's Table 1, and on the printed one."""
+    """Tabulate the paper's claims on this sweep's Table 1, and on the printed one."""
     rows = tuple(
         (claim.statement, claim.source, claim.verdict, claim.numbers, paper.verdict, paper.numbers)
         for claim, paper in zip(ours, papers, strict=True)
@@ -64,7 +64,7 @@ def claims_table(ours: Sequence[Claim], papers: Sequence[Claim]) -> TextTable:
 
 
 def conventions_table(found: Sequence[Convention]) -> TextTable | None:
-    """Show the conventions whose magnitudes are closest to the paper's."""
+    """Tabulate the conventions whose magnitudes are closest to the paper's."""
     if not found:
         return None
     shown = found[:_MOST_CONVENTIONS]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.load import Cell, SweepData
 from analysis.text.number_text import NOTHING, plain, with_error
@@ -19,7 +19,7 @@ _MOST_FAILURES = 50
 
 
 def run_facts(data: SweepData, store_uri: str) -> list[str]:
-    """Say what was planned, when and where it ran."""
+    """Return what was planned, when and where it ran, a sentence each."""
     plan, trials = data.plan, data.trials
     facts = [
         f"Plan {plan.revision} of {_minute(plan.planned_at)}: {len(data.cells)} cells, "
@@ -38,7 +38,7 @@ def run_facts(data: SweepData, store_uri: str) -> list[str]:
 
 
 def network_table(data: SweepData) -> TextTable:
-    """Describe what was trained: one row for each combination that occurs."""
+    """Tabulate what was trained, one row for each combination that occurs."""
     columns = ["model", "depth", "num_params", "dataset", "num_train", "loss", "epochs"]
     columns += ["momentum", "weight_decay", "environment_id"]
     found = data.trials.groupby(columns, dropna=False).size().reset_index(name="trials")
@@ -47,7 +47,7 @@ def network_table(data: SweepData) -> TextTable:
 
 
 def state_table(states: Mapping[Cell, CellState]) -> TextTable:
-    """Show what is done of every cell; cells that mix environments are flagged."""
+    """Tabulate the state of every cell; cells that mix environments are flagged."""
     rows = tuple(
         (
             f"{cell.batch_size_over_learning_rate:g}",
@@ -71,10 +71,9 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
 
 
 def prediction_table(predictions: pa.Table) -> TextTable:
-    """Show every law at the end of every excursion, its reasons by letters spelled out below."""
+    """Tabulate every law at the end of every excursion, reasons by letters explained below."""
     found = _ends(predictions.to_pylist())
-    sentences = [(row["reason"] or "").split("; ") for row in found]
-    distinct = list(dict.fromkeys(text for texts in sentences for text in texts if text))
+    distinct = list(dict.fromkeys(text for row in found for text in row["reasons"]))
     rows = tuple(
         (
             row["prediction"],
@@ -89,9 +88,9 @@ def prediction_table(predictions: pa.Table) -> TextTable:
             _estimate(row["measured"], row["measured_stderr"]),
             plain(row["log_ratio"], 3),
             "yes" if row["valid"] else "no",
-            " ".join(_letter(distinct.index(text)) for text in texts if text),
+            " ".join(_letter(distinct.index(text)) for text in row["reasons"]),
         )
-        for row, texts in zip(found, sentences, strict=True)
+        for row in found
     )
     columns = ("law", "BS", "LR", "η used", "of", "BN", "sampler", "steps", "predicted", "measured")
     notes = (
@@ -104,7 +103,7 @@ def prediction_table(predictions: pa.Table) -> TextTable:
 
 
 def failure_table(data: SweepData) -> TextTable:
-    """Show failed attempts, the latest first, those whose work is done since included."""
+    """Tabulate failed attempts, the latest first, even where the work was done since."""
     latest = data.failures.sort_values("failed_at", ascending=False).head(_MOST_FAILURES)
     cells = data.planned.set_index("trial_id")
     rows = tuple(
@@ -128,7 +127,7 @@ def failure_table(data: SweepData) -> TextTable:
 
 
 def _ends(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep the longest window of each fork, and what has no windows."""
+    """Return the rows of the longest window of each fork, and those without windows."""
     what = ("loss", "batch_size", "learning_rate", "learning_rate_used", "bn_mode", "sampler")
     longest: dict[tuple[object, ...], int] = {}
     for row in rows:
@@ -161,7 +160,7 @@ def _cell_of(cells: pd.DataFrame, trial_id: str) -> str:
 
 def _work(data: SweepData, statistic_id: object) -> str:
     names = {s.statistic_id: s.statistic.name for s in data.plan.statistics}
-    if not isinstance(statistic_id, str):  # null in a column of texts
+    if not isinstance(statistic_id, str):  # null in a column of strings
         return "training"
     return names.get(statistic_id, statistic_id)
 
@@ -169,7 +168,7 @@ def _work(data: SweepData, statistic_id: object) -> str:
 def _estimate(value: float | None, stderr: float | None) -> str:
     if value is None:
         return NOTHING
-    return with_error(Estimate(value, float("nan") if stderr is None else stderr, 0))
+    return with_error(Uncertain(value, float("nan") if stderr is None else stderr))
 
 
 def _text(value: object) -> str:

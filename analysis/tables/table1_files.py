@@ -6,8 +6,8 @@ import csv
 import io
 import math
 
-from analysis.findings.table1 import LAW_COLUMNS, Table1, Table1Row
-from analysis.mathematics.estimate import Estimate
+from analysis.findings.table1 import Table1, Table1Row, law_columns
+from analysis.mathematics.uncertain import Uncertain
 from analysis.tables.table1_text import text_tables
 from analysis.text.text_table import TextTable
 
@@ -20,7 +20,7 @@ _LATEX = {
 
 
 def to_csv(table: Table1) -> str:
-    """Write every number in full, means and errors in columns of their own, both conventions."""
+    """Return CSV with every number in full, in both conventions, errors in separate columns."""
     rows = rows_in_full(table)
     stream = io.StringIO()
     if rows:
@@ -36,16 +36,15 @@ def rows_in_full(table: Table1) -> list[dict[str, object]]:
 
 
 def to_latex(table: Table1) -> str:
-    """Write the parts of Table 1 as floats for LaTeX; needs the package booktabs."""
+    """Return the parts of Table 1 as floats for LaTeX, which need the package booktabs."""
     parts = [_latex_part(part) for part in text_tables(table)]
     return "% \\usepackage{booktabs}\n\n" + "\n".join(parts)
 
 
 def _csv_row(row: Table1Row) -> dict[str, object]:
     estimates = {
-        "gradient_noise_trace": row.gradient_noise_trace,
-        "hessian_trace": row.hessian_trace,
-        **{name: column(row) for name, column in LAW_COLUMNS.items()},
+        **row.traces,
+        **{column.name: column.of(row) for column in law_columns()},
     }
     numbers = dict(_mean_and_stderr("magnitude_difference", row.magnitude_difference))
     for name, estimate in estimates.items():
@@ -61,7 +60,7 @@ def _csv_row(row: Table1Row) -> dict[str, object]:
         "loss": row.cell.loss,
         "num_train": row.state.num_train,
         "num_seeds": row.state.num_seeds,
-        "num_measured": row.magnitude_difference.num_seeds,
+        "num_measured": row.num_measured,
         "complete": row.state.is_complete,
         **numbers,
         "paper_gradient_noise_trace_sum": paper.gradient_noise_trace if paper else None,
@@ -70,9 +69,9 @@ def _csv_row(row: Table1Row) -> dict[str, object]:
     }
 
 
-def _mean_and_stderr(name: str, estimate: Estimate) -> dict[str, float | None]:
+def _mean_and_stderr(name: str, estimate: Uncertain) -> dict[str, float | None]:
     return {
-        f"{name}_mean": estimate.mean if math.isfinite(estimate.mean) else None,
+        f"{name}_mean": estimate.value if math.isfinite(estimate.value) else None,
         f"{name}_stderr": estimate.stderr if math.isfinite(estimate.stderr) else None,
     }
 

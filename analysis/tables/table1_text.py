@@ -1,31 +1,25 @@
-"""Table 1 in words: the parts that are printed and shown in the report."""
+"""Table 1 as text: the parts that are printed and shown in the report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from analysis.findings.table1 import LAW_COLUMNS, Table1, Table1Row
-from analysis.mathematics.estimate import Estimate
+from analysis.findings.table1 import Table1, Table1Row, law_columns
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.paper_table1 import CITATION
 from analysis.text.number_text import NOTHING, plain, with_error
 from analysis.text.text_table import TextTable, render
 
 _CELL = ("BS/LR", "BS", "LR", "seeds")
-_LAWS = (
-    "(η/4m)·tr σ², initial η",
-    "final η",
-    "(η/4m)·tr H, initial η",
-    "final η",
-)
 
 
 def render_text(table: Table1) -> str:
-    """Write Table 1 in plain text, at most 120 columns wide."""
+    """Return Table 1 in plain text, at most 120 columns wide."""
     return "\n\n".join(render(part) for part in text_tables(table))
 
 
 def text_tables(table: Table1) -> list[TextTable]:
-    """Give Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
+    """Return Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
     notes = _notes(table)
     head = f"Table 1 · {table.sweep}"
     return [
@@ -43,12 +37,12 @@ def text_tables(table: Table1) -> list[TextTable]:
         ),
         TextTable(
             f"{head} · excess loss the laws give, per example",
-            (*_CELL, *_LAWS),
+            (*_CELL, *_law_heads()),
             _rows(table, _laws),
         ),
         TextTable(
             f"{head} · excess loss the laws give × N",
-            (*_CELL, *_LAWS),
+            (*_CELL, *_law_heads()),
             _rows(table, _laws_summed),
         ),
     ]
@@ -60,12 +54,11 @@ def _rows(table: Table1, values: Callable[[Table1Row], list[str]]) -> tuple[tupl
 
 def _cell(row: Table1Row) -> list[str]:
     mark = "" if row.state.is_complete else "*"
-    num_seeds = row.magnitude_difference.num_seeds
     return [
         plain(row.cell.batch_size_over_learning_rate).replace(",", ""),
         str(row.cell.batch_size),
         f"{row.cell.learning_rate:g}",
-        f"{num_seeds}/{row.state.num_seeds}{mark}",
+        f"{row.num_measured}/{row.state.num_seeds}{mark}",
     ]
 
 
@@ -87,12 +80,20 @@ def _beside_paper(row: Table1Row) -> list[str]:
 
 
 def _laws(row: Table1Row) -> list[str]:
-    return [with_error(column(row)) for column in LAW_COLUMNS.values()]
+    return [with_error(column.of(row)) for column in law_columns()]
 
 
 def _laws_summed(row: Table1Row) -> list[str]:
-    columns: list[Estimate] = [row.summed(column(row)) for column in LAW_COLUMNS.values()]
+    columns: list[Uncertain] = [row.summed(column.of(row)) for column in law_columns()]
     return [with_error(estimate) for estimate in columns]
+
+
+def _law_heads() -> list[str]:
+    """Return the heads of the laws' columns, the formula with the first of each law's two."""
+    return [
+        f"{column.formula.text}, initial η" if column.rate == "initial" else "final η"
+        for column in law_columns()
+    ]
 
 
 def _notes(table: Table1) -> tuple[str, ...]:

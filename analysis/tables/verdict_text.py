@@ -1,4 +1,4 @@
-"""What was found about the laws, in plain text for the end of a run."""
+"""The findings about the laws, in plain text for the end of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.text.text_table import render
 
 
 def verdict_text(predictions: pa.Table) -> str:
-    """Write laws × cells, then the league over cells; empty where nothing was measured for a law."""
+    """Return laws × cells, then the league over cells; empty if nothing was measured for a law."""
     frame = predictions.to_pandas()
     tables = [*verdict_tables(law_rows(frame)), *league_tables(league(frame))]
     parts = [render(table) for table in tables]

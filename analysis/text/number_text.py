@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 
 NOTHING = "–"
-"""Stands where there is no value."""
+"""What is shown where there is no value."""
 
 _SMALL, _LARGE = 1e-2, 1e12
 _MOST_DIGITS = 8
-"""Of a value beside its error: one more than float32 tells, so that two digits of 1e-6 of a value fit."""
+"""Digits of a value beside its error: one more than float32 has, so that two digits of 1e-6 fit."""
 
 
-def with_error(estimate: Estimate) -> str:
-    """Write `value ± error`: the error with two digits, the value to the same place.
+def with_error(estimate: Uncertain) -> str:
+    """Format `value ± error`: the error with two digits, the value to the same place.
 
-    `± 0` stands for an error of exactly 0 alone. One too small beside the digits of the value is written
-    by its power of ten. Without an error (one seed) four digits of the value stand, followed by `± ?`.
+    `± 0` means an error of exactly 0. An error too small beside the digits of the value is written
+    with a power of ten. Without an error (one seed) the value has four digits, followed by `± ?`.
     """
-    mean, stderr = estimate.mean, estimate.stderr
+    mean, stderr = estimate.value, estimate.stderr
     if not math.isfinite(mean):
         return NOTHING
     if not math.isfinite(stderr):
@@ -38,7 +38,7 @@ def with_error(estimate: Estimate) -> str:
 
 
 def plain(value: float | None, num_digits: int = 4) -> str:
-    """Write a number with so many digits; whole numbers above that in full, with separators."""
+    """Format a number with so many digits; whole numbers above that in full, with separators."""
     if value is None or not math.isfinite(value):
         return NOTHING
     if value != 0 and not _SMALL <= abs(value) < _LARGE:
@@ -49,7 +49,7 @@ def plain(value: float | None, num_digits: int = 4) -> str:
 
 
 def _aligned(value: float, error: float) -> str:
-    """Write a value to the second digit of its error, which has two."""
+    """Format a value to the second digit of its error, which has two."""
     decimals = 1 - _exponent(float(f"{error:.1e}"))
     shown = max(0, decimals)
     return f"{round(value, decimals):,.{shown}f} ± {round(error, decimals):,.{shown}f}"

@@ -1,4 +1,4 @@
-"""A table of texts: what the command line prints and the report shows."""
+"""A table of strings, as the command line prints and the report shows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ _WIDTH = 120
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as they are to be read.
+    """A table whose cells are ready to read.
 
     Attributes:
         title: One line.
         columns: Headings.
-        rows: As many texts each as there are columns.
+        rows: Each has as many strings as there are columns.
         notes: Sentences below the table.
-        num_left: So many first columns are aligned to the left, the others to the right.
+        num_left: How many columns, from the first, are aligned to the left; the others to the
+            right.
     """
 
     title: str
@@ -28,7 +29,7 @@ class TextTable:
 
 
 def render(table: TextTable) -> str:
-    """Lay a table out in plain text, two spaces between columns, notes wrapped at 120 columns."""
+    """Return a table in plain text, two spaces between columns, notes wrapped at 120 columns."""
     lines = [table.columns, *table.rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
     laid = [_line(line, widths, table.num_left) for line in lines]

@@ -1,4 +1,4 @@
-"""Check this machine: what a sweep needs, each with its cure."""
+"""Check this machine for what a sweep needs, and name the cure of what is missing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from orchestrator.machine.scratch import place_for_sockets
 from orchestrator.planning.fit import this_machine
 from workers.contract.errors import UserError
 from workers.contract.store import Store
+from workers.contract.store_place import check_writable
 from workers.process.gpu_memory import gigabytes, opened_nvml
 from workers.process.surroundings import try_import
 
@@ -23,7 +24,7 @@ _LEAST_FREE_BYTES = 5 * 10**9
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `cure` is empty when it is as it should be."""
+    """One thing checked; `cure` is empty when nothing is wrong with it."""
 
     name: str
     found: str
@@ -36,7 +37,7 @@ class Check:
 
 
 def diagnose(store: str) -> Iterator[Check]:
-    """Look at everything a sweep needs on this machine."""
+    """Check everything that a sweep needs on this machine."""
     yield _python()
     for package in _PACKAGES:
         yield _package(package)
@@ -83,17 +84,17 @@ def _gpu_memory() -> Check:
         if nvml is None:
             return Check(
                 "NVML",
-                "not here: trials do not wait for memory of a GPU, and a share has no limit",
+                "not available: trials do not wait for memory of a GPU, and a share has no limit",
                 "install minima with its extra `gpu`, and the driver of the GPUs",
             )
         found = [(number, nvml.memory(str(number))) for number in range(nvml.count())]
-    told = [
+    memories = [
         f"GPU {number}: {gigabytes(memory.free_bytes)} of {gigabytes(memory.total_bytes)} GB free"
         if memory
-        else f"GPU {number}: does not tell its memory"
+        else f"GPU {number}: does not report its memory"
         for number, memory in found
     ]
-    return Check("NVML", "; ".join(told))
+    return Check("NVML", "; ".join(memories))
 
 
 def _disk(name: str, place: str, cure: str) -> Check:
@@ -105,7 +106,7 @@ def _disk(name: str, place: str, cure: str) -> Check:
 
 def _store(uri: str) -> Check:
     try:
-        Store.open(uri).check_writable()
+        check_writable(Store.open(uri))
     except UserError as error:
         return Check("store", error.faults[0].what, error.faults[0].mend)
     return Check("store", f"{uri} can be written")

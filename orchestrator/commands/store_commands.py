@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,26 +11,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
-from rich.table import Table
 from rich.text import Text
 
-from orchestrator.liveness.run_control import ask_to_stop, live_runs
-from orchestrator.machine.console import Output
+from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, ask_to_stop, live_runs
+from orchestrator.machine.console import Output, tell
 from orchestrator.machine.plain_matplotlib import import_matplotlib
+from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
 from orchestrator.monitor.watch import status_view, watch
-from orchestrator.planning.plan import newest_plan
 from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
-from workers.contract.errors import did_you_mean, user_error
+from workers.contract.errors import UserError, did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
+from workers.contract.plans import list_sweeps, newest_plan
 from workers.contract.store import Store
+from workers.contract.store_place import open_existing
 
 if TYPE_CHECKING:
     from analysis.aggregation.aggregate import Aggregated
 
 
 class Format(StrEnum):
-    """How a query's rows are written."""
+    """The format in which a query's rows are written."""
 
     TABLE = "table"
     CSV = "csv"
@@ -40,9 +42,9 @@ class Format(StrEnum):
 def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bool) -> int:
     """Show the state of one sweep, or of all, from the store alone; watching ends with the last trial.
 
-    With `--json` watching is waiting: the one document is that of the end.
+    With `--json` watching means waiting: the one document describes the end.
     """
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     reader = StatusReader(store)
 
     def look() -> list[SweepStatus]:
@@ -59,9 +61,11 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
 
 def stop(sweep: str, store_uri: str, output: Output) -> int:
     """Ask every registered run of a sweep to drain."""
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     name = sweep_name(sweep)
-    runs = live_runs(store, name)
+    runs, known = live_runs(store, name), list_sweeps(store)
+    if not runs and name not in known:
+        raise _unknown(store, name, known)
     for run_id in runs:
         ask_to_stop(store, name, run_id, "minima stop")
     output.show(
@@ -78,7 +82,7 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import verdict_text
 
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     plans = plans_in(store, sweep)
     found: list[JsonValue] = []
     for item in plans:
@@ -87,15 +91,15 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
         verdicts = verdict_text(derived.predictions)
         if verdicts:
             output.show(verdicts)
-        found += tell_disagreements(derived, output)
+        found += report_disagreements(derived, output)
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})
     return 0
 
 
-def tell_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
-    """Note the worst disagreement between statistics, if any, and list them all for a document."""
+def report_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
+    """Note the worst disagreement between statistics, if any, and return them all as JSON."""
     from analysis.aggregation.agreement_rows import disagreement_line, disagreements
 
     validity = derived.validity.to_pandas()
@@ -106,20 +110,23 @@ def tell_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
 
 
 def query(sql: str, store_uri: str, format_: Format) -> None:
-    """Answer SQL over the views."""
+    """Answer a query in SQL over the views."""
     from analysis.query import formats
+    from analysis.query.interruptible import is_abandoned
     from analysis.query.sql import query as answer
 
-    rows = answer(Store.open(store_uri), sql)
-    if format_ is Format.PARQUET:
-        sys.stdout.buffer.write(formats.as_parquet(rows))
-        return
-    write = {
-        Format.TABLE: formats.as_text,
-        Format.CSV: formats.as_csv,
-        Format.JSON: formats.as_json,
-    }[format_]
-    sys.stdout.write(write(rows).rstrip("\n") + "\n")
+    try:
+        rows = answer(open_existing(store_uri), sql)
+    except KeyboardInterrupt:
+        if is_abandoned():  # DuckDB is deep in one value: Python cannot end before its thread
+            tell(INTERRUPTED)
+            os._exit(EXIT_INTERRUPTED)
+        raise
+    written = formats.FORMATS[format_.value](rows)
+    if isinstance(written, bytes):
+        sys.stdout.buffer.write(written)
+    else:
+        sys.stdout.write(written.rstrip("\n") + "\n")
 
 
 def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
@@ -129,7 +136,7 @@ def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
     import_matplotlib()
     from analysis.report.report import write_report
 
-    store = Store.open(store_uri)
+    store = open_existing(store_uri)
     plans = plans_in(store, sweep)
     if not plans:
         raise user_error(
@@ -151,7 +158,7 @@ def compact(store_uri: str, output: Output) -> int:
     """Merge small files of the store."""
     from workers.contract.compaction import compact as compact_store
 
-    result = compact_store(Store.open(store_uri))
+    result = compact_store(open_existing(store_uri))
     output.show(str(result))
     output.document(asdict(result))
     return 0
@@ -162,7 +169,7 @@ def doctor(store_uri: str, output: Output) -> int:
     from orchestrator.commands.doctor import diagnose
 
     checks = list(diagnose(store_uri))
-    table = Table(title="this machine")
+    table = WholeTable(title="this machine")
     for heading in ("check", "found", "mend"):
         table.add_column(heading)
     for check in checks:
@@ -195,25 +202,33 @@ def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
     Raises:
         UserError: The sweep was never run in this store.
     """
-    folders = {
-        found[0] for found in map(Store.plan_parts, store.names("sweeps", recursive=True)) if found
-    }
+    known = list_sweeps(store)
     if sweep is None:
-        found = [newest_plan(store, name) for name in sorted(folders)]
+        found = [newest_plan(store, name) for name in known]
         return [item for item in found if item is not None]
     name = sweep_name(sweep)
+    if name not in known:
+        raise _unknown(store, name, known)
     plan = newest_plan(store, name)
     if plan is None:
         raise user_error(
-            f"no sweep {name!r} in {store.uri}",
-            where="SWEEP, --store",
-            mend=did_you_mean(name, folders) if folders else "run it first, or give --store",
+            f"no plan of {name!r} in {store.uri} can be read",
+            where=f"{store.uri}, sweeps/{name}",
+            mend="run the sweep again: its plan is written anew, and what is done stays done",
         )
     return [plan]
 
 
+def _unknown(store: Store, name: str, known: list[str]) -> UserError:
+    return user_error(
+        f"no sweep {name!r} in {store.uri}",
+        where="SWEEP, --store",
+        mend=did_you_mean(name, known) if known else "run it first, or give another --store",
+    )
+
+
 def sweep_name(sweep: str) -> str:
-    """Give the name of a sweep told by file, built-in name, or name in the store."""
+    """Return the name of a sweep given as a file, a built-in name, or a name in the store."""
     if not is_sweep_file(Path(sweep)):
         return sweep
     document, where = read_sweep(sweep, [])

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from orchestrator.commands.store_commands import tell_disagreements
-from orchestrator.driver.make_driver import make_driver
+from orchestrator.commands.store_commands import report_disagreements
+from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output
 from orchestrator.monitor.plan_report import (
+    data_line,
     nodes_table,
     plan_document,
     plan_report,
@@ -57,13 +58,13 @@ def run(sweep: str, options: Options, output: Output) -> int:
         exit_code = result.exit_code
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
-    # also after a run: the document may have been damaged meanwhile; where it is sound, nothing is written
+    # also after a run, as the document may be damaged by now; a sound one is not rewritten
     plan = publish_plan(prepared.store, prepared.plan)
     return conclude(prepared.store, plan, output, exit_code)
 
 
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
-    """Aggregate, print Table 1, what was found about the laws, the state and the failures."""
+    """Aggregate; print Table 1, the verdicts on the laws, the state and the failures."""
     from analysis.aggregation.aggregate import aggregate as aggregate_sweep
     from analysis.findings.table1 import table1
     from analysis.tables.table1_text import render_text
@@ -74,7 +75,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
     verdicts = verdict_text(derived.predictions)
     if verdicts:
         output.show(verdicts)
-    told = tell_disagreements(derived, output)
+    disagreements = report_disagreements(derived, output)
     state = sweep_status(store, plan, datetime.now(UTC))
     output.show(status_table(state))
     failures = open_failures(store, plan, state)
@@ -82,7 +83,11 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
         output.show(failure_table(failures))
     output.document(
         status_document(state)
-        | {"failures": list[JsonValue](failures), "disagreements": told, "exit_code": exit_code}
+        | {
+            "failures": list[JsonValue](failures),
+            "disagreements": disagreements,
+            "exit_code": exit_code,
+        }
     )
     if exit_code == 3:
         output.note("not finished: the same command resumes")
@@ -97,6 +102,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     report = plan_report(prepared, nodes)
     note_earlier(prepared, output)
     output.show(plan_table(report))
+    output.show(data_line(prepared))
     output.show(nodes_table(report))
     for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
         output.show(f"does not fit: {fault}")
@@ -178,7 +184,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
 
 
 def note_earlier(prepared: Prepared, output: Output) -> None:
-    """Say what only an earlier numerics version measured, and how to measure it anew."""
+    """Note what only an earlier numerics version measured, and how to measure it again."""
     trials = [item for item in prepared.missing if item.earlier]
     if not trials:
         return
@@ -190,7 +196,7 @@ def note_earlier(prepared: Prepared, output: Output) -> None:
 
 
 def elsewhere_line(state: StoreState, trial_ids: list[str]) -> str:
-    """Say which trials cannot be expected to have the same bits here, and where they were trained."""
+    """Describe the trials whose bits cannot be expected here, and where they were trained."""
     places = sorted(
         {f"{state.trials[name].device} on {state.trials[name].host}" for name in trial_ids}
     )
@@ -208,3 +214,4 @@ def _announce(prepared: Prepared, output: Output) -> None:
         f"{prepared.plan.sweep}: {num_done} trials done, {num_training} to train, "
         f"{len(work) - num_training} to measure only; store {prepared.store.uri}"
     )
+    output.note(data_line(prepared))

@@ -14,7 +14,8 @@ from typing import NoReturn
 import ray
 from ray._private import utils as ray_utils
 
-from orchestrator.driver.head import Head, refuse_no_head
+from orchestrator.driver.address import no_cluster, resolve_address
+from orchestrator.driver.head import Head
 from orchestrator.liveness.run_control import (
     EXIT_INTERRUPTED,
     INTERRUPTED,
@@ -26,7 +27,7 @@ from orchestrator.machine.guardian import guarded
 from orchestrator.machine.scratch import quiet_stdout
 from orchestrator.planning.fit import Node, this_machine
 from orchestrator.running.driver import ClusterLost
-from workers.contract.errors import UserError, user_error
+from workers.contract.errors import user_error
 
 _OBJECT_STORE_BYTES = 200 * 2**20
 
@@ -71,26 +72,18 @@ def _leave_without_ray() -> NoReturn:
 
 
 def _connect(address: str | None, scratch: Path) -> None:
+    head = None if address is None else resolve_address(address)
     try:
-        _start_or_join(address, scratch)
+        _start_or_join(head, scratch)
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise _no_cluster(reason, address) from error
-
-
-def _no_cluster(reason: str, address: str | None) -> UserError:
-    if address is None:
-        return user_error(
+        if address is not None:
+            raise no_cluster(reason, f"--address {address}") from error
+        raise user_error(
             f"Ray does not start: {reason}",
             where="this machine",
             mend="make room in memory and for temporary files; `minima doctor` looks at both disks",
-        )
-    return user_error(
-        f"no Ray cluster answers: {reason}",
-        where=f"--address {address}",
-        mend="start one with `ray start --head`, mend the address, or check RAY_AUTH_MODE "
-        "and the token; without an address a local cluster is started",
-    )
+        ) from error
 
 
 def _start_or_join(address: str | None, scratch: Path) -> None:
@@ -105,8 +98,6 @@ def _start_or_join(address: str | None, scratch: Path) -> None:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "_temp_dir": str(scratch / "ray"),
     }
-    if address is not None:
-        refuse_no_head(address)
     with interrupted_afterwards(), _no_handlers_of_ray():
         ray.init(address=address or "local", **quiet, **({} if address else own))
 

@@ -1,10 +1,12 @@
-"""What Ray and Tune are told through the environment; Ray reads some of it as it is imported."""
+"""What Ray and Tune are told through the environment, and the driver, whose import of Ray reads it."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+
+from orchestrator.running.driver import Driver
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -41,3 +43,16 @@ def prepare_environment(address: str | None, scratch: Path) -> None:
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
         os.environ |= {**_ALONE, "RAY_AUTH_TOKEN_PATH": str(token)}
+
+
+def make_driver(address: str | None, scratch: Path) -> Driver:
+    """Return the driver over the Ray cluster at an address; None for one of our own on this machine.
+
+    Args:
+        address: Of the cluster.
+        scratch: A folder that is there for as long as the driver is used.
+    """
+    prepare_environment(address, scratch)
+    from orchestrator.driver.ray_driver import RayDriver  # it imports Ray, which takes seconds
+
+    return RayDriver(address, scratch)

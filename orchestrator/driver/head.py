@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection
-from urllib.parse import urlsplit
 
 from orchestrator.planning.fit import Node
 from orchestrator.running.driver import ClusterLost
@@ -17,9 +14,6 @@ from workers.contract.sweep_spec import ResourcesSpec
 _LOOK_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 _FAREWELL_SECONDS = 1.0
-_HTTP_2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-_FRAME_BYTES, _KIND_PLACE, _SETTINGS = 9, 3, 4
-"""Of RFC 9113: who speaks HTTP/2, as every server of Ray does, begins with a frame of settings."""
 
 
 class Head:
@@ -111,22 +105,3 @@ class Head:
                 self._unanswered_since, self._answered_question = None, asked
             self._woken.wait(_LOOK_SECONDS)
             self._woken.clear()
-
-
-def refuse_no_head(address: str, seconds: float = 10.0) -> None:
-    """Refuse an address where nobody answers, or somebody else, within seconds; Ray itself takes minutes.
-
-    Raises:
-        OSError: Nobody answers at the address, or not as Ray does.
-    """
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    if not (parts.hostname and parts.port):  # "auto", or what Ray alone understands
-        return
-    with socket.create_connection((parts.hostname, parts.port), seconds) as connection:
-        if os.environ.get("RAY_USE_TLS", "0").lower() in {"1", "true"}:
-            return  # it speaks to those only who show a certificate
-        connection.sendall(_HTTP_2_HELLO)
-        with connection.makefile("rb") as answers:
-            answer = answers.read(_FRAME_BYTES)
-    if len(answer) < _FRAME_BYTES or answer[_KIND_PLACE] != _SETTINGS:
-        raise ConnectionError("what listens there is not Ray")

@@ -1,9 +1,9 @@
-"""Claims: an attempt says that it begins, and gives way where another run does the same already.
+"""Claims: an attempt announces that it begins, and gives way to another run that has already begun.
 
 Each attempt publishes a heartbeat in the state `claiming`, then looks for those of other runs. Of two
-that claim at once the first by name goes on, once it has seen that the other gave way; whoever is
-`running` is never disturbed. A claim that nobody keeps, as its run is over or its driver dead, counts
-for nothing. Claims save work; no record depends on them: two attempts at one trial commit equal bits.
+that claim at once the first by name goes on, once it has seen that the other gave way; an attempt
+that is `running` is never disturbed. A claim whose run is over, or whose driver is dead, counts for
+nothing. Claims save work; no record depends on them: two attempts at one trial commit equal bits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.2
 _LONGEST_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 RIVAL_SILENCE_SECONDS = 30.0
-"""An attempt of another run that is silent for so long is not waited for."""
+"""An attempt of another run that is silent for longer than this is not waited for."""
 
 
 def is_ours(
@@ -30,13 +30,13 @@ def is_ours(
     presumed_dead: Collection[str] = (),
     wait: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Say whether a published claim stands; False when another run does this trial already.
+    """Return whether a published claim stands; False when another run already does this trial.
 
     Args:
         store: Where claims are.
-        claim: Our own, published.
+        claim: Our own, already published.
         presumed_dead: Attempts that have been silent for too long.
-        wait: Waits for seconds.
+        wait: Waits for so many seconds.
     """
     for _ in range(round(_LONGEST_SECONDS / _POLL_SECONDS)):
         others = rivals(store, claim.trial_id, claim.run_id, presumed_dead)
@@ -44,21 +44,21 @@ def is_ours(
             return False
         if not others:
             return True
-        wait(_POLL_SECONDS)  # the other one is about to give way
+        wait(_POLL_SECONDS)  # the other is about to give way
     return True
 
 
 def rivals(
     store: Store, trial_id: str, run_id: str, presumed_dead: Collection[str] = ()
 ) -> list[Heartbeat]:
-    """Give the attempts at a trial that other runs, still registered, have begun and not ended."""
+    """List the attempts at a trial that other runs, still registered, have begun and not ended."""
     return rivals_at_all(store, {trial_id}, run_id, presumed_dead)
 
 
 def rivals_at_all(
     store: Store, trial_ids: Collection[str], run_id: str, presumed_dead: Collection[str] = ()
 ) -> list[Heartbeat]:
-    """Give the rivals at several trials, with one look at the store for all of them."""
+    """List the rivals at several trials, with one reading of the store for all of them."""
     try:
         found = heartbeats_of_all(store, trial_ids)
         if not any(beat.run_id != run_id for beat in found):
@@ -79,13 +79,13 @@ def rivals_at_all(
 def dead_rivals(
     store: Store, trial_id: str, run_id: str, is_over: Callable[[], bool]
 ) -> set[str] | None:
-    """Watch the attempts of other runs at a trial; None once one shows life, else those that do not.
+    """Watch other runs' attempts at a trial: None once one shows life, else those that are silent.
 
     Args:
         store: Where their heartbeats are.
         trial_id: The trial.
-        run_id: Of our own run.
-        is_over: Asked between looks; True to wait no longer, which counts as life.
+        run_id: Our own run.
+        is_over: Called between looks; True ends the wait, which counts as a sign of life.
     """
     silence = Silence(RIVAL_SILENCE_SECONDS)
     seen: dict[str, Heartbeat] = {}

@@ -1,10 +1,11 @@
-"""Which attempts live, by their heartbeats in the store and whatever the clocks say.
+"""Which attempts live, by their heartbeats in the store, even where clocks disagree.
 
 A heartbeat is written every few seconds, and an attempt that was killed leaves its last one behind.
-Clocks of machines differ, so three signs of life count. At a first look: the heartbeat's own time or
-the time that the storage gave its file is within a minute of this machine's clock. From then on: it
-has changed within a minute, which no clock can spoil. What says that it runs and shows none of them is
-silent: killed, or (at a single look) this machine's clock differs from both others.
+Clocks of machines differ, so three signs of life count. At a first look: the heartbeat's own time
+or the time that the storage gave its file is within a minute of this machine's clock. From then on:
+it has changed within a minute, which depends on no clock. An attempt that says it runs and shows
+none of these signs is silent: killed, or (at a single look) this machine's clock differs from both
+others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from workers.contract.errors import StoreError
-from workers.contract.filesystem import Mark
+from workers.contract.local_files import Mark
 from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
 
@@ -25,7 +26,7 @@ SILENT_AFTER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Heartbeats:
-    """The attempts that say they run: those that live, and of trials without one the last silent one."""
+    """Attempts that say they run: live ones, and the last silent one of each trial without."""
 
     live: list[Heartbeat]
     silent: list[Heartbeat]
@@ -33,7 +34,7 @@ class Heartbeats:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A heartbeat as last read: its file's mark, and when it last changed by the monotonic clock."""
+    """A heartbeat as last read, its file's mark, and when it last changed (monotonic clock)."""
 
     mark: Mark
     heartbeat: Heartbeat
@@ -41,7 +42,7 @@ class _Seen:
 
 
 class HeartbeatReader:
-    """Looks at the heartbeats of trials; a second look reads only files that changed."""
+    """Reader of the heartbeats of trials; a second look reads only files that changed."""
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store, self._monotonic = store, monotonic
@@ -96,12 +97,12 @@ class HeartbeatReader:
 
 
 def live_heartbeats(store: Store, trial_ids: Collection[str], now: datetime) -> list[Heartbeat]:
-    """Find at a single look the attempts at these trials that live."""
+    """Find the live attempts at these trials with a single look."""
     return HeartbeatReader(store).look(trial_ids, now).live
 
 
 def heartbeats_of(store: Store, trial_id: str) -> list[Heartbeat]:
-    """Read every heartbeat of a trial's attempts, of those that ended too.
+    """Read every heartbeat of a trial's attempts, ended ones included.
 
     Raises:
         StoreError: The heartbeats cannot be listed.
@@ -123,20 +124,20 @@ def heartbeats_of_all(store: Store, trial_ids: Collection[str]) -> list[Heartbea
 def _read_whole(store: Store, path: str) -> Heartbeat | None:
     try:
         return Heartbeat.model_validate(store.read_json(path))
-    except (ValueError, StoreError):  # not whole, or of another version: it tells nothing
+    except (ValueError, StoreError):  # incomplete, or of another version: it is no sign of life
         return None
 
 
 def seconds_between(first: str, last: str) -> float:
-    """Give the seconds between two ISO 8601 times; NaN where one is none."""
+    """Return the seconds between two ISO 8601 times; NaN where either is not one."""
     try:
         return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
-    except (ValueError, TypeError):  # no time, or only one of them with a time zone
+    except (ValueError, TypeError):  # not a time, or only one of them with a time zone
         return math.nan
 
 
 def _age(heartbeat: Heartbeat, mark: Mark, now: datetime) -> float:
-    """Give the smaller difference of both times from now, infinite when neither shows life."""
+    """Return the smaller distance of both times from now [s]; infinite when neither shows life."""
     moment = now.astimezone(UTC)
     ages = [abs(seconds_between(heartbeat.beat_at, moment.isoformat()))]
     if mark.written_ns is not None:
@@ -146,6 +147,6 @@ def _age(heartbeat: Heartbeat, mark: Mark, now: datetime) -> float:
 
 
 def _is_final(seen: _Seen) -> bool:
-    """Say whether an equal mark means equal content: object storage tells only whole seconds."""
+    """Return whether an equal mark means equal content: object storage keeps only whole seconds."""
     written = seen.mark.written_ns
     return seen.heartbeat.state == "ended" or bool(written and written % 1_000_000_000)

@@ -26,7 +26,7 @@ _HANDLERS_LOST_SECONDS = 0.001
 
 
 class RunControl:
-    """One run of a sweep: its name in the store, and whether it was asked to stop."""
+    """A run of a sweep: its name in the store, and whether it was asked to stop."""
 
     def __init__(self, store: Store, sweep: str) -> None:
         self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
@@ -34,7 +34,7 @@ class RunControl:
         self._store, self._sweep = store, sweep
         self.signal_name: str | None = None
         self._reason: str | None = None
-        self._is_told = False
+        self._is_marked = False
 
     @property
     def is_stopping(self) -> bool:
@@ -52,15 +52,15 @@ class RunControl:
         self.tend()
 
     def tend(self) -> None:
-        """Tell the slots what they were not told yet, as the store was away; call now and then."""
-        if self._reason is not None and not self._is_told:
+        """Write the stop marker if the store was out of reach before; to be called regularly."""
+        if self._reason is not None and not self._is_marked:
             with suppress(StoreError):
                 ask_to_stop(self._store, self._sweep, self.run_id, self._reason)
-                self._is_told = True
+                self._is_marked = True
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Register the run and turn signals into a drain; a second signal ends at once."""
+        """Register the run and turn a signal into a drain; a second signal ends it at once."""
         forget_dead_runs(self._store)
         self._register()
         former = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
@@ -73,7 +73,7 @@ class RunControl:
                 self._store.remove(Store.run_path(self._sweep, self.run_id))
 
     def is_heard(self) -> bool:
-        """Whether the store takes what this run writes: it is registered once more."""
+        """Return whether this run can write to the store, by registering it once more."""
         with suppress(StoreError):
             self._register()
             return True
@@ -102,9 +102,9 @@ class RunControl:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGUSR1 end the block as Ctrl-C does, where no run is listening yet or any more.
+    """Let SIGTERM and SIGUSR1 end the block as Ctrl-C does, before and after a run listens itself.
 
-    Afterwards the signals are ignored: the command is leaving, with the exit code it has.
+    Afterwards the signals are ignored: the command is exiting with the code it has.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -121,7 +121,7 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupted_afterwards() -> Iterator[None]:
-    """Hold the signals back until the block is over, for code that would not get over them.
+    """Hold signals back until the block is over, for code that would not survive them.
 
     A second signal interrupts at once.
     """
@@ -138,16 +138,16 @@ def interrupted_afterwards() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-        if asked:  # whatever else has come of the block
+        if asked:  # however the block itself ended
             raise KeyboardInterrupt
 
 
 def with_handlers_kept(function: Callable[[], None]) -> None:
-    """Call, in a thread, what puts signals back to their default by itself; our handlers are set again at once.
+    """Call, in a thread, a function that resets signal handlers, and restore ours at once.
 
     Raises:
-        KeyboardInterrupt: A signal asked for it meanwhile; the function is left alone in its thread.
-        Exception: What the function raised.
+        KeyboardInterrupt: A signal came meanwhile; the function is left running in its thread.
+        Exception: Whatever the function raised.
     """
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     raised: list[Exception] = []
@@ -177,13 +177,13 @@ def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:
 
 
 def live_runs(store: Store, sweep: str) -> list[str]:
-    """Name the runs of a sweep that are registered."""
+    """List the run ids of a sweep that are registered."""
     registered = filter(None, map(Store.run_parts, store.names("control")))
     return [run_id for name, run_id in registered if name == sweep]
 
 
 def forget_dead_runs(store: Store) -> None:
-    """Remove registrations that killed drivers left behind where we can tell, of whatever sweep."""
+    """Remove the registrations that killed drivers left behind, of any sweep, where we can tell."""
     for path in store.names("control"):
         if Store.run_parts(path) is None:
             continue

@@ -1,4 +1,4 @@
-"""What has fallen silent, by this process' own clock alone: no two machines' clocks agree."""
+"""What has fallen silent, by this process's own clock alone, as no two machines' clocks agree."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 
 class Silence:
-    """Looks at things now and then, and tells which have not changed for too long.
+    """Record of things looked at from time to time, to find those unchanged for too long.
 
     Args:
         limit_seconds: How long is too long.
-        longest_gap_seconds: After a longer time without a look all begin anew, as while the store is
-            away nobody can be heard.
+        longest_gap_seconds: After a longer time without a look all start afresh, as nothing can be
+            heard while the store is out of reach.
     """
 
     def __init__(self, limit_seconds: float, longest_gap_seconds: float = 30.0) -> None:
@@ -20,11 +20,11 @@ class Silence:
         self._looked_at: float | None = None
 
     def silent(self, seen: Mapping[str, object], now: float) -> set[str]:
-        """Look at all that should live; give the silent ones.
+        """Look at everything that should live and return the names of the silent ones.
 
         Args:
-            seen: What each looks like now, by its name.
-            now: Monotonic seconds.
+            seen: The present state of each, by name.
+            now: Monotonic time [s].
         """
         if self._looked_at is not None and now - self._looked_at > self._longest_gap:
             self._heard.clear()
@@ -37,5 +37,5 @@ class Silence:
         return {name for name, (_, since) in self._heard.items() if now - since > self._limit}
 
     def forget(self, name: str) -> None:
-        """Let one begin anew at the next look, however it looks then."""
+        """Start one afresh at the next look, whatever its state then."""
         self._heard.pop(name, None)

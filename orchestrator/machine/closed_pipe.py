@@ -18,15 +18,15 @@ The signal itself stays ignored: it would end a run when any socket of Ray or of
 
 @contextmanager
 def quiet_when_closed() -> Iterator[None]:
-    """Leave with 141 and without a word once standard output or error is a pipe nobody reads."""
-    outputs = [os.dup(output) for output in (1, 2)]  # rich may put others in their place
+    """Exit with 141 and no message once standard output or error is a pipe that nobody reads."""
+    outputs = [os.dup(output) for output in (1, 2)]  # rich may replace them
     try:
         try:
             yield
         finally:
             sys.stdout.flush()  # else the interpreter would, and complain
     except (BrokenPipeError, SystemExit) as error:
-        if not (_tells_of_a_broken_pipe(error) and _is_any_closed(outputs)):
+        if not (_comes_from_a_broken_pipe(error) and _is_any_closed(outputs)):
             raise
         _send_nowhere()
         sys.exit(EXIT_CLOSED_PIPE)
@@ -35,21 +35,21 @@ def quiet_when_closed() -> Iterator[None]:
             os.close(output)
 
 
-def _tells_of_a_broken_pipe(error: BaseException) -> bool:
-    """Typer and rich turn the error into an exit with 1."""
+def _comes_from_a_broken_pipe(error: BaseException) -> bool:
+    """Return whether a pipe broke; typer and rich turn that error into an exit with 1."""
     return isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError)
 
 
 def _is_any_closed(outputs: list[int]) -> bool:
-    """Say whether one of these has lost its reader."""
+    """Return whether one of these has lost its reader."""
     poll = select.poll()
     for output in outputs:
-        poll.register(output, 0)  # errors are told whether asked for or not
+        poll.register(output, 0)  # errors are reported whether asked for or not
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _send_nowhere() -> None:
-    """Let what is still buffered go nowhere."""
+    """Discard what is still buffered."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(nowhere, output)

@@ -11,51 +11,71 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO, cast
 
 from pydantic import JsonValue
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from workers.contract.errors import user_error
+from workers.contract.printable import printable, printable_json
+
+
+class PrintableConsole(Console):
+    """Rich's console, through which no text from data or files steers the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render as Rich does, texts made printable."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable(text), style)
 
 
 @dataclass(frozen=True)
 class Output:
-    """Prints results for a person or, with `is_json`, collects them for one JSON document."""
+    """The output of results: printed for a person or, with `is_json`, one JSON document."""
 
     is_json: bool = False
-    notes: Console = field(default_factory=lambda: Console(file=errors_for_humans()))
+    notes: Console = field(default_factory=lambda: PrintableConsole(file=errors_for_humans()))
 
     def show(self, renderable: RenderableType) -> None:
         """Print a result for a person; nothing with `--json`."""
         if self.is_json:
             return
         if isinstance(renderable, str):
-            sys.stdout.write(renderable + "\n")
+            sys.stdout.write(printable(renderable) + "\n")
             sys.stdout.flush()
         else:
-            Console().print(renderable)
+            PrintableConsole().print(renderable)
 
     def note(self, text: str) -> None:
-        """Tell a person something that is not a result."""
+        """Print a remark for a person that is not a result."""
         self.notes.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def document(self, value: JsonValue) -> None:
         """Print the JSON document; nothing without `--json`."""
         if self.is_json:
-            sys.stdout.write(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+            text = json.dumps(_finite(value), indent=2, allow_nan=False)
+            sys.stdout.write(printable_json(text) + "\n")
             sys.stdout.flush()
 
 
+def tell(text: str) -> None:
+    """Print a line for humans on standard error."""
+    print(printable(text), file=errors_for_humans())  # a command's own output
+
+
 def errors_for_humans() -> TextIO:
-    """Give standard error; that its disk is full or its terminal gone does not end a run."""
+    """Return standard error such that a full disk or a closed terminal does not end a run."""
     return cast("TextIO", _Unfailing(sys.stderr))
 
 
 class _Unfailing:
-    """A stream that loses what cannot be written; a pipe that nobody reads is told all the same."""
+    """A stream that drops what cannot be written; a pipe that nobody reads still raises."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -74,8 +94,8 @@ class _Unfailing:
 
 
 @contextlib.contextmanager
-def full_disk_told() -> Iterator[None]:
-    """Tell of a full disk as of any other mistake; what standard output then still holds is dropped.
+def full_disk_as_user_error() -> Iterator[None]:
+    """Report a full disk like any other user error; what standard output still holds is dropped.
 
     Raises:
         UserError: No space is left where standard output goes, or a temporary file.
@@ -108,7 +128,7 @@ def _losses_ignored() -> Iterator[None]:
 
 
 def _finite(value: JsonValue) -> JsonValue:
-    """Put null in place of numbers that are not finite: JSON has no others."""
+    """Replace numbers that are not finite by null, as JSON has none for them."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

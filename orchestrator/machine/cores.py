@@ -1,7 +1,7 @@
-"""Cores that a trial holds for itself on its machine, whatever other slots, runs and users do there.
+"""Cores that a trial holds alone on its machine, whatever other slots, runs and users do there.
 
 A claim is an abstract Unix socket named after the core: only one process can bind the name, and the
-kernel gives it back when that process ends, however it dies. No file is left behind. The name is
+kernel releases it when that process ends, however it dies. No file is left behind. The name is
 known within one network namespace, so that two containers do not see each other's claims; they are
 usually given different cores.
 """
@@ -34,12 +34,12 @@ def claimed_cores(count: int) -> Iterator[tuple[int, ...]]:
 
 
 def usable_cores() -> list[int]:
-    """List the cores this process may use; none but on Linux, which has affinities and such sockets."""
+    """List the cores this process may use; none but on Linux, with its affinities and sockets."""
     return sorted(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else []
 
 
 def cores_environment(cores: Sequence[int]) -> dict[str, str]:
-    """Give what tells a child its cores; always set, so that none are inherited."""
+    """Return the variable that names a child's cores; always set, so that none are inherited."""
     return {CORES_VARIABLE: ",".join(str(core) for core in cores)}
 
 
@@ -48,7 +48,7 @@ def _claim(count: int, claims: contextlib.ExitStack) -> tuple[int, ...]:
     for core in usable_cores():
         if len(cores) == count:
             break
-        with contextlib.suppress(OSError):  # somebody else's, or no socket is to be had
+        with contextlib.suppress(OSError):  # claimed by another, or no socket is available
             claim = claims.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             claim.bind(f"{_NAME}{core}")
             cores.append(core)

@@ -20,12 +20,12 @@ MARK = "MINIMA_SCRATCH"
 _ROUNDS = 50
 _ROUND_SECONDS = 0.1
 _LONGEST_SECONDS = 60.0
-"""A guardian that takes longer hangs itself, and is not waited for."""
+"""A guardian that takes longer has hung, and is not waited for."""
 
 
 @contextlib.contextmanager
 def guarded(scratch: Path) -> Iterator[None]:
-    """Mark what is started from here on, and see to its end when the block or this process ends.
+    """Mark what is started from here on; it is ended when the block or this process ends.
 
     Args:
         scratch: The mark's value, unique to this run; removed too if this process is killed.
@@ -57,7 +57,7 @@ def guarded(scratch: Path) -> Iterator[None]:
 
 
 def watch(scratch: Path, driver: int) -> None:
-    """Wait until the driver closes our standard input, by leaving or dying; then end what is left."""
+    """Wait until the driver closes our standard input, exiting or dying; then end what is left."""
     sys.stdin.buffer.read()
     for _ in range(_ROUNDS):
         left = [pid for pid in _marked(str(scratch)) if pid not in {driver, os.getpid()}]
@@ -72,13 +72,13 @@ def watch(scratch: Path, driver: int) -> None:
 
 
 def _marked(scratch: str) -> Iterator[int]:
-    """Give the processes that carry the mark, or stand in the scratch folder.
+    """Yield the ids of processes that carry the mark, or whose directory is in the scratch folder.
 
-    Ray's processes stand where the driver stood; some write their title over their environment.
-    Without /proc those count whose command line names the folder.
+    Ray's processes share the driver's working directory; some overwrite their environment with
+    their title. Without /proc, those count whose command line names the folder.
     """
     if not Path("/proc/self/environ").exists():
-        yield from _naming(scratch)
+        yield from _named_in_commands(scratch)
         return
     wanted, real = f"{MARK}={scratch}".encode(), str(Path(scratch).resolve())
     for folder in Path("/proc").glob("[0-9]*"):
@@ -89,7 +89,7 @@ def _marked(scratch: str) -> Iterator[int]:
                 yield int(folder.name)
 
 
-def _naming(scratch: str) -> Iterator[int]:
+def _named_in_commands(scratch: str) -> Iterator[int]:
     listed = subprocess.run(
         ["/bin/ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=False
     )

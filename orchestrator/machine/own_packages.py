@@ -11,7 +11,7 @@ _PACKAGES = ("workers", "analysis")
 
 
 def check_own_packages(home: Path) -> None:
-    """Check that every package of ours is found beside `home`, the folder that holds this one.
+    """Check that each of our packages is found in `home`, the folder that holds this one.
 
     Raises:
         UserError: Another package of the name comes first on the path.

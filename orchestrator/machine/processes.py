@@ -1,4 +1,4 @@
-"""Which processes are alive, as far as that can be told from here.
+"""Which processes are alive, as far as this process can find out.
 
 A process number means something only on one machine, since its boot, and within one PID namespace:
 two containers may have the same host name, and each a process 7.
@@ -15,14 +15,16 @@ _MACHINE = Path("/etc/machine-id")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
 _FIRST_NAMESPACE = "4026531836"
-"""Of Linux itself (PROC_PID_INIT_INO); a container has another."""
+"""The initial namespace of Linux (PROC_PID_INIT_INO); a container has another."""
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process of this machine runs, whoever owns it."""
+    """Return whether a process of this machine runs, whoever owns it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
+        return False
+    except OverflowError:  # no number of a process
         return False
     except PermissionError:
         return True
@@ -30,12 +32,12 @@ def is_alive(pid: int) -> bool:
 
 
 def process_space() -> str:
-    """Name where process numbers mean the same as here: host, machine, boot and PID namespace."""
+    """Return where process numbers mean the same as here: host, machine, boot and PID namespace."""
     return "/".join((socket.gethostname(), _text(_MACHINE), _text(_BOOT), _namespace()))
 
 
 def is_dead(pid: int, space: str) -> bool:
-    """Say whether a process is dead for certain: it ran here, or on this machine before its last boot."""
+    """Return whether a process is certainly dead: it ran here, or here before the last boot."""
     here = process_space()
     if space == here:
         return not is_alive(pid)
@@ -45,7 +47,7 @@ def is_dead(pid: int, space: str) -> bool:
 
 
 def space_digest() -> str:
-    """Name host and PID namespace in six characters; not the boot, as folders outlive it."""
+    """Return six characters for host and PID namespace; not the boot, as folders outlive it."""
     name = f"{socket.gethostname()}/{_namespace()}"
     return hashlib.sha256(name.encode()).hexdigest()[:6]
 
@@ -53,7 +55,7 @@ def space_digest() -> str:
 def _text(path: Path) -> str:
     try:
         return path.read_text().strip()
-    except OSError:  # not Linux, or a container without
+    except OSError:  # not Linux, or a container without the file
         return ""
 
 

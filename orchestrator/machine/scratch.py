@@ -1,4 +1,4 @@
-"""A private local folder for one run of the command, and an empty place to stand in."""
+"""A private local folder for one run of the command, and an empty working directory in it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from workers.contract.errors import user_error
 
 _SHORT_PLACE = "/tmp"  # noqa: S108  # what is made in it is ours alone
 _LONGEST_SOCKET = 103
-"""Bytes of a socket's path that macOS takes; Linux takes 107."""
+"""Longest path of a socket on macOS, in bytes; Linux takes 107."""
 
 
 @contextlib.contextmanager
 def scratch_folder(*, is_for_sockets: bool = False) -> Iterator[Path]:
     """Make a folder for this process, removed at the end; those of dead processes go too.
 
-    Ray puts the folder we stand in first on its workers' path, so we stand in an empty one.
+    Ray puts our working directory first on its workers' path, so we change to an empty one.
 
     Args:
-        is_for_sockets: A Ray of our own will have its sockets in it, whose paths may not be long.
+        is_for_sockets: A local Ray will put its sockets in it, whose paths must be short.
 
     Raises:
         UserError: No folder can be made.
@@ -52,7 +52,7 @@ def scratch_folder(*, is_for_sockets: bool = False) -> Iterator[Path]:
 
 
 def place_for_sockets() -> str:
-    """Give TMPDIR, unless it is too long, as that of a batch system may be; then /tmp."""
+    """Return TMPDIR, or /tmp where that is too long, as a batch system's may be."""
     place, pid = tempfile.gettempdir(), os.getpid()
     session = f"ray/session_2000-01-01_00-00-00_000000_{pid}/sockets/plasma_store"
     longest = Path(place, f"{own_prefix()}12345678", session)
@@ -60,15 +60,15 @@ def place_for_sockets() -> str:
 
 
 def own_prefix() -> str:
-    """Begin the name of a temporary folder so that it can be told whose it is."""
+    """Return the prefix of this process's temporary folders, by which their owner is known."""
     return f"{_prefix()}{os.getpid()}-"
 
 
 @contextlib.contextmanager
 def own_folders_removed() -> Iterator[None]:
-    """Remove at the end what this process made meanwhile and could not remove.
+    """Remove at the end the folders that this process made meanwhile and could not remove.
 
-    A child that is ended only after its attempt's folder may have written into that once more.
+    A child that ends only after its attempt's folder was removed may have written to it again.
     """
     before = _own_folders()
     try:
@@ -80,7 +80,7 @@ def own_folders_removed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """Send what libraries print to standard output to nowhere: it is ours alone."""
+    """Discard what libraries print to standard output, which carries our results alone."""
     sys.stdout.flush()
     kept = os.dup(1)
     with Path(os.devnull).open("wb") as nothing:
@@ -109,7 +109,7 @@ def _prefix() -> str:
 
 @contextlib.contextmanager
 def _standing_in(folder: Path) -> Iterator[None]:
-    """Stand in a folder, then where we stood, though that has another name by then or none."""
+    """Change to a folder, then back to where we were, even if that was renamed or removed."""
     former = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
     os.chdir(folder)
     try:
@@ -127,12 +127,12 @@ def _own_folders() -> set[Path]:
 def _is_ours(folder: Path) -> bool:
     try:
         return folder.stat().st_uid == os.getuid()
-    except FileNotFoundError:  # another command was quicker
+    except FileNotFoundError:  # another command removed it first
         return False
 
 
 def _make_python_path_absolute() -> None:
-    """Let processes that stand elsewhere import what this one can."""
+    """Let processes with another working directory import what this one can."""
     if former := os.environ.get("PYTHONPATH"):
         places = (str(Path(part).absolute()) for part in former.split(os.pathsep))
         os.environ["PYTHONPATH"] = os.pathsep.join(places)

@@ -8,15 +8,15 @@ import sys
 
 
 def mend_standard_streams() -> None:
-    """Open to nowhere those that were closed, and write an escape for what the locale has no character for.
+    """Open closed streams to the null device, and escape characters that the locale lacks.
 
-    What was closed is opened in the order of the numbers, so that each gets its own, for children too:
-    else a file that is opened later would have it, and get what is printed.
+    Closed streams are opened in the order of their numbers, so that each gets its own, for children
+    too: else a file opened later would take the number, and receive what is printed.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123
-            os.set_inheritable(nowhere.fileno(), True)  # noqa: FBT003  # it has no names
+            os.set_inheritable(nowhere.fileno(), True)  # noqa: FBT003  # it takes no keywords
             setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

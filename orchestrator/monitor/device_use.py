@@ -1,4 +1,4 @@
-"""What each GPU does: the live attempts by host and device, with the shares they hold."""
+"""What runs on each GPU: the live attempts by host and device, with the shares they hold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_DEVICE = "none"
 
 @dataclass(frozen=True)
 class DeviceUse:
-    """One GPU of one host, or `none` for attempts there without one; `share` is the sum held."""
+    """One GPU of a host, or `none` for its attempts without one; `share` is the sum held."""
 
     host: str
     device: str
@@ -22,7 +22,7 @@ class DeviceUse:
 
 
 def device_use(running: Sequence[Heartbeat]) -> list[DeviceUse]:
-    """Group live attempts by host and device; one on several whole GPUs stands under each."""
+    """Group live attempts by host and device; one on several whole GPUs is listed under each."""
     groups: dict[tuple[str, str], list[Heartbeat]] = defaultdict(list)
     for beat in running:
         for device in _devices_of(beat):
@@ -34,7 +34,7 @@ def device_use(running: Sequence[Heartbeat]) -> list[DeviceUse]:
 
 
 def share_held(beat: Heartbeat) -> float:
-    """Give the share that an attempt holds of each of its devices: 1, 1/n, or 0 for none."""
+    """Return the share that an attempt holds of each of its devices: 1, 1/n, or 0 for none."""
     return min(beat.device_share, 1.0)
 
 
@@ -44,5 +44,5 @@ def _devices_of(beat: Heartbeat) -> list[str]:
 
 
 def _order(host: str, device: str) -> tuple[str, int, str]:
-    """Sort 2 before 10, names after numbers."""
+    """Return a sort key that puts 2 before 10, and names after numbers."""
     return host, int(device) if device.isdecimal() else 10**9, device

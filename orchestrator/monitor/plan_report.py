@@ -1,4 +1,4 @@
-"""What a plan would take: time on the slots at hand and cost, per cell and in all, and which nodes fit."""
+"""What a plan would take: time and cost, per cell and in all; and which nodes fit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pydantic import JsonValue
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import SweepStatus, status_document, status_of, with_time_left
 from orchestrator.monitor.tables import time_left
 from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
 from workers.contract.lacking import Missing
+from workers.contract.registry import DATASETS
 from workers.contract.sweep_spec import ResourcesSpec
 
 PlanCell = tuple[int, float]
@@ -26,9 +28,9 @@ class PlanReport:
     """A plan compared with its store and nodes.
 
     Attributes:
-        slots: Trials that the nodes hold at once.
-        status: Cells with the time until their last trial is done, were the run started now.
-        seconds: Of each open trial alone, by its id; NaN when unknown.
+        slots: How many trials the nodes hold at once.
+        status: Cells with the time until their last trial is done, if the run started now.
+        seconds: Time each open trial takes alone, by its id; NaN when unknown.
     """
 
     prepared: Prepared
@@ -44,21 +46,21 @@ class PlanReport:
 
     @property
     def unit(self) -> str:
-        """What the cost is counted in."""
+        """The unit of the cost."""
         return "GPU-hours" if self.prepared.sweep.resources.gpus else "core-hours"
 
     def cost(self, items: Sequence[Missing]) -> float:
-        """Give the hours of work times what a trial holds: its GPUs or share of one, else its cores."""
+        """Return the hours of work times the GPUs, or share of one, else cores, of a trial."""
         held = _held(self.prepared.sweep.resources)
         return held * sum(self.seconds.get(item.planned.trial_id, 0.0) for item in items) / 3600
 
     def cell_cost(self, cell: PlanCell) -> float:
-        """Give the cost of one cell."""
+        """Return the cost of one cell, in `unit`."""
         return self.cost([item for item in self.prepared.missing if _cell_of(item) == cell])
 
 
 def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
-    """Estimate what is missing, on these nodes."""
+    """Estimate the time and cost of what is missing, on these nodes."""
     slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
     counted = status_of(prepared.plan, prepared.missing, [])
     status = with_time_left(counted, prepared.missing, prepared.estimator, slots)
@@ -69,9 +71,11 @@ def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
 
 
 def plan_table(report: PlanReport) -> Table:
-    """Show trials by state, time and cost, a row a cell."""
+    """Tabulate trials by state, time and cost, one row per cell."""
     status = report.status
-    table = Table(title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done")
+    table = WholeTable(
+        title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
+    )
     names = ("done", "to\nmeasure", "to\ntrain", "failed", "left", report.unit)
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -89,9 +93,9 @@ def plan_table(report: PlanReport) -> Table:
 
 
 def nodes_table(report: PlanReport) -> Table:
-    """Show the nodes, and how many trials each holds at once."""
+    """Tabulate the nodes, and how many trials each holds at once."""
     resources = report.prepared.sweep.resources
-    table = Table(title=f"a trial holds {resources.cpus} CPUs and {resources.gpus:g} GPUs")
+    table = WholeTable(title=f"a trial holds {resources.cpus} CPUs and {resources.gpus:g} GPUs")
     table.add_column("node")
     for heading in ("CPUs", "GPUs", "trials at once", "fits"):
         table.add_column(heading, justify="right")
@@ -102,8 +106,20 @@ def nodes_table(report: PlanReport) -> Table:
     return table
 
 
+def data_line(prepared: Prepared) -> str:
+    """Return how many examples are used, and where the data are not what their name says."""
+    data, whole, name = prepared.data, prepared.whole_data, prepared.sweep.dataset.name
+    line = f"data: {data.num_train:,} training and {data.num_test:,} test examples of {name}"
+    official = DATASETS[name].official_facts if name in DATASETS else None
+    if official is None:
+        return line
+    held, wanted = (f"{each.num_train:,} and {each.num_test:,}" for each in (whole, official))
+    told = f"; not the whole of {name}: its files hold {held} examples, not {wanted}"
+    return line if held == wanted else f"{line}{told}"
+
+
 def summary_line(report: PlanReport) -> str:
-    """Say time, cost, and what both rest on."""
+    """Return time, cost, and what both rest on, in one line."""
     estimator = report.prepared.estimator
     cost = report.cost(report.prepared.missing)
     parts = [f"{hours(cost)} {report.unit}" if math.isfinite(cost) else "cost unknown"]
@@ -114,14 +130,14 @@ def summary_line(report: PlanReport) -> str:
 
 
 def hours(value: float) -> str:
-    """Write hours of cost with two digits or more."""
+    """Format hours of cost with two digits or more."""
     if not math.isfinite(value):
         return "unknown"
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def plan_document(report: PlanReport) -> dict[str, JsonValue]:
-    """Give the plan as JSON; what is unknown is null."""
+    """Return the plan as JSON; what is unknown is null."""
     prepared, estimator = report.prepared, report.prepared.estimator
     left = report.status.seconds_left
     document = status_document(report.status)
@@ -132,6 +148,8 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
         ],
         "fits": report.fits,
         "slots": report.slots,
+        "num_train": prepared.data.num_train,
+        "num_test": prepared.data.num_test,
         "seconds_left": _known(left) if report.fits else None,
         "cost": {"unit": report.unit, "hours": _known(report.cost(prepared.missing))},
         "estimated_by": {

@@ -1,4 +1,4 @@
-"""Show a running sweep: bars on a terminal, a line a change elsewhere; both on standard error."""
+"""Show a running sweep: bars on a terminal, a line per change elsewhere; both on standard error."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _REFRESH_SECONDS = 5.0
 
 
 class ProgressView:
-    """Looks at the store every few seconds and shows what it finds.
+    """View of a running sweep, which reads the store every few seconds.
 
     Attributes:
-        failures: Those of this plan's trials that came since the run began.
-        heartbeats: Of the attempts that say they run at trials of this plan that are, or were, to do.
-        num_looks: How often it has found the store.
+        failures: Failures of this plan's trials since the run began.
+        heartbeats: Of the attempts that say they run, at trials of this plan that were open.
+        num_looks: How often the store was read.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ProgressView:
         self._store, self._plan = prepared.store, prepared.plan
         self._estimator, self._num_slots = prepared.estimator, num_slots
         self._known_failures = frozenset(item.attempt_id for item in prepared.state.failures)
-        # also once they are done: their slots may hang all the same
+        # also once they are done, as their slots may still hang
         self._tended = {item.planned.trial_id for item in prepared.open_work}
         self._records = StoreReader(prepared.store)
         self._heartbeats = HeartbeatReader(prepared.store)
@@ -67,7 +67,7 @@ class ProgressView:
             self._live.stop()
 
     def update(self) -> None:
-        """Look and show, unless that was done a moment ago; a store that is away is told once."""
+        """Look and show, unless just done; an unreachable store is reported once."""
         now = time.monotonic()
         if now - self._looked_at < _REFRESH_SECONDS:
             return
@@ -98,7 +98,7 @@ class ProgressView:
     def _estimated(
         self, state: StoreState, missing: list[Missing], running: list[Heartbeat]
     ) -> SweepStatus:
-        """Estimate by what was recorded until now, else at a stated speed."""
+        """Estimate the time left from what was recorded so far, else at a stated speed."""
         pace = recorded_pace(self._plan, state, self._estimator.num_train)
         pace = with_live_pace(pace, self._plan, running)
         estimator = self._estimator.calibrated(self._plan, pace)

@@ -1,4 +1,4 @@
-"""The state of a sweep from the store alone: per cell, what runs now, how fast, how long it will take."""
+"""The state of a sweep from the store alone: per cell, what runs, how fast, and the time left."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class CellStatus:
     """One cell's trials by state.
 
     Attributes:
-        furthest_epoch: Of its live trainings, from 1; None when none has told.
-        epochs: Of its trials.
+        furthest_epoch: Of its live trainings, from 1; None when none has reported.
+        epochs: Epochs that its trials are trained for.
         seconds_left: Until its last trial is done; NaN or infinite when that is unknown.
     """
 
@@ -62,10 +62,10 @@ class CellStatus:
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """A sweep's state, by cell, with the attempts that live.
+    """The state of a sweep by cell, with its live attempts.
 
     Attributes:
-        silent: Attempts that say they run and show no life.
+        silent: Attempts that say they run and show no sign of life.
         seconds_left: Until the last trial is done; NaN or infinite when that is unknown.
         failures: Of work that is still missing, grouped by signature.
     """
@@ -81,17 +81,17 @@ class SweepStatus:
 
     @property
     def num_trials(self) -> int:
-        """Trials of the plan."""
+        """Number of trials in the plan."""
         return sum(c.done + c.running + c.to_measure + c.to_train + c.failed for c in self.cells)
 
     @property
     def num_done(self) -> int:
-        """Trials with nothing missing."""
+        """Number of trials with nothing missing."""
         return sum(cell.done for cell in self.cells)
 
 
 class StatusReader:
-    """Looks at sweeps of one store; each look after the first costs what is new since."""
+    """Reader of the sweeps of one store; each look after the first reads only what is new."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -152,7 +152,7 @@ def status_of(plan: PlanDocument, missing: list[Missing], running: list[Heartbea
 def with_time_left(
     status: SweepStatus, missing: Sequence[Missing], estimator: Estimator, num_slots: int
 ) -> SweepStatus:
-    """Add when each cell, and all, will be done."""
+    """Add the time until each cell, and the whole sweep, is done."""
     ends = finish_times(missing, status.running, estimator, num_slots)
     by_cell: dict[tuple[int, float], list[float]] = {}
     for item in missing:
@@ -194,7 +194,7 @@ def open_failures(store: Store, plan: PlanDocument, state: SweepStatus) -> list[
 
 
 def status_document(state: SweepStatus) -> dict[str, JsonValue]:
-    """Give the state as JSON; what is unknown is null."""
+    """Return the state as JSON; what is unknown is null."""
     return {
         "sweep": state.sweep,
         "revision": state.revision,

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.device_use import NO_DEVICE, device_use, share_held
 from orchestrator.monitor.status import CellStatus, SweepStatus
 from orchestrator.monitor.time_left import done_share
@@ -20,13 +21,15 @@ _WIDTHS = {"host": 20, "GPU (held)": 13, "doing": 15, "progress": 22}
 
 
 def time_left(seconds: float) -> str:
-    """Say how long the rest will take; of what was never recorded nothing may be known."""
+    """Return how long the rest will take, or that this is unknown, as nothing was recorded yet."""
     return f"about {duration(seconds)} left" if math.isfinite(seconds) else "time left unknown"
 
 
 def status_table(status: SweepStatus) -> Table:
-    """Show trials by state, a row a cell, with the time until its last one is done."""
-    table = Table(title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done")
+    """Tabulate trials by state, one row per cell, with the time until its last one is done."""
+    table = WholeTable(
+        title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
+    )
     names = ("done", "running", "to\nmeasure", "to\ntrain", "failed", "left")
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -39,7 +42,7 @@ def status_table(status: SweepStatus) -> Table:
 
 
 def running_text(cell: CellStatus) -> str:
-    """Say how many trials of a cell run, and the epoch of the furthest."""
+    """Return how many trials of a cell run, and the epoch of the furthest."""
     if cell.running and cell.furthest_epoch is not None and cell.epochs:
         return f"{cell.running} (epoch {cell.furthest_epoch}/{cell.epochs})"
     return str(cell.running) if cell.running else "·"
@@ -51,11 +54,12 @@ def _left_text(cell: CellStatus) -> str:
 
 
 def device_table(running: Sequence[Heartbeat]) -> Table:
-    """Show what each GPU does, a row an attempt, with the total share held of its device."""
-    table = Table(title="running now")
+    """Tabulate what runs on each GPU, one row per attempt, with the share held of its device."""
+    table = WholeTable(title="running now")
     for heading in ("host", "GPU (held)", "trial", "share", "doing", "progress"):
         justify: Literal["left", "right"] = "right" if heading == "share" else "left"
-        table.add_column(heading, no_wrap=True, justify=justify, max_width=_WIDTHS.get(heading))
+        width = _WIDTHS.get(heading)
+        table.add_column(heading, no_wrap=width is None, justify=justify, max_width=width)
     for use in device_use(running):
         is_gpu = use.device != NO_DEVICE
         for number, beat in enumerate(use.attempts):
@@ -72,7 +76,7 @@ def device_table(running: Sequence[Heartbeat]) -> Table:
 
 
 def progress_text(beat: Heartbeat) -> str:
-    """Say how far an attempt is."""
+    """Return how far an attempt is: its epoch, and the share done."""
     progress = beat.progress
     share = f"{100 * done_share(beat):.0f} %" if progress.total > 0 else "…"
     if progress.epoch is None:
@@ -81,7 +85,7 @@ def progress_text(beat: Heartbeat) -> str:
 
 
 def pace_parts(status: SweepStatus) -> list[str]:
-    """Say how fast it goes and how long it will take, a sentence each."""
+    """Return the throughput and the time left of a sweep, a sentence each."""
     parts = []
     pace = status.throughput
     if pace is not None and pace.trials_per_hour is not None:
@@ -98,23 +102,23 @@ def pace_parts(status: SweepStatus) -> list[str]:
 
 
 def silence_line(status: SweepStatus, *, is_single_look: bool) -> str:
-    """Say which attempts show no life, and what that can mean; empty when there is none."""
+    """Return which attempts are silent, and what that can mean; empty when none is."""
     if not status.silent:
         return ""
     names = ", ".join(f"{beat.trial_id[:10]} on {beat.host}" for beat in status.silent[:3])
     more = f" and {len(status.silent) - 3} more" if len(status.silent) > 3 else ""
-    clocks = ", or clocks differ (--watch tells)" if is_single_look else ""
+    clocks = ", or clocks differ (--watch decides)" if is_single_look else ""
     return f"silent for over a minute: {names}{more}: ended by force{clocks}"
 
 
 def failure_table(groups: Sequence[dict[str, JsonValue]]) -> Table:
-    """Show failures grouped by signature, a row a group; its last message stands above its log."""
-    table = Table(title="failures of trials that are not done")
+    """Tabulate failures by signature, one row per group, with the last message above its log."""
+    table = WholeTable(title="failures of trials that are not done")
     table.add_column("class, signature", overflow="fold", max_width=24)
     table.add_column("times", justify="right", no_wrap=True)
     table.add_column("last message and its log", overflow="fold")
-    for group in groups:  # a message is no markup
+    for group in groups:  # a message is not markup
         kind = Text(f"{group['failure_class']}\n{str(group['signature'])[:100]}")
-        told = Text(f"{str(group['message'])[:300]}\n{group['log_path']}")
-        table.add_row(kind, str(group["count"]), told, end_section=True)
+        last = Text(f"{str(group['message'])[:300]}\n{group['log_path']}")
+        table.add_row(kind, str(group["count"]), last, end_section=True)
     return table

@@ -1,4 +1,4 @@
-"""How fast a sweep goes: trials that ended lately, and what live trainings do a second."""
+"""How fast a sweep goes: trials finished lately, and the steps per second of live trainings."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SHORTEST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Throughput:
-    """What was done lately.
+    """The pace of the last hour.
 
     Attributes:
         num_finished: Trials whose last record was committed within the window.
-        window_seconds: The last hour, or less when the run, or the first live attempt, began within it.
-        since: Which of both the window is.
+        window_seconds: An hour, or less when the run, or the first live attempt, began within it.
+        since: When the window begins, in words.
         trials_per_hour: Over the window; None when it is shorter than a minute.
         steps_per_second: Of training, summed over live attempts, each since it began, its start and
-            checkpoints included; None when none can tell yet.
+            checkpoints included; None when it is too early for all of them.
         num_training: Attempts in that sum.
     """
 
@@ -46,13 +46,13 @@ def throughput(
     now: datetime,
     runs_began: Sequence[str] = (),
 ) -> Throughput:
-    """Count what ended in the last hour, or since less.
+    """Return the pace of the last hour, or of less when the sweep began within it.
 
     Args:
-        missing: Of the plan's trials.
-        state: The store's.
+        missing: The plan's trials with what each lacks.
+        state: What the store holds.
         running: Live attempts.
-        now: By this machine's clock.
+        now: Time by this machine's clock.
         runs_began: When the runs of live attempts began, where that is known.
     """
     moment = now.astimezone(UTC).isoformat()
@@ -74,7 +74,7 @@ def throughput(
 
 
 def runs_began(store: Store, sweep: str, running: Sequence[Heartbeat]) -> list[str]:
-    """Give when the runs of live attempts began, as they registered.
+    """Return when the runs of live attempts began, as they registered (ISO 8601).
 
     Raises:
         StoreError: The store cannot be read.
@@ -95,7 +95,7 @@ def _window(running: Sequence[Heartbeat], began: Sequence[str], moment: str) -> 
 
 
 def _last_commits(state: StoreState) -> dict[str, str]:
-    """Give of each trial the time of its last record: its training's, or a statistic's."""
+    """Return the time of each trial's last record, of its training or a statistic (ISO 8601)."""
     times = {name: trial.committed_at for name, trial in state.trials.items()}
     for (name, _), found in state.statistics.items():
         times[name] = max(times.get(name, ""), found.committed_at)

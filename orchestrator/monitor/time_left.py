@@ -1,4 +1,4 @@
-"""When open trials will be done: what lives at its own pace, what waits as slots come free."""
+"""When open trials will be done: live ones at their own pace, the others as slots come free."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlanDocument
 
 _TELLING_SECONDS = 20.0
-"""An attempt younger than this is still starting, and its pace tells little."""
+"""An attempt younger than this is still starting, and its pace says little."""
 
 
 def finish_times(
@@ -26,8 +26,8 @@ def finish_times(
 ) -> dict[str, float]:
     """Estimate in how many seconds each open trial will be done.
 
-    Live ones go on where they are; the others follow, longest first, as slots come free. Infinite where
-    there is no slot, NaN where the time of one before is unknown.
+    Live ones continue from where they are; the others follow, longest first, as slots come free.
+    Infinite where there is no slot, NaN where the time of an earlier one is unknown.
     """
     beats = furthest(running)
     left = {
@@ -41,7 +41,7 @@ def finish_times(
 
 
 def seconds_left(missing: Missing, beat: Heartbeat | None, estimator: Estimator) -> float:
-    """Estimate the missing work of one trial, less what its live attempt has done."""
+    """Estimate the time [s] of a trial's missing work, less what its live attempt has done."""
     if beat is None:
         return estimator.seconds(missing)
     trial, total = missing.planned.trial, 0.0
@@ -56,7 +56,7 @@ def seconds_left(missing: Missing, beat: Heartbeat | None, estimator: Estimator)
 
 
 def furthest(running: Sequence[Heartbeat]) -> dict[str, Heartbeat]:
-    """Choose of each trial the live attempt that has done most: two drivers may repeat one."""
+    """Choose the live attempt of each trial that has done most: two drivers may repeat a trial."""
     chosen: dict[str, Heartbeat] = {}
     for beat in sorted(running, key=done_share, reverse=True):
         chosen.setdefault(beat.trial_id, beat)
@@ -64,15 +64,15 @@ def furthest(running: Sequence[Heartbeat]) -> dict[str, Heartbeat]:
 
 
 def done_share(beat: Heartbeat) -> float:
-    """Give the share of an attempt's work that is done, 0 to 1."""
+    """Return the share of an attempt's work that is done, 0 to 1."""
     progress = beat.progress
     return min(max(progress.done / progress.total, 0.0), 1.0) if progress.total > 0 else 0.0
 
 
 def units_per_second(beat: Heartbeat) -> float | None:
-    """Give what an attempt did a second since it began, its start included; None too early to tell.
+    """Return an attempt's pace since it began, its start included; None when it is too early.
 
-    Both times are of the attempt's own machine, so that no difference of clocks enters.
+    Both times come from the attempt's own machine, so that no difference of clocks enters.
     """
     made = beat.progress.done - (beat.progress.resumed_at or 0)
     seconds = seconds_between(beat.started_at, beat.beat_at)
@@ -82,7 +82,7 @@ def units_per_second(beat: Heartbeat) -> float | None:
 def with_live_pace(
     pace: RecordedPace, plan: PlanDocument, running: Sequence[Heartbeat]
 ) -> RecordedPace:
-    """Take the pace of live trainings where none is recorded yet."""
+    """Return the recorded pace, with that of live trainings where none is recorded yet."""
     if pace.training:
         return pace
     sizes = {item.trial_id: item.trial.batch_size for item in plan.trials}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from orchestrator.machine.console import Output
+from orchestrator.machine.console import Output, PrintableConsole
 from orchestrator.monitor.status import SweepStatus
 from orchestrator.monitor.tables import (
     device_table,
@@ -28,13 +28,13 @@ def watch(
     output: Output,
     wait: Callable[[float], None] = time.sleep,
 ) -> list[SweepStatus]:
-    """Look every few seconds until every trial is done, and give what was seen last.
+    """Look every few seconds until every trial is done, and return what was seen last.
 
     A terminal is redrawn; elsewhere the first look is shown whole, then a line for each change of a
-    sweep's counts. A store that is away for a moment is looked at again.
+    sweep's counts. A store that is unreachable for a moment is read again.
     """
     states = look()
-    console = Console()
+    console = PrintableConsole()
     if output.is_json:
         return _follow(states, look, wait, lambda _: None)
     if console.is_terminal:
@@ -46,15 +46,15 @@ def watch(
             redraw(states)
             return _follow(states, look, wait, redraw)
     output.show(status_view(states, is_single_look=False))
-    said = {state.sweep: _counts(state) for state in states}
+    shown = {state.sweep: _counts(state) for state in states}
 
-    def say_changes(seen: list[SweepStatus]) -> None:
+    def show_changes(seen: list[SweepStatus]) -> None:
         for state in seen:
-            if said.get(state.sweep) != _counts(state):
-                said[state.sweep] = _counts(state)
+            if shown.get(state.sweep) != _counts(state):
+                shown[state.sweep] = _counts(state)
                 output.show(change_line(state))
 
-    return _follow(states, look, wait, say_changes)
+    return _follow(states, look, wait, show_changes)
 
 
 def _follow(
@@ -74,7 +74,7 @@ def _follow(
 
 
 def status_view(states: Sequence[SweepStatus], *, is_single_look: bool) -> RenderableType:
-    """Show sweeps whole: cells, what each GPU does, how fast it goes, what failed."""
+    """Return the full view of sweeps: cells, what each GPU does, the pace, and what failed."""
     parts: list[RenderableType] = []
     for state in states:
         parts.append(status_table(state))
@@ -88,7 +88,7 @@ def status_view(states: Sequence[SweepStatus], *, is_single_look: bool) -> Rende
 
 
 def change_line(state: SweepStatus) -> str:
-    """Say a sweep's counts in one line."""
+    """Return a sweep's counts in one line."""
     _, done, running, to_measure, to_train, failed = _counts(state)
     counts = (
         f"{state.sweep}: {done} of {state.num_trials} trials done, {running} running, "

@@ -5,79 +5,108 @@ Each part is checked as far as it can be when other parts are at fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from workers.contract.catalog import CATALOG, Kind, is_plugin, plugin_digest, unknown_name_fault
+from workers.contract.catalog import Kind, is_plugin, plugin_digest, unknown_name_fault
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
-from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec
-from workers.contract.statistics import needs_spread
-from workers.contract.sweep_spec import SweepSpec
+from workers.contract.items import CutDatasetItem
+from workers.contract.registry import LOSSES, MODELS, STATISTICS
+from workers.contract.specs import DatasetSpec
+from workers.contract.sweep_spec import MEASURED_BY_DEFAULT, SweepSpec
 from workers.contract.validation import faults_of
-from workers.datasets.dataset import too_few_examples, too_few_for_spread
-from workers.datasets.loading import DatasetFacts, cut_facts, whole_facts
+from workers.datasets.checked.loading import cut_facts, cut_faults, facts_before_fetch, whole_facts
+from workers.datasets.dataset import too_few_for_spread
 
 Document = dict[str, object]
 
 
 @dataclass(frozen=True)
 class CheckedSweep:
-    """A sweep without a fault, and the facts of its data."""
+    """A sweep without a fault, and the facts of its data.
+
+    Attributes:
+        facts: Of the examples used.
+        whole: Of the whole data set, before `num_train` and `num_test` cut it.
+    """
 
     spec: SweepSpec
     facts: DatasetFacts
+    whole: DatasetFacts
 
 
-def check_sweep(document: Document, where: str, data_dir: str | None) -> CheckedSweep:
+@dataclass(frozen=True)
+class _Data:
+    """What is known of the data; None where the data set's own keys are at fault."""
+
+    facts: DatasetFacts | None = None
+    whole: DatasetFacts | None = None
+    faults: Sequence[Fault] = ()
+    is_to_fetch: bool = False
+
+
+def check_sweep(
+    document: Document, where: str, data_dir: str | None, others: Sequence[Fault] = ()
+) -> CheckedSweep:
     """Validate a sweep read from YAML against specs, names and data.
+
+    Data that are not at hand are fetched only when nothing else is at fault: until then the sweep is
+    held against what is known of them.
+
+    Args:
+        document: The sweep as written.
+        where: The file it came from.
+        data_dir: Where the data are.
+        others: Faults found elsewhere, told with those of the sweep.
 
     Raises:
         UserError: Every fault found.
     """
-    faults: list[Fault] = []
-    spec = facts = None
+    spec, faults = None, [*others]
     try:
         spec = SweepSpec.model_validate(document)
     except ValidationError as error:
         faults += faults_of(error, where)
     faults += _name_faults(document, where)
-    try:
-        facts, found = _facts(document, data_dir, where)
-        faults += found
-    except UserError as error:
-        faults += error.faults
-    if facts is not None:
-        faults += _data_faults(document, facts, where)
-    if faults or spec is None or facts is None:
+    data = _data(document, where, data_dir, is_fetching=False)
+    if data.is_to_fetch and not faults and not data.faults:
+        data = _data(document, where, data_dir, is_fetching=True)
+    faults += data.faults
+    if faults or spec is None or data.facts is None or data.whole is None:
         raise UserError(faults)
-    return CheckedSweep(spec, facts)
+    return CheckedSweep(spec, data.facts, data.whole)
 
 
-def _facts(
-    document: Document, data_dir: str | None, where: str
-) -> tuple[DatasetFacts | None, list[Fault]]:
-    """Load the facts of the data; None when the data set's own keys are at fault.
+def _data(document: Document, where: str, data_dir: str | None, *, is_fetching: bool) -> _Data:
+    """Hold the sweep against the facts of its data, as far as they are known.
 
-    When more examples are asked for than there are, those faults with the facts of the whole data.
+    Where the cut is at fault the rest is judged by the whole data.
     """
     try:
         spec = TypeAdapter[DatasetSpec](DatasetSpec).validate_python(document.get("dataset"))
     except ValidationError:
-        return None, []
-    whole = whole_facts(spec, data_dir)
-    if not isinstance(spec, Cifar10Spec | DigitsSpec):
-        return whole, []
-    faults = too_few_examples(spec, whole.num_train, whole.num_test)
-    if faults:
-        return whole, [replace(fault, where=f"{where}, {fault.where}") for fault in faults]
-    return cut_facts(whole, spec), []
+        return _Data()
+    known = None if is_fetching else facts_before_fetch(spec, data_dir)
+    try:
+        whole = known or whole_facts(spec, data_dir)
+    except UserError as error:
+        return _Data(faults=error.faults)
+    facts, faults = whole, list[Fault]()
+    if isinstance(spec, CutDatasetItem):
+        faults = [
+            replace(fault, where=f"{where}, {fault.where}") for fault in cut_faults(whole, spec)
+        ]
+        facts = whole if faults else cut_facts(whole, spec)
+    faults += _data_faults(document, facts, where)
+    return _Data(facts, whole, faults, is_to_fetch=known is not None)
 
 
 def _name_faults(document: Document, where: str) -> Iterator[Fault]:
     loss = document.get("loss")
-    if isinstance(loss, str) and loss not in CATALOG["loss"] and not is_plugin(loss):
+    if isinstance(loss, str) and loss not in LOSSES and not is_plugin(loss):
         yield unknown_name_fault("loss", loss, f"{where}, loss")
     for key, name in _plugins(document):
         try:
@@ -108,28 +137,35 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
             )
     yield from _spread_faults(document, facts, where)
     yield from _shuffle_faults(document, facts, where)
-    model, training = document.get("model"), document.get("training")
-    shape = facts.input_shape
-    if isinstance(model, dict) and model.get("name") == "resnet" and len(shape) != 3:
-        yield Fault(
-            f"a resnet needs images, and the inputs have shape {shape}",
-            f"{where}, model.name",
-            "use {name: mlp}, or a data set of images",
-        )
-    needs_labels = set(CATALOG["loss"]) - {"squared_error"}
-    loss = document.get("loss")
-    if loss in needs_labels and not facts.is_classification:
-        yield Fault(
-            f"{loss} needs class labels, and the data have real targets",
-            f"{where}, loss",
-            "use squared_error",
-        )
+    yield from _item_faults(document, facts, where)
+    shape, training = facts.input_shape, document.get("training")
     augmentation = training.get("augmentation", "none") if isinstance(training, dict) else "none"
     if augmentation == "pad_crop_flip" and len(shape) != 3:
         yield Fault(
             f"{augmentation} needs images, and the inputs have shape {shape}",
             f"{where}, training.augmentation",
             "use none",
+        )
+
+
+def _item_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
+    """Find what a model or a loss needs of the data, as each declares it."""
+    model, loss = document.get("model"), document.get("loss")
+    name, shape = model.get("name") if isinstance(model, dict) else None, facts.input_shape
+    if isinstance(name, str) and name in MODELS and MODELS[name].needs_images and len(shape) != 3:
+        others = [f"{{name: {each}}}" for each, item in MODELS.items() if not item.needs_images]
+        yield Fault(
+            f"a {name} needs images, and the inputs have shape {shape}",
+            f"{where}, model.name",
+            f"use {' or '.join(others)}, or a data set of images",
+        )
+    needs_labels = isinstance(loss, str) and loss in LOSSES and LOSSES[loss].needs_labels
+    if needs_labels and not facts.is_classification:
+        others = [each for each, item in LOSSES.items() if not item.needs_labels]
+        yield Fault(
+            f"{loss} needs class labels, and the data have real targets",
+            f"{where}, loss",
+            f"use {' or '.join(others)}",
         )
 
 
@@ -150,11 +186,11 @@ def _shuffle_faults(document: Document, facts: DatasetFacts, where: str) -> Iter
 def _spread_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
     """Find statistics that compare examples of a split of one."""
     sizes = {"train": facts.num_train, "test": facts.num_test}
-    measure = document.get("measure", ["losses", "traces"])
+    measure = document.get("measure", list(MEASURED_BY_DEFAULT))
     for index, item in enumerate(measure if isinstance(measure, list) else []):
         name = item.get("name") if isinstance(item, dict) else item
         splits = item.get("splits") if isinstance(item, dict) else None
-        if isinstance(name, str) and name in CATALOG["statistic"] and needs_spread(name):
+        if isinstance(name, str) and name in STATISTICS and STATISTICS[name].needs_spread:
             for split in splits if isinstance(splits, list) else ["train"]:
                 if isinstance(split, str) and sizes.get(split, 2) < 2:
                     fault = too_few_for_spread(name, split)

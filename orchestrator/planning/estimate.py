@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from orchestrator.planning.recorded_pace import RecordedPace, recorded_pace
 from orchestrator.planning.schedule import ends_of
 from orchestrator.planning.store_state import StoreState
+from workers.contract.dataset_facts import DatasetFacts
+from workers.contract.items import ASSUMED_GRADIENTS, StatisticItem
 from workers.contract.lacking import Missing
 from workers.contract.plan_document import PlanDocument
-from workers.contract.specs import MLPSpec, ResNetSpec, TrialSpec
-from workers.contract.statistics import StatisticSpec, TracesSpec
+from workers.contract.specs import PluginSpec, TrialSpec
+from workers.contract.statistics import StatisticSpec
 from workers.contract.sweep_spec import ResourcesSpec
-from workers.datasets.loading import DatasetFacts
 
 MULTIPLY_ADDS_PER_CPU_SECOND = 2.0e10
 """Training speed of one thread, forward and backward: ResNet-20 on one thread and ResNet-56 on two, at
@@ -24,8 +24,6 @@ MULTIPLY_ADDS_PER_GPU_SECOND = 1.0e12
 """Assumed for one GPU; replaced by recorded trials as soon as there are some."""
 START_SECONDS = 4.0
 """Of one attempt: fork, build, trace."""
-_TRACES_PASS = 2.6
-"""Cost of `traces` in gradients, measured by tests/benchmarks/measurement_cost.py."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Estimator:
 
     Attributes:
         num_train: Of the data set used.
-        multiply_adds: Of one forward pass of one example; NaN where the model is a plugin.
+        multiply_adds: Of one forward pass of one example; NaN where the model does not tell.
         speed: Multiply-adds a second of one slot, for what was not recorded.
         is_recorded: The speed comes from recorded trials.
         pace: What was recorded of such work.
@@ -60,10 +58,9 @@ class Estimator:
         known = self.pace.statistic_seconds(statistic_id, statistic.name, batch_size)
         if known is not None:
             return START_SECONDS + known
-        gradients = 0.4
-        if isinstance(statistic, TracesSpec):
-            columns = 10 if statistic.columns == "exact" else statistic.columns
-            gradients = _TRACES_PASS + 0.8 * (columns - 1)
+        gradients = ASSUMED_GRADIENTS
+        if isinstance(statistic, StatisticItem):
+            gradients = statistic.stated_gradients()
         return START_SECONDS + gradients * 3 * self.num_train * self.multiply_adds / self.speed
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
@@ -92,7 +89,7 @@ class Estimator:
 
     @property
     def source(self) -> str:
-        """Say what the estimate rests on."""
+        """What the estimate rests on."""
         number = self.pace.num_trials
         if not number:
             return "by a stated speed"
@@ -118,7 +115,7 @@ def store_estimator(plan: PlanDocument, pace: RecordedPace) -> Estimator:
 
 
 def stated_speed(resources: ResourcesSpec) -> float:
-    """Give the multiply-adds a second that a slot is assumed to do before anything is recorded."""
+    """Return the multiply-adds a second that a slot is assumed to do before anything is recorded."""
     if resources.gpus:
         return MULTIPLY_ADDS_PER_GPU_SECOND * resources.gpus
     return MULTIPLY_ADDS_PER_CPU_SECOND * resources.cpus
@@ -135,14 +132,9 @@ def _training_work(trial: TrialSpec, estimator: Estimator) -> float:
 
 
 def _multiply_adds(trial: TrialSpec, facts: DatasetFacts) -> float:
-    model = trial.model
-    if isinstance(model, ResNetSpec):
-        height, width = facts.input_shape[:2]
-        return 9.0 * 16**2 * height * width * (model.depth - 1)
-    if isinstance(model, MLPSpec):
-        sizes = [math.prod(facts.input_shape), *model.hidden_units, facts.num_outputs]
-        return float(sum(a * b for a, b in itertools.pairwise(sizes)))
-    return math.nan
+    if isinstance(trial.model, PluginSpec):
+        return math.nan
+    return trial.model.multiply_adds(facts.input_shape, facts.num_outputs)
 
 
 def duration(seconds: float) -> str:

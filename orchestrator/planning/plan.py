@@ -7,16 +7,16 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from workers.contract.catalog import plugin_digest
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.identity import digest, earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
+from workers.contract.plans import list_revisions, newest_plan
 from workers.contract.schema import VIEWS
 from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
-from workers.datasets.loading import DatasetFacts
 
 _STAMP, _STAMP_CHARACTERS = "%Y%m%dT%H%M%S%f", 21
 """How a revision's name begins: names sort by time."""
@@ -86,23 +86,9 @@ def publish_plan(store: Store, plan: PlanDocument) -> PlanDocument:
     return plan
 
 
-def newest_plan(store: Store, sweep: str) -> PlanDocument | None:
-    """Read the newest revision of a sweep; None when it was never run here."""
-    for revision in sorted(_revisions(store, sweep), reverse=True):
-        document = store.read_json(Store.plan_path(sweep, revision))
-        with suppress(ValidationError):  # not whole, or of another version: the one before counts
-            return PlanDocument.model_validate(document)
-    return None
-
-
-def _revisions(store: Store, sweep: str) -> list[str]:
-    found = map(Store.plan_parts, store.names(Store.plan_folder(sweep)))
-    return [revision for _, revision in filter(None, found)]
-
-
 def _last_revision(store: Store, plan: PlanDocument) -> str:
     """Give the plan's revision, moved on where one in the store would sort after it."""
-    last = max(_revisions(store, plan.sweep), default="")
+    last = max(list_revisions(store, plan.sweep), default="")
     if plan.revision > last:
         return plan.revision
     content_digest = plan.revision.rsplit("-", 1)[-1]

@@ -13,13 +13,14 @@ from orchestrator.planning.fit import Node, fit_faults
 from orchestrator.planning.plan import as_in_store, make_plan
 from orchestrator.planning.store_state import StoreState, read_state
 from orchestrator.planning.sweep import read_sweep
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
+from workers.contract.items import CutDatasetItem
 from workers.contract.lacking import Missing, lacking
 from workers.contract.plan_document import PlanDocument
-from workers.contract.specs import Cifar10Spec, DigitsSpec
 from workers.contract.store import Store
+from workers.contract.store_place import place_faults
 from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
-from workers.datasets.loading import dataset_facts
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A sweep compared with its store: what is planned, what is missing, what it will take."""
+    """A sweep compared with its store: what is planned, what is missing, what it will take.
+
+    `data` are the facts of the examples used, `whole_data` of the whole data set.
+    """
 
     sweep: SweepSpec
     plan: PlanDocument
@@ -60,6 +64,8 @@ class Prepared:
     state: StoreState
     missing: list[Missing]
     estimator: Estimator
+    data: DatasetFacts
+    whole_data: DatasetFacts
 
     @property
     def open_work(self) -> list[Missing]:
@@ -78,22 +84,20 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
     Raises:
         UserError: All faults of the sweep, its data and the store's place.
     """
-    faults = list(_option_faults(options))
-    checked = store = None
-    try:
-        document, where = read_sweep(sweep_name, list(options.overrides))
-        checked = check_sweep(document, where, options.data_dir)
-    except UserError as error:
-        faults += error.faults
+    others, store = list(_option_faults(options)), None
     try:
         store = Store.open(options.store)
-        faults += store.place_faults()
+        others += place_faults(store)
     except UserError as error:
-        faults += error.faults
-    if faults or checked is None or store is None:
-        raise UserError(faults)
-    whole = _without_needless_cut(checked, options.data_dir)
-    return _compare(whole, store, is_remeasuring=options.is_remeasuring)
+        others += error.faults
+    try:
+        document, where = read_sweep(sweep_name, list(options.overrides))
+    except UserError as error:
+        raise UserError([*others, *error.faults]) from error
+    checked = check_sweep(document, where, options.data_dir, others)
+    if store is None:  # then it is among the others
+        raise UserError(others)
+    return _compare(_without_needless_cut(checked), store, is_remeasuring=options.is_remeasuring)
 
 
 def _option_faults(options: Options) -> Iterator[Fault]:
@@ -105,14 +109,14 @@ def _option_faults(options: Options) -> Iterator[Fault]:
         )
 
 
-def _without_needless_cut(checked: CheckedSweep, data_dir: str | None) -> CheckedSweep:
+def _without_needless_cut(checked: CheckedSweep) -> CheckedSweep:
     """Leave out a `num_train` that is the whole training set: it decides nothing."""
     dataset = checked.spec.dataset
-    if not isinstance(dataset, Cifar10Spec | DigitsSpec) or dataset.num_train is None:
+    if not isinstance(dataset, CutDatasetItem):
+        return checked
+    if dataset.num_train != checked.whole.num_train:
         return checked
     whole = dataset.model_copy(update={"num_train": None})
-    if dataset_facts(whole, data_dir).num_train != dataset.num_train:
-        return checked
     return replace(checked, spec=checked.spec.model_copy(update={"dataset": whole}))
 
 
@@ -122,7 +126,10 @@ def _compare(checked: CheckedSweep, store: Store, *, is_remeasuring: bool) -> Pr
     plan = as_in_store(store, made)
     state = read_state(store)
     estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
-    return Prepared(checked.spec, plan, store, state, lacking(plan, state), estimator)
+    missing = lacking(plan, state)
+    return Prepared(
+        checked.spec, plan, store, state, missing, estimator, checked.facts, checked.whole
+    )
 
 
 def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
@@ -137,7 +144,7 @@ def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
 
 
 def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
-    """Say what to do about trials that do not fit, with the time they would take on CPUs alone."""
+    """Return what to do about trials that do not fit, with the time they would take on CPUs alone."""
     resources = prepared.sweep.resources
     most_cpus = max(node.cpus for node in nodes)
     cpu_only = ResourcesSpec(gpus=0, cpus=min(resources.cpus, max(1, most_cpus)))

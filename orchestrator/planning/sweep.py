@@ -6,9 +6,10 @@ from importlib import resources
 from pathlib import Path
 
 from orchestrator.planning.yaml_file import parse_yaml
-from workers.contract.errors import Fault, UserError, did_you_mean, user_error
+from workers.contract.errors import Fault, UserError, did_you_mean, shortened, user_error
 
 _LARGEST_SWEEP_BYTES = 1_000_000
+_DEEPEST_KEY = 10
 
 
 def built_in_sweeps() -> dict[str, str]:
@@ -78,11 +79,13 @@ def is_sweep_file(path: Path) -> bool:
 def _read(path: Path) -> str:
     mend = "give a YAML file; `minima sweeps` lists the built-in ones"
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST_SWEEP_BYTES + 1)
     except OSError as error:
         raise user_error(f"cannot read the sweep: {error}", where=str(path), mend=mend) from error
     if len(content) > _LARGEST_SWEEP_BYTES:
-        raise user_error(f"not a sweep: {len(content)} bytes", where=str(path), mend=mend)
+        what = f"not a sweep: more than {_LARGEST_SWEEP_BYTES:,} bytes"
+        raise user_error(what, where=str(path), mend=mend)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -91,8 +94,9 @@ def _read(path: Path) -> str:
 
 def _apply(document: dict[str, object], override: str) -> list[Fault]:
     key, equals, text = override.partition("=")
-    where = f"--set {override}"
-    if not equals or not all(part for part in key.split(".")):
+    where = f"--set {shortened(override)}"
+    parts = key.split(".")
+    if not equals or not all(parts) or len(parts) > _DEEPEST_KEY:
         return [
             Fault("not of the form key.path=value", where, "for example --set training.epochs=5")
         ]
@@ -100,13 +104,18 @@ def _apply(document: dict[str, object], override: str) -> list[Fault]:
         value = parse_yaml(text, where)
     except UserError as error:
         return list(error.faults)
-    *folders, last = key.split(".")
+    *folders, last = parts
     place = document
-    for part in folders:
+    for depth, part in enumerate(folders, start=1):
         inner = place.setdefault(part, {})
         if not isinstance(inner, dict):
+            path = ".".join(folders[:depth])
             return [
-                Fault(f"{part!r} holds a value, not keys", where, f"--set {part}=… replaces it")
+                Fault(
+                    f"{shortened(path)!r} holds a value, not keys",
+                    where,
+                    f"--set {shortened(path)}=… replaces it",
+                )
             ]
         place = inner
     place[last] = value

@@ -20,6 +20,7 @@ from orchestrator.slots.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
 from workers.contract.lacking import Missing
 from workers.contract.store import Store
+from workers.contract.store_place import check_writable
 
 _NOT_COMPARED = {
     "attempt_id",
@@ -77,7 +78,7 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     Raises:
         UserError: The store cannot be written, or TensorFlow does not start.
     """
-    prepared.store.check_writable()
+    check_writable(prepared.store)
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(prepared, options, control.run_id, [chosen])[0]
     with contextlib.closing(Slot()) as slot, control.listening():

@@ -16,6 +16,7 @@ from orchestrator.running.driver import ClusterLost, MakeDriver
 from orchestrator.running.preflight import check_nodes, importing_here
 from orchestrator.running.waves import Run, run_waves
 from orchestrator.slots.task import Status
+from workers.contract.store_place import check_writable
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def run(
                 driver.join() as nodes,
             ):
                 refuse_misfit(prepared, nodes)
-                prepared.store.check_writable()
+                check_writable(prepared.store)
                 if options.address:  # a cluster of our own is this very machine
                     check_nodes(
                         prepared,

@@ -35,13 +35,13 @@ from workers.contract.store import Store, new_attempt_id
 
 _POLL_SECONDS = 0.5
 _SUSPENDED_SECONDS = 30.0
-"""A poll that took so long was suspended, most likely with the child: it gets its time anew."""
+"""A poll that took longer was suspended, most likely with the child, whose time starts afresh."""
 _MARKER_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 5.0
 _DRAIN_SECONDS = 120.0
-"""A child that was asked to leave and has not is ended; it has lost what its last checkpoint has not."""
+"""A child that has not left by then is killed; what its last checkpoint lacks is lost."""
 _END_SECONDS = 10.0
-"""A fork server that does not tell the end of a killed child for so long is taken for lost."""
+"""A fork server that does not report the end of a killed child within this time counts as lost."""
 
 
 class SupervisedAttempt:
@@ -59,10 +59,10 @@ class SupervisedAttempt:
         self.has_started = False
 
     def run(self) -> tuple[Failure | None, Status]:
-        """Run the child, unless another run does the same; a failure, or how the work stands."""
+        """Run the child, unless another run does this trial; return any failure, and the status."""
         try:
             self._publish("claiming")
-            # for as long as this takes a rival would not see us running after our claim stands
+            # first, as meanwhile a rival would not see us running although our claim stands
             self._server.ensure_started()
             if not is_ours(self._store, self._heartbeat("claiming"), self._work.task.presumed_dead):
                 return None, "elsewhere"
@@ -80,7 +80,7 @@ class SupervisedAttempt:
             self._beat("ended")
 
     def failure_record(self, failure: Failure) -> records.FailureRecord:
-        """Make the row of the `failures` view."""
+        """Return the row of the `failures` view."""
         return records.FailureRecord(
             trial_id=self._work.trial_id,
             statistic_id=self._work.statistic_id,
@@ -121,7 +121,7 @@ class SupervisedAttempt:
             **cores_environment(self._cores),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "TF_CPP_MIN_LOG_LEVEL": "2",
-            "TMPDIR": str(scratch),  # what a child that is killed leaves behind goes with the rest
+            "TMPDIR": str(scratch),  # what a killed child leaves behind is removed with the rest
         }
         self._server.start_attempt(order_file, log, environment)
         self.has_started = True
@@ -130,7 +130,7 @@ class SupervisedAttempt:
 
     def _watch(self, scratch: Path) -> int:
         marker = heartbeat = moved = asked = time.monotonic()
-        told = None
+        asked_to_stop = None
         while (exit_code := self._server.wait(_POLL_SECONDS)) is None:
             now = time.monotonic()
             progress = _progress(scratch) or self._progress
@@ -139,12 +139,12 @@ class SupervisedAttempt:
             if now - heartbeat > _HEARTBEAT_SECONDS:
                 heartbeat = now
                 self._beat("running")
-            if now - marker > _MARKER_SECONDS and told is None:
+            if now - marker > _MARKER_SECONDS and asked_to_stop is None:
                 marker = now
                 if is_stop_asked(self._store, self._work.task):
-                    told = now
+                    asked_to_stop = now
                     self._server.signal(signal.SIGTERM)
-            if told is not None and now - told > _DRAIN_SECONDS:
+            if asked_to_stop is not None and now - asked_to_stop > _DRAIN_SECONDS:
                 return self._kill("drain")
             if now - moved > self._work.task.hang_seconds:
                 return self._kill("hang")
@@ -152,7 +152,7 @@ class SupervisedAttempt:
         return exit_code
 
     def _kill(self, reason: Literal["hang", "drain"]) -> int:
-        """End the child; where the fork server does not answer any more, that too."""
+        """End the child, and the fork server too where it no longer answers."""
         self._killed = reason
         self._server.signal(signal.SIGKILL)
         exit_code = self._server.wait(_END_SECONDS)
@@ -177,7 +177,7 @@ class SupervisedAttempt:
         )
 
     def _beat(self, state: Literal["running", "ended"]) -> None:
-        """Tell the store that the attempt lives; a store that is away for a moment is no fault here."""
+        """Publish that the attempt lives; a store briefly out of reach is no failure here."""
         with suppress(StoreError):
             self._publish(state)
 
@@ -205,7 +205,7 @@ class SupervisedAttempt:
         )
 
     def _log_file(self, scratch: Path) -> Path:
-        """Give the log's place in the store, so that it can be read while it grows, else one of our own."""
+        """Return the log's path: in the store, to be read as it grows, else in scratch."""
         place = self._store.local_path(Store.log_path(self._work.trial_id, self._id))
         if place is None:
             return scratch / "log"
@@ -224,7 +224,7 @@ class SupervisedAttempt:
 
 
 def out_of_memory_kills() -> int:
-    """Count the processes that this machine has ended for want of memory; 0 where it does not say."""
+    """Count the processes that this machine has killed for lack of memory; 0 where unknown."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:

@@ -34,7 +34,7 @@ class ForkServer:
         self._errors: IO[bytes] | None = None
 
     def start_attempt(self, order: Path, log: Path, environment: Mapping[str, str]) -> int:
-        """Start a child for an order and give its process id.
+        """Start a child for an order and return its process id.
 
         Raises:
             ForkServerLost: The server cannot be started or has died.
@@ -44,7 +44,7 @@ class ForkServer:
         return int(self._expect("pid", _START_SECONDS))
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for the child's end; its exit code, minus the signal's number, or None if it runs on.
+        """Wait for the child's end; return its exit code (minus a signal's), or None if it runs.
 
         Raises:
             ForkServerLost: The server has died.
@@ -80,7 +80,7 @@ class ForkServer:
             return
         self.close()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the server
-        # -P: the folder we happen to stand in must not shadow our packages
+        # -P: the working directory must not shadow our packages
         command = [sys.executable, "-P", "-m", "workers.process.fork_server", self.entry]
         self._process = subprocess.Popen(  # noqa: S603  # our own module, on our own interpreter
             command,

@@ -1,6 +1,6 @@
-"""The failure policy, pure: what class an ended attempt is of, and what is done about it.
+"""The failure policy, pure: the class of an ended attempt, and what is done about it.
 
-A class has a cap on how often it may befall one piece of work within a run; beyond it the work is
+A class has a cap on how often it may hit one piece of work within a run; beyond it the work is
 given up until the command is run again. Failures of earlier runs do not count: something may have
 been mended since.
 """
@@ -24,12 +24,13 @@ _CRASHES = frozenset(
 
 @dataclass(frozen=True)
 class Policy:
-    """What is done about a class of failure.
+    """The response to a class of failure.
 
     Attributes:
-        max_attempts: How often work is tried in all that fails so.
+        max_attempts: How often, in all, work that fails like this is tried.
         wait_seconds: Before the second try; doubled before each further one.
-        is_systemic: Equal failures of several trials speak of one cause, which will fail the others too.
+        is_systemic: Equal failures of several trials point to one cause, which will fail the
+            others.
     """
 
     max_attempts: int
@@ -53,7 +54,7 @@ POLICIES: dict[str, Policy] = {
     "worker_lost": Policy(4, 1),
     "node_lost": Policy(8, 5),
     "other_code": Policy(20, 0),  # of the node, which gets no further task of this run
-    "preempted": Policy(20, 0),  # the node is gone, and no other is the worse for it
+    "preempted": Policy(20, 0),  # the node is gone, and the others are not affected
 }
 """What is done about each class."""
 
@@ -71,17 +72,17 @@ class Failure:
 
 
 def policy_of(failure_class: str) -> Policy:
-    """Return the policy of a class as the store names it; one of another version counts as a bug."""
+    """Return the policy of a class named in the store; one of another version counts as a bug."""
     return POLICIES.get(failure_class, POLICIES["bug"])
 
 
 def should_retry(classes: Sequence[str], num_smaller_shares: int = 0) -> bool:
-    """Say whether work that failed like this is tried again: no class beyond its cap.
+    """Return whether work that failed like this is tried again: no class is at its cap.
 
     Args:
-        classes: Of its failures.
-        num_smaller_shares: Shares of a GPU tried before this one; to have found them too small does
-            not count, as the cure was still to come.
+        classes: The classes of its failures, in order.
+        num_smaller_shares: Shares of a GPU tried before this one; that they were too small does not
+            count, as the cure was still to come.
     """
     uncounted = {_SHARE_TOO_SMALL: num_smaller_shares}
     return all(
@@ -91,25 +92,25 @@ def should_retry(classes: Sequence[str], num_smaller_shares: int = 0) -> bool:
 
 
 def wait_before_retry(classes: Sequence[str]) -> float:
-    """Give the seconds to wait: the last class's own, doubled with each further failure of it."""
+    """Return the seconds to wait: those of the last class, doubled with each of its failures."""
     last = classes[-1]
     wait = policy_of(last).wait_seconds * 2.0 ** (classes.count(last) - 1)
     return min(wait, _LONGEST_WAIT_SECONDS)
 
 
 def wants_larger_share(failure_class: str, device_share: float) -> bool:
-    """Say whether the cure is more of the GPU, where the trial held only a share of it."""
+    """Return whether the cure is more of the GPU, of which the trial held only a share."""
     return failure_class == _SHARE_TOO_SMALL and 0 < device_share < 1
 
 
 def larger_share(device_share: float) -> float:
-    """Give twice the share, at most the whole; 1/3 becomes 1/1, as only whole and 1/n can be packed."""
+    """Return twice the share, at most 1; 1/3 becomes 1/1, as only 1 and 1/n can be packed."""
     parts = round(1 / device_share)
     return 1.0 / (parts // 2) if parts % 2 == 0 else 1.0 / max(1, (parts - 1) // 2)
 
 
 def num_larger_shares(device_share: float) -> int:
-    """Count the shares that are tried one after the other from this one to the whole device."""
+    """Count the larger shares that are tried in turn from this one up to the whole device."""
     if not 0 < device_share < 1:
         return 0
     return 1 + num_larger_shares(larger_share(device_share))
@@ -118,7 +119,7 @@ def num_larger_shares(device_share: float) -> int:
 def given_up(
     failures: Sequence[FailedAttempt], num_smaller_shares: int = 0
 ) -> dict[tuple[str, str | None], FailedAttempt]:
-    """Give the pieces of work whose failures reached the cap of a class, with the failure that did.
+    """Return the work whose failures reached the cap of a class, with the failure that did.
 
     `num_smaller_shares` are tried before work has a whole device, as in `should_retry`.
     """
@@ -133,7 +134,7 @@ def given_up(
 
 
 def common_cause(failures: Sequence[FailedAttempt], num_smaller_shares: int = 0) -> str | None:
-    """Say what makes one trial after another fail, once as many were given up as break the circuit."""
+    """Return what fails one trial after another, once enough were given up to stop the run."""
     trials: dict[tuple[str, str], set[str]] = {}
     for failure in given_up(failures, num_smaller_shares).values():
         if policy_of(failure.failure_class).is_systemic:
@@ -151,10 +152,10 @@ def failure_of(
     """Classify how a child ended; None when it did not fail.
 
     Args:
-        exit_code: Of the child; minus the signal's number where one ended it.
-        answer: What it said.
-        was_hung: It was ended for want of progress.
-        was_out_of_memory: The system killed processes for want of memory meanwhile.
+        exit_code: The child's; minus the signal's number where one ended it.
+        answer: The child's, if it wrote one.
+        was_hung: It was ended for lack of progress.
+        was_out_of_memory: The system killed processes for lack of memory meanwhile.
     """
     if was_hung:
         return Failure("hang", "hang", "no progress for longer than allowed; the attempt was ended")

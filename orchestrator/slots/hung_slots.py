@@ -1,7 +1,7 @@
-"""Which slots hang: nothing is heard of what they do, or they hold a trial and do nothing about it.
+"""Which slots hang: their attempt has fallen silent, or they hold a trial and run no attempt.
 
-An attempt tells every few seconds that it runs. Between attempts a slot may be silent for longer: it
-starts its fork server, waits before another try, or for another run to give way.
+An attempt reports every few seconds that it runs. Between attempts a slot may be silent for longer:
+it starts its fork server, or waits before another try or for another run to give way.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ class Slots(Protocol):
     """The slots at work."""
 
     def busy(self) -> set[str]:
-        """Name the trials they hold."""
+        """Return the ids of the trials they hold."""
         ...
 
     def end(self, trial_id: str) -> None:
-        """End the one that holds a trial, by force."""
+        """Kill the one that holds a trial."""
         ...
 
 
 class HungSlots:
-    """Looks at the slots of a run now and then.
+    """Detector of the slots of a run that hang.
 
     Args:
-        silence_seconds: An attempt that tells nothing for so long is at a slot that hangs.
-        idle_seconds: So does a slot that holds a trial and has no attempt running for so long.
+        silence_seconds: The slot of an attempt that is silent for longer hangs.
+        idle_seconds: So does a slot that holds a trial and runs no attempt for longer.
     """
 
     def __init__(self, silence_seconds: float, idle_seconds: float) -> None:
         self._attempts, self._idle = Silence(silence_seconds), Silence(idle_seconds)
 
     def find(self, beats: Sequence[Heartbeat], busy: Collection[str], now: float) -> set[str]:
-        """Give the trials whose slots hang; each is given again only when as much time has passed.
+        """Return the trials whose slots hang; each is returned again only after as much time.
 
-        Its slot's end may not be in the store yet while another slot takes the trial up.
+        The end of its slot may not be in the store yet when another slot takes up the trial.
 
         Args:
-            beats: Of the attempts of this run that say they run.
+            beats: Heartbeats of the attempts of this run that say they run.
             busy: Trials that slots hold.
-            now: Monotonic seconds.
+            now: Monotonic time [s].
         """
         silent = self._attempts.silent({beat.attempt_id: beat for beat in beats}, now)
         trials = {beat.trial_id for beat in beats}
-        # one that lost its slot may say for ever that it runs; another that is heard is the slot's
+        # an attempt that lost its slot may keep saying that it runs; one heard is the slot's
         heard = {beat.trial_id for beat in beats if beat.attempt_id not in silent}
         idle = self._idle.silent({name: None for name in busy if name not in trials}, now)
         hung = (trials - heard | idle) & set(busy)

@@ -1,4 +1,4 @@
-"""What a slot or node that was lost leaves behind: a row in `failures`, and a heartbeat that is ended."""
+"""What is recorded of a lost slot or node: a row in `failures`, and the end of its heartbeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.contract.store import Store, new_attempt_id
 
 
 def loss_of(error: Exception | None) -> Failure:
-    """Classify why a slot was lost, by what Ray raised; None where it could not be started."""
+    """Classify why a slot was lost, by what Ray raised; `error` is None if it could not start."""
     message = " ".join(str(error).split())[:500] if error else "its slot could not be started"
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "RayTaskError" in kinds:
@@ -26,7 +26,7 @@ def loss_of(error: Exception | None) -> Failure:
         return Failure("host_out_of_memory", "slot ended by Ray's memory monitor", message)
     if getattr(error, "preempted", False):
         return Failure("preempted", "node preempted", message)
-    # of a node that vanished Ray first knows only that the slot does not answer; a dead slot it tells
+    # of a vanished node Ray at first knows only that the slot is silent; a dead slot it reports
     is_silent = "ActorUnavailableError" in kinds
     if is_silent or "node has died" in message or "node was terminated" in message:
         return Failure("node_lost", "node lost", message)
@@ -34,7 +34,7 @@ def loss_of(error: Exception | None) -> Failure:
 
 
 def loss_record(beat: Heartbeat | None, task: SlotTask, loss: Failure) -> FailureRecord:
-    """Make the row of the attempt that was lost; `beat` is None where none had begun."""
+    """Return the row of the attempt that was lost; `beat` is None where none had begun."""
     attempt_id = beat.attempt_id if beat else new_attempt_id(datetime.now(UTC))
     return FailureRecord(
         trial_id=task.trial_id,
@@ -50,7 +50,7 @@ def loss_record(beat: Heartbeat | None, task: SlotTask, loss: Failure) -> Failur
 
 
 def record_loss(store: Store, task: SlotTask, loss: Failure) -> bool:
-    """Commit the row and end the heartbeat; False where the store is away and the row is not in it."""
+    """Commit the row and end the heartbeat; False if the store is out of reach and lacks it."""
     is_recorded = False
     with suppress(StoreError):
         beat = _last_of(store, task)
@@ -66,7 +66,7 @@ def record_loss(store: Store, task: SlotTask, loss: Failure) -> bool:
 
 
 def _last_of(store: Store, task: SlotTask) -> Heartbeat | None:
-    """Give the attempt of this run at the trial that has not told its end."""
+    """Return the last attempt of this run at the trial that has not reported its end, if any."""
     beats = [
         beat
         for beat in heartbeats_of(store, task.trial_id)

@@ -19,14 +19,14 @@ from workers.contract.records import FailureRecord
 from workers.contract.store import Store
 
 _SEVERITY: list[Status] = ["done", "failed", "elsewhere", "larger_share", "drained"]
-"""A trial with work given up comes again all the same where other work of it is only put off."""
+"""Worst last: a trial with work given up is still run again if other work is only deferred."""
 
 
 class Slot:
-    """Runs tasks one after another, each attempt in a fresh child of its own fork server."""
+    """A runner of tasks, one by one, each attempt in a fresh child of its own fork server."""
 
     def __init__(self) -> None:
-        remove_abandoned()  # of slots killed before; where only slots run nobody else would
+        remove_abandoned()  # left by killed slots; where only slots run, nobody else removes them
         self._server: ForkServer | None = None
         self._num_attempts = 0
         self._num_failures = 0
@@ -48,7 +48,7 @@ class Slot:
         self._server_for(entry).ensure_started()
 
     def run(self, task: SlotTask, visible_devices: str) -> SlotResult:
-        """Do the missing work of one trial; a statistic that fails leaves the others alone.
+        """Do the missing work of one trial; a statistic that fails does not stop the others.
 
         Args:
             task: What to do.
@@ -74,7 +74,7 @@ class Slot:
         )
 
     def _do(self, work: Work, visible_devices: str) -> Status:
-        """Try until it is done, or some class of failure has reached its cap in this run."""
+        """Try until it is done, or a class of failure has reached its cap in this run."""
         task, store = work.task, Store.open(work.task.store)
         classes = _earlier_classes(store, work)
         while should_retry(classes, task.num_smaller_shares):
@@ -105,7 +105,7 @@ class Slot:
         return "done" if _is_known_to_be_committed(store, work) else "failed"
 
     def _record(self, store: Store, *failures: FailureRecord) -> None:
-        """Commit failures to their view; what a store that is away does not take is kept for later."""
+        """Commit failures to their view; while the store is out of reach they wait."""
         self._unrecorded += failures
         with suppress(StoreError):
             while self._unrecorded:
@@ -127,14 +127,14 @@ def _work_of(task: SlotTask) -> list[Work]:
 
 
 def _earlier_classes(store: Store, work: Work) -> list[str]:
-    """Give the failures that lost slots and others had with this work in this run."""
+    """List the classes of failure that this work had in this run, in lost slots or elsewhere."""
     with suppress(StoreError):
         return failure_classes(store, work)
     return []
 
 
 def _is_known_to_be_committed(store: Store, work: Work) -> bool:
-    with suppress(StoreError):  # the attempt will say so
+    with suppress(StoreError):  # the attempt will report it
         return is_committed(store, work)
     return False
 

@@ -1,4 +1,4 @@
-"""The missing work of one trial as a slot is told it, and what the slot answers."""
+"""The missing work of one trial as a slot receives it, and what the slot answers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class SlotTask(Frozen):
     Attributes:
         sweep: For the heartbeat, and with `run_id` for the stop marker.
         planned: The trial.
-        is_trained: It needs no training.
-        statistics: What is not measured yet.
+        is_trained: Whether it is trained already.
+        statistics: Those not measured yet.
         hang_seconds: An attempt without progress for this long is ended.
-        entry: The module whose `run_child` does an attempt.
-        earlier_failures: Attempts that failed before this run, which do not count any more.
-        presumed_dead: Attempts of other runs that were silent for too long to be waited for.
-        num_smaller_shares: Of a GPU, that were tried before `device_share` and were too small.
+        entry: The module whose `run_child` runs an attempt.
+        earlier_failures: Attempts that failed before this run, which no longer count.
+        presumed_dead: Attempts of other runs, silent for too long to be waited for.
+        num_smaller_shares: Shares of a GPU tried before `device_share` that were too small.
     """
 
     sweep: str
@@ -54,16 +54,16 @@ class SlotTask(Frozen):
 
     @property
     def demand(self) -> ResourcesSpec:
-        """What a slot must hold."""
+        """The resources that a slot must hold."""
         return ResourcesSpec(gpus=self.device_share, cpus=self.num_threads)
 
 
 class SlotResult(Frozen):
-    """How the work of one trial ended.
+    """The outcome of the work of one trial.
 
     Attributes:
-        status: "done"; "failed": something was given up; "elsewhere": another run is at it;
-            "larger_share": it wants more of a GPU; "drained": it was asked to stop.
+        status: "done"; "failed": something was given up; "elsewhere": another run does it;
+            "larger_share": it needs more of a GPU; "drained": it was asked to stop.
         num_attempts: Children that were started.
         num_failures: Those of them that failed.
     """
@@ -79,9 +79,9 @@ class Work:
     """One thing to do: train, or take one statistic.
 
     Attributes:
-        task: Of the trial.
+        task: The trial's.
         statistic: None to train.
-        is_repeated: To be done although it is committed, as what it left behind is gone.
+        is_repeated: Whether it is done although committed, as the model it left behind is gone.
     """
 
     task: SlotTask
@@ -100,7 +100,7 @@ class Work:
 
 
 def is_stop_asked(store: Store, task: SlotTask) -> bool:
-    """Say whether this run was asked to drain; a store that is away for a moment has not asked."""
+    """Return whether this run was asked to drain; False while the store is unreachable."""
     try:
         return store.read_bytes(Store.stop_path(task.sweep, task.run_id)) is not None
     except StoreError:

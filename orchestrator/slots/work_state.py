@@ -8,7 +8,7 @@ from workers.contract.store import Store
 
 
 def is_committed(store: Store, work: Work) -> bool:
-    """Say whether nothing is left to do, as another run or a lost slot has done it meanwhile.
+    """Return whether nothing is left to do, as another run or a lost slot did it meanwhile.
 
     Raises:
         StoreError: The store cannot be read.
@@ -29,7 +29,7 @@ def is_committed(store: Store, work: Work) -> bool:
 
 
 def failure_classes(store: Store, work: Work) -> list[str]:
-    """Give the classes of the failures of this work in this run, the first one first.
+    """List the classes of the failures of this work in this run, in order.
 
     Raises:
         StoreError: The store cannot be read.

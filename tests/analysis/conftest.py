@@ -13,7 +13,6 @@ import pytest
 
 from analysis.findings.table1 import table1
 from analysis.mathematics.verdict import judge
-from workers.contract.excursions import ForkSpec
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.records import (
@@ -27,9 +26,14 @@ from workers.contract.records import (
     table,
 )
 from workers.contract.schema import VIEWS
-from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
-from workers.contract.statistics import LossesSpec, SpectrumSpec, TracesSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.contract.store import Store
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.models.resnet import ResNetSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.traces import TracesSpec
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _EPOCHS = 3
@@ -296,7 +300,7 @@ def _prediction(ratio=None, half=0.05, **changes):
         "statistic_id": "s", "bn_mode": "frozen", "sampler": "replacement", "num_steps": 512,
         "predicted": 2e-5, "predicted_stderr": 1e-6, "measured": None, "measured_stderr": None,
         "measured_by": "fork", "log_ratio": None, "valid": True, "reason": None,
-        "log_ratio_low": None, "log_ratio_high": None, "verdict": None,
+        "log_ratio_low": None, "log_ratio_high": None, "verdict": None, "reasons": [],
     } | changes  # fmt: skip
     if ratio is not None:
         log_ratio = math.log(ratio)

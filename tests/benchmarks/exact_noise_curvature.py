@@ -33,7 +33,6 @@ import tensorflow as tf
 from measurement_cost import NoPartials, images
 from short_training import short_trial, trained_resnet
 
-from workers.contract.statistics import NoiseCurvatureSpec
 from workers.datasets.dataset import Dataset
 from workers.losses.kld import KullbackLeibler
 from workers.network.batch_norm import copy_network, freeze
@@ -45,6 +44,7 @@ from workers.resumable.passes import Passes
 from workers.statistics import noise_curvature
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.groups import Groups, groups_of
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
 
 BAR = 3.0
 """Of |z|, the whole model's."""

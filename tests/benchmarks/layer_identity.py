@@ -24,13 +24,13 @@ from exact_noise_curvature import Subject
 from measurement_cost import NoPartials, images
 from short_training import short_trial, trained_resnet
 
-from workers.contract.statistics import TracesSpec
 from workers.losses.kld import KullbackLeibler
 from workers.numerics.estimators import rademacher_signs
 from workers.numerics.probes import Estimate, mean_of_probes
 from workers.process.environment import prepare
 from workers.statistics import traces
 from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.traces import TracesSpec
 
 LOW, HIGH = 0.8, 1.25
 """Of the mean square of z."""

@@ -32,11 +32,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from workers.contract.specs import Cifar10Spec, ResNetSpec
 from workers.datasets import cifar10
+from workers.datasets.cifar10 import Cifar10Spec
 from workers.datasets.dataset import Dataset, Split, one_hot
 from workers.losses.kld import KullbackLeibler
-from workers.models.resnet import build
+from workers.models.resnet import ResNetSpec, build
 from workers.network.batch_norm import copy_network, freeze
 from workers.network.batch_norm_stages import StageMoments, stages_of
 from workers.network.graph import graph_of

@@ -11,9 +11,11 @@ import keras
 
 from workers.attempts import kept_model
 from workers.attempts.attempt import make_loss
-from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.contract.store import Store
+from workers.datasets.cifar10 import Cifar10Spec
 from workers.datasets.dataset import Dataset
+from workers.models.resnet import ResNetSpec
 from workers.resumable.checkpoint import Checkpoints
 from workers.resumable.pulse import Pulse
 from workers.training.loop import Trainer, TrainingJob

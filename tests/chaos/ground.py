@@ -18,9 +18,9 @@ from side_log import arm, disarm
 from surroundings import ClusterProcess, Place
 from tally import Tally
 
-from orchestrator.planning.plan import newest_plan
 from orchestrator.running.foreground import compare
 from workers.contract.plan_document import PlanDocument, PlannedTrial
+from workers.contract.plans import newest_plan
 from workers.contract.store import Store
 
 CHECKPOINT_SECONDS = 0.3

@@ -104,7 +104,9 @@ class Case:
     @property
     def context(self):
         """Give what a statistic is given."""
-        from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+        from workers.contract.specs import TrainingSpec, TrialSpec
+        from workers.datasets.digits import DigitsSpec
+        from workers.models.mlp import MLPSpec
         from workers.statistics.measuring.context import MeasurementContext
 
         trial = TrialSpec(
@@ -142,8 +144,9 @@ class Case:
 
 
 def _network(kind: str):
-    from workers.contract.specs import MLPSpec, ResNetSpec
     from workers.models import mlp, resnet
+    from workers.models.mlp import MLPSpec
+    from workers.models.resnet import ResNetSpec
 
     if kind == "mlp":
         return mlp.build(MLPSpec(hidden_units=[12, 8]), (6, 6, 3), 10, seed=1)
@@ -185,8 +188,8 @@ def make_case():
 @pytest.fixture
 def cifar10_pixels():
     """Give the first training images of CIFAR-10 and their labels."""
-    from workers.contract.specs import Cifar10Spec
     from workers.datasets import cifar10
+    from workers.datasets.cifar10 import Cifar10Spec
 
     beside = HERE.parents[2] / "shared" / "data" / "cifar10"
     folder = Path(os.environ.get("MINIMA_CIFAR10_DIR", beside))

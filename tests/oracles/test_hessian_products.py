@@ -119,8 +119,9 @@ def test_the_statistics_eigenvalues_are_those_of_the_peer(make_case):
     Its tr H, which the same Lanczos space and 64 probes beside it give, is within four of its errors of
     the exact trace by first derivatives.
     """
-    from workers.contract.statistics import HessianSpec, TracesSpec
     from workers.statistics import hessian, traces
+    from workers.statistics.hessian import HessianSpec
+    from workers.statistics.traces import TracesSpec
 
     case = make_case("he2015", num_examples=10)
     settings = HessianSpec(

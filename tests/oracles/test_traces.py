@@ -22,8 +22,7 @@ KINDS = ["mlp", "he2015", "keras_example"]
 
 def measured(case, quantity):
     """Values of our statistic by layer, None for the whole network, and their method."""
-    from workers.contract.statistics import TracesSpec
-    from workers.statistics.traces import measure
+    from workers.statistics.traces import TracesSpec, measure
 
     rows = measure(case.context, TracesSpec(columns="exact", bn_mode="moving_average"))
     chosen = [row for row in rows if row.quantity == quantity and row.objective == "data"]

@@ -17,8 +17,9 @@ from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
 from workers.contract.records import EpochRecord, Measurement, TrialRecord, measurement_table, table
 from workers.contract.specs import TrialSpec
-from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.store import Store
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 FAKES = Path(__file__).parent / "fakes"
 

@@ -39,6 +39,13 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def empty_store(place):
+    """A store in which nothing was planned yet."""
+    (place / "minima-store/sweeps").mkdir(parents=True)
+    return place / "minima-store"
+
+
+@pytest.fixture
 def minima(place, monkeypatch, capfd):
     """Run the command in this process: exit code, standard output, standard error."""
 
@@ -72,7 +79,6 @@ BAD = [
     (["run", "toy.yaml", "--data-dir", "~no-such-user/x"], "'~no-such-user/x' names a home folder"),
     (["run", "toy.yaml", "--store", "a" * 300], "a name in the path is longer than 255 bytes"),
     (["run", "a" * 300], "cannot look for the sweep: File name too long"),
-    (["status", "a" * 300], "cannot look for the sweep: File name too long"),
     (["run", "toy.yaml", "--set", "resources.gpus=999"], "no node has them"),
     (["run", "toy.yaml", "--set", "resources.cpus=9999"], "no node has them"),
     (["run", "paper-kld", "--set", "dataset={name: digits}"], "about "),
@@ -85,14 +91,28 @@ BAD = [
         "Invalid value for '--batch-size'",
     ),
     (["verify", "toy.yaml", "--sample", "1"], "no trial of toy is done"),
-    (["query", "SELEC 1"], "SELEC"),
-    (["query", "SELECT nothing FROM trials"], "nothing"),
-    (["query", "SELECT * FROM read_text('/etc/passwd')"], "/etc/passwd"),
-    (["query", "COPY (SELECT 1) TO 'x.csv'"], "COPY"),
-    (["status", "nothing"], "no sweep 'nothing'"),
-    (["report", "--out", "r"], "no sweep was run"),
+    (["query", "SELECT 1"], "minima-store\n  where: --store"),
+    (["status", "nothing"], "there is no folder "),
+    (["status"], "there is no folder "),
+    (["stop", "toy.yaml"], "there is no folder "),
+    (["aggregate"], "there is no folder "),
+    (["compact"], "there is no folder "),
+    (["compact", "--store", "."], " is not a store: it holds none of cell_measurements, cells,"),
+    (
+        ["status", "--store", "/etc"],
+        "/etc is not a store: it holds none of cell_measurements, cells,",
+    ),
+    (["query", "SELECT 1", "--store", "toy.yaml"], "there is no folder "),
+    (["report", "--out", "r"], "there is no folder "),
     (["sweeps", "--show", "quickstrat"], "did you mean 'quickstart'?"),
-    (["plam"], "plam"),
+    (["plam"], "No such command 'plam'"),
+    (["plan"], "where: minima plan\n  mend:  see `minima plan --help`"),
+    (["query", "--format", "xml", "SELECT 1"], "mend:  see `minima query --help`"),
+    (
+        ["run", "toy.yaml", "--set", "training.epochs.first=1"],
+        "'training.epochs' holds a value, not keys\n"
+        "  where: --set training.epochs.first=1\n  mend:  --set training.epochs=… replaces it",
+    ),
     (["run", "toy.yaml", "--checkpoint-seconds", "inf"], "inf is no time between checkpoints"),
     (["run", "toy.yaml", "--checkpoint-seconds", "0.01"], "greater than or equal to 0.1"),
     (["run"], "SWEEP"),
@@ -183,15 +203,45 @@ def test_plan_writes_nothing_and_says_what_fits(minima, place):
     assert sorted(path.name for path in place.iterdir()) == ["toy.yaml"]
 
 
-def test_status_of_an_empty_store(minima):
+def test_status_of_an_empty_store(minima, empty_store):
     """Nothing to tell is no fault."""
     assert minima("status", "--json")[:2] == (0, "[]\n")
 
 
-def test_stop_without_a_run(minima):
-    """Nothing to stop is no fault."""
+def test_stop_without_a_run(minima, empty_store):
+    """Nothing to stop is no fault of a sweep that was planned; one that was not is told the nearest."""
+    (empty_store / "sweeps/toy").mkdir()
+    (empty_store / "sweeps/toy/r.json").write_text("{}")
     code, out, _ = minima("stop", "toy.yaml")
     assert (code, out) == (0, "no run of toy is registered\n")
+    code, _, err = minima("stop", "toi")
+    assert (code, err) == (
+        2,
+        f"no sweep 'toi' in {empty_store}\n  where: SWEEP, --store\n"
+        "  mend:  did you mean 'toy'? Known: toy.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["query", "SELEC 1"], "SELEC"),
+        (["query", "SELECT nothing FROM trials"], "nothing"),
+        (["query", "SELECT * FROM read_text('/etc/passwd')"], "/etc/passwd"),
+        (["query", "COPY (SELECT 1) TO 'x.csv'"], "COPY"),
+        (["status", "nothing"], "no sweep 'nothing'"),
+        (["report", "--out", "r"], "no sweep was run"),
+        (["status", "a" * 300], "cannot look for the sweep: File name too long"),
+    ],
+)
+def test_bad_questions_to_an_empty_store_leave_2(minima, place, empty_store, arguments, told):
+    """With the cure, and nothing is written."""
+    code, out, err = minima(*arguments)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert "mend:" in err
+    assert sorted(path.name for path in place.iterdir()) == ["minima-store", "toy.yaml"]
+    assert [path.name for path in empty_store.iterdir()] == ["sweeps"]
 
 
 def test_sweeps_lists_and_shows(minima):
@@ -205,7 +255,7 @@ def test_sweeps_lists_and_shows(minima):
     assert minima("plan", "copy.yaml")[0] == 0
 
 
-def test_a_query_of_an_empty_store_has_the_columns(minima):
+def test_a_query_of_an_empty_store_has_the_columns(minima, empty_store):
     """Views exist before anything was run."""
     code, out, _ = minima("query", "SELECT * FROM cells", "--format", "csv")
     assert code == 0

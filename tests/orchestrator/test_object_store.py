@@ -12,7 +12,7 @@ from workers.contract.plan_document import PlannedTrial
 from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
-from workers.datasets.loading import dataset_facts
+from workers.datasets.checked.loading import dataset_facts
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ import pytest
 from workers.contract import identity
 from workers.contract.orders import Order
 from workers.contract.records import TrialRecord, table
-from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset, Split, digest_of, one_hot
+from workers.datasets.digits import DigitsSpec
+from workers.models.mlp import MLPSpec
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +124,7 @@ def make_checkpoints(store):
 @pytest.fixture
 def make_order(tmp_path, make_trial, store):
     """Make an order on scikit-learn's digits, with right identities unless told otherwise."""
-    from workers.datasets.loading import dataset_facts
+    from workers.datasets.checked.loading import dataset_facts
 
     def make(*, attempt_id="first", statistic=None, order_options=None, **options):
         trial = make_trial(dataset=DigitsSpec(num_train=100), **options)

@@ -20,11 +20,14 @@ from workers.attempts.kept_model import from_bytes
 from workers.contract import identity, records
 from workers.contract.errors import StoreError
 from workers.contract.orders import EXIT_UNANSWERED, PROGRESS_FILE, Answer, Progress
-from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
-from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.specs import PluginSpec
 from workers.contract.store import Store
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.weights import digest_of_weights
 from workers.process.code_digest import running_code
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 STATISTIC = """
 import numpy as np
@@ -313,7 +316,7 @@ def test_training_again_to_other_weights_is_a_conflict(make_order, store, plugin
     store.commit("trials", (order.trial_id,), "other", other)
     answer = entry.run_order(order, never)
     assert answer.failure_class == "conflict"
-    assert "trained again and came to other weights" in answer.message
+    assert "trained again and reached other weights" in answer.message
 
 
 @pytest.mark.parametrize(

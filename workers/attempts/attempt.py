@@ -20,15 +20,15 @@ from workers.resumable.pulse import Pulse
 
 @dataclass(frozen=True)
 class Attempt:
-    """Everything an attempt works with.
+    """An order with everything needed to carry it out.
 
     Attributes:
-        order: What to do.
+        order: The work to do.
         store: Where records go.
         environment: Where it runs.
-        dataset: The data, of the digest the order names.
+        dataset: The data, with the digest that the order names.
         loss: The trial's loss.
-        pulse: Stop requests, progress, time.
+        pulse: Stop requests, progress and time.
     """
 
     order: Order
@@ -40,15 +40,15 @@ class Attempt:
 
     @property
     def checkpoint_folder(self) -> str:
-        """Where the checkpoints of this work are."""
+        """The folder of the checkpoints of this work."""
         return Store.checkpoint_folder(self.order.work_id)
 
 
 def check_identities(order: Order) -> None:
-    """Compute the order's identities here and compare.
+    """Compute the order's identities here and compare them with the planned ones.
 
     Raises:
-        UserError: This worker's code or plugins are not those of the planner; all faults at once.
+        UserError: This worker's code or plugins differ from the planner's; all faults at once.
     """
     faults = list(_identity_faults(order))
     if faults:
@@ -71,10 +71,10 @@ def check_data(order: Order, dataset: Dataset) -> None:
 
 
 def make_loss(name: str) -> Loss:
-    """Make the loss of a name; a plugin is a class or function called without arguments.
+    """Return the loss of a name; a plugin is a class or function called without arguments.
 
     Raises:
-        UserError: The name is unknown, or a plugin cannot be called so.
+        UserError: The name is unknown, or a plugin cannot be called like this.
     """
     make = cast("Callable[[], Loss]", catalog.resolve("loss", name, where="loss"))
     with calling("loss", name, "no arguments"):

@@ -1,4 +1,4 @@
-"""What kind of failure an exception is, and a signature that groups failures of one cause."""
+"""The class of failure of an exception, and a signature that groups failures of one cause."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ModelLost(Exception):
 
 
 class WeightsConflict(Exception):
-    """The kept network has other weights than the trial's record says."""
+    """The kept network's weights are not those of the trial's record."""
 
 
 def classify(error: Exception) -> FailureClass:
     """Return the class of a failure; which classes are tried again is not decided here.
 
-    What is of no class here is a `bug`.
+    A `bug` is everything that is of no other class.
     """
     classes: list[tuple[FailureClass, tuple[type[Exception], ...]]] = [
         ("user_error", (UserError,)),
@@ -51,7 +51,7 @@ def _out_of_memory() -> FailureClass:
 
 
 def signature(error: Exception) -> str:
-    """Name the exception's type and the innermost file and function of ours that it passed."""
+    """Return the exception's type and the innermost file and function of ours that it passed."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(_OWN_FOLDER)]
     kind = type(error).__name__

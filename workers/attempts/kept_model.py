@@ -1,4 +1,4 @@
-"""The network of a trial: built from its spec, kept in Keras' own format, loaded again."""
+"""The network of a trial: built from its spec, kept in Keras' own format, and loaded again."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
     """Write the network and read it back, as measuring will.
 
     Raises:
-        UserError: It does not come back with its weights, or with others of them trained.
+        UserError: It comes back with other weights, or with other weights trainable.
     """
     faults: list[Fault] = []
     try:
         kept = from_bytes(to_bytes(model), trial)
         is_whole = digest_of_weights(kept) == digest_of_weights(model)
-        reason = "other weights come back"
+        reason = "different weights come back"
         faults = copying_faults(model, kept) if is_whole else []
     except UnsafeNetwork as error:
         is_whole, reason = False, str(error)
@@ -82,7 +82,7 @@ def _refuse_unkeepable(model: keras.Model, trial: TrialSpec) -> None:
 
 
 def in_float32(model: keras.Model, trial: TrialSpec, dataset: Dataset) -> keras.Model:
-    """Give the same weights in a network that computes in float32, which is the one kept."""
+    """Return the same weights in a network that computes in float32, which is the one kept."""
     if trial.training.precision == "float32":
         return model
     plain = build_model(trial, dataset, "float32")
@@ -91,7 +91,7 @@ def in_float32(model: keras.Model, trial: TrialSpec, dataset: Dataset) -> keras.
 
 
 def to_bytes(model: keras.Model) -> bytes:
-    """Write a network in Keras' own format."""
+    """Return a network as bytes in Keras' own format."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)

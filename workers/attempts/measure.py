@@ -48,13 +48,13 @@ Measure = Callable[[MeasurementContext, object], object]
 
 @dataclass(frozen=True)
 class CommittedTrial:
-    """What a measurement must know of the trained trial.
+    """The facts about a trained trial that a measurement needs.
 
     Attributes:
         outcome: How training ended.
-        weights_sha256: Digest of the weights that are this trial's.
-        attempt_ids: Attempts that committed these very weights, the first one first.
-        has_conflict: Another attempt committed other weights.
+        weights_sha256: Digest of this trial's weights.
+        attempt_ids: Attempts that committed these very weights, in order.
+        has_conflict: Whether another attempt committed other weights.
     """
 
     outcome: Outcome
@@ -64,7 +64,7 @@ class CommittedTrial:
 
 
 def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id: str) -> None:
-    """Measure the kept model; of a trial without a minimum, commit why it was skipped.
+    """Measure the kept model; for a trial without a minimum, commit why it was skipped.
 
     Raises:
         Drained: A stop was asked for; the partial sums have been saved.
@@ -87,12 +87,12 @@ def measure_and_commit(attempt: Attempt, statistic: StatisticSpec, statistic_id:
     rows = [row for row in found if isinstance(row, Measurement)]
     content = measurement_table(order.trial_id, statistic, statistic_id, rows, running_code())
     store.commit("measurements", key, order.attempt_id, content)
-    with suppress(StoreError):  # the work is done, whatever is left over
+    with suppress(StoreError):  # the work is done, even if files remain
         remove_checkpoints(store, attempt.checkpoint_folder)
 
 
 def find_trial(store: Store, trial_id: str) -> CommittedTrial:
-    """Find the trial's record: the first committed counts; later ones may have kept its weights too.
+    """Find the trial's record: the first one counts; later ones may have kept its weights too.
 
     Raises:
         ModelLost: There is no record.
@@ -106,7 +106,7 @@ def find_trial(store: Store, trial_id: str) -> CommittedTrial:
 
 
 def skipped(statistic: StatisticSpec, outcome: Outcome) -> list[Measurement]:
-    """Give a row without a value for each quantity and split the statistic would have measured."""
+    """Return a row without a value for each quantity and split that would have been measured."""
     quantities = STATISTIC_QUANTITIES.get(statistic.name, (statistic.name,))
     return [
         Measurement(
@@ -149,11 +149,11 @@ def _measure(
 
 
 def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:
-    """Load the kept network of any attempt that came to the trial's weights.
+    """Load the kept network of any attempt that reached the trial's weights.
 
     Raises:
-        ModelLost: None is there that is whole and holds these weights.
-        WeightsConflict: None is there, and training again came to other weights.
+        ModelLost: No intact file holds these weights.
+        WeightsConflict: No file holds them, and training again reached other weights.
     """
     store, order = attempt.store, attempt.order
     paths = [store.model_path(order.trial_id, attempt_id) for attempt_id in trial.attempt_ids]
@@ -163,7 +163,7 @@ def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:
             return model
     if trial.has_conflict:
         raise WeightsConflict(
-            f"trial {order.trial_id} was trained again and came to other weights than its record "
+            f"trial {order.trial_id} was trained again and reached other weights than its record "
             f"{trial.weights_sha256}, whose model is gone"
         )
     raise ModelLost(f"no sound kept model at {' or '.join(paths)} in the store {store.uri}")

@@ -1,7 +1,7 @@
-"""Tell why a network can be neither trained nor measured, in a process of its own, before a sweep starts.
+"""Check that a network can be trained and measured, in a separate process, before a sweep starts.
 
 Reads a `NetworkQuestion` from standard input and writes a `NetworkAnswer` to standard output, both JSON.
-What training and the statistics themselves refuse is asked here, by the same functions.
+What training and the statistics themselves refuse is checked here by the same functions.
 """
 
 from __future__ import annotations
@@ -9,21 +9,17 @@ from __future__ import annotations
 import os
 import sys
 
-import keras
-
 from workers.attempts.kept_model import build_model
 from workers.contract.errors import Fault, UserError
+from workers.contract.items import StatisticItem
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
-from workers.contract.statistics import NoiseCurvatureSpec, StatisticSpec, TracesSpec
-from workers.datasets.loading import load_dataset
+from workers.datasets.checked.loading import load_dataset
 from workers.network.batch_norm import as_functional
-from workers.per_example.dissection import refuse_without_rules
 from workers.process.environment import fix_keras
-from workers.statistics import traces
 
 
 def faults_of(question: NetworkQuestion) -> list[Fault]:
-    """List what training would refuse, or what the statistics would of the network as it is built."""
+    """List what training would refuse, or what the statistics would refuse of the built network."""
     trial = question.trial
     try:
         dataset = load_dataset(trial.dataset, question.data_dir)
@@ -33,21 +29,15 @@ def faults_of(question: NetworkQuestion) -> list[Fault]:
     faults: list[Fault] = []
     for statistic in question.statistics:
         try:
-            _refuse(graph, statistic)
+            if isinstance(statistic, StatisticItem):
+                statistic.refuse_network(graph)
         except UserError as error:
             faults += error.faults
     return list(dict.fromkeys(faults))
 
 
-def _refuse(graph: keras.Model, statistic: StatisticSpec) -> None:
-    if isinstance(statistic, TracesSpec):
-        traces.refuse(graph, statistic)
-    if isinstance(statistic, NoiseCurvatureSpec):
-        refuse_without_rules(graph)
-
-
 def main() -> None:
-    """Answer one question; what a user's module prints goes to standard error."""
+    """Answer one question; whatever a user's module prints goes to standard error."""
     answers = os.dup(1)
     os.dup2(2, 1)
     fix_keras()

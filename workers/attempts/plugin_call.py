@@ -1,4 +1,4 @@
-"""Code of the user's own is called here: what it raises is told as a fault of it, not as a bug of ours."""
+"""Calls of the user's own code: what it raises is reported as its fault, not as a bug of ours."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from workers.contract.errors import Drained, user_error
 from workers.contract.failure_classes import FailureClass
 
 _OF_THE_CODE: tuple[FailureClass, ...] = ("bug", "nonfinite")
-"""Classes of failure that the code itself is the cause of; a full memory or disk is not among them."""
+"""Classes of failure whose cause is the code itself; a full memory or disk is not among them."""
 
 
 @contextmanager
 def calling(kind: Kind, name: str, arguments: str) -> Iterator[None]:
-    """Tell what a plugin raises by its name; what built-in code raises goes on as it is.
+    """Report what a plugin raises under its name; what built-in code raises passes unchanged.
 
     Args:
-        kind: Of the plugin; the key of the sweep it stands under.
+        kind: The kind of plugin, which is its key in the sweep.
         name: "package.module:function".
-        arguments: What the function is called with, for the cure.
+        arguments: What the function is called with, for the message.
 
     Raises:
         UserError: The plugin raised an exception of its own.

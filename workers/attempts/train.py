@@ -43,7 +43,7 @@ def train_and_commit(attempt: Attempt) -> None:
     store.commit("epochs", key, order.attempt_id, table("epochs", trained.records))
     faults.reach("epochs_committed")
     store.commit("trials", key, order.attempt_id, table("trials", [record]))
-    with suppress(StoreError):  # the work is done, whatever is left over
+    with suppress(StoreError):  # the work is done, even if files remain
         remove_checkpoints(store, attempt.checkpoint_folder)
 
 

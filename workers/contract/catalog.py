@@ -9,51 +9,31 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from workers.contract.errors import Fault, UserError, did_you_mean, user_error
+from workers.contract.errors import Fault, UserError, did_you_mean, shortened, user_error
 from workers.contract.plugin_source import gives_name
+from workers.contract.registry import DATASETS, LOSSES, MODELS, STATISTICS
 
 Kind = Literal["model", "dataset", "loss", "statistic"]
 
 CATALOG: dict[Kind, dict[str, str]] = {
-    "model": {
-        "mlp": "workers.models.mlp:build",
-        "resnet": "workers.models.resnet:build",
-    },
-    "dataset": {
-        "cifar10": "workers.datasets.cifar10:load",
-        "digits": "workers.datasets.digits:load",
-        "synthetic": "workers.datasets.synthetic:load",
-    },
-    "loss": {
-        "kld": "workers.losses.kld:KullbackLeibler",
-        "gradlog_l1": "workers.losses.gradlog_l1:GradLogL1",
-        "gradlog_l2": "workers.losses.gradlog_l2:GradLogL2",
-        "squared_error": "workers.losses.squared_error:SquaredError",
-    },
-    "statistic": {
-        "batch_noise": "workers.statistics.batch_noise:measure",
-        "fork": "workers.statistics.fork:measure",
-        "hessian": "workers.statistics.hessian:measure",
-        "losses": "workers.statistics.losses:measure",
-        "noise_curvature": "workers.statistics.noise_curvature:measure",
-        "spectrum": "workers.statistics.spectrum:measure",
-        "tail": "workers.statistics.tail:measure",
-        "traces": "workers.statistics.traces:measure",
-    },
+    "model": {name: f"workers.models.{name}:build" for name in MODELS},
+    "dataset": {name: f"workers.datasets.{name}:load" for name in DATASETS},
+    "loss": {name: f"workers.losses.{name}:ITEM" for name in LOSSES},
+    "statistic": {name: f"workers.statistics.{name}:measure" for name in STATISTICS},
 }
 
 _PLUGIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_plugin(name: str) -> bool:
-    """Say whether the name is a user's own "package.module:function"."""
+    """Return whether the name is a user's own "package.module:function"."""
     return _PLUGIN.fullmatch(name) is not None
 
 
 def unknown_name_fault(kind: Kind, name: str, where: str) -> Fault:
     """Build the fault for a name that is neither in the catalog nor a plugin."""
     mend = f'{did_you_mean(name, CATALOG[kind])} Your own: "package.module:function"'
-    return Fault(f"no {kind} named {name!r}", where, mend)
+    return Fault(f"no {kind} named {shortened(name)!r}", where, mend)
 
 
 def resolve(kind: Kind, name: str, where: str = "") -> object:

@@ -106,6 +106,7 @@ _OF_ALL_VIEWS: dict[str, tuple[str | None, str]] = {
     "verdict": (None, "holds within ±10 %, fails wholly outside, else undecided."),
     "valid": (None, "Whether no assumption of the law is known to be broken."),
     "reason": (None, "What is broken, what was not measured, and what else matters."),
+    "reasons": (None, "The sentences of `reason`, one by one."),
     "test": (None, "Name of the assumption tested."),
     "low": (None, "Lower end of the value's 95 % interval, in its unit."),
     "high": (None, "Upper end of the value's 95 % interval, in its unit."),

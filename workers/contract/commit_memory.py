@@ -7,12 +7,11 @@ damaged file is read at each look until it is whole; what compaction removed is 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from workers.contract.commits import Commit, damage_sentence, decode_commits, rank
-from workers.contract.filesystem import Mark
+from workers.contract.commits import Commit, rank, warn_of_damage
+from workers.contract.local_files import Mark
 from workers.contract.parquet_file import DamagedFile
 from workers.contract.store import Store
 
@@ -55,14 +54,13 @@ class CommitMemory(Generic[Value]):
             StoreError: The store cannot be read.
         """
         files, damages = self._read()
-        if damages:
-            warnings.warn(damage_sentence(damages), stacklevel=2)
+        warn_of_damage(damages)
         if files != self._files:
             self._files = files
             self._first = _first_of_each([kept for file in files.values() for kept in file.commits])
         return self._first
 
-    def _read(self) -> tuple[dict[str, _File[Value]], list[str]]:
+    def _read(self) -> tuple[dict[str, _File[Value]], dict[str, DamagedFile]]:
         """Give what the view's files hold now, and what is damaged."""
         files, answers = self._files, dict[str, list[_Kept[Value]] | DamagedFile | None]()
         for _ in range(_LISTINGS):
@@ -82,14 +80,12 @@ class CommitMemory(Generic[Value]):
             }
             if None not in answers.values():
                 break
-        return files, [
-            f"{path}: {answer}"
-            for path, answer in answers.items()
-            if isinstance(answer, DamagedFile)
-        ]
+        return files, {
+            path: answer for path, answer in answers.items() if isinstance(answer, DamagedFile)
+        }
 
     def _decode(self, path: str) -> list[_Kept[Value]] | DamagedFile | None:
-        commits = decode_commits(self._view, path, self._store.read_bytes(path))
+        commits = self._store.commits_in(self._view, path)
         if not isinstance(commits, list):
             return commits
         return [_Kept(commit.key, rank(commit), self._reduce(commit)) for commit in commits]

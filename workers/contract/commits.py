@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from workers.contract.parquet_file import CommittedFile, DamagedFile, decode
+from workers.contract.parquet_file import CommittedFile, DamagedFile, Part, decode
+from workers.contract.soundness import key_fault
 
 KEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "sweep_trials": ("sweep", "revision"),
@@ -24,6 +28,9 @@ COMPACTED = "compacted-"
 
 DERIVED_VIEWS = ("cell_measurements", "cells", "predictions", "validity")
 """Written by the aggregation job, one file a sweep, made anew each time."""
+
+_ONE_ROW = frozenset({"trials", "failures"})
+"""Views of which a commit is one row."""
 
 _SHOWN_DAMAGES = 3
 
@@ -87,45 +94,94 @@ def decode_commits(
     if content is None:
         return None
     try:
-        return list(_split(view, path, decode(view, content)))
+        file = decode(view, content)
+        if view in DERIVED_VIEWS:
+            return [Commit(path, (path,), file)]
+        return _compacted(view, path, file) if file.is_compacted else [_single(view, path, file)]
     except DamagedFile as damage:
         return damage
 
 
-def _split(view: str, path: str, file: CommittedFile) -> Iterator[Commit]:
-    if view in DERIVED_VIEWS:
-        yield Commit(path, (path,), file)
-    elif file.is_compacted:
-        start = 0
-        for part in file.parts:
-            table = file.table.slice(start, part.num_rows)
-            start += part.num_rows
-            only = replace(
-                file,
-                table=table,
-                committed_at=part.committed_at,
-                attempt_id=part.attempt_id,
-                parts=(part,),
-            )
-            yield Commit(path, part.key, only)
+def _compacted(view: str, path: str, file: CommittedFile) -> list[Commit]:
+    """Split a merged file into its commits.
+
+    Raises:
+        DamagedFile: Its parts are not those of its rows.
+    """
+    columns, num_rows = KEY_COLUMNS[view], [part.num_rows for part in file.parts]
+    if not path.rsplit("/", 1)[-1].startswith(COMPACTED):
+        raise DamagedFile("it is a merged file, which is not its name")
+    if any(len(part.key) != len(columns) for part in file.parts):
+        raise DamagedFile("its parts have other ids than the view")
+    if sum(num_rows) != file.table.num_rows:
+        raise DamagedFile(f"its parts have {sum(num_rows)} rows, and it has {file.table.num_rows}")
+    owners = np.repeat(np.arange(len(num_rows)), num_rows)
+    for place, column in enumerate(columns):
+        told = pa.array([part.key[place] for part in file.parts], pa.string()).take(owners)
+        _refuse_other_ids(file.table.column(column), told, column)
+    ends = np.cumsum([0, *num_rows]).tolist()
+    return [
+        Commit(path, part.key, _part_of(view, file, part, start))
+        for part, start in zip(file.parts, ends, strict=False)
+    ]
+
+
+def _part_of(view: str, file: CommittedFile, part: Part, start: int) -> CommittedFile:
+    _refuse_other_count(view, part.num_rows)
+    return replace(
+        file,
+        table=file.table.slice(start, part.num_rows),
+        committed_at=part.committed_at,
+        attempt_id=part.attempt_id,
+        parts=(part,),
+    )
+
+
+def _single(view: str, path: str, file: CommittedFile) -> Commit:
+    """Find the id of a file that holds one commit, as its name and its rows tell it.
+
+    Raises:
+        DamagedFile: They tell different ids, or none that can be.
+    """
+    columns, stem = KEY_COLUMNS[view], path.rsplit("/", 1)[-1].removesuffix(".parquet")
+    if file.table.num_rows:
+        key = tuple(file.table.column(column)[0].as_py() for column in columns)
     else:
-        yield Commit(path, _key_of(view, path, file.table), file)
+        key = tuple(stem.split(".")[: len(columns)])
+    if fault := key_fault(key):
+        raise DamagedFile(fault)
+    if not f"{stem}.".startswith(f"{'.'.join(key)}."):
+        raise DamagedFile(f"it holds {' '.join(key)}, which is not its name")
+    for part, column in zip(key, columns, strict=True):
+        _refuse_other_ids(file.table.column(column), pa.scalar(part), column)
+    _refuse_other_count(view, file.table.num_rows)
+    return Commit(path, key, file)
 
 
-def _key_of(view: str, path: str, table: pa.Table) -> tuple[str, ...]:
-    columns = KEY_COLUMNS[view]
-    if table.num_rows:
-        return tuple(table.column(column)[0].as_py() for column in columns)
-    stem = path.rsplit("/", 1)[-1].removesuffix(".parquet")
-    return tuple(stem.split(".")[: len(columns)])
+def _refuse_other_ids(
+    found: pa.ChunkedArray[pa.StringScalar], told: pa.StringArray | pa.StringScalar, column: str
+) -> None:
+    if pc.all(pc.equal(found, told)).as_py() is False:
+        raise DamagedFile(f"it holds rows of another {column} than it tells")
 
 
-def damage_sentence(damages: list[str]) -> str:
-    """Say which files of the store are ignored, and why."""
+def _refuse_other_count(view: str, num_rows: int) -> None:
+    if view in _ONE_ROW and num_rows != 1:
+        raise DamagedFile(f"it holds {num_rows} rows of one id, not one")
+
+
+def warn_of_damage(damaged: Mapping[str, DamagedFile]) -> None:
+    """Name damaged files by path, if there are any; a process tells equal news once."""
+    damages = [f"{path}: {damage}" for path, damage in damaged.items()]
+    if damages:
+        warnings.warn(_damage_sentence(damages), stacklevel=1)
+
+
+def _damage_sentence(damages: Sequence[str]) -> str:
     if len(damages) == 1:
         return f"ignored a damaged file of the store, {damages[0]}"
     shown = "; ".join(damages[:_SHOWN_DAMAGES])
     more = len(damages) - _SHOWN_DAMAGES
     return f"ignored {len(damages)} damaged files of the store: {shown}" + (
-        f"; and {more} more" if more > 0 else ""
+        f"; … and {more} more" if more > 0 else ""
     )

@@ -40,7 +40,7 @@ def hold_lock(store: Store, owner: str, now: datetime) -> Iterator[None]:
         UserError: Another compaction holds it.
     """
     holder = _read(store)
-    if holder is not None and now - holder.taken_at < STALE_AFTER:
+    if holder is not None and abs(now - holder.taken_at) < STALE_AFTER:
         raise _held(store, holder)
     taken = Lock(owner=owner, taken_at=now.astimezone(UTC))
     store.write_json(LOCK_PATH, taken.model_dump(mode="json"))

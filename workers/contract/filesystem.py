@@ -12,14 +12,14 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
 from workers.contract import faults
-from workers.contract.errors import StoreError, user_error
+from workers.contract.errors import StoreError, UnreadableFile, user_error
+from workers.contract.local_files import Mark, folders_in, marks_in, unreadable
 from workers.contract.local_folder import local_folder
 
 _SECRET = re.compile(r"key|secret|token|password|credential|signature", re.IGNORECASE)
@@ -42,13 +42,6 @@ class Root:
     uri: str
     filesystem: fs.FileSystem
     local: Path | None
-
-
-class Mark(NamedTuple):
-    """A file's size and the time it was written by the storage's own clock; None where it tells none."""
-
-    num_bytes: int
-    written_ns: int | None
 
 
 def open_root(uri: str) -> Root:
@@ -163,8 +156,12 @@ def read(root: Root, path: str) -> bytes | None:
     """Read a whole file; None when there is none.
 
     Raises:
+        UnreadableFile: What is there is no file that can ever be read.
         StoreError: It is there and cannot be read.
     """
+    fault = None if root.local is None else unreadable(root.local / path)
+    if fault is not None:
+        raise UnreadableFile(f"cannot read {path} in the store {root.uri}", fault)
     try:
         with root.filesystem.open_input_file(path) as stream:
             content: bytes = stream.read()
@@ -195,12 +192,17 @@ def names(root: Root, folder: str, *, recursive: bool = False) -> list[str]:
 def marks(root: Root, folder: str, *, recursive: bool = False) -> dict[str, Mark]:
     """List the finished files of a folder by path, each with what tells one content from the next.
 
+    Of a local folder also what is named as a record or a document and is none: a folder, a link to nothing.
+
     Raises:
         StoreError: The folder is there and cannot be listed.
     """
-    selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
     try:
-        found = root.filesystem.get_file_info(selector)
+        if root.local is not None:
+            return marks_in(root.local, folder, recursive=recursive)
+        found = root.filesystem.get_file_info(
+            fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
+        )
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"cannot list {folder} in the store {root.uri}: {error}") from error
     return {
@@ -217,6 +219,8 @@ def folders(root: Root) -> list[str]:
         StoreError: It is there and cannot be listed.
     """
     try:
+        if root.local is not None:
+            return folders_in(root.local)
         found = root.filesystem.get_file_info(fs.FileSelector("", allow_not_found=True))
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"cannot list the store {root.uri}: {error}") from error

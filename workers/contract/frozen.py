@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from workers.contract.errors import shortened
+
 
 class Frozen(BaseModel):
     """Immutable, strict (no silent conversion), and closed to unknown keys.
@@ -38,7 +40,9 @@ def refuse_repeats(name: str, values: Iterable[Hashable]) -> None:
     """Raise when a list names one thing twice."""
     repeated = sorted(str(value) for value, count in Counter(values).items() if count > 1)
     if repeated:
-        raise ValueError(f"{name} holds {', '.join(repeated)} twice; give each once")
+        told = ", ".join(shortened(value) for value in repeated[:3])
+        more = f" and {len(repeated) - 3:,} more" if len(repeated) > 3 else ""
+        raise ValueError(f"{name} holds {told}{more} twice; give each once")
 
 
 Finite = Annotated[float, AfterValidator(_finite)]

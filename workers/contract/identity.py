@@ -7,24 +7,12 @@ import json
 
 from pydantic import JsonValue
 
-from workers.contract.catalog import is_plugin, plugin_digest
-from workers.contract.specs import TrialSpec
+from workers.contract.catalog import plugin_digest
+from workers.contract.specs import PluginSpec, TrialSpec
 from workers.contract.statistics import StatisticSpec
 
 TRAINING_NUMERICS_VERSION = 1
 """Raised by hand when a change of code changes trained weights."""
-
-STATISTIC_NUMERICS_VERSION = {
-    "losses": 2,
-    "traces": 3,
-    "hessian": 3,
-    "noise_curvature": 3,
-    "spectrum": 3,
-    "batch_noise": 3,
-    "fork": 2,
-    "tail": 3,
-}
-"""Raised by hand, per statistic, when a change of code changes its values."""
 
 _DIGEST_CHARACTERS = 20
 
@@ -52,10 +40,9 @@ def trial_id(trial: TrialSpec) -> str:
 
 def statistic_id(statistic: StatisticSpec) -> str:
     """Identify a statistic by its name, settings and numerics version (a plugin's by its source)."""
-    name = statistic.name
-    if is_plugin(name):
-        return _statistic_id(statistic, plugin_digest(name, where="measure"))
-    return _statistic_id(statistic, STATISTIC_NUMERICS_VERSION.get(name))
+    if isinstance(statistic, PluginSpec):
+        return _statistic_id(statistic, plugin_digest(statistic.name, where="measure"))
+    return _statistic_id(statistic, statistic.numerics_version)
 
 
 def earlier_statistic_ids(statistic: StatisticSpec) -> list[str]:
@@ -64,7 +51,7 @@ def earlier_statistic_ids(statistic: StatisticSpec) -> list[str]:
     Records under these identities stay what they are; they stand for the statistic until it is asked
     to be measured anew.
     """
-    version = STATISTIC_NUMERICS_VERSION.get(statistic.name, 1)
+    version = 1 if isinstance(statistic, PluginSpec) else statistic.numerics_version
     return [_statistic_id(statistic, earlier) for earlier in range(version - 1, 0, -1)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -67,8 +67,8 @@ class Progress(Frozen):
     """How far an attempt is; `done` of `total` units (steps of training, examples of a statistic)."""
 
     phase: Literal["starting", "training", "measuring", "committing"]
-    done: int = 0
-    total: int = 0
+    done: Annotated[int, Field(lt=2**63)] = 0
+    total: Annotated[int, Field(lt=2**63)] = 0
     epoch: int | None = None
     epochs: int | None = None
     train_loss: float | None = Field(default=None, allow_inf_nan=True)

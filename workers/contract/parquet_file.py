@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workers.contract.schema import SCHEMA_VERSION, VIEWS
+from workers.contract.soundness import commit_fault, key_fault, label_fault, table_fault
 
 _PREFIX = "minima."
 
@@ -26,7 +27,7 @@ _DIGEST = re.compile(rb"minima\.sha256[^0-9a-f]{1,8}([0-9a-f]{64})", re.DOTALL)
 
 
 class DamagedFile(Exception):
-    """The bytes are not a whole file of that view: truncated, altered, or another view's."""
+    """The bytes are not a whole and sound file of that view: truncated, altered, another view's, or none of ours."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,10 @@ def encode(
 
 
 def decode(view: str, content: bytes) -> CommittedFile:
-    """Check the digest of a committed file, then read it.
+    """Check the digest of a committed file, read it, and judge whether it can be believed.
 
     Raises:
-        DamagedFile: Anything about it is not as written.
+        DamagedFile: Anything about it is not as written, or is what no writer of ours would write.
     """
     place = _digest_place(content)
     if place is None:
@@ -98,18 +99,25 @@ def decode(view: str, content: bytes) -> CommittedFile:
         raise DamagedFile("its bytes do not match the digest they were committed with")
     try:
         file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
+        labels = _labels(file)
+        fault = label_fault(labels)
+        if fault is None and labels["view"] != view:
+            fault = f"it holds the view {labels['view']!r:.60}, not {view!r}"
+        if fault is not None:
+            raise DamagedFile(fault)
         stored = file.read(use_threads=False)
-        metadata = _labels(file)
+        fault = table_fault(view, stored)
+        parts = _parts(labels["parts"])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedFile(f"not readable as Parquet: {error}") from error
-    if metadata["view"] != view:
-        raise DamagedFile(f"it holds the view {metadata['view']!r}, not {view!r}")
+    if fault is not None:
+        raise DamagedFile(fault)
     return CommittedFile(
         table=in_newest_schema(view, stored),
-        committed_at=metadata["committed_at"],
-        attempt_id=metadata["attempt_id"],
-        is_compacted=metadata["compacted"] == "True",
-        parts=_parts(metadata["parts"]),
+        committed_at=labels["committed_at"],
+        attempt_id=labels["attempt_id"],
+        is_compacted=labels["compacted"] == "True",
+        parts=parts,
     )
 
 
@@ -119,7 +127,7 @@ def in_newest_schema(view: str, table: pa.Table) -> pa.Table:
     if table.schema.equals(schema):
         return pa.Table.from_arrays(table.columns, schema=schema)
     columns = [
-        table.column(field.name).cast(field.type)
+        table.column(field.name)
         if field.name in table.schema.names
         else pa.nulls(table.num_rows, field.type)
         for field in schema
@@ -168,7 +176,18 @@ def _bytes_sha256(content: bytes, place: slice) -> bytes:
 
 
 def _parts(text: str) -> tuple[Part, ...]:
-    return tuple(
-        Part(tuple(key), committed_at, attempt_id, num_rows)
-        for key, committed_at, attempt_id, num_rows in json.loads(text)
-    )
+    try:
+        parts = tuple(
+            Part(tuple(key), committed_at, attempt_id, num_rows)
+            for key, committed_at, attempt_id, num_rows in json.loads(text)
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DamagedFile(f"its parts cannot be read: {error}") from error
+    for part in parts:
+        texts = (*part.key, part.committed_at, part.attempt_id)
+        if not all(isinstance(one, str) for one in texts) or not isinstance(part.num_rows, int):
+            raise DamagedFile("its parts are not told by texts and numbers of rows")
+        fault = key_fault(part.key) or commit_fault(part.committed_at, part.attempt_id)
+        if fault is not None or part.num_rows < 0:
+            raise DamagedFile(f"a part of it is not sound: {fault or 'fewer than no rows'}")
+    return parts

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
-from workers.contract.frozen import Frozen, Seed
+from workers.contract.frozen import Frozen, Seed, refuse_repeats
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import StatisticSpec
+from workers.contract.sweep_spec import ResourcesSpec
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """What may stand as part of a file's name in the store."""
@@ -17,7 +20,7 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 class PlannedTrial(Frozen):
     """A trial of the plan with its identity."""
 
-    trial_id: str
+    trial_id: FileName
     trial: TrialSpec
 
 
@@ -31,9 +34,9 @@ class PlannedStatistic(Frozen):
             count as well. Empty when everything is to be measured anew.
     """
 
-    statistic_id: str
+    statistic_id: FileName
     statistic: StatisticSpec
-    earlier_ids: list[str] = Field(default=[])
+    earlier_ids: list[FileName] = Field(default=[])
 
     @property
     def accepted_ids(self) -> list[str]:
@@ -58,6 +61,26 @@ class PlanDocument(Frozen):
     revision: FileName
     planned_at: str
     spec: dict[str, JsonValue]
-    trials: list[PlannedTrial]
+    trials: list[PlannedTrial] = Field(min_length=1)
     statistics: list[PlannedStatistic]
     seeds: list[Seed]
+
+    @field_validator("planned_at")
+    @classmethod
+    def _is_time(cls, planned_at: str) -> str:
+        if planned_at:
+            datetime.fromisoformat(planned_at)  # a ValueError says what it is not
+        return planned_at
+
+    @field_validator("spec")
+    @classmethod
+    def _can_be_written(cls, spec: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        json.dumps(spec, ensure_ascii=False).encode()  # a ValueError where a text is no Unicode
+        ResourcesSpec.model_validate(spec.get("resources", {}))
+        return spec
+
+    @field_validator("trials")
+    @classmethod
+    def _trials_differ(cls, trials: list[PlannedTrial]) -> list[PlannedTrial]:
+        refuse_repeats("trials", [item.trial_id for item in trials])
+        return trials

@@ -11,7 +11,7 @@ _ANY_NAME = {"*", "__getattr__"}
 
 
 def gives_name(source: bytes, name: str) -> bool:
-    """Say whether the source defines, assigns or imports a name at its top level.
+    """Return whether the source defines, assigns or imports a name at its top level.
 
     Raises:
         SyntaxError: It is not Python.

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from workers.contract.quantity import Quantity
+from workers.contract.registry import STATISTICS
 
-
-@dataclass(frozen=True)
-class Quantity:
-    """One name of the glossary.
-
-    Attributes:
-        name: As written in Parquet, Python, YAML and prose.
-        symbol: As written in formulas and plot labels.
-        unit: "loss" is the unit of the mean loss, "parameter" of the weights.
-        meaning: One sentence.
-    """
-
-    name: str
-    symbol: str
-    unit: str
-    meaning: str
-
-
-_ALL = (
+_SHARED = (
     Quantity("mean_loss", "L", "loss", "Mean loss per example."),
     Quantity("accuracy", "accuracy", "1", "Share of examples whose largest output is the label."),
     Quantity(
@@ -134,60 +117,18 @@ _ALL = (
     ),
 )
 
-GLOSSARY: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
+_OWN = tuple(
+    quantity
+    for statistic in STATISTICS.values()
+    for quantity in statistic.quantities
+    if isinstance(quantity, Quantity)
+)
+
+GLOSSARY: dict[str, Quantity] = {quantity.name: quantity for quantity in (*_SHARED, *_OWN)}
+"""Those that several statistics measure, then those that one has brought along."""
 
 STATISTIC_QUANTITIES: dict[str, tuple[str, ...]] = {
-    "losses": ("mean_loss", "accuracy"),
-    "traces": (
-        "gradient_noise_trace",
-        "hessian_trace",
-        "gradient_norm_squared",
-        "parameter_norm_squared",
-    ),
-    "hessian": (
-        "hessian_trace",
-        "hessian_frobenius_squared",
-        "hessian_top_eigenvalue",
-        "hessian_residual_norm",
-    ),
-    "noise_curvature": (
-        "hessian_noise_trace",
-        "gradient_noise_trace",
-        "gradient_norm_squared",
-        "gradient_curvature",
-        "simple_noise_scale",
-        "noise_scale",
-    ),
-    "spectrum": (
-        "hessian_trace",
-        "hessian_frobenius_squared",
-        "gradient_noise_trace",
-        "hessian_noise_trace",
-    ),
-    "batch_noise": ("gradient_noise_trace", "gradient_norm_squared", "hessian_trace"),
-    "fork": (
-        "excess_loss",
-        "harmonic_excess_loss",
-        "expected_gradient_norm_squared",
-        "gradient_norm_squared",
-        "batch_gradient_norm_squared",
-        "gradient_noise_trace",
-        "direction_variance",
-        "direction_noise",
-        "hessian_top_eigenvalue",
-        "hessian_residual_norm",
-    ),
-    "tail": (
-        "excess_loss",
-        "harmonic_excess_loss",
-        "expected_gradient_norm_squared",
-        "batch_gradient_norm_squared",
-        "velocity_norm_squared",
-        "gradient_noise_trace",
-        "fluctuation_dissipation_ratio",
-        "fluctuation_dissipation_gap",
-        "hessian_top_eigenvalue",
-        "hessian_residual_norm",
-    ),
+    name: tuple(each.name if isinstance(each, Quantity) else each for each in statistic.quantities)
+    for name, statistic in STATISTICS.items()
 }
 """What each built-in statistic measures of the whole model."""

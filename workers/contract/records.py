@@ -12,7 +12,8 @@ from workers.contract.failure_classes import FailureClass
 from workers.contract.frozen import Frozen
 from workers.contract.quantities import GLOSSARY
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import Objective, SpectrumKind, StatisticSpec
+from workers.contract.settings import Objective, SpectrumKind
+from workers.contract.statistics import StatisticSpec
 
 Outcome = Literal["converged", "budget_spent", "diverged", "nonfinite"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from workers.contract.columns import described
+from workers.contract.quantities import GLOSSARY
 
 SCHEMA_VERSION = 1
 
@@ -116,30 +117,7 @@ CELL_MEASUREMENTS = _schema(
     stderr=_REAL,
 )
 
-CELL_QUANTITIES = (
-    "mean_loss",
-    "accuracy",
-    "gradient_norm_squared",
-    "gradient_noise_trace",
-    "hessian_trace",
-    "hessian_noise_trace",
-    "hessian_frobenius_squared",
-    "hessian_top_eigenvalue",
-    "excess_loss",
-    "expected_gradient_norm_squared",
-    "parameter_norm_squared",
-    "gradient_curvature",
-    "simple_noise_scale",
-    "noise_scale",
-    "hessian_residual_norm",
-    "harmonic_excess_loss",
-    "batch_gradient_norm_squared",
-    "velocity_norm_squared",
-    "fluctuation_dissipation_ratio",
-    "fluctuation_dissipation_gap",
-    "direction_variance",
-    "direction_noise",
-)
+CELL_QUANTITIES = tuple(GLOSSARY)
 """Whole-model quantities that `cells` shows as `<quantity>_mean` and `<quantity>_stderr`."""
 
 CELLS = _schema(
@@ -181,6 +159,7 @@ PREDICTIONS = _schema(
     log_ratio_low=_REAL,
     log_ratio_high=_REAL,
     verdict=_TEXT,
+    reasons=pa.list_(_TEXT),
 )
 
 VALIDITY = _schema(

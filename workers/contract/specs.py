@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 
 from workers.contract.catalog import is_plugin
+from workers.contract.errors import shortened
 from workers.contract.frozen import Count, Finite, Fraction01, Frozen, NonNegative, Positive, Seed
+from workers.contract.items import DatasetItem, ModelItem
+from workers.contract.registry import DATASETS, MODELS
+from workers.contract.settings import Sampler
 
 PLUGIN = "plugin"
 
-Sampler = Literal["shuffle", "replacement"]
-"""Each example once an epoch, in random order; or every draw independent."""
-
 
 def name_tag(value: object) -> str:
-    """Choose the spec class of a `{name: …}` mapping: the built-in name, else a plugin."""
+    """Choose the class of a `{name: …}` mapping: the built-in name, else a plugin."""
     name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
     return PLUGIN if isinstance(name, str) and ":" in name else str(name)
 
@@ -31,90 +35,24 @@ class PluginSpec(Frozen):
     @classmethod
     def _is_importable(cls, name: str) -> str:
         if not is_plugin(name):
-            raise ValueError(f"{name!r} is not a name of your own; write package.module:function")
+            told = shortened(name)
+            raise ValueError(f"{told!r} is not a name of your own; write package.module:function")
         return name
 
 
-class ResNetSpec(Frozen):
-    """CIFAR ResNet of depth 6n+2.
-
-    `he2015`: no convolution biases, parameter-free shortcuts (option A).
-    `keras_example`: version 1 of the Keras example: biases, 1 × 1 projections.
-    """
-
-    name: Literal["resnet"] = "resnet"
-    depth: Annotated[int, Field(ge=8, le=1202)]
-    variant: Literal["he2015", "keras_example"] = "he2015"
-
-    @field_validator("depth")
-    @classmethod
-    def _is_six_n_plus_two(cls, depth: int) -> int:
-        if (depth - 2) % 6:
-            raise ValueError(
-                f"depth {depth} is not 6n+2; a CIFAR ResNet has 8, 14, 20, 32, 44, 56, 110, …"
-            )
-        return depth
+def named(items: Mapping[str, type[Frozen]]) -> object:
+    """Return the type of a `{name: …}` mapping: that of the item it names, else a plugin's."""
+    known = [Annotated[item, Tag(name)] for name, item in items.items()]
+    return Annotated[
+        reduce(or_, [*known, Annotated[PluginSpec, Tag(PLUGIN)]]), Discriminator(name_tag)
+    ]
 
 
-class MLPSpec(Frozen):
-    """Dense ReLU layers; no hidden layer gives a linear model."""
-
-    name: Literal["mlp"] = "mlp"
-    hidden_units: list[Count] = Field(default_factory=list)
-
-
-class Cifar10Spec(Frozen):
-    """CIFAR-10: 50,000 training and 10,000 test images, the first `num_train` and `num_test` used.
-
-    normalisation: `per_channel` (mean and standard deviation of the training pixels),
-    `pixel_mean` (x/255 minus the mean training image), `unit` (x/255).
-    """
-
-    name: Literal["cifar10"] = "cifar10"
-    num_train: Count | None = None
-    num_test: Count | None = None
-    normalisation: Literal["per_channel", "pixel_mean", "unit"] = "per_channel"
-
-
-class DigitsSpec(Frozen):
-    """scikit-learn's 1,797 digits of 8 × 8 pixels; rows with index divisible by 5 are the test split."""
-
-    name: Literal["digits"] = "digits"
-    num_train: Count | None = None
-    num_test: Count | None = None
-
-
-class SyntheticSpec(Frozen):
-    """Gaussian features with known covariance: linear or softmax regression.
-
-    Feature j has variance `feature_decay`^j. `linear`: scalar target xᵀw + noise of the given
-    standard deviation. `softmax`: labels drawn from softmax(Wx).
-    """
-
-    name: Literal["synthetic"] = "synthetic"
-    task: Literal["linear", "softmax"]
-    num_train: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
-    num_test: Annotated[int, Field(ge=1, le=10_000_000)] = 200
-    num_features: Annotated[int, Field(ge=1, le=100_000)] = 10
-    num_classes: Annotated[int, Field(ge=2, le=10_000)] = 3
-    feature_decay: Annotated[Finite, Field(gt=0, le=1)] = 1.0
-    label_noise: NonNegative = 1.0
-    data_seed: Seed = 0
-
-
-ModelSpec = Annotated[
-    Annotated[ResNetSpec, Tag("resnet")]
-    | Annotated[MLPSpec, Tag("mlp")]
-    | Annotated[PluginSpec, Tag(PLUGIN)],
-    Discriminator(name_tag),
-]
-DatasetSpec = Annotated[
-    Annotated[Cifar10Spec, Tag("cifar10")]
-    | Annotated[DigitsSpec, Tag("digits")]
-    | Annotated[SyntheticSpec, Tag("synthetic")]
-    | Annotated[PluginSpec, Tag(PLUGIN)],
-    Discriminator(name_tag),
-]
+if TYPE_CHECKING:
+    ModelSpec: TypeAlias = ModelItem | PluginSpec
+    DatasetSpec: TypeAlias = DatasetItem | PluginSpec
+else:
+    ModelSpec, DatasetSpec = named(MODELS), named(DATASETS)
 
 
 class ConvergenceSpec(Frozen):
@@ -152,7 +90,8 @@ class TrainingSpec(Frozen):
     @model_validator(mode="after")
     def _milestones_rise(self) -> TrainingSpec:
         if sorted(set(self.milestones)) != self.milestones:
-            raise ValueError(f"milestones {self.milestones} do not rise; give each epoch once")
+            told = shortened(str(self.milestones))
+            raise ValueError(f"milestones {told} do not rise; give each epoch once")
         if self.milestones and self.milestones[-1] >= self.epochs:
             raise ValueError(
                 f"milestone {self.milestones[-1]} is not before the end, epoch {self.epochs}; "
@@ -161,7 +100,7 @@ class TrainingSpec(Frozen):
         return self
 
     def learning_rate_at(self, epoch: int, initial: float) -> float:
-        """Give η in an epoch counted from 0: initial · decay^(number of milestones ≤ epoch)."""
+        """Return η in an epoch counted from 0: initial · decay^(number of milestones ≤ epoch)."""
         passed = sum(1 for milestone in self.milestones if milestone <= epoch)
         rate: float = initial * self.decay**passed
         return rate

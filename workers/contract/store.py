@@ -8,9 +8,7 @@ keep the rows of the attempt whose trial was kept; the epochs of a trial not yet
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -27,14 +25,15 @@ from workers.contract.commits import (
     KEY_COLUMNS,
     Commit,
     check_key,
-    damage_sentence,
     decode_commits,
     first_of_each,
     of_kept_attempts,
     rank,
+    warn_of_damage,
 )
-from workers.contract.errors import Fault, user_error
+from workers.contract.errors import UnreadableFile
 from workers.contract.file_names import FileNames
+from workers.contract.local_files import Mark
 from workers.contract.parquet_file import DamagedFile, encode
 from workers.contract.schema import VIEWS
 
@@ -116,21 +115,32 @@ class Store(FileNames):
         for _ in range(_LISTINGS):
             listed = filesystem.names(self.root, view)
             paths = [path for path in listed if is_wanted(path.rsplit("/", 1)[-1])]
-            decoded = self.each(lambda path: self._decode(view, path), paths)
+            decoded = self.each(lambda path: self.commits_in(view, path), paths)
             if None not in decoded:
                 break
-        damages = [
-            f"{path}: {commits}"
-            for path, commits in zip(paths, decoded, strict=True)
-            if isinstance(commits, DamagedFile)
-        ]
-        if damages:
-            warnings.warn(damage_sentence(damages), stacklevel=2)
+        warn_of_damage(
+            {
+                path: found
+                for path, found in zip(paths, decoded, strict=True)
+                if isinstance(found, DamagedFile)
+            }
+        )
         found = [commit for commits in decoded if isinstance(commits, list) for commit in commits]
         return sorted(found, key=rank)
 
-    def _decode(self, view: str, path: str) -> list[Commit] | DamagedFile | None:
-        return decode_commits(view, path, filesystem.read(self.root, path))
+    def commits_in(self, view: str, path: str) -> list[Commit] | DamagedFile | None:
+        """Read the commits of one file; None when there is none, what is wrong when it is damaged.
+
+        The one place where a file of a view is judged before it is believed.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        try:
+            content = filesystem.read(self.root, path)
+        except UnreadableFile as error:
+            return DamagedFile(error.reason)
+        return decode_commits(view, path, content)
 
     def read(self, view: str) -> pa.Table:
         """Read a view: of every id the rows committed first; of a derived view all rows."""
@@ -159,19 +169,23 @@ class Store(FileNames):
         filesystem.publish(self.root, path, json.dumps(value, indent=1, sort_keys=True).encode())
 
     def read_json(self, path: str) -> JsonValue:
-        """Read a JSON document; None when there is none, or when it is not whole."""
-        content = filesystem.read(self.root, path)
+        """Read a JSON document; None when there is none, or when it cannot be read as JSON."""
         try:
+            content = filesystem.read(self.root, path)
             value: JsonValue = None if content is None else json.loads(content)
             return value
-        except ValueError:
+        except (
+            ValueError,
+            RecursionError,
+            UnreadableFile,
+        ):  # no JSON, nested without end, a folder
             return None
 
     def names(self, folder: str, *, recursive: bool = False) -> list[str]:
         """List the finished files of a folder, by path below the root."""
         return filesystem.names(self.root, folder, recursive=recursive)
 
-    def marks(self, folder: str) -> dict[str, filesystem.Mark]:
+    def marks(self, folder: str) -> dict[str, Mark]:
         """List the finished files of a folder with size and time, which change when the content does."""
         return filesystem.marks(self.root, folder)
 
@@ -200,48 +214,6 @@ class Store(FileNames):
     def local_path(self, path: str) -> Path | None:
         """Give the place of a file on this machine; None on object storage."""
         return None if self.root.local is None else self.root.local / path
-
-    # Health -----------------------------------------------------------------------------------
-
-    def place_faults(self) -> list[Fault]:
-        """Say what is wrong with a local store's place, without touching it."""
-        if self.root.local is None:
-            return []
-        there = _nearest(self.root.local)
-        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-            return []
-        kind = "cannot be written" if there.is_dir() else "is not a folder"
-        mend = "choose a place that can be written"
-        return [Fault(f"the store cannot be at {self.uri}: {there} {kind}", "--store", mend)]
-
-    def check_writable(self) -> None:
-        """Write and remove a probe; of a local store that is not there yet, in the nearest folder above.
-
-        Raises:
-            UserError: The store cannot be written.
-        """
-        probe = f"minima-probe-{secrets.token_hex(4)}"
-        local = self.root.local
-        root = self.root if local is None else filesystem.open_root(str(_nearest(local)))
-        try:
-            filesystem.publish(root, probe, b"probe")
-            filesystem.remove(root, probe)
-        except Exception as error:
-            raise user_error(
-                str(error), where="--store", mend="choose a place that can be written"
-            ) from error
-
-
-def _nearest(place: Path) -> Path:
-    """Give the place itself, or the nearest folder above it that is there."""
-    return next(path for path in (place, *place.parents) if _is_there(path))
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # below a folder that may not be entered
-        return False
 
 
 def _now() -> str:

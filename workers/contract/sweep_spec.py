@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from workers.contract.errors import shortened
 from workers.contract.frozen import Count, Frozen, Positive, Seed, refuse_repeats
+from workers.contract.registry import STATISTICS
 from workers.contract.specs import DatasetSpec, ModelSpec, TrainingSpec
-from workers.contract.statistics import LossesSpec, StatisticSpec, TracesSpec
+from workers.contract.statistics import StatisticSpec
 
-LOSS_NAMES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")
+MEASURED_BY_DEFAULT = ("losses", "traces")
 MOST_SEEDS = 10_000
+MOST_TRIALS = 100_000
+
+_SHARE = re.compile(r"\s*([0-9]{1,4}(?:\.[0-9]{0,20})?)\s*(?:/\s*([0-9]{1,4})\s*)?")
 
 Pair = Annotated[
     tuple[Count, Positive], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
@@ -29,6 +36,7 @@ class GridSpec(Frozen):
     def _values_differ(self) -> GridSpec:
         refuse_repeats("batch_size", self.batch_size)
         refuse_repeats("learning_rate", self.learning_rate)
+        _refuse_alike(self.learning_rate)
         return self
 
 
@@ -44,19 +52,32 @@ class ResourcesSpec(Frozen):
     @field_validator("gpus", mode="before")
     @classmethod
     def _whole_or_one_nth(cls, value: object) -> float:
-        try:
-            share = Fraction(value) if isinstance(value, str) else Fraction(float(value))  # type: ignore[arg-type]  # refused below when it is no number
-        except (TypeError, ValueError, OverflowError, ZeroDivisionError):
-            share = Fraction(-1)
+        share = _share(value)
         nearest = share.limit_denominator(64)
-        is_number = (
-            not isinstance(value, bool) and 0 <= share <= 1000 and abs(nearest - share) < 1e-3
-        )
+        is_number = 0 <= share <= 1000 and abs(nearest - share) < 1e-3
         if not is_number or (nearest.denominator != 1 and nearest.numerator != 1):
+            told = shortened(str(value))
             raise ValueError(
-                f"gpus is {value}; give 0, a whole number, or a share 1/n of one device such as 1/2"
+                f"gpus is {told}; give 0, a whole number, or a share 1/n of one device such as 1/2"
             )
         return float(nearest)
+
+
+def _share(value: object) -> Fraction:
+    """Read what `gpus` is given as; -1 where it is no number or one beyond all bounds."""
+    of_text = isinstance(value, str) and _SHARE.fullmatch(value)
+    try:
+        if of_text:
+            return Fraction(of_text[1]) / Fraction(of_text[2] or 1)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return Fraction(-1)
+        return Fraction(float(value))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return Fraction(-1)
+
+
+def _measured_by_default() -> list[StatisticSpec]:
+    return [STATISTICS[name].model_validate({"name": name}) for name in MEASURED_BY_DEFAULT]
 
 
 class SweepSpec(Frozen):
@@ -73,13 +94,14 @@ class SweepSpec(Frozen):
         | Annotated[list[Seed], Field(min_length=1, max_length=MOST_SEEDS)]
     )
     training: TrainingSpec
-    measure: list[StatisticSpec] = Field(default=[LossesSpec(), TracesSpec()], min_length=1)
+    measure: list[StatisticSpec] = Field(default_factory=_measured_by_default, min_length=1)
     resources: ResourcesSpec = ResourcesSpec()
 
     @field_validator("pairs")
     @classmethod
     def _pairs_differ(cls, pairs: list[Pair] | None) -> list[Pair] | None:
         refuse_repeats("pairs", pairs or [])
+        _refuse_alike(rate for _, rate in pairs or [])
         return pairs
 
     @field_validator("seeds")
@@ -105,6 +127,22 @@ class SweepSpec(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _is_no_larger_than_a_plan(self) -> SweepSpec:
+        grid = self.grid
+        num_cells = (
+            len(self.pairs or [])
+            if grid is None
+            else len(grid.batch_size) * len(grid.learning_rate)
+        )
+        num_seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        if num_cells * num_seeds > MOST_TRIALS:
+            raise ValueError(
+                f"{num_cells:,} cells with {num_seeds:,} seeds are {num_cells * num_seeds:,} trials; "
+                f"give fewer values or seeds, for at most {MOST_TRIALS:,} trials a sweep"
+            )
+        return self
+
     @property
     def cells(self) -> list[tuple[int, float]]:
         """Every (batch size, learning rate), in the order written."""
@@ -116,3 +154,15 @@ class SweepSpec(Frozen):
     def seed_list(self) -> list[int]:
         """The seeds, n meaning 0 … n-1."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+
+def _refuse_alike(rates: Iterable[float]) -> None:
+    """Raise when two learning rates look the same in tables and figures, which show six digits."""
+    shown: dict[str, float] = {}
+    for rate in rates:
+        other = shown.setdefault(f"{rate:g}", rate)
+        if other != rate:
+            raise ValueError(
+                f"learning_rate holds {other!r} and {rate!r}, which tables show alike, as {rate:g}; "
+                "keep one of them, or give rates that differ in their first six digits"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,15 @@ from pydantic_core import ErrorDetails
 
 from workers.contract.annotations import Place, expected, follow, written
 from workers.contract.catalog import CATALOG, unknown_name_fault
-from workers.contract.errors import Fault, did_you_mean
+from workers.contract.errors import Fault, did_you_mean, shortened
 from workers.contract.frozen import Frozen
 
-_LONGEST_VALUE = 60
+_OTHER_BOOLS = {
+    "yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false",
+}  # fmt: skip
+"""What YAML 1.1 reads as truth values, and 1.2 as text."""
+_LONGEST_PATH = 200
+_QUOTED_NUMBER = re.compile(r"[-+]?[0-9][0-9_]{0,20}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,3})?")
 _ANY_VALUE = "text, a finite number, true or false, null, or a list or mapping of these"
 
 
@@ -83,20 +89,48 @@ def _fault(finding: _Finding, source: str) -> Fault:
     if kind == "value_error":
         what, _, mend = finding.error["msg"].removeprefix("Value error, ").partition("; ")
         return Fault(what, _where(source, place.path()), mend or "mend the value")
-    wanted = expected(place.annotation) or _ANY_VALUE
-    what = f"{_label(place)} is {seen(finding.error['input'])}, not {wanted}"
-    return Fault(what, _where(source, place.path()), f"give {wanted}")
+    wanted, value = expected(place.annotation) or _ANY_VALUE, finding.error["input"]
+    what = f"{_label(place)} is {seen(value)}, not {wanted}"
+    mend = _likely_meant(value, wanted, _label(place)) or f"give {wanted}"
+    return Fault(what, _where(source, place.path()), mend)
+
+
+def _likely_meant(value: object, wanted: str, label: str) -> str | None:
+    """Name what to write in place of a value of another type, where one slip explains it."""
+    if isinstance(value, str):
+        return _likely_unquoted(value, wanted)
+    name = value.get("name") if isinstance(value, dict) else None
+    if wanted.startswith("text") and isinstance(name, str):
+        return f"write {label}: {shortened(name)}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if wanted.startswith("a list"):
+        return f"write [{seen(value)}]"
+    if wanted.startswith("text of"):
+        return f"write '{seen(value)}'"
+    is_whole = isinstance(value, float) and value.is_integer() and 0 < value < 1e15
+    return f"write {value:.0f}" if is_whole and wanted.startswith("a whole number") else None
+
+
+def _likely_unquoted(text: str, wanted: str) -> str | None:
+    """Name the number or truth value that a text was meant to be."""
+    if wanted == "true or false" and text.lower() in _OTHER_BOOLS:
+        return f"write {_OTHER_BOOLS[text.lower()]}"
+    if wanted.startswith(("a whole number", "a number")) and _QUOTED_NUMBER.fullmatch(text):
+        return f"write {text.replace('_', '')}, without quotes or underscores"
+    return None
 
 
 def _key_of_another_type(place: Place, source: str) -> Fault:
     *parents, key = place.keys if place.keys[-1] != "[key]" else place.keys[:-1]
-    return Fault(f"the key {key!r} is not text", _where(source, written(parents)), f"write '{key}'")
+    what = f"the key {shortened(repr(key))} is not text"
+    return Fault(what, _where(source, written(parents)), f"write '{shortened(str(key))}'")
 
 
 def _unknown_key(place: Place, source: str) -> Fault:
     key = str(place.keys[-1])
     mend = did_you_mean(key, place.owner.model_fields) if place.owner else "remove it"
-    return Fault(f"unknown key {key!r}", _where(source, place.path()), mend)
+    return Fault(f"unknown key {shortened(key)!r}", _where(source, place.path()), mend)
 
 
 def _missing_key(place: Place, source: str) -> Fault:
@@ -120,7 +154,7 @@ def _unknown_name(finding: _Finding, source: str) -> Fault:
 
 
 def _where(source: str, path: str) -> str:
-    return f"{source}, {path}" if path else source
+    return f"{source}, {shortened(path, _LONGEST_PATH)}" if path else source
 
 
 def _label(place: Place) -> str:
@@ -132,5 +166,4 @@ def seen(value: object) -> str:
     if isinstance(value, dict | list | tuple):
         kind = "mapping" if isinstance(value, dict) else "list"
         return f"a {kind} of {len(value)}" if value else f"an empty {kind}"
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return shortened(repr(value) if isinstance(value, str) else json.dumps(value, default=str))

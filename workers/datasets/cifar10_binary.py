@@ -6,6 +6,8 @@ import gzip
 import io
 import tarfile
 import zlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,9 @@ ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1
 NUM_CLASSES = 10
 
 _RECORD_BYTES = 1 + 3 * 32 * 32
+_MOST_BATCH_BYTES = 10_000 * _RECORD_BYTES
+_MOST_ARCHIVE_BYTES = 6 * _MOST_BATCH_BYTES + 10_000_000
+_MOST_MEMBERS = 100
 
 
 def fetch_archive(folder: Path, url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
@@ -67,28 +72,46 @@ def read_archive(path: Path) -> tuple[Split, Split]:
         UserError: The archive is damaged, or a member is missing or malformed.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            train = [_member(archive, path, name) for name in TRAIN_BATCHES]
-            test = [_member(archive, path, TEST_BATCH)]
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise user_error(
-            f"{path} cannot be read as a gzip-compressed tar archive: {error}",
-            where="--data-dir",
-            mend=f"remove it and download it again; its SHA-256 is {ARCHIVE_SHA256}",
+        with tarfile.open(fileobj=io.BytesIO(_unpacked(path)), mode="r:") as archive:
+            members = {member.name: member for member in islice(archive, _MOST_MEMBERS)}
+            names = [f"{BINARY_FOLDER}/{batch}" for batch in (*TRAIN_BATCHES, TEST_BATCH)]
+            _refuse(fault for name in names for fault in _member_faults(path, name, members))
+            batches = [(f"{path}, {name}", _content(archive, members[name])) for name in names]
+    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+        raise UserError(
+            [_bad_archive(path, f"cannot be read as a gzip-compressed tar archive: {error}")]
         ) from error
-    return decode_records(train), decode_records(test)
+    return decode_records(batches[:-1]), decode_records(batches[-1:])
 
 
-def _member(archive: tarfile.TarFile, path: Path, name: str) -> tuple[str, bytes]:
-    member = f"{BINARY_FOLDER}/{name}"
-    try:
-        stream = archive.extractfile(archive.getmember(member))
-    except KeyError:
-        stream = None
-    if stream is None:
-        raise user_error(f"{path} holds no file {member}", where="--data-dir", mend=MEND)
-    return f"{path}, {member}", stream.read()
+def _unpacked(path: Path) -> bytes:
+    """Unpack no more than the archive can hold: a small file may stand for any number of bytes."""
+    with gzip.open(path) as stream:
+        content = stream.read(_MOST_ARCHIVE_BYTES + 1)
+    if len(content) > _MOST_ARCHIVE_BYTES:
+        what = f"unpacks to more than {_MOST_ARCHIVE_BYTES:,} bytes, which CIFAR-10 has not"
+        raise UserError([_bad_archive(path, what)])
+    return content
+
+
+def _member_faults(path: Path, name: str, members: dict[str, tarfile.TarInfo]) -> Iterator[Fault]:
+    member = members.get(name)
+    if member is None:
+        yield Fault(f"{path} holds no file {name}", where="--data-dir", mend=MEND)
+    elif not member.isreg():
+        yield _bad_archive(path, f"holds {name} as a link or a device, not as a file")
+    else:
+        yield from _size_faults(f"{path}, {name}", member.size)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    return b"" if stream is None else stream.read()
+
+
+def _bad_archive(path: Path, fault: str) -> Fault:
+    mend = f"remove it and download it again; its SHA-256 is {ARCHIVE_SHA256}"
+    return Fault(f"{path} {fault}", where="--data-dir", mend=mend)
 
 
 def read_files(paths: tuple[Path, ...]) -> Split:
@@ -98,11 +121,19 @@ def read_files(paths: tuple[Path, ...]) -> Split:
         UserError: A file cannot be read or is malformed.
     """
     try:
+        files = [path for path in paths if path.is_file()]
+        _refuse(fault for path in files for fault in _size_faults(str(path), path.stat().st_size))
         return decode_records([(str(path), path.read_bytes()) for path in paths])
     except OSError as error:
         raise user_error(
             f"CIFAR-10 cannot be read: {error}", where="--data-dir", mend=MEND
         ) from error
+
+
+def _refuse(faults: Iterable[Fault]) -> None:
+    found = list(faults)
+    if found:
+        raise UserError(found)
 
 
 def decode_records(batches: list[tuple[str, bytes]]) -> Split:
@@ -117,9 +148,7 @@ def decode_records(batches: list[tuple[str, bytes]]) -> Split:
     Raises:
         UserError: Every batch that is empty, not whole records, or holds a label above 9.
     """
-    faults = [fault for place, content in batches for fault in _record_faults(place, content)]
-    if faults:
-        raise UserError(faults)
+    _refuse(fault for place, content in batches for fault in _record_faults(place, content))
     records = np.frombuffer(b"".join(content for _, content in batches), dtype=np.uint8)
     records = records.reshape(-1, _RECORD_BYTES)
     pixels = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
@@ -128,12 +157,24 @@ def decode_records(batches: list[tuple[str, bytes]]) -> Split:
 
 
 def _record_faults(place: str, content: bytes) -> list[Fault]:
-    if not content or len(content) % _RECORD_BYTES:
-        what = f"{place} has {len(content):,} bytes, not a multiple of {_RECORD_BYTES:,}"
-        return [Fault(what, where="--data-dir", mend=f"copy it again, or {MEND}")]
+    faults = _size_faults(place, len(content))
+    if faults:
+        return faults
     labels = np.frombuffer(content, dtype=np.uint8)[::_RECORD_BYTES]
     if labels.max() >= NUM_CLASSES:
         row = int(np.argmax(labels >= NUM_CLASSES))
         what = f"{place} has the label {labels[row]} in record {row}; labels are 0 to 9"
         return [Fault(what, where="--data-dir", mend=f"copy it again, or {MEND}")]
     return []
+
+
+def _size_faults(place: str, num_bytes: int) -> list[Fault]:
+    """Find a batch that cannot be one by its size alone, before it is read."""
+    what = f"{place} has {num_bytes:,} bytes, "
+    if num_bytes > _MOST_BATCH_BYTES:
+        what += f"and a batch of CIFAR-10 at most {_MOST_BATCH_BYTES:,}"
+    elif not num_bytes or num_bytes % _RECORD_BYTES:
+        what += f"not a multiple of {_RECORD_BYTES:,}"
+    else:
+        return []
+    return [Fault(what, where="--data-dir", mend=f"copy it again, or {MEND}")]

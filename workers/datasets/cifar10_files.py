@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from pydantic import JsonValue
 
 from workers.contract.errors import Fault, UserError, user_error
 from workers.datasets.cache import file_key
+from workers.datasets.parquet_shards import ParquetFolder, parquet_folder
 
 ARCHIVE_NAME = "cifar-10-binary.tar.gz"
 BINARY_FOLDER = "cifar-10-batches-bin"
@@ -19,13 +19,13 @@ TRAIN_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_BATCH = "test_batch.bin"
 
 _PICKLES = ("cifar-10-python.tar.gz", "cifar-10-batches-py", "batches.meta")
-_SHARD = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
+_HUB_CACHE = re.compile(r"datasets--.*cifar-?10(?![0-9]).*", re.IGNORECASE)
 _DECODER_VERSION = 1
 """Raised by hand when the same files are decoded to other arrays."""
 
 MEND = (
     f"give a folder that holds {ARCHIVE_NAME}, or its extracted {BINARY_FOLDER}/, or Parquet files "
-    "train*.parquet and test*.parquet with the columns img.bytes and label; "
+    "as the Hugging Face hub has them, with images in img or image and the classes in label; "
     "or leave out --data-dir to download the archive"
 )
 
@@ -51,51 +51,65 @@ class Source:
 
 
 def find_source(data_dir: Path) -> Source:
-    """Find the data set in a folder or one level below it: archive first, then files, then Parquet.
+    """Find the data set in a folder: the archive first, then its files, then Parquet.
+
+    Parquet files may lie one level below, and in a snapshot of the Hugging Face hub's cache.
 
     Raises:
         UserError: There is none, only a pickled one, an incomplete one, or more than one.
     """
+    try:
+        return _found(data_dir)
+    except OSError as error:
+        raise user_error(
+            f"{data_dir} cannot be looked through: {error}", where="--data-dir", mend=MEND
+        ) from error
+
+
+def _found(data_dir: Path) -> Source:
     if not data_dir.is_dir():
         found = "is not a folder" if data_dir.exists() else "does not exist"
         raise user_error(f"{data_dir} {found}", where="--data-dir", mend=MEND)
-    below = sorted(p for p in data_dir.iterdir() if p.is_dir() and not p.name.startswith("."))
     if (data_dir / ARCHIVE_NAME).is_file():
         return Source("archive", (data_dir / ARCHIVE_NAME,))
     for folder in (data_dir, data_dir / BINARY_FOLDER):
         if any((folder / name).is_file() for name in (*TRAIN_BATCHES, TEST_BATCH)):
             return _binary_source(folder)
-    parquet = [folder for folder in (data_dir, *below) if any(folder.glob("train*.parquet"))]
+    parquet = [found for root in _roots(data_dir) for found in _parquet_folders(root)]
     if len(parquet) == 1:
-        return _parquet_source(parquet[0])
-    raise UserError([_no_single_source(data_dir, parquet)])
+        train, test = parquet[0].splits()
+        return Source("parquet", train, test)
+    raise UserError([_no_single_source(data_dir, [found.path for found in parquet])])
+
+
+def _roots(data_dir: Path) -> list[Path]:
+    """List where Parquet files are looked for: the folder, and each snapshot of the hub's cache there or below."""
+    if data_dir.name == "snapshots":
+        return _folders(data_dir)
+    caches = [data_dir, *(path for path in _folders(data_dir) if _HUB_CACHE.fullmatch(path.name))]
+    snapshots = [revision for cache in caches for revision in _folders(cache / "snapshots")]
+    return [data_dir, *snapshots]
+
+
+def _parquet_folders(root: Path) -> list[ParquetFolder]:
+    """Find the folders with a split's files: this one, and those below it that are not its splits themselves."""
+    here = parquet_folder(root)
+    below = [path for path in _folders(root) if here is None or path.name not in {"train", "test"}]
+    return [found for found in (here, *map(parquet_folder, below)) if found is not None]
+
+
+def _folders(place: Path) -> list[Path]:
+    """List the folders in a folder, hidden ones left out; none where there is no such folder."""
+    if not place.is_dir():
+        return []
+    return sorted(
+        path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
 
 
 def _binary_source(folder: Path) -> Source:
     _refuse_missing(folder, [*TRAIN_BATCHES, TEST_BATCH])
     return Source("binary", tuple(folder / name for name in TRAIN_BATCHES), (folder / TEST_BATCH,))
-
-
-def _parquet_source(folder: Path) -> Source:
-    train, test = (tuple(sorted(folder.glob(f"{split}*.parquet"))) for split in ("train", "test"))
-    if not test:
-        raise user_error(f"{folder} holds no test*.parquet", where="--data-dir", mend=MEND)
-    _refuse_missing(folder, _announced_shards((*train, *test)))
-    return Source("parquet", train, test)
-
-
-def _announced_shards(paths: Iterable[Path]) -> list[str]:
-    """List the names that files called like train-00000-of-00003.parquet say there are."""
-    names: dict[str, None] = {}
-    for path in paths:
-        match = _SHARD.search(path.name)
-        if match:
-            stem, (digits, total) = path.name[: match.start()], match.groups()
-            names |= {
-                f"{stem}-{number:0{len(digits)}}-of-{total}.parquet": None
-                for number in range(int(total))
-            }
-    return list(names)
 
 
 def _refuse_missing(folder: Path, names: list[str]) -> None:

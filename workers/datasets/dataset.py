@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.contract.errors import Fault, UserError
-from workers.contract.specs import Cifar10Spec, DigitsSpec
+from workers.contract.items import CutDatasetItem
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,7 @@ class Dataset:
         return int(self.train.targets.shape[1])
 
 
-def first_examples(
-    train: Split, test: Split, spec: Cifar10Spec | DigitsSpec
-) -> tuple[Split, Split]:
+def first_examples(train: Split, test: Split, spec: CutDatasetItem) -> tuple[Split, Split]:
     """Keep the first `num_train` and `num_test` examples; all where None.
 
     Raises:
@@ -77,7 +75,7 @@ def first_examples(
     return train.first(spec.num_train), test.first(spec.num_test)
 
 
-def too_few_examples(spec: Cifar10Spec | DigitsSpec, num_train: int, num_test: int) -> list[Fault]:
+def too_few_examples(spec: CutDatasetItem, num_train: int, num_test: int) -> list[Fault]:
     """List what asks for more examples than the whole data set has."""
     asked = (
         ("num_train", spec.num_train, num_train, "training"),

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Literal
 
 import numpy as np
 from pydantic import JsonValue
 
-from workers.contract.specs import DigitsSpec
+from workers.contract.items import CutDatasetItem
 from workers.datasets.dataset import Dataset, Split, digest_of, first_examples, one_hot
 
 _OFFSET, _SCALE = 5.0, 1 / 6
 """Pixels 0 … 16 have mean 4.9 and standard deviation 6.0, so inputs have nearly 0 and 1."""
+
+
+class DigitsSpec(CutDatasetItem):
+    """scikit-learn's 1,797 digits of 8 × 8 pixels; rows with index divisible by 5 are the test split."""
+
+    name: Literal["digits"] = "digits"
+
+    def source_key(self, data_dir: str | None) -> JsonValue:  # noqa: ARG002 - embedded in a library
+        """Describe what the stored data depend on, without importing scikit-learn."""
+        return {"scikit-learn": version("scikit-learn")}
 
 
 def load(spec: DigitsSpec, data_dir: str | None) -> Dataset:  # noqa: ARG001 - embedded in a library
@@ -39,6 +50,4 @@ def load(spec: DigitsSpec, data_dir: str | None) -> Dataset:  # noqa: ARG001 - e
     )
 
 
-def source_key(data_dir: str | None) -> JsonValue:  # noqa: ARG001 - embedded in a library
-    """Describe what the stored data depend on, without importing scikit-learn."""
-    return {"scikit-learn": version("scikit-learn")}
+ITEM = DigitsSpec

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from workers.contract.specs import SyntheticSpec
+from workers.contract.frozen import Finite, NonNegative, Seed
+from workers.contract.items import DatasetItem
 from workers.datasets.dataset import Dataset, Split, digest_of, one_hot
 
 Real = npt.NDArray[np.float64]
 
 _WEIGHTS, _TRAIN, _TEST = 0, 1, 2
 """Independent random streams of one `data_seed`; each split has one for inputs, one for targets."""
+
+
+class SyntheticSpec(DatasetItem):
+    """Gaussian features with known covariance: linear or softmax regression.
+
+    Feature j has variance `feature_decay`^j. `linear`: scalar target xᵀw + noise of the given
+    standard deviation. `softmax`: labels drawn from softmax(Wx).
+    """
+
+    name: Literal["synthetic"] = "synthetic"
+    task: Literal["linear", "softmax"]
+    num_train: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
+    num_test: Annotated[int, Field(ge=1, le=10_000_000)] = 200
+    num_features: Annotated[int, Field(ge=1, le=100_000)] = 10
+    num_classes: Annotated[int, Field(ge=2, le=10_000)] = 3
+    feature_decay: Annotated[Finite, Field(gt=0, le=1)] = 1.0
+    label_noise: NonNegative = 1.0
+    data_seed: Seed = 0
 
 
 def load(spec: SyntheticSpec, data_dir: str | None) -> Dataset:  # noqa: ARG001 - nothing is read
@@ -33,12 +55,12 @@ def load(spec: SyntheticSpec, data_dir: str | None) -> Dataset:  # noqa: ARG001 
 
 
 def feature_variances(spec: SyntheticSpec) -> Real:
-    """Give the variance of each feature [num_features]: feature_decay^j, j from 0."""
+    """Return the variance of each feature [num_features]: feature_decay^j, j from 0."""
     return spec.feature_decay ** np.arange(spec.num_features, dtype=np.float64)
 
 
 def true_weights(spec: SyntheticSpec) -> Real:
-    """Give W [num_outputs, num_features], standard normal: one row for `linear`."""
+    """Return W [num_outputs, num_features], standard normal: one row for `linear`."""
     num_outputs = 1 if spec.task == "linear" else spec.num_classes
     return _stream(spec, _WEIGHTS, 0).standard_normal((num_outputs, spec.num_features))
 
@@ -55,7 +77,7 @@ def _draw(spec: SyntheticSpec, num_examples: int, split: int) -> Split:
 
 
 def _scores(inputs: Real, weights: Real) -> Real:
-    """Give inputs · Wᵀ [N, num_outputs], summed in a fixed order: BLAS rounds as the machine likes."""
+    """Return inputs · Wᵀ [N, num_outputs], summed in a fixed order: BLAS rounds as the machine likes."""
     scores = np.zeros((inputs.shape[0], weights.shape[0]))
     for feature, column in zip(inputs.T, weights.T, strict=True):
         scores += feature[:, np.newaxis] * column
@@ -73,3 +95,6 @@ def _labels(scores: Real, noise: np.random.Generator) -> npt.NDArray[np.int64]:
 
 def _stream(spec: SyntheticSpec, split: int, part: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[spec.data_seed, 2 * split + part]))
+
+
+ITEM = SyntheticSpec

@@ -17,9 +17,9 @@ class Loss(Protocol):
     is_convex_in_outputs: bool
 
     def per_example(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Give ℓ(z, y) [B], unreduced."""
+        """Return ℓ(z, y) [B], unreduced."""
         ...
 
     def output_hessian(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Give A = ∂²ℓ/∂z² [B, C, C]."""
+        """Return A = ∂²ℓ/∂z² [B, C, C]."""
         ...

@@ -6,12 +6,12 @@ import tensorflow as tf
 
 
 def softmax_jacobian(probabilities: tf.Tensor) -> tf.Tensor:
-    """Give J = ∂p/∂z = diag(p) - p pᵀ [B, C, C] from p [B, C]."""
+    """Return J = ∂p/∂z = diag(p) - p pᵀ [B, C, C] from p [B, C]."""
     return tf.linalg.diag(probabilities) - _outer(probabilities, probabilities)
 
 
 def weighted_softmax_hessian(probabilities: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Give Σ_k c_k ∂²p_k/∂z² [B, C, C] from p [B, C] and c [B, C].
+    """Return Σ_k c_k ∂²p_k/∂z² [B, C, C] from p [B, C] and c [B, C].
 
     With w = c ⊙ p and W = Σ_k w_k: diag(w) - w pᵀ - p wᵀ + 2 W p pᵀ - W diag(p).
     """

@@ -8,15 +8,44 @@ convolutions with bias, and 1 × 1 projections without normalisation where a sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import count
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import keras
+from pydantic import Field, field_validator
 
-from workers.contract.specs import ResNetSpec
-from workers.models.initialisation import he_normal
+from workers.contract.items import ModelItem
+
+if TYPE_CHECKING:
+    import keras
 
 _STAGE_CHANNELS = (16, 32, 64)
+
+
+class ResNetSpec(ModelItem):
+    """CIFAR ResNet of depth 6n+2.
+
+    `he2015`: no convolution biases, parameter-free shortcuts (option A).
+    `keras_example`: version 1 of the Keras example: biases, 1 × 1 projections.
+    """
+
+    needs_images = True
+
+    name: Literal["resnet"] = "resnet"
+    depth: Annotated[int, Field(ge=8, le=1202)]
+    variant: Literal["he2015", "keras_example"] = "he2015"
+
+    @field_validator("depth")
+    @classmethod
+    def _is_six_n_plus_two(cls, depth: int) -> int:
+        if (depth - 2) % 6:
+            raise ValueError(
+                f"depth {depth} is not 6n+2; a CIFAR ResNet has 8, 14, 20, 32, 44, 56, 110, …"
+            )
+        return depth
+
+    def multiply_adds(self, input_shape: tuple[int, ...], num_outputs: int) -> float:  # noqa: ARG002 - few beside the convolutions
+        """Count those of the 3 × 3 convolutions, which all cost as much as those of the first stage."""
+        height, width = input_shape[:2]
+        return 9.0 * _STAGE_CHANNELS[0] ** 2 * height * width * (self.depth - 1)
 
 
 def build(
@@ -30,7 +59,11 @@ def build(
         num_outputs: C, the number of classes.
         seed: Decides the initial weights: He-normal kernels, zero biases, γ = 1, β = 0.
     """
-    layers = _Layers(seed, has_bias=spec.variant == "keras_example")
+    import keras  # here: who plans needs no TensorFlow
+
+    from workers.models.residual_layers import ResidualLayers
+
+    layers = ResidualLayers(seed, has_bias=spec.variant == "keras_example")
     inputs = keras.Input(input_shape, name="inputs")
     values = layers.convolution(inputs, "stem", channels=_STAGE_CHANNELS[0])
     values = layers.relu(values, "stem_relu")
@@ -47,71 +80,4 @@ def build(
     return keras.Model(inputs, outputs, name=f"resnet{spec.depth}_{spec.variant}")
 
 
-@dataclass(frozen=True)
-class _Layers:
-    """Makes the layers of one network, counting their positions for their seeds."""
-
-    seed: int
-    has_bias: bool
-    positions: count[int] = field(default_factory=count)
-
-    def next_initializer(self) -> keras.initializers.Initializer:
-        return he_normal(self.seed, next(self.positions))
-
-    def relu(self, values: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        return keras.layers.ReLU(name=name)(values)
-
-    def convolution(
-        self,
-        values: keras.KerasTensor,
-        name: str,
-        *,
-        channels: int,
-        stride: int = 1,
-        order: str = "",
-    ) -> keras.KerasTensor:
-        """Convolve 3 × 3, then normalise over the batch."""
-        values = keras.layers.Conv2D(
-            channels,
-            kernel_size=3,
-            strides=stride,
-            padding="same",
-            use_bias=self.has_bias,
-            kernel_initializer=self.next_initializer(),
-            name=f"{name}_conv{order}",
-        )(values)
-        return keras.layers.BatchNormalization(name=f"{name}_norm{order}")(values)
-
-    def block(
-        self, values: keras.KerasTensor, name: str, *, channels: int, halves: bool
-    ) -> keras.KerasTensor:
-        """Add two convolutions to a shortcut; `halves` begins a stage: half the size, new channels."""
-        stride = 2 if halves else 1
-        residual = self.convolution(values, name, channels=channels, stride=stride, order="1")
-        residual = self.relu(residual, f"{name}_relu1")
-        residual = self.convolution(residual, name, channels=channels, order="2")
-        shortcut = self.shortcut(values, name, channels=channels) if halves else values
-        total = keras.layers.Add(name=f"{name}_add")([shortcut, residual])
-        return self.relu(total, f"{name}_relu2")
-
-    def shortcut(self, values: keras.KerasTensor, name: str, *, channels: int) -> keras.KerasTensor:
-        """Halve height and width and widen to `channels`: projected, or padded with zeros."""
-        if self.has_bias:
-            return keras.layers.Conv2D(
-                channels,
-                kernel_size=1,
-                strides=2,
-                padding="same",
-                kernel_initializer=self.next_initializer(),
-                name=f"{name}_projection",
-            )(values)
-        values = keras.layers.AveragePooling2D(
-            pool_size=1, strides=2, name=f"{name}_shortcut_subsample"
-        )(values)
-        missing = channels - values.shape[-1]
-        # "channels_first" makes this plain layer pad the last two dimensions: width and channels.
-        return keras.layers.ZeroPadding2D(
-            padding=((0, 0), (missing // 2, missing - missing // 2)),
-            data_format="channels_first",
-            name=f"{name}_shortcut_pad",
-        )(values)
+ITEM = ResNetSpec

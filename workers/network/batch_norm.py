@@ -1,18 +1,19 @@
 """Batch normalisation made a fixed affine map, with population statistics of the measured weights.
 
-Population statistics are a fixed point: each batch norm holds the mean and the uncorrected variance, over
-all places of all training examples, of what it reads while all before it hold theirs. They are exact
-up to the rounding of float32, in which layers compute and hold them; sums and squares are float64. They are
-taken stage by stage (`batch_norm_stages`), by a pass over the training set for each: where the activations
-fit in memory the passes together go through the network once, else once for each stage.
+Population statistics are a fixed point: each batch norm holds the mean and the uncorrected
+variance, over all positions of all training examples, of its inputs while all batch norms before it
+hold theirs. They are exact up to the rounding of float32, in which layers compute and hold them;
+sums and squares are float64. They are computed stage by stage (`batch_norm_stages`), with a pass
+over the training set for each: where the activations fit in memory the passes together go through
+the network once, else once per stage.
 
-A batch norm made with trainable=False has its moving statistics as they are: Keras normalises with them in
-training mode too, and never moves them. Every `bn_mode`, `batch` among them, takes it so.
+A batch norm made with trainable=False keeps its moving statistics: Keras normalises with them in
+training mode too, and never moves them. Every `bn_mode`, including `batch`, respects this.
 
-They follow from weights and training set alone, so the first statistic of a trial that needs them takes
-them for all; no statistic counts them among its costs. Statistics of batches, pooled in one pass ("precise
-batch norm", Wu and Johnson 2021, 2105.07576, section 3.1), are not such a point behind the first layer: with
-batches of 250 on a small ResNet they leave ‖∇L‖² off by 0.3 %.
+They follow from weights and training set alone, so the first statistic of a trial that needs them
+computes them for all; no statistic counts them among its costs. Statistics of batches, pooled in
+one pass ("precise batch norm", Wu and Johnson 2021, 2105.07576, section 3.1), are not such a fixed
+point behind the first layer: with batches of 250 on a small ResNet they leave ‖∇L‖² off by 0.3 %.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError, user_error
-from workers.contract.statistics import BatchNormMode
+from workers.contract.settings import BatchNormMode
 from workers.network.batch_norm_stages import StageMoments, is_measured, stages_of
 from workers.network.cloning import clone
 from workers.network.graph import Call, Graph, graph_of
@@ -43,14 +44,14 @@ _BATCH_SIZE = 250
 _SUMS_KEY, _STAGES_KEY = "batch_norm", "batch_norm_stages"
 
 _MOMENTS_KEY = "batch_norm.2"
-"""Of the moments kept for the trial; its number is raised by hand when a change of code changes them."""
+"""Key of the trial's moments; its number is raised by hand when a change of code changes them."""
 
 _Columns = dict[keras.Layer, npt.NDArray[np.int64]]
-"""Where the channels of each batch norm stand among those of all."""
+"""Indices [channels] of each batch norm's channels among those of all."""
 
 
 def as_functional(model: keras.Model) -> keras.Model:
-    """Give the graph of layers of a functional or sequential model, sharing its layers.
+    """Return the graph of layers of a functional or sequential model, sharing its layers.
 
     Raises:
         UserError: The model has no such graph, or not one input and one output.
@@ -70,7 +71,8 @@ def copy_network(model: keras.Model) -> keras.Model:
     """Copy a network and its weights, so that measuring leaves the original as it is.
 
     Raises:
-        UserError: No graph of layers, a batch norm that cannot be frozen, or weights frozen one by one.
+        UserError: There is no graph of layers, a batch norm cannot be frozen, or single weights are
+            frozen.
     """
     copy = clone(as_functional(model))
     faults = [
@@ -109,20 +111,21 @@ def freeze(
     passes: Passes,
     shared: Shared,
 ) -> None:
-    """Make the network's batch norms hold the statistics to measure with, in inference mode.
+    """Set the network's batch norms to the statistics to measure with, in inference mode.
 
-    Population statistics are taken once a trial; they have the same bits whether found or taken. A batch
-    norm that was not trained (`trainable=False`) keeps what it holds.
+    Population statistics are computed once per trial; they have the same bits whether found or
+    computed. A batch norm that was not trained (`trainable=False`) keeps its own.
 
     Args:
         network: A copy made for measuring.
-        bn_mode: `frozen` takes population statistics, `moving_average` those Keras kept in training.
-        train: Gives the training set, if it is needed.
-        passes: Runs the passes over it, if they are needed.
-        shared: Where the statistics of the trial find and keep them.
+        bn_mode: `frozen` uses population statistics, `moving_average` those that Keras kept in
+            training.
+        train: Returns the training set, if it is needed.
+        passes: Runs the passes over it, if needed.
+        shared: Where the trial's statistics find and keep them.
 
     Raises:
-        UserError: A batch norm without population statistics of its own.
+        UserError: A batch norm has no population statistics of its own.
         Drained: A stop was asked for; the state has been saved.
     """
     columns = _columns(network)
@@ -132,25 +135,26 @@ def freeze(
     if moments is None:
         moments = _population_moments(network, train(), passes)
         shared.keep(_MOMENTS_KEY, moments)
-    _hold(columns, moments)
+    _assign(columns, moments)
 
 
 def _columns(network: keras.Model) -> _Columns:
-    """Number the channels of all measured batch norms, one layer's after the other's."""
+    """Number the channels of all measured batch norms, layer after layer."""
     layers = [each for each in network._flatten_layers(include_self=False) if is_measured(each)]
     edges = np.cumsum([0, *(int(layer.moving_mean.shape[0]) for layer in layers)])
     places = (np.arange(*ends) for ends in itertools.pairwise(edges))
     return dict(zip(layers, places, strict=True))
 
 
-def _hold(columns: _Columns, moments: Arrays) -> None:
+def _assign(columns: _Columns, moments: Arrays) -> None:
+    """Set each batch norm to its part of the `mean` and `variance` [channels of all]."""
     for layer, places in columns.items():
         layer.moving_mean.assign(moments["mean"][places])
         layer.moving_variance.assign(moments["variance"][places])
 
 
 def _population_moments(network: keras.Model, train: ResidentSplit, passes: Passes) -> Arrays:
-    """Return the population `mean` and `variance` of all channels; the network is left holding some."""
+    """Return the population `mean` and `variance` [channels of all]; changes the network's own."""
     columns, graph = _columns(network), graph_of(network, opens_nested=True)
     _refuse(list(columns), graph)
     stages = stages_of(graph)
@@ -160,9 +164,10 @@ def _population_moments(network: keras.Model, train: ResidentSplit, passes: Pass
 
     def measure(state: State) -> State:
         number = int(state["num_stages"])
-        _hold(columns, state)
+        _assign(columns, state)
 
         def add(sums: State, places: npt.NDArray[np.int64]) -> State:
+            """Merge the moments [channels] of the examples at places [B]."""
             inputs, _ = train.batch(tf.constant(places))
             mean, variance = moments_of.of(number, int(places[0]), inputs)
             before = Moments(sums["weight"], sums["mean"], sums["variance"])
@@ -170,26 +175,26 @@ def _population_moments(network: keras.Model, train: ResidentSplit, passes: Pass
             return {"weight": merged.weight, "mean": merged.mean, "variance": merged.variance}
 
         channels = np.concatenate([columns[layer] for layer in stages[number].norms])
-        pooled = passes.run(_SUMS_KEY, add, _nothing(len(channels), "weight"), edges, turn=number)
+        pooled = passes.run(_SUMS_KEY, add, _zeros(len(channels), "weight"), edges, turn=number)
         found = {name: state[name].copy() for name in ("mean", "variance")}
         for name, values in found.items():
             values[channels] = pooled[name]
         return {"num_stages": np.array(number + 1.0), **found}
 
-    start = _nothing(sum(map(len, columns.values())), "num_stages")
+    start = _zeros(sum(map(len, columns.values())), "num_stages")
     found = passes.iterate(
         _STAGES_KEY, measure, start, lambda state: state["num_stages"] == len(stages), len(train)
     )
     return {name: found[name] for name in ("mean", "variance")}
 
 
-def _nothing(num_channels: int, counted: str) -> State:
+def _zeros(num_channels: int, counted: str) -> State:
     zeros = {name: np.zeros(num_channels) for name in ("mean", "variance")}
     return {counted: np.array(0.0), **zeros}
 
 
 def _refuse(norms: list[keras.Layer], graph: Graph) -> None:
-    """Refuse batch norms that have no population statistics of their own; all of them at once."""
+    """Check that batch norms have population statistics of their own; raises all faults at once."""
     uses = Counter(call.operation for call in graph.calls if is_measured(call.operation))
     faults = []
     for norm in norms:
@@ -198,7 +203,7 @@ def _refuse(norms: list[keras.Layer], graph: Graph) -> None:
             what += f" is used {uses[norm]} times, and what it reads differs from use to use"
             mend = "use a layer of its own each time, or measure with bn_mode: moving_average"
         elif uses[norm] == 0:
-            what += " lies within another layer, so that nobody can tell what it reads"
+            what += " lies within another layer, so that its inputs cannot be known"
             mend = "call it in the model's own graph, or measure with bn_mode: moving_average"
         if uses[norm] != 1:
             faults.append(Fault(what, where, mend))

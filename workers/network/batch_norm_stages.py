@@ -1,4 +1,4 @@
-"""Stages of a network: its batch norms in an order in which each needs those of stages before alone."""
+"""Stages of a network: its batch norms, in an order where each depends on earlier stages alone."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from workers.network.graph import Graph
 Array = npt.NDArray[np.float64]
 
 _MOST_KEPT_BYTES = 2**30
-"""Of activations, in the memory of the host: a choice. A ResNet-56 on 32 × 32 pixels keeps 128 KiB an
-example in its first third, 64 and 32 in the others."""
+"""Limit of the activations kept in the host's memory: a choice. A ResNet-56 on 32 × 32 pixels keeps
+128 KiB per example in its first third, 64 and 32 in the others."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The batch norms behind the same number of others, on the longest way from the network's inputs.
+    """The batch norms behind equally many others on the longest path from the network's inputs.
 
     Attributes:
-        norms: They, none of which reads what another one gives.
-        reads: What reaches the stage; all that follows depends on the network's inputs by these alone.
-        keeps: Which of `reads` reach the next stage too.
-        makes: The others that do: what the stage computes, by way of the norms of the stage before.
-        norm_inputs: What the norms read, as places in the tensors that reach the next stage, kept ones
-            first.
+        norms: These batch norms, none of which depends on another.
+        reads: The tensors that reach the stage; all that follows depends on the network's inputs
+            through these alone.
+        keeps: Indices of those of `reads` that reach the next stage too.
+        makes: The other tensors that do: what the stage computes, through the norms of the stage
+            before.
+        norm_inputs: The norms' inputs, as indices into the tensors that reach the next stage, kept
+            ones first.
     """
 
     norms: list[keras.layers.BatchNormalization]
@@ -41,12 +43,12 @@ class Stage:
 
 
 def is_measured(layer: object) -> bool:
-    """Whether a layer is a batch norm that training moves; others keep the statistics they hold."""
+    """Return whether a layer is a batch norm that training moves; others keep their statistics."""
     return isinstance(layer, keras.layers.BatchNormalization) and bool(layer.trainable)
 
 
 def stages_of(graph: Graph) -> list[Stage]:
-    """Cut a network before each number of batch norms passed; what lies behind the last is left out."""
+    """Cut a network by the number of batch norms passed; what lies behind the last is left out."""
     depths = _depths(graph)
     norms = [call for call in graph.calls if is_measured(call.operation)]
     readers = [
@@ -71,7 +73,7 @@ def stages_of(graph: Graph) -> list[Stage]:
 
 
 def _depths(graph: Graph) -> dict[int, int]:
-    """Count the measured batch norms on the longest way to each tensor, by its id."""
+    """Count the measured batch norms on the longest path to each tensor, by its id."""
     depths = {id(each): 0 for each in graph.inputs}
     for call in graph.calls:
         before = max((depths[id(each)] for each in call.inputs), default=0)
@@ -82,10 +84,10 @@ def _depths(graph: Graph) -> dict[int, int]:
 
 @final
 class StageMoments:
-    """Moments of what the batch norms of a stage read, batch by batch, those before in inference mode.
+    """Moments of a stage's batch-norm inputs, batch by batch, with earlier norms in inference mode.
 
-    The activations that a batch has reached are kept for the next stage as far as there is room; a
-    batch without them goes all the way again, by the same functions, to the same bits.
+    The activations that a batch has reached are kept for the next stage as long as there is room; a
+    batch without them starts again from the inputs, through the same functions, to the same bits.
     """
 
     def __init__(self, stages: list[Stage]) -> None:
@@ -95,12 +97,12 @@ class StageMoments:
         self._room = _MOST_KEPT_BYTES
 
     def of(self, number: int, batch: int, inputs: tf.Tensor) -> tuple[Array, Array]:
-        """Return means and uncorrected variances [channels] of a stage's norms, one after the other.
+        """Return means and uncorrected variances [channels] of a stage's norms, concatenated.
 
         Args:
-            number: Of the stage; those before hold their statistics.
-            batch: Names the batch; a name always stands for the same examples.
-            inputs: The network's [B, …].
+            number: Index of the stage; those before hold their statistics.
+            batch: Name of the batch; a name always means the same examples.
+            inputs: The network's inputs [B, …].
         """
         first, tensors = self._kept.pop(batch, (0, [inputs]))
         self._room += _num_bytes(tensors) if first else 0
@@ -113,20 +115,23 @@ class StageMoments:
         return np.concatenate(means), np.concatenate(variances)
 
     def _keep(self, batch: int, reached: int, tensors: list[npt.NDArray[np.generic]]) -> None:
+        """Keep the activations [B, …] with which a batch has reached a stage, if there is room."""
         if reached < len(self._stages) and _num_bytes(tensors) <= self._room:
             self._room -= _num_bytes(tensors)
             self._kept[batch] = (reached, tensors)
 
 
 def _num_bytes(tensors: Sequence[npt.NDArray[np.generic]]) -> int:
+    """Return the memory that activations [B, …] take."""
     return sum(each.nbytes for each in tensors)
 
 
 def _compiled(stage: Stage) -> tf.types.experimental.ConcreteFunction:
-    """Compile what reaches a stage → what reaches the next."""
+    """Compile the map from what reaches a stage to what reaches the next."""
     network = keras.Model(stage.reads, stage.makes)
 
     def advance(*reads: tf.Tensor) -> list[tf.Tensor]:
+        """Take tensors [B, …] that reach the stage to those [B, …] that reach the next."""
         made = keras.tree.flatten(network(list(reads), training=False))
         return [*(reads[place] for place in stage.keeps), *made]
 
@@ -138,9 +143,10 @@ def _compiled(stage: Stage) -> tf.types.experimental.ConcreteFunction:
 
 
 def _moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Take moments over all places of all examples in float64, the variance about the mean.
+    """Return float64 mean and variance [channels] of [B, …, channels] over all positions.
 
-    Sums are products with a vector: half the time of TensorFlow's reductions over few channels.
+    The variance is taken about the mean. Sums are products with a vector: half the time of
+    TensorFlow's reductions over few channels.
     """
     rows = tf.cast(tf.reshape(inputs, [-1, inputs.shape[-1]]), tf.float64)
     num_rows = tf.shape(rows)[0]

@@ -46,7 +46,7 @@ _PIECEWISE_LINEAR_LAYERS = (
 )
 
 _LINEAR_IN_ONE_TENSOR = (operations.Multiply,)
-"""x * y is linear where one of both is a constant."""
+"""x * y is linear where one of the two is a constant."""
 
 _LINEAR_IN_THE_FIRST = (operations.TrueDivide, operations.Divide)
 """x / y is linear where y is a constant."""
@@ -58,10 +58,10 @@ class Call:
 
     Attributes:
         operation: The layer, or Keras operation such as the sum `x + y`.
-        inputs: The tensors it read.
-        output: What it made.
-        is_first_a_tensor: Whether the first thing it read is a tensor of the graph, not a constant.
-        training: The mode it was called in, if the graph tells one.
+        inputs: The tensors that it reads.
+        output: The tensor or tensors that it returns.
+        is_first_a_tensor: Whether its first argument is a tensor of the graph, not a constant.
+        training: The mode in which it was called, if the graph states one.
     """
 
     operation: keras.Operation
@@ -72,7 +72,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        """Unique in its network."""
+        """Its name, unique in its network."""
         return str(self.operation.name)
 
     @property
@@ -83,14 +83,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Graph:
-    """All calls of a network in an order to make them in, the tensors it takes, and those it gives."""
+    """All calls of a network in an order of evaluation, with its input and output tensors."""
 
     calls: list[Call]
     inputs: list[keras.KerasTensor]
     outputs: list[keras.KerasTensor]
 
     def readers(self, tensor: object) -> list[Call | None]:
-        """List who reads a tensor; None is the network's own output."""
+        """List the calls that read a tensor; None stands for the network's own output."""
         calls: list[Call | None] = [
             call for call in self.calls for each in call.inputs if each is tensor
         ]
@@ -98,11 +98,12 @@ class Graph:
 
 
 def graph_of(model: keras.Model, *, opens_nested: bool = False) -> Graph:
-    """Record the calls of a functional network by calling its own layers anew.
+    """Record the calls of a functional network by calling its own layers again.
 
     Args:
         model: The network.
-        opens_nested: Whether the calls of networks within the network stand in the place of their own.
+        opens_nested: Whether the calls within nested networks replace the call of the nested
+            network.
     """
     calls: list[Call] = []
 
@@ -124,17 +125,18 @@ def graph_of(model: keras.Model, *, opens_nested: bool = False) -> Graph:
 
 
 def _inner_graph(operation: keras.Operation) -> keras.Model | None:
-    """Return the functional network that a layer is; None for a layer without a graph of its own."""
+    """Return a layer as a functional network; None for a layer without a graph of its own."""
     if isinstance(operation, keras.Sequential):
         return operation._functional
     return operation if hasattr(operation, "_run_through_graph") else None
 
 
 def is_piecewise_linear(model: keras.Model) -> bool:
-    """Say whether the outputs are piecewise linear in each layer's parameters, the others held.
+    """Return whether the outputs are piecewise linear in each layer's parameters, the others fixed.
 
     Then ∂²z/∂θ² vanishes on every layer's diagonal block wherever it exists, and tr H = tr(JᵀAJ)
-    exactly, layer by layer. Judged by a list of known layers and activations; anything else is not.
+    exactly, layer by layer. Decided by a list of known layers and activations; anything else is
+    not.
     """
     return all(_is_piecewise_linear(call) for call in graph_of(model).calls)
 

@@ -1,6 +1,7 @@
-"""Why a network can be neither trained nor measured on its data: shapes, precision, what it does in a batch.
+"""Why a network cannot be trained or measured on its data: shapes, precision, mixing in a batch.
 
-Asked before training, so that no time is lost, and again of the kept network before any statistic.
+Checked before training, so that no time is lost, and again on the kept network before any
+statistic.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError
+from workers.contract.registry import LOSSES
 from workers.datasets.dataset import Dataset
 from workers.network import params
 from workers.network.batch_norm import as_functional
@@ -20,7 +22,7 @@ from workers.network.precision import Precision
 
 _NUM_TRIED = 4
 _TOLERANCE = 1e-3
-"""Of outputs that should be the same, relative to the largest: float32 differs by some 1e-6, bfloat16 1e-2."""
+"""For equal outputs, relative to the largest: float32 differs by some 1e-6, bfloat16 by 1e-2."""
 
 _OF_PROBABILITIES = (keras.activations.softmax, keras.activations.log_softmax)
 
@@ -30,9 +32,9 @@ def faults_of(
 ) -> list[Fault]:
     """List what is wrong with a network for a data set, a loss by name, and a precision.
 
-    A layer called with a `training` of its own would not be obeyed: Keras lets the mode that the whole
-    network is called in override it. An example's outputs must depend on its own inputs alone, or no
-    per-example gradient exists: a few examples are put through together, and the first one alone.
+    A layer called with its own `training` would be overridden: Keras applies the mode in which the
+    whole network is called. An example's outputs must depend on its own inputs alone, or no
+    per-example gradient exists: a few examples are evaluated together, and the first one alone.
     """
     try:
         graph = as_functional(model)
@@ -73,7 +75,7 @@ def _precision_faults(model: keras.Model, precision: Precision) -> Iterator[Faul
 
 
 def _objective_faults(model: keras.Model) -> Iterator[Fault]:
-    """Find what the objective, data loss + L2 on kernels, would silently leave out."""
+    """Find what the objective, data loss + L2 on kernels, would silently omit."""
     if model.losses:
         what = (
             f"the model {model.name!r} has a regulariser or loss of its own, which is never added"
@@ -88,16 +90,14 @@ def _objective_faults(model: keras.Model) -> Iterator[Fault]:
 
 
 def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
-    """Find layers that two networks hold, one of them within the other or both within a third."""
+    """Find layers that two networks share, one of them within the other or both within a third."""
     inner = [each for each in graph._flatten_layers() if isinstance(each, keras.Model)]
     held = [each for network in inner for each in network.layers if each.weights]
     for layer in {
         each.name: each for each in held if sum(one is each for one in held) > 1
     }.values():
-        what = (
-            f"the layer {layer.name!r} belongs to more than one network within the model, of which "
-        )
-        what += "Keras makes a layer each when it reads the model back"
+        what = f"the layer {layer.name!r} belongs to more than one network within the model, which "
+        what += "Keras turns into separate layers when it reads the model back"
         mend = "use a layer of its own in each network, or call it outside of them"
         yield Fault(what, f"model, layer {layer.name!r}", mend)
 
@@ -124,14 +124,14 @@ def _mode_faults(model: keras.Model) -> Iterator[Fault]:
 
 
 def _output_faults(model: keras.Model, loss: str) -> Iterator[Fault]:
-    """Find probabilities where a built-in loss takes the softmax itself."""
-    if loss not in ("kld", "gradlog_l1", "gradlog_l2"):
+    """Find a softmax at the end, where a built-in loss applies its own."""
+    if loss not in LOSSES or not LOSSES[loss].takes_softmax:
         return
     last = model.outputs[0]._keras_history.operation
     is_softmax = isinstance(last, keras.layers.Softmax)
     if is_softmax or getattr(last, "activation", None) in _OF_PROBABILITIES:
         what = (
-            f"the model {model.name!r} ends in a softmax, and {loss} takes another of its outputs"
+            f"the model {model.name!r} ends in a softmax, and {loss} applies another to its outputs"
         )
         yield _fault(what, "end it in raw outputs, without the activation")
 
@@ -146,14 +146,15 @@ def _batch_faults(model: keras.Model, dataset: Dataset, precision: Precision) ->
         return
     what = f"the model {model.name!r} gives"
     if np.array_equal(together, _outputs(model, inputs)[0]):
-        mend = "take nothing over the first axis, in inference mode"
-        yield _fault(f"{what} an example other outputs beside other examples than alone", mend)
+        mend = "combine nothing across the first axis, in inference mode"
+        yield _fault(f"{what} an example different outputs in a batch than alone", mend)
     else:
         mend = "let no layer draw random numbers in inference mode"
-        yield _fault(f"{what} the same examples other outputs again", mend)
+        yield _fault(f"{what} the same examples different outputs each time", mend)
 
 
 def _outputs(model: keras.Model, inputs: tf.Tensor) -> np.ndarray:
+    """Return z [B, C] of inputs [B, …] in inference mode, float64."""
     return np.asarray(tf.cast(model(inputs, training=False), tf.float64))
 
 

@@ -1,8 +1,8 @@
-"""θ, the parameters: which tensors SGD moves, in which order, whose they are, and which of them decay.
+"""θ, the parameters: which tensors SGD moves, in which order, of which layer, and which decay.
 
-Made here alone, from what Keras calls the trainable variables, so that training and every statistic mean
-the same list. A frozen layer (`trainable=False`) has no part in it; a frozen batch norm moreover keeps
-its moving statistics in every mode, as Keras runs it in inference mode.
+Listed here alone, from what Keras calls the trainable variables, so that training and every
+statistic use the same list. A frozen layer (`trainable=False`) is not in it; a frozen batch norm
+moreover keeps its moving statistics in every mode, as Keras runs it in inference mode.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Parameter:
     """One trained tensor of a network.
 
     Attributes:
-        layer: Name of the layer that owns it, the innermost one.
-        variable: Holds its values.
+        layer: Name of the innermost layer that owns it.
+        variable: The Keras variable with its values.
         has_decay: Whether weight decay acts on it: kernels of Conv2D and Dense, no bias, γ or β.
     """
 
@@ -37,26 +37,26 @@ class Parameter:
 
     @property
     def values(self) -> npt.NDArray[np.float64]:
-        """Its values, in the shape Keras keeps it."""
+        """Its values in float64, in the variable's shape [...]."""
         return np.asarray(self.variable.value.numpy(), np.float64)
 
 
 def params_of(model: keras.Layer) -> list[Parameter]:
     """List θ of a network, or of one of its layers: its trainable variables in Keras' order.
 
-    A vector [P] holds them, flattened one after the other. A layer that is used twice stands here once.
+    A vector [P] holds them, flattened and concatenated. A layer that is used twice is listed once.
     """
     owners = _owners(model)
     return [_parameter(owners[id(each)], each) for each in model.trainable_variables]
 
 
 def num_params(model: keras.Model) -> int:
-    """Count P, the numbers in θ."""
+    """Return P, the number of scalars in θ."""
     return sum(int(np.prod(each.variable.shape)) for each in params_of(model))
 
 
 def faults_of(model: keras.Model, graph: keras.Model) -> Iterator[Fault]:
-    """Find what makes θ another list than a reader of the network would expect, or none at all.
+    """Find what makes θ differ from the list a reader of the network would expect, or empty.
 
     Args:
         model: The network.
@@ -76,13 +76,13 @@ def faults_of(model: keras.Model, graph: keras.Model) -> Iterator[Fault]:
 
 
 def copying_faults(model: keras.Model, copy: keras.Model) -> list[Fault]:
-    """List the weights that are trained in a network and frozen in a copy of it, or the other way round.
+    """List the weights that are trained in a network and frozen in its copy, or vice versa.
 
-    Keras makes a copy, and reads a kept file, from what each layer tells of itself.
+    Keras makes a copy, and reads a kept file, from the configuration that each layer returns.
 
     Args:
         model: The network.
-        copy: With as many weights in the same order.
+        copy: Its copy, with as many weights in the same order.
     """
     trained, kept = ({id(each.variable) for each in params_of(one)} for one in (model, copy))
     pairs = zip(model.weights, copy.weights, strict=True)
@@ -91,7 +91,7 @@ def copying_faults(model: keras.Model, copy: keras.Model) -> list[Fault]:
             f"the weight {weight.path!r} is {'trained' if id(weight) in trained else 'frozen'}, which "
             "a copy of the network does not keep",
             "model",
-            f"{_FREEZE}; a layer of your own must tell of its sublayers in get_config()",
+            f"{_FREEZE}; a layer of your own must describe its sublayers in get_config()",
         )
         for weight, other in pairs
         if (id(weight) in trained) != (id(other) in kept)
@@ -99,7 +99,7 @@ def copying_faults(model: keras.Model, copy: keras.Model) -> list[Fault]:
 
 
 def _owners(model: keras.Layer) -> dict[int, keras.Layer]:
-    """Find the layer that owns each weight and is no layer around that one, by the weight's identity."""
+    """Find the innermost layer that owns each weight, by the identity of the weight."""
     owners: dict[int, keras.Layer] = {}
     for layer in model._flatten_layers():
         below = layer._flatten_layers(include_self=False)

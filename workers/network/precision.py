@@ -1,4 +1,4 @@
-"""The precision a network computes in, as Keras' global policy for the time of building it."""
+"""The precision in which a network computes, as Keras' global policy while it is built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Precision = Literal["float32", "mixed_bfloat16"]
 
 @contextmanager
 def built_in(precision: Precision) -> Iterator[None]:
-    """Build layers with this policy; weights are float32 in both."""
+    """Build layers under this policy; weights are float32 in both."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:

@@ -14,8 +14,8 @@ class ResidentSplit:
     """A split on the device.
 
     Attributes:
-        inputs: [N, …], as stored (uint8 pixels take a quarter of float32's memory).
-        targets: [N, C] float32.
+        inputs: x [N, …], as stored (uint8 pixels take a quarter of float32's memory).
+        targets: y [N, C] float32.
         offset: float32, broadcastable to one example.
         scale: float32, broadcastable to one example.
     """
@@ -29,13 +29,13 @@ class ResidentSplit:
         return int(self.inputs.shape[0])
 
     def batch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Give x = (stored - offset) · scale [B, …] and y [B, C] of some examples [B]."""
+        """Return x = (stored - offset) · scale [B, …] and y [B, C] of the examples [B]."""
         stored = tf.cast(tf.gather(self.inputs, indices), tf.float32)
         return (stored - self.offset) * self.scale, tf.gather(self.targets, indices)
 
 
 def make_resident(split: Split, dataset: Dataset) -> ResidentSplit:
-    """Move a split of a data set to the device."""
+    """Copy a split of a data set to the device."""
     return ResidentSplit(
         inputs=tf.constant(split.inputs),
         targets=tf.constant(split.targets),

@@ -1,6 +1,6 @@
 """The empirical risk L(θ) = (1/N) Σ_i ℓ_i(θ): value, gradient, Hessian-vector products.
 
-The mean over examples is taken here: batches count by their size, sums are float64.
+The mean over examples is taken here: batches are weighted by their size, sums are float64.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ Batch = tuple[tf.Tensor, tf.Tensor]
 
 
 def mean_over_examples(total: Vector | np.float64, num_examples: int) -> Vector:
-    """Divide a sum over examples by their number."""
+    """Divide a sum over examples, of any shape [...], by their number."""
     return np.asarray(total / num_examples)
 
 
 def mean_of_batch(losses: tf.Tensor) -> tf.Tensor:
-    """Average the losses [B] of a batch: the data part of what a step of SGD descends."""
+    """Return the mean [] of a batch's losses [B]: the data part of the objective of an SGD step."""
     return tf.reduce_mean(losses)
 
 
 @final
 class Risk:
-    """L(θ) of a network, at the weights the network holds.
+    """L(θ) of a network, at the network's current weights.
 
-    Vectors [P] hold the parameters, flattened one after the other. Every function is compiled once;
-    a vector is an argument, so that no product traces anew.
+    Vectors [P] hold the parameters, flattened and concatenated. Every function is compiled once; a
+    vector is an argument, so that no product is traced again.
 
-    In inference mode the batches are pieces of a sum over examples. In training mode, where batch
-    norms take the statistics of the batch, give one batch at a time, for its own L_B; no moving
+    In inference mode the batches are parts of a sum over examples. In training mode, where batch
+    norms use the statistics of the batch, pass one batch at a time, for its own L_B; no moving
     statistics are updated.
 
     Args:
-        model: Its batch norms hold the statistics to use.
+        model: The network; its batch norms hold the statistics to use.
         loss: Unreduced.
         variables: θ, in this order; None for the network's own, as in `params_of`.
-        in_training: The mode.
+        in_training: Whether layers run in training mode.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Risk:
 
     @property
     def dtype(self) -> tf.DType:
-        """Precision of the parameters."""
+        """The precision of the parameters."""
         return self._params[0].dtype
 
     @property
     def num_params(self) -> int:
-        """P."""
+        """The number of parameters, P."""
         return sum(self._sizes)
 
     def params(self) -> Vector:
-        """Give θ [P]."""
+        """Return θ [P]."""
         return np.concatenate([param.numpy().ravel() for param in self._params]).astype(np.float64)
 
     def split_by_param(self, vector: Vector) -> list[Vector]:
@@ -95,65 +95,68 @@ class Risk:
         return np.split(vector, np.cumsum(self._sizes)[:-1])
 
     def loss(self, batches: Iterable[Batch]) -> float:
-        """Give L."""
+        """Return L over batches of x [B, …] and y [B, C]."""
         return float(_mean((self._compiled_loss(x, y), len(x)) for x, y in batches))
 
     def gradient(self, batches: Iterable[Batch]) -> Vector:
-        """Give ∇L [P]."""
+        """Return ∇L [P]."""
         return _mean((self._compiled_gradient(x, y), len(x)) for x, y in batches)
 
     def batch_loss_and_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> Vector:
-        """Give Σ_b ℓ_b, then Σ_b ∇ℓ_b [1 + P], of one batch."""
+        """Return Σ_b ℓ_b, then Σ_b ∇ℓ_b [1 + P], of one batch."""
         return np.asarray(self._compiled_both(inputs, targets).numpy(), np.float64)
 
     def batch_slopes(self, inputs: tf.Tensor, targets: tf.Tensor, vector: Vector) -> Vector:
-        """Give the slope of every example's loss along v, ∇ℓ_b·v [B]; inference mode."""
+        """Return the slope of every example's loss along v [P], ∇ℓ_b·v [B]; inference mode."""
         slopes = self._compiled_slopes(inputs, targets, tf.constant(vector, self.dtype))
         return np.asarray(slopes.numpy(), np.float64)
 
     def weighted_gradient(self, inputs: tf.Tensor, targets: tf.Tensor, weights: Vector) -> Vector:
-        """Give Σ_b w_b ∇ℓ_b [P] of one batch with weights w [B]."""
+        """Return Σ_b w_b ∇ℓ_b [P] of one batch with weights w [B]."""
         total = self._compiled_weighted(inputs, targets, tf.constant(weights, tf.float64))
         return np.asarray(total.numpy(), np.float64)
 
     def hessian_vector_product(self, batches: Iterable[Batch], vector: Vector) -> Vector:
-        """Give Hv [P], H = ∇²L over all the batches."""
+        """Return Hv [P], H = ∇²L over all the batches."""
         direction = tf.constant(vector, self.dtype)
         return _mean((self._compiled_product(x, y, direction), len(x)) for x, y in batches)
 
     def batch_hessian_vector_product(
         self, inputs: tf.Tensor, targets: tf.Tensor, vector: Vector
     ) -> Vector:
-        """Give Σ_b ∇²ℓ_b v [P], the sum over one batch."""
+        """Return Σ_b ∇²ℓ_b v [P], the sum over one batch."""
         product = self._compiled_product(inputs, targets, tf.constant(vector, self.dtype))
         return np.asarray(product.numpy(), np.float64)
 
     def batch_residual_product(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: Vector, vector: Vector
     ) -> Vector:
-        """Give Σ_b w_b R_b v [P], R = ∇²ℓ - JᵀAJ = Σ_k (∂ℓ/∂z_k) ∇²z_k.
+        """Return Σ_b w_b R_b v [P], R = ∇²ℓ - JᵀAJ = Σ_k (∂ℓ/∂z_k) ∇²z_k.
 
-        It is what a Gauss-Newton matrix leaves out; the outputs' cotangents ∂ℓ/∂z stand still.
+        R is what a Gauss-Newton matrix omits; the outputs' cotangents ∂ℓ/∂z are held fixed.
         """
         direction = tf.constant(vector, self.dtype)
         product = self._compiled_residual(inputs, targets, tf.constant(weights), direction)
         return np.asarray(product.numpy(), np.float64)
 
     def _total_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Return Σ_b ℓ_b []."""
         return tf.reduce_sum(self._losses(inputs, targets))
 
     def _losses(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """ℓ_b [B], from the outputs on in float64."""
+        """Return ℓ_b [B], in float64 from the outputs on."""
         outputs = self._outputs(inputs)
         return self._loss.per_example(outputs, tf.cast(targets, tf.float64))
 
     def _total_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Return Σ_b ∇ℓ_b [P]."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._params)
             total = self._total_loss(inputs, targets)
         return _flat(self._derivatives(tape, total))
 
     def _total_loss_and_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Return Σ_b ℓ_b, then Σ_b ∇ℓ_b [1 + P]."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._params)
             total = self._total_loss(inputs, targets)
@@ -161,7 +164,7 @@ class Risk:
         return tf.concat([total[None], gradient], axis=0)
 
     def _slopes(self, inputs: tf.Tensor, targets: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-        """Differentiate (Σ_b w_b ∇ℓ_b)·v in the weights w, which it is linear in."""
+        """Differentiate (Σ_b w_b ∇ℓ_b)·v, v [P], in the weights w [B], in which it is linear."""
         weights = tf.ones_like(targets[:, 0], tf.float64)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
@@ -172,13 +175,14 @@ class Risk:
     def _weighted_gradient(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
     ) -> tf.Tensor:
+        """Return Σ_b w_b ∇ℓ_b [P] with weights w [B]."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._params)
             total = tf.tensordot(weights, self._losses(inputs, targets), axes=1)
         return _flat(self._derivatives(tape, total))
 
     def _total_product(self, inputs: tf.Tensor, targets: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-        """Differentiate vᵀ∇ℓ: reverse over reverse, 3.6 times the cost of a gradient."""
+        """Return Σ_b ∇²ℓ_b v [P] from vᵀ∇ℓ: reverse over reverse, 3.6 times a gradient's cost."""
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(self._params)
             gradient = self._total_gradient(inputs, targets)
@@ -188,6 +192,7 @@ class Risk:
     def _residual_product(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, vector: tf.Tensor
     ) -> tf.Tensor:
+        """Return Σ_b w_b R_b v [P] with weights w [B] and v [P], as in `batch_residual_product`."""
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(self._params)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
@@ -200,18 +205,19 @@ class Risk:
         return _flat(self._derivatives(outer, along))
 
     def _outputs(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Give z [B, C]; what a layer would assign to its variables is dropped with the scope."""
+        """Return z [B, C]; what a layer assigns to its variables is discarded with the scope."""
         with keras.StatelessScope(), right_second_derivatives():
             return tf.cast(self._model(inputs, training=self._in_training), tf.float64)
 
     def _output_gradient(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Give ∂ℓ/∂z [B, C]."""
+        """Return ∂ℓ/∂z [B, C]."""
         with tf.GradientTape() as tape:
             tape.watch(outputs)
             losses = self._loss.per_example(outputs, tf.cast(targets, outputs.dtype))
         return tape.gradient(losses, outputs)
 
     def _derivatives(self, tape: tf.GradientTape, target: tf.Tensor) -> list[tf.Tensor]:
+        """Differentiate a scalar [] in θ: one tensor per parameter, in its shape [...]."""
         zero = tf.UnconnectedGradients.ZERO
         found: list[tf.Tensor] = tape.gradient(target, self._params, unconnected_gradients=zero)
         return found
@@ -220,6 +226,7 @@ class Risk:
 def _compile(
     function: Callable[..., tf.Tensor], signature: list[tf.TensorSpec]
 ) -> Callable[..., tf.Tensor]:
+    """Compile a function of tensors for these shapes, in which batches [B, …] may vary in B."""
     compiled: Callable[..., tf.Tensor] = tf.function(
         function, input_signature=signature, autograph=False
     )
@@ -227,10 +234,12 @@ def _compile(
 
 
 def _flat(tensors: list[tf.Tensor]) -> tf.Tensor:
+    """Concatenate one tensor per parameter to a vector [P]."""
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
 def _mean(totals: Iterable[tuple[tf.Tensor, int]]) -> Vector:
+    """Return the mean over examples from sums over batches, [] or [P] each, with their sizes."""
     running, num_examples = np.float64(0), 0
     for total, size in totals:
         running = running + total.numpy().astype(np.float64)

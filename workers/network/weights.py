@@ -1,4 +1,4 @@
-"""A network's weights, trained or not: their digest, whether they are finite."""
+"""A network's weights, trained or not: their digest, and whether they are finite."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ def digest_of_weights(model: keras.Model) -> str:
 
 
 def are_finite(model: keras.Model) -> bool:
-    """Say whether every weight, trainable or not, is a finite number."""
+    """Return whether every weight, trainable or not, is a finite number."""
     return not non_finite_weights(model)
 
 
 def non_finite_weights(model: keras.Model) -> list[str]:
-    """Name the weights, trainable or not, that hold anything but finite numbers."""
+    """List the paths of the weights, trainable or not, that are not finite throughout."""
     return [
         str(weight.path) for weight in model.weights if not np.isfinite(weight.value.numpy()).all()
     ]
 
 
 def _little_endian_bytes(values: npt.NDArray[np.generic]) -> bytes:
+    """Return the bytes of an array [...] in C order, the same on every machine."""
     return values.astype(values.dtype.newbyteorder("<"), order="C", copy=False).tobytes()

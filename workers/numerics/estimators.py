@@ -1,4 +1,4 @@
-"""Plain arithmetic of estimates: probes that depend on nothing but their names, moments, errors."""
+"""Arithmetic of estimates: random signs that depend on their names alone, moments, errors."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def rademacher_signs(
     they are cut into batches, or on how often the function was called.
 
     Args:
-        seed: Of the whole estimate, below 2⁶⁴.
-        stream: Tells independent sets for one index apart.
-        indices: Names of the units.
-        shape: Signs for each unit.
+        seed: Seed of the whole estimate, below 2⁶⁴.
+        stream: Distinguishes independent sets for one index.
+        indices: Names of the examples or batches [n].
+        shape: Shape of the signs of one index.
     """
     num_signs = int(np.prod(shape))
     num_words = -(-num_signs // _BITS_PER_WORD)
@@ -42,7 +42,7 @@ def rademacher_signs(
 
 
 def _mix(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Scramble 64-bit words one by one: the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    """Scramble 64-bit words [...] one by one: SplitMix64's finaliser (Steele, Lea, Flood 2014)."""
     words = words + _GOLDEN
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -50,7 +50,7 @@ def _mix(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def random_subset(seed: int, num_examples: int, size: int) -> npt.NDArray[np.int64]:
-    """Choose examples without replacement by a seeded permutation; give their indices, rising."""
+    """Draw examples by a seeded permutation, without replacement: sorted indices [size]."""
     generator = np.random.Generator(
         np.random.Philox(key=np.array([seed, _SUBSET_STREAM], np.uint64))
     )
@@ -58,9 +58,9 @@ def random_subset(seed: int, num_examples: int, size: int) -> npt.NDArray[np.int
 
 
 def chances(sizes: Array, *, even_share: float) -> Array:
-    """Give probabilities [N] in proportion to sizes, a share of them even; all even where all are 0.
+    """Return probabilities [N] proportional to sizes [N], mixed with a uniform share.
 
-    The even share leaves no example that counts ever without a chance.
+    Uniform where all sizes are 0. The uniform share leaves no example that counts without a chance.
     """
     even = np.full(len(sizes), 1 / len(sizes))
     total = sizes.sum()
@@ -68,9 +68,10 @@ def chances(sizes: Array, *, even_share: float) -> Array:
 
 
 def systematic_counts(expected: Array, seed: int) -> npt.NDArray[np.int64]:
-    """Round expected counts [N] to whole ones, each up or down, by systematic sampling in random order.
+    """Round expected counts [N] to integers, up or down, by systematic sampling in random order.
 
-    The mean of every count is what was expected, and their sum is the sum expected, to a whole number.
+    The mean of every count is its expected value, and their sum is the expected sum, up to
+    rounding.
     Source: Madow (1949).
     """
     generator = np.random.Generator(
@@ -85,13 +86,13 @@ def systematic_counts(expected: Array, seed: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Replicates:
-    """Further, independent draws of some examples; a column for each value estimated.
+    """Further, independent draws of some examples; a column for each estimated value.
 
-    A row for each example that got any, R of them.
+    A row for each of the R examples that got any.
 
     Attributes:
-        counts: How many it got, k_i [R].
-        chances: That it got any, π_i [R].
+        counts: The number that it got, k_i [R].
+        chances: The probability that it got any, π_i [R].
         differences: Σ_k (t_ik - t_i1) over the further draws [R, G].
         squared_differences: Σ_k (t_ik - t_i1)² [R, G].
     """
@@ -105,10 +106,11 @@ class Replicates:
 def mean_with_replicates(first_draws: Array, replicates: Replicates) -> tuple[Array, Array]:
     """Estimate the mean over N examples of E[t_i], and its error, from one draw each and further ones.
 
-    value = (1/N) Σ t̄_i, t̄_i the mean of an example's 1 + k_i draws. Unbiased, as who gets further
-    draws is decided without a look at any. Only the noise of the draws makes it err, never the spread
-    between examples: stderr² = (1/N²) Σ_{k_i > 0} V_i (1/(1 + k_i) + 1/π_i - 1), V_i the variance of
-    the example's draws, which with 1/π_i - 1 stands for the examples with one draw alone.
+    value = (1/N) Σ t̄_i, t̄_i the mean of an example's 1 + k_i draws. Unbiased, as the examples
+    that get further draws are chosen without knowledge of any draw. Its error is the noise of the
+    draws alone, not the spread between examples: stderr² = (1/N²) Σ_{k_i > 0} V_i (1/(1 + k_i) +
+    1/π_i - 1), V_i the variance of the example's draws, which with 1/π_i - 1 stands for the
+    examples with one draw alone.
     Source: Horvitz, Thompson (1952).
 
     Args:
@@ -129,7 +131,7 @@ def mean_with_replicates(first_draws: Array, replicates: Replicates) -> tuple[Ar
 
 @dataclass(frozen=True)
 class Moments:
-    """Weight, mean and uncorrected variance of a group of values; a column for each kind of value."""
+    """Weight [], mean [G] and uncorrected variance [G] of values of G kinds."""
 
     weight: Array
     mean: Array

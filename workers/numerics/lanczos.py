@@ -17,14 +17,14 @@ import scipy.linalg
 Array = npt.NDArray[np.float64]
 
 Product = Callable[[Array, int], Array]
-"""Gives Hv [P] for v [P] in the step of a number, from 0."""
+"""Returns Hv [P] for v [P] in the step of a number, from 0."""
 
 _BREAKDOWN = 64 * float(np.finfo(np.float64).eps)
-"""β below this share of the operator's size is rounding: the space found so far is invariant."""
+"""β below this share of the operator's size is rounding error: the space so far is invariant."""
 
 
 class Tridiagonal(NamedTuple):
-    """The state after m steps; a step makes a new one and leaves this as it is.
+    """The state after m steps; a step returns a new one and leaves this unchanged.
 
     Float64: the basis takes 8 (m + 1) P bytes, 0.7 GB for 100 steps of 857,000 parameters, and as much
     again while it grows.
@@ -32,7 +32,7 @@ class Tridiagonal(NamedTuple):
     Attributes:
         basis: v_1 … v_{m+1} as rows [m + 1, P]; without v_{m+1} where the space is invariant.
         diagonal: α [m].
-        off_diagonal: β [m]; the last one leads out of the space, 0 where it is invariant.
+        off_diagonal: β [m]; the last leads out of the space, and is 0 where the space is invariant.
         defects: ‖F e_j‖ [m].
     """
 
@@ -43,12 +43,12 @@ class Tridiagonal(NamedTuple):
 
     @property
     def num_steps(self) -> int:
-        """How many products have been taken, m."""
+        """The number of products taken, m."""
         return len(self.diagonal)
 
     @property
     def is_invariant(self) -> bool:
-        """Whether no direction leads out of the space: it cannot be advanced from here."""
+        """Whether no direction leads out of the space, so that it cannot be advanced."""
         return len(self.basis) == self.num_steps
 
     @property
@@ -59,13 +59,13 @@ class Tridiagonal(NamedTuple):
 
 
 def begin(start: Array) -> Tridiagonal:
-    """Give the state before the first step from a vector [P] that is not zero."""
+    """Return the state before the first step, from a vector [P] that is not zero."""
     none = np.zeros(0)
     return Tridiagonal((start / np.linalg.norm(start))[None], none, none, none)
 
 
 def advance(state: Tridiagonal, product: Product) -> Tridiagonal:
-    """Take one step; the state must not be invariant."""
+    """Return the state after one more step; this one must not be invariant."""
     current = state.basis[-1]
     image = product(current, state.num_steps)
     alpha = float(current @ image)
@@ -85,9 +85,9 @@ def advance(state: Tridiagonal, product: Product) -> Tridiagonal:
 
 
 def leave(state: Tridiagonal, direction: Array) -> Tridiagonal:
-    """Go on from an invariant space in the part of a direction [P] that lies outside it.
+    """Continue from an invariant space along the part of a direction [P] that lies outside it.
 
-    A start vector sees one eigenvector of each eigenvalue; another one sees the next. The state
+    A start vector finds one eigenvector of each eigenvalue; another start finds the next. The state
     must be invariant and smaller than the whole space.
     """
     outward = _orthogonalised(direction, state.basis)
@@ -97,7 +97,7 @@ def leave(state: Tridiagonal, direction: Array) -> Tridiagonal:
 
 
 def image_of(state: Tridiagonal, number: int) -> Array:
-    """Give H v [P] of the basis vector of a number below m, from its neighbours in the basis."""
+    """Return H v [P] for basis vector `number`, below m, from its neighbours in the basis."""
     image: Array = state.diagonal[number] * state.basis[number]
     if number:
         image += state.off_diagonal[number - 1] * state.basis[number - 1]
@@ -107,13 +107,13 @@ def image_of(state: Tridiagonal, number: int) -> Array:
 
 
 class RitzValues(NamedTuple):
-    """The k algebraically largest Ritz values, falling.
+    """The k algebraically largest Ritz values, in descending order.
 
     Attributes:
         values: θ [k].
-        coordinates: Of the vectors u in the basis, as columns [m, k].
-        residual_norms: At least ‖Hu - θu‖ [k]: an eigenvalue lies no further from θ. With u = V s it
-            is at most |β_m s_m| + ‖F‖_F.
+        coordinates: Coordinates of the vectors u in the basis, as columns [m, k].
+        residual_norms: Bounds of ‖Hu - θu‖ [k] from above: an eigenvalue lies no further from θ.
+            With u = V s, |β_m s_m| + ‖F‖_F.
     """
 
     values: Array
@@ -122,9 +122,9 @@ class RitzValues(NamedTuple):
 
 
 def largest(state: Tridiagonal, num_values: int) -> RitzValues:
-    """Give the largest Ritz values, all m where fewer are there.
+    """Return the largest Ritz values, all m where there are fewer.
 
-    That none was missed between them is likely and not certain: of equal eigenvalues one is seen.
+    That none between them was missed is likely, not certain: of equal eigenvalues one is found.
     """
     values, vectors = _diagonalised(state)
     values, vectors = values[::-1][:num_values], vectors[:, ::-1][:, :num_values]
@@ -136,8 +136,8 @@ class Quadrature(NamedTuple):
     """Σ_k weight_k f(node_k) = vᵀ f(H) v for the start v.
 
     Attributes:
-        nodes: θ [m], rising.
-        weights: Not negative [m]; they sum to ‖v‖².
+        nodes: θ [m], in ascending order.
+        weights: Non-negative [m]; they sum to ‖v‖².
     """
 
     nodes: Array
@@ -145,10 +145,10 @@ class Quadrature(NamedTuple):
 
 
 def quadrature(state: Tridiagonal, squared_norm: float) -> Quadrature:
-    """Give Gauss' quadrature of the start's spectral measure: exact up to degree 2m - 1.
+    """Return the Gauss quadrature of the start's spectral measure: exact up to degree 2m - 1.
 
     Args:
-        state: Never left for another direction.
+        state: One that was never continued along another direction.
         squared_norm: ‖v‖² of the start before it was normalised.
 
     Source: Golub, Welsch (1969).
@@ -158,11 +158,13 @@ def quadrature(state: Tridiagonal, squared_norm: float) -> Quadrature:
 
 
 def _diagonalised(state: Tridiagonal) -> tuple[Array, Array]:
+    """Return the eigenvalues of T [m], ascending, and its eigenvectors as columns [m, m]."""
     values, vectors = scipy.linalg.eigh_tridiagonal(state.diagonal, state.off_diagonal[:-1])
     return np.asarray(values, np.float64), np.asarray(vectors, np.float64)
 
 
 def _orthogonalised(vector: Array, basis: Array) -> Array:
+    """Return the part of a vector [P] orthogonal to the rows of a basis [m, P]; two passes."""
     for _ in range(2):
         vector = vector - (basis @ vector) @ basis
     return vector

@@ -1,4 +1,4 @@
-"""Independent probes of one estimate: mean and error, the interval, and when there are enough."""
+"""Independent probes of one estimate: mean, error, interval, and when there are enough."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from workers.contract.statistics import EstimateSpec
+from workers.contract.settings import EstimateSpec
+from workers.contract.student import CONFIDENCE, student_quantile
 
 Array = npt.NDArray[np.float64]
 
-CONFIDENCE = 0.95
 _GROWTH = 1.25
-"""Between two looks at the interval: few looks keep its coverage near what it says."""
+"""Growth of the number of probes between checks, few of which keep the coverage nominal."""
 
 ROUNDING = 32 * 2.0**-23
-"""Of values that come from float32 products, relative; see `sampled`."""
+"""Relative rounding error of values from float32 products; see `sampled`."""
 
 
 class Estimate(NamedTuple):
-    """Values and their standard errors, one for each group [G]."""
+    """Values [G] and their standard errors [G], one for each group."""
 
     value: Array
     stderr: Array
 
 
 def sampled(value: Array, stderr: Array) -> Estimate:
-    """Return an estimate [G] from samples, its error at least the rounding of what it is made of.
+    """Return an estimate [G] from samples, with an error of at least the rounding of its products.
 
-    stderr ≥ 32 ε |value|, ε = 2⁻²³ of float32: where samples hardly differ, the products themselves err by
-    more than their spread tells. Over a whole Krylov space, where nothing is left to probes, tr H of a
-    small convolutional net was 9 ε off its dense float64 value, one layer's, whose terms cancel, 55 ε and
-    the nine others' up to 13 ε; traces by gradients up to 3 ε. An error of exactly 0 belongs to
-    full sums alone, which are exact up to this rounding.
+    stderr ≥ 32 ε |value|, ε = 2⁻²³ of float32: where samples hardly differ, the error of the
+    products exceeds their spread. Over a whole Krylov space, where nothing is left to probes, tr H
+    of a small convolutional net was 9 ε off its dense float64 value, one layer's, whose terms
+    cancel, 55 ε and the nine others' up to 13 ε; traces by gradients up to 3 ε. An error of exactly
+    0 belongs to full sums alone, which are exact up to this rounding.
     """
     return Estimate(value, np.maximum(stderr, ROUNDING * np.abs(value)))
 
 
 class Cumulants(NamedTuple):
-    """Of means of independent values, [G] each; those of a sum of independent means add up.
+    """Cumulants [G] of a mean of independent values; those of a sum of independent means add up.
 
     Attributes:
-        mean: Its value.
-        variance: Estimated without bias.
-        third: Third cumulant, estimated without bias; 0 where there are fewer than three values.
+        mean: The mean.
+        variance: Its variance, estimated without bias.
+        third: Its third cumulant, estimated without bias; 0 for fewer than three values.
     """
 
     mean: Array
@@ -56,9 +56,9 @@ class Cumulants(NamedTuple):
 
     @property
     def stderr(self) -> Array:
-        """√variance · (1 + γ² (z⁴ + 2z² - 3) / 18), γ = third / variance^1.5 and z = 1.96.
+        """√variance · (1 + γ² (z⁴ + 2z² - 3) / 18) [G], γ = third / variance^1.5 and z = 1.96.
 
-        By so much Student's 95 % interval of skew values has to be wider to cover what it says.
+        By this factor Student's 95 % interval of skew values must be wider to reach its coverage.
         Source: Hall (1992), The Bootstrap and Edgeworth Expansion, section 2.6.
         """
         z = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
@@ -68,9 +68,10 @@ class Cumulants(NamedTuple):
 
 
 def cumulants_of_mean(values: Array) -> Cumulants:
-    """Average values [U, G].
+    """Return the cumulants [G] of the mean of values [U, G].
 
-    Sums are exact before their one rounding (`math.fsum`), so the order of the values is no matter.
+    Sums are exact before their one rounding (`math.fsum`), so the order of the values does not
+    matter.
     """
     count = len(values)
     mean = _sums(values) / count
@@ -80,34 +81,35 @@ def cumulants_of_mean(values: Array) -> Cumulants:
 
 
 def mean_of_probes(values: Array) -> Estimate:
-    """Average independent probes [U, G], with an error that counts with their skewness.
+    """Average independent probes [U, G], with an error that accounts for their skewness.
 
-    stderr = √(Σ (v - mean)² / (U - 1) / U), made larger as in `Cumulants.stderr`. A quadratic form of few
-    large eigenvalues is skew: 64 probes of one alone cover 92.8 % without that, and 94.2 % with it,
-    at intervals wider by a tenth; where values are not skew it adds less than 1 %.
+    stderr = √(Σ (v - mean)² / (U - 1) / U), enlarged as in `Cumulants.stderr`. A quadratic form
+    with few large eigenvalues is skew: the interval of 64 probes of a single one covers 92.8 %
+    without that, and 94.2 % with it, at a width larger by a tenth; where values are not skew it
+    adds less than 1 %.
     """
     found = cumulants_of_mean(values)
     return sampled(found.mean, found.stderr)
 
 
 def _sums(values: Array) -> Array:
+    """Sum values [U, G] over probes, exactly but for one rounding."""
     return np.array([math.fsum(column) for column in values.T])
 
 
 def half_width(stderr: float, num_probes: int) -> float:
-    """Give half the width of Student's 95 % interval of a mean of U probes."""
-    quantile = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, num_probes - 1))
-    return quantile * stderr
+    """Return half the width of Student's 95 % interval of a mean of U probes."""
+    return student_quantile(num_probes - 1) * stderr
 
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """How many probes to take.
+    """The rule that decides how many probes to take.
 
     Attributes:
-        num_probes: At least.
+        num_probes: The least number of probes.
         until: Relative half-width of the interval to reach; None for `num_probes` and no more.
-        max_probes: At most.
+        max_probes: The largest number of probes.
     """
 
     num_probes: int
@@ -116,32 +118,32 @@ class StoppingRule:
 
     @classmethod
     def of(cls, settings: EstimateSpec) -> StoppingRule:
-        """Take the settings of an estimate."""
+        """Return the rule that the settings of an estimate ask for."""
         return cls(settings.num_probes, settings.until, settings.max_probes)
 
     @property
     def most(self) -> int:
-        """Probes taken at most."""
+        """The number of probes taken at most."""
         return self.num_probes if self.until is None else self.max_probes
 
     def is_met(self, values: Array) -> bool:
-        """Say whether the probes so far [U], of the whole model, are enough.
+        """Return whether the probes so far [U], of the whole model, are enough.
 
-        The interval is looked at after num_probes, and then each time the number has grown by 1/4:
-        a look after every probe would stop at lucky moments and cover less than it says.
+        The interval is checked after num_probes, and then each time the number has grown by 1/4: a
+        check after every probe would stop at lucky moments and cover less than its nominal level.
         """
         num_taken = len(values)
         if num_taken >= self.most:
             return True
-        if self.until is None or num_taken not in self._looks():
+        if self.until is None or num_taken not in self._check_points():
             return False
         found = mean_of_probes(values[:, None])
         wanted = self.until * abs(float(found.value[0]))
         return half_width(float(found.stderr[0]), num_taken) <= wanted
 
-    def _looks(self) -> set[int]:
-        looks, number = set(), self.num_probes
+    def _check_points(self) -> set[int]:
+        found, number = set(), self.num_probes
         while number < self.most:
-            looks.add(number)
+            found.add(number)
             number = math.ceil(number * _GROWTH)
-        return looks
+        return found

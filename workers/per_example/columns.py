@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 class Columns(NamedTuple):
-    """Cotangents of the outputs and the weight of each.
+    """Cotangents of the outputs with their weights.
 
     Attributes:
         vectors: u [B, M, C].
@@ -24,26 +24,29 @@ class Columns(NamedTuple):
 
 
 def every_column(output_hessian: tf.Tensor) -> Columns:
-    """Give all C columns: u_m = √|λ_m| q_m, w_m = sign λ_m, from A = Σ λ_m q_m q_mᵀ. Exact."""
+    """Return all C columns of A = Σ λ_m q_m q_mᵀ [B, C, C]; exact.
+
+    u_m = √|λ_m| q_m, w_m = sign λ_m.
+    """
     eigenvalues, eigenvectors = tf.linalg.eigh(output_hessian)
     scaled = eigenvectors * tf.sqrt(tf.abs(eigenvalues))[:, None, :]
     return Columns(tf.linalg.matrix_transpose(scaled), tf.sign(eigenvalues))
 
 
 def random_columns(output_hessian: tf.Tensor, signs: tf.Tensor, *, is_convex: bool) -> Columns:
-    """Give K random columns: u = Σ_m ε_m √λ_m q_m with ε = ±1, so E[u uᵀ] = A.
+    """Draw K random columns: u = Σ_m ε_m √λ_m q_m with ε = ±1, so E[u uᵀ] = A.
 
     An indefinite A = A₊ - A₋ takes one column of each part for every draw, weighted ±1. Unbiased;
-    in the eigenbasis the variance is small where one eigenvalue rules, as it does for
-    an example that is nearly classified: with one eigenvalue alone it vanishes.
+    in the eigenbasis the variance is small where one eigenvalue dominates, as it does for an
+    example that is nearly classified: with a single eigenvalue it vanishes.
 
     Args:
         output_hessian: A [B, C, C].
         signs: ε [B, K, C].
-        is_convex: A has no negative eigenvalues; those found are rounding.
+        is_convex: Whether A has no negative eigenvalues; any found are rounding error.
 
     Returns:
-        M = K columns, or 2K, whose weighted squared norms add up to the MEAN over draws.
+        M = K columns, or 2K, whose weighted squared norms sum to the MEAN over draws.
     """
     eigenvalues, eigenvectors = tf.linalg.eigh(output_hessian)
     num_draws = signs.shape[1]
@@ -56,9 +59,9 @@ def random_columns(output_hessian: tf.Tensor, signs: tf.Tensor, *, is_convex: bo
 
 
 def _orientations(eigenvectors: tf.Tensor) -> tf.Tensor:
-    """Give the signs [B, 1, C] that turn every eigenvector to the side of one fixed generic vector.
+    """Return the signs [B, 1, C] that orient every eigenvector along one fixed generic vector.
 
-    An eigenvector's sign is a matter of rounding; without this, the same probe could give another
+    An eigenvector's sign depends on rounding; without this, the same probe could yield another
     column when the examples are cut into other batches.
     """
     places = tf.range(eigenvectors.shape[-1], dtype=eigenvectors.dtype)

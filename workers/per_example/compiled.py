@@ -17,13 +17,13 @@ Array = npt.NDArray[np.float64]
 
 
 class BatchNorms(NamedTuple):
-    """What one batch gives; W parameters in the order of the dissection.
+    """The norms of one batch; W parameter tensors in the order of the dissection.
 
     Attributes:
         gradient_norms: ‖∂ℓ_b/∂θ_w‖² [B, W].
         curvatures: Σ_m w_m ‖(Jᵀu_m)_w‖² [B, W], each example's share of tr(JᵀAJ).
-        column_norms: Σ_m |w_m| ‖Jᵀu_m‖² [B], of all parameters.
-        gradient_total: Σ_b ∂ℓ_b/∂θ [P], parameters flattened one after the other.
+        column_norms: Σ_m |w_m| ‖Jᵀu_m‖² [B], over all parameters.
+        gradient_total: Σ_b ∂ℓ_b/∂θ [P], parameters flattened and concatenated.
     """
 
     gradient_norms: Array
@@ -34,16 +34,16 @@ class BatchNorms(NamedTuple):
 
 @final
 class CompiledNorms:
-    """Forward once, backward once for the loss and once for each column; compiled once.
+    """Norms by one forward pass, and one backward pass for the loss and each column; compiled once.
 
-    Backward goes through activations alone; the rules turn their cotangents into norms. The loss
-    and its derivatives in the outputs are taken in float64, as 1 - p is lost in float32 once an
-    example is well classified; the network computes in its own precision.
+    The backward pass goes through activations alone; the rules map their cotangents to norms. The
+    loss and its derivatives in the outputs are computed in float64, as 1 - p is lost in float32
+    once an example is well classified; the network computes in its own precision.
 
     Args:
         dissection: The network and its rules.
         loss: Unreduced.
-        num_columns: K random columns an example, None for all C, 0 for none.
+        num_columns: K random columns per example, None for all C, 0 for none.
     """
 
     def __init__(self, dissection: Dissection, loss: Loss, num_columns: int | None) -> None:
@@ -74,6 +74,7 @@ class CompiledNorms:
     def _norms(
         self, inputs: tf.Tensor, targets: tf.Tensor, signs: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
+        """Return the fields of `BatchNorms` for x [B, …], y [B, C] and signs ε [B, K, C]."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs, layer_inputs, layer_outputs = self._dissection.network(inputs, training=False)
@@ -97,15 +98,15 @@ class CompiledNorms:
     def _output_cotangents(
         self, outputs: tf.Tensor, targets: tf.Tensor, signs: tf.Tensor
     ) -> tuple[tf.Tensor, Columns]:
-        """Give ∂ℓ/∂z [B, C] and the columns of ∂²ℓ/∂z², in float64."""
+        """Return ∂ℓ/∂z [B, C] and the columns of ∂²ℓ/∂z² [B, C, C], in float64."""
         exact, targets = tf.cast(outputs, tf.float64), tf.cast(targets, tf.float64)
         with tf.GradientTape() as tape:
             tape.watch(exact)
             losses = self._loss.per_example(exact, targets)
         gradient = tape.gradient(losses, exact)
         if self._num_columns == 0:
-            nothing = tf.cast(signs, tf.float64)
-            return gradient, Columns(nothing, nothing[:, :, 0])
+            empty = tf.cast(signs, tf.float64)
+            return gradient, Columns(empty, empty[:, :, 0])
         output_hessian = self._loss.output_hessian(exact, targets)
         if self._num_columns is None:
             return gradient, every_column(output_hessian)
@@ -115,7 +116,7 @@ class CompiledNorms:
 
 
 def _joined(gradients: list[Gradient], weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Join the parameters' results, as in `BatchNorms`; weights [B, M] are the columns'."""
+    """Join the parameters' results as in `BatchNorms`, with the columns' weights [B, M]."""
     squared_norms = tf.cast(
         tf.stack([each.squared_norms for each in gradients], axis=2), tf.float64
     )

@@ -1,4 +1,4 @@
-"""A network taken apart: where its parameters' rules find their inputs and their cotangents."""
+"""A dissected network, in which the parameters' rules find their inputs and cotangents."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _RULES: dict[type[keras.Layer], Callable[[keras.Layer], Rule]] = {
 
 @dataclass(frozen=True)
 class Dissection:
-    """A network that also shows what goes into and comes out of every layer with parameters.
+    """A network that also returns the inputs and outputs of every layer with parameters.
 
     Attributes:
         network: x → (z, inputs of each rule's layer, its outputs before the activation). In
-            inference mode z is that of the network it was made of, up to rounding.
+            inference mode z is that of the original network, up to rounding.
         rules: One for each layer, or pair of layers, with trained parameters.
-        theta: The parameters of the network it was made of, by the identity of their variables.
+        theta: The parameters of the original network, by the identity of their variables.
     """
 
     network: keras.Model
@@ -49,10 +49,10 @@ class Dissection:
         return [self.theta[id(each)] for each in variables]
 
     def of_parameters(self, found: Iterable[Sequence[Value]]) -> list[Value]:
-        """Choose from what the rules have for each of their variables what they have for θ.
+        """Select, from values for all of the rules' variables, those for θ.
 
         Args:
-            found: One sequence a rule, in the order of its variables.
+            found: One sequence per rule, in the order of its variables.
         """
         return [
             each
@@ -63,10 +63,11 @@ class Dissection:
 
 
 def dissect(model: keras.Model) -> Dissection:
-    """Take a functional network apart; its batch norms hold the statistics to use.
+    """Dissect a functional network, whose batch norms hold the statistics to use.
 
     Raises:
-        UserError: A layer with trained parameters has no rule or is used twice; all such at once.
+        UserError: A layer with trained parameters has no rule, or is used twice; all faults at
+            once.
     """
     graph = graph_of(model)
     _refuse(graph)
@@ -85,7 +86,7 @@ def dissect(model: keras.Model) -> Dissection:
 
 
 def refuse_without_rules(model: keras.Model) -> None:
-    """Refuse a network that cannot be taken apart, before any work is done on it.
+    """Check that a network can be dissected, before any work is done on it.
 
     Raises:
         UserError: As for `dissect`.
@@ -121,7 +122,7 @@ def _takes_in(reader: Call | None, convolution: Call) -> bool:
 
 
 def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> keras.Model:
-    """Copy a network with activations set apart from their layers and batch norms taken in."""
+    """Copy a network with activations separated from their layers and batch norms folded in."""
     originals = {layer.name: layer for layer in model.layers}
 
     def copy(operation: keras.Operation) -> keras.Operation:

@@ -1,4 +1,4 @@
-"""Why a network's per-example gradients cannot be had by rules, layer by layer."""
+"""Why the rules cannot compute a network's per-example gradients, layer by layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ELSE = "or leave `traces` out of `measure`"
 
 
 def faults_of(calls: list[Call]) -> list[Fault]:
-    """List every layer with trained parameters that no rule covers, or not as it is used."""
+    """List every layer with trained parameters that no rule covers, as it is or as it is used."""
     num_calls = Counter(call.name for call in calls)
     layers = {call.name: call for call in calls if call.has_parameters}
     found = [(name, *fault) for name, call in layers.items() for fault in _faults(call)]
@@ -31,7 +31,7 @@ def _described(call: Call) -> str:
 
 
 def _faults(call: Call) -> list[tuple[str, str]]:
-    """Give (what, mend) of each fault."""
+    """Return (what, mend) of each fault."""
     layer, what = call.operation, _described(call)
     if type(layer) not in _RULED:
         known = ", ".join(kind.__name__ for kind in _RULED)

@@ -13,11 +13,11 @@ from workers.per_example.dissection import Dissection
 
 @final
 class CompiledVectors:
-    """Jᵀu of every example of a batch, for a cotangent u of its outputs; compiled once.
+    """Jᵀu [P] of every example of a batch, for a cotangent u [C] of its outputs; compiled once.
 
     Args:
         dissection: The network and its rules.
-        loss: Unreduced; taken in float64 from the outputs on.
+        loss: Unreduced; computed in float64 from the outputs on.
     """
 
     def __init__(self, dissection: Dissection, loss: Loss) -> None:
@@ -35,13 +35,13 @@ class CompiledVectors:
         )
 
     def gradients(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Give g_i = ∂ℓ_i/∂θ [B, P], parameters in the order of the dissection."""
+        """Return g_i = ∂ℓ_i/∂θ [B, P] of x [B, …], y [B, C], in the order of the dissection."""
         return self._gradients(inputs, targets)
 
     def columns(
         self, inputs: tf.Tensor, targets: tf.Tensor, signs: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Give s_i = J_iᵀu_i [M, B, P] and the weights w [M, B] of one random column's M parts.
+        """Return s_i = J_iᵀu_i [M, B, P] and the weights w [M, B] of one random column's M parts.
 
         Args:
             inputs: x [B, …].
@@ -52,6 +52,7 @@ class CompiledVectors:
         return vectors, weights
 
     def _of_loss(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Return g_i [B, P] of x [B, …] and y [B, C]."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs, layer_inputs, layer_outputs = self._dissection.network(inputs, training=False)
@@ -65,6 +66,7 @@ class CompiledVectors:
     def _of_columns(
         self, inputs: tf.Tensor, targets: tf.Tensor, signs: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return s_i [M, B, P] and w [M, B] of x [B, …], y [B, C] and signs ε [B, 1, C]."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs, layer_inputs, layer_outputs = self._dissection.network(inputs, training=False)
@@ -88,7 +90,7 @@ class CompiledVectors:
         layer_outputs: list[tf.Tensor],
         cotangent: tf.Tensor,
     ) -> tf.Tensor:
-        """Give Jᵀu [B, P]."""
+        """Return Jᵀu [B, P] for a cotangent u [B, C]."""
         of_layers = tape.gradient(
             outputs,
             layer_outputs,

@@ -1,4 +1,4 @@
-"""The environment that decides the bits: libraries, device, threads, determinism."""
+"""The environment that determines the bits: libraries, device, threads, determinism."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _VECTOR_FLAGS = ("sse", "avx", "fma", "amx", "f16c")
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a trial runs.
+    """The environment in which a trial runs.
 
     Attributes:
-        environment_id: Bits are promised between equal ones.
+        environment_id: Equal ids promise equal bits.
         device: Name of the GPU, else of the processor.
         host: Name of the machine.
     """
@@ -33,14 +33,14 @@ class Environment:
 
 
 def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = None) -> Environment:
-    """Fix threads, device and determinism of this process, before TensorFlow runs any operation.
+    """Set threads, device and determinism of this process, before TensorFlow runs any operation.
 
-    float32 means float32: TensorFloat-32 is switched off.
+    TensorFloat-32 is switched off, so that float32 is float32.
 
     Args:
-        num_threads: Of one operation.
-        uses_gpu: Whether GPUs are seen; they take memory as they need it.
-        gpu_limit_bytes: The most that a share of a GPU may take.
+        num_threads: Threads of one operation.
+        uses_gpu: Whether GPUs are visible; their memory is taken as it is needed.
+        gpu_limit_bytes: The most memory that a share of a GPU may take.
 
     Raises:
         RuntimeError: Operations have run with other settings (our own bug).
@@ -80,7 +80,7 @@ def _bound_memory(gpu: tf.config.PhysicalDevice, limit_bytes: int | None) -> Non
 
     TensorFlow 2.21 refuses `set_memory_growth` on a device with logical ones, and leaves out of the
     device's options one that was set before them (`Context._compute_device_options`). The
-    variable below is read by the allocator itself, whatever the options say, so it gives both.
+    variable below is read by the allocator itself, whatever the options say, so it achieves both.
     """
     if limit_bytes is None:
         tf.config.experimental.set_memory_growth(gpu, enable=True)
@@ -118,14 +118,14 @@ def _gpu_name(gpu: tf.config.PhysicalDevice) -> str:
 
 
 def processor_name() -> str:
-    """Give the processor's model name, as the system tells it."""
+    """Return the processor's model name, as the system reports it."""
     return _processor_line("model name") or platform.processor() or platform.machine()
 
 
 def instruction_sets() -> str:
-    """List the vector instructions of the processor, which decide how kernels add numbers up.
+    """List the vector instructions of the processor, which decide how kernels sum.
 
-    Virtual machines of one model name differ in them.
+    Virtual machines of one model name may differ in them.
     """
     flags = _processor_line("flags").split()
     return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTOR_FLAGS)))

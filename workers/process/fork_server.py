@@ -2,10 +2,10 @@
 
 Importing TensorFlow costs seconds, a fork hundredths of one. The server runs no TensorFlow op and
 starts no thread, so that its children may. Where forking is not safe (macOS) the child is a plain
-process. Nobody outlives its parent: the server ends its child when its standard input closes, and
-the kernel ends the child when the server dies.
+process. No process outlives its parent: the server ends its child when its standard input closes,
+and the kernel ends the child when the server dies.
 
-Protocol, one JSON document a line. In: {"order": path, "log": path, "environment": {…}}, or
+Protocol, one JSON document per line. In: {"order": path, "log": path, "environment": {…}}, or
 {"signal": number} for the running child. Out: {"ready": seconds}, {"pid": number}, {"exit": code}
 (minus the signal's number where a signal ended it).
 """
@@ -47,7 +47,7 @@ class Request:
 
 
 def can_fork() -> bool:
-    """Say whether a forked child may use TensorFlow on this system."""
+    """Return whether a forked child may use TensorFlow on this system."""
     return sys.platform.startswith("linux")
 
 
@@ -60,11 +60,11 @@ def serve(entry: str) -> None:
     started = time.monotonic()
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is not an answer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the driver's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles a terminal's Ctrl-C
     running_code()  # before the code is imported that it stands for; children inherit it
     if can_fork():
         importlib.import_module(entry)
-    _tell(answers, {"ready": round(time.monotonic() - started, 3)})
+    _send(answers, {"ready": round(time.monotonic() - started, 3)})
     _answer_requests(entry, answers)
 
 
@@ -76,17 +76,17 @@ def _answer_requests(entry: str, answers: int) -> None:
             os.kill(child, int(str(request["signal"])))
         elif "order" in request:
             child = start_child(entry, Request(**request))  # type: ignore[arg-type]  # the slot's own words
-            _tell(answers, {"pid": child})
+            _send(answers, {"pid": child})
         exit_code = None if child is None else _exit_code(child)
         if exit_code is not None:
             child = None
-            _tell(answers, {"exit": exit_code})
+            _send(answers, {"exit": exit_code})
     if child is not None:
         os.kill(child, signal.SIGKILL)
 
 
 def start_child(entry: str, request: Request) -> int:
-    """Start the child of one attempt and give its process id."""
+    """Start the child of one attempt and return its process id."""
     if not can_fork():
         return _start_process(entry, request)
     parent = os.getpid()
@@ -97,7 +97,7 @@ def start_child(entry: str, request: Request) -> int:
 
 
 def end_with_parent(parent: int) -> None:
-    """Have this process killed when its parent dies, also when that happened already."""
+    """Have this process killed when its parent dies, or at once if the parent is dead already."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -118,20 +118,20 @@ def _run_forked(entry: str, request: Request, parent: int) -> NoReturn:
         end_with_parent(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.environ.update(request.environment)
-        tempfile.tempdir = None  # else the server's, where that has asked for it
+        tempfile.tempdir = None  # else the server's, if that has looked it up
         pin_to_cores(os.environ.get(CORES_VARIABLE, ""))
         _redirect(request.log)
         code = importlib.import_module(entry).run_child(request.order)
-    except BaseException:  # noqa: BLE001  # whatever it is, it ends in the log and not in the server
+    except BaseException:  # noqa: BLE001  # it belongs in the log, not in the server
         with contextlib.suppress(OSError, ValueError):
             traceback.print_exc()
     finally:
         try:
-            with contextlib.suppress(OSError, ValueError):  # a full disk takes no more of the log
+            with contextlib.suppress(OSError, ValueError):  # on a full disk the log ends here
                 sys.stdout.flush()
                 sys.stderr.flush()
         finally:
-            os._exit(code)  # whatever happens, the child must not go on as a second server
+            os._exit(code)  # whatever happens, the child must not continue as a second server
 
 
 def _redirect(log: str) -> None:
@@ -142,7 +142,7 @@ def _redirect(log: str) -> None:
 
 
 def _start_process(entry: str, request: Request) -> int:
-    """Start a child without forking; a process id is all that is kept, so no `Popen` must wait for it."""
+    """Start a child without forking; only its id is kept, so that no `Popen` has to wait for it."""
     command = [sys.executable, "-P", "-m", "workers.process.fork_server", entry, request.order]
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
@@ -189,7 +189,7 @@ def _exit_code(child: int) -> int | None:
     return None if pid == 0 else os.waitstatus_to_exitcode(status)
 
 
-def _tell(answers: int, message: dict[str, float]) -> None:
+def _send(answers: int, message: dict[str, float]) -> None:
     os.write(answers, json.dumps(message).encode() + b"\n")
 
 

@@ -1,7 +1,7 @@
 """Memory of the GPUs that a trial holds: a gate before TensorFlow starts, and the limit of a share.
 
-Ray hands a GPU on before the former process has given its memory back, and counts shares without
-enforcing them. NVML tells how much is free, without a CUDA context of its own. Where its library
+Ray passes a GPU on before the former process has freed its memory, and counts shares without
+enforcing them. NVML reports how much is free, without a CUDA context of its own. Where its library
 (extra `gpu`) or the driver is absent there is neither gate nor limit.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 from workers.contract.errors import Drained
 
 USABLE = 0.9
-"""The part of a device that trials may fill: the driver and a CUDA context of each trial, some 0.3-0.5
+"""The part of a device that trials may fill: the driver and a CUDA context per trial, some 0.3-0.5
 GB, take the rest. With it n shares of 1/n fit on a device together with their contexts."""
 
 LONGEST_WAIT_SECONDS = 60.0
@@ -25,12 +25,12 @@ _POLL_SECONDS = 1.0
 
 
 class GpuBusy(Exception):
-    """A GPU given to this trial stayed filled by others; the message tells by how much."""
+    """A GPU given to this trial stayed occupied by others; the message says by how much."""
 
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Memory of one GPU as the driver tells it."""
+    """Memory of one GPU as the driver reports it."""
 
     name: str
     free_bytes: int
@@ -38,10 +38,10 @@ class DeviceMemory:
 
 
 class Nvml(Protocol):
-    """What is asked of NVML."""
+    """The part of NVML that is used."""
 
     def memory(self, device: str) -> DeviceMemory | None:
-        """Tell the memory of a device by index in PCI order or UUID; None when NVML cannot."""
+        """Return the memory of a device by index in PCI order or UUID; None when NVML cannot."""
         ...
 
     def count(self) -> int:
@@ -55,12 +55,12 @@ def wait_for_share(
     """Wait until the devices given to this process have room for its share.
 
     Args:
-        share: Of one GPU, or a number of whole ones; 0 for none.
+        share: The share of one GPU, or a number of whole ones; 0 for none.
         visible_devices: CUDA_VISIBLE_DEVICES, numbered in PCI order (CUDA_DEVICE_ORDER=PCI_BUS_ID).
-        should_stop: Asked between looks.
+        should_stop: Called between readings.
 
     Returns:
-        The bytes a share below 1 may take; None where there is no limit.
+        The bytes that a share below 1 may take; None where there is no limit.
 
     Raises:
         GpuBusy: There was no room within `LONGEST_WAIT_SECONDS`.
@@ -77,7 +77,7 @@ def wait_for_share(
 
 
 def pinned_devices(visible_devices: str) -> list[str]:
-    """Split CUDA_VISIBLE_DEVICES as CUDA does: what follows an empty entry or -1 is not seen."""
+    """Split CUDA_VISIBLE_DEVICES as CUDA does: what follows an empty entry or -1 is ignored."""
     entries = (entry.strip() for entry in visible_devices.split(","))
     return list(takewhile(lambda entry: entry not in {"", "-1"}, entries))
 
@@ -91,7 +91,7 @@ def wait_until_free(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Look once a second until every device has room for the share; raises as `wait_for_share`."""
+    """Poll every second until every device has room for the share; raises as `wait_for_share`."""
     deadline = clock() + LONGEST_WAIT_SECONDS
     while shortages := _shortages(nvml, devices, share):
         if should_stop():
@@ -102,7 +102,7 @@ def wait_until_free(
 
 
 def limit_bytes(nvml: Nvml, devices: Sequence[str], share: float) -> int | None:
-    """Give what a share below 1 may take of its device; None for whole devices, or when unknown."""
+    """Return the bytes that a share below 1 may take; None for whole devices, or when unknown."""
     memory = nvml.memory(devices[0]) if devices and share < 1 else None
     return None if memory is None else _need(memory, share)
 
@@ -134,12 +134,12 @@ def _need(memory: DeviceMemory, share: float) -> int:
 
 
 def gigabytes(num_bytes: int) -> str:
-    """Write bytes as GB with one digit."""
+    """Format bytes as GB with one digit after the point."""
     return f"{num_bytes / 1e9:.1f}"
 
 
 class _DriverNvml:
-    """NVML through `pynvml`, whose errors mean that a device cannot be asked."""
+    """NVML through `pynvml`, whose errors mean that a device cannot be queried."""
 
     def __init__(self, library: _Pynvml) -> None:
         self._library = library
@@ -170,7 +170,7 @@ class _MemoryInfo(Protocol):
 
 
 class _Pynvml(Protocol):
-    """What is used of the module `pynvml`, which has no types."""
+    """The part of the module `pynvml` that is used; it has no types."""
 
     NVMLError: type[Exception]
 

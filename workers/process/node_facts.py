@@ -1,6 +1,6 @@
-"""What a node tells of itself before a sweep starts there: its software, its store, its data.
+"""What a node reports before a sweep starts there: its software, its store, its data.
 
-Runs on the node, imports neither TensorFlow nor Ray, takes plain JSON and gives plain JSON.
+Runs on the node, needs neither TensorFlow nor Ray, takes and returns plain JSON.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from workers.contract.errors import StoreError, UserError
 from workers.contract.frozen import Frozen, NonNegative
 from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
-from workers.datasets.loading import dataset_facts
+from workers.datasets.checked.loading import dataset_facts
 from workers.process.code_digest import HOME, code_digest
 from workers.process.surroundings import try_import
 
 DISTRIBUTION = "sgd-minima"
-"""Under which name we are installed; the command is `minima`."""
+"""The name under which we are installed; the command is `minima`."""
 
 _DISTRIBUTIONS = (DISTRIBUTION, "tensorflow", "keras", "numpy")
 _POLL_SECONDS = 0.5
 
 
 class NodeQuestion(Frozen):
-    """What a node is asked.
+    """A question to a node.
 
     Attributes:
-        store: The store's URI, as trials are told it.
-        nonce_path: A file of the store with words that only the driver knows.
-        answer_path: Where the node shall repeat them.
+        store: The store's URI, as trials receive it.
+        nonce_path: A file of the store with a text that only the driver knows.
+        answer_path: Where the node is to repeat that text.
         dataset: The sweep's data set.
         data_dir: Where its files are.
         needs_tensorflow: Whether attempts import it, so that it must start there.
@@ -50,11 +50,11 @@ class NodeQuestion(Frozen):
 
 
 class Software(Frozen):
-    """What code a machine runs.
+    """The code that a machine runs.
 
     Attributes:
-        versions: By distribution; of Python the first two numbers, which decide what can be exchanged.
-        code_digest: Over our source files, because unequal code may have one version number.
+        versions: By distribution; Python's first two numbers, which decide what can be exchanged.
+        code_digest: Of our source files, as different code may have the same version number.
     """
 
     versions: dict[str, str]
@@ -62,13 +62,13 @@ class Software(Frozen):
 
 
 class NodeFacts(Frozen):
-    """What a node answers.
+    """The answer of a node.
 
     Attributes:
-        software: What code it runs.
+        software: The code it runs.
         nonce: What it read at the nonce's path; None when nothing is there.
         store_fault: Why the store could not be read or written; empty when it could.
-        data_digest: Of the data set; None when there is none.
+        data_digest: That of the data set; None when there is none.
         data_faults: What is wrong with the data, each with how to mend it.
         import_fault: Why TensorFlow does not start, with how to mend it; None where it does or was not asked.
     """
@@ -84,7 +84,7 @@ class NodeFacts(Frozen):
 def answer(question_json: str) -> str:
     """Answer a `NodeQuestion` with `NodeFacts`, both as JSON; data are downloaded if need be."""
     question = NodeQuestion.model_validate_json(question_json)
-    nonce, store_fault = _meet_in_store(question)
+    nonce, store_fault = _echo_nonce(question)
     data_digest, data_faults = _find_data(question)
     return NodeFacts(
         software=software_here(),
@@ -119,7 +119,7 @@ def read_patiently(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bytes | None:
-    """Read a file of the store, looking for it as long as another machine's write may be unseen.
+    """Read a file of the store, retrying for as long as another machine's write may be invisible.
 
     Raises:
         StoreError: It cannot be read.
@@ -130,8 +130,8 @@ def read_patiently(
     return content
 
 
-def _meet_in_store(question: NodeQuestion) -> tuple[str | None, str]:
-    """Repeat the driver's words; a store that does not hold them is left alone: it is another one."""
+def _echo_nonce(question: NodeQuestion) -> tuple[str | None, str]:
+    """Repeat the driver's text; a store that lacks it is another one, and is left untouched."""
     try:
         store = Store.open(question.store)
         content = read_patiently(store, question.nonce_path, question.patience_seconds)

@@ -1,4 +1,4 @@
-"""Which cores a process may use, told through its environment."""
+"""Which cores a process may use, given by its environment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ CORES_VARIABLE = "MINIMA_CORES"
 def pin_to_cores(cores: str) -> None:
     """Keep the calling thread, and every thread it starts from now on, on the cores named.
 
-    Bits do not depend on it: TensorFlow's threads are counted by the order, not by the cores seen.
-    Where a system pins nothing, or a core was taken off it meanwhile, all cores stay allowed.
+    Bits do not depend on it: TensorFlow's threads are set by the order, not by the visible cores.
+    Where a system cannot pin, or a core was removed meanwhile, all cores stay allowed.
     """
     if cores and hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""Checkpoints of one work: whole files named by step and digest, the last two kept.
+"""Checkpoints of one piece of work: files named by step and digest, of which the last two are kept.
 
 A file is trusted only when its bytes have the digest in its name and it was saved under the same
-conditions; a truncated, altered or foreign one is passed over for the one before.
+conditions; a truncated, altered or foreign one is skipped for the one before.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 _CONDITIONS = "conditions"
 _NUM_KEPT = 2
 _LISTINGS = 10
-"""How often the folder is listed anew because another attempt has pruned what was listed meanwhile."""
+"""How often the folder is listed again because another attempt has pruned the listed files."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint held: how much was done, and everything needed to go on."""
+    """The content of a checkpoint: how much was done, and everything needed to continue."""
 
     done: int
     arrays: dict[str, npt.NDArray[np.generic]]
@@ -45,14 +45,14 @@ class _File(NamedTuple):
 
 @final
 class Checkpoints:
-    """Saves and finds the checkpoints in one folder of the store.
+    """The checkpoints in one folder of the store.
 
     Args:
         store: Where they are.
         folder: Shared by all attempts at the same work.
-        attempt_id: Part of the names this one writes.
-        conditions: Everything that must be the same for a saved state to be continued, such as the
-            environment whose bits it has.
+        attempt_id: Part of the names of the files that this attempt writes.
+        conditions: Everything that must be equal for a saved state to be continued, such as the
+            environment that determined its bits.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Checkpoints:
         self._written: list[_File] = []
 
     def save(self, done: int, arrays: Arrays) -> None:
-        """Publish a checkpoint, then remove those that the last two of ours make needless.
+        """Publish a checkpoint, then remove those that our last two supersede.
 
         Raises:
             StoreError: The store cannot be written.
@@ -78,7 +78,7 @@ class Checkpoints:
         self._prune()
 
     def newest(self) -> Saved | None:
-        """Read the furthest checkpoint that is whole and of our conditions; None when there is none.
+        """Read the furthest intact checkpoint of our conditions; None when there is none.
 
         Raises:
             StoreError: The store cannot be read.
@@ -98,6 +98,7 @@ class Checkpoints:
         return [_File(parts[0], path) for parts, path in found if parts is not None]
 
     def _read(self, file: _File) -> dict[str, npt.NDArray[np.generic]] | None:
+        """Read a checkpoint's arrays [...] by name; None if it cannot be trusted."""
         content = self._store.read_bytes(file.path)
         arrays = None if content is None else _decode(file.path, content)
         if arrays is None:
@@ -126,7 +127,7 @@ class Checkpoints:
 
 
 def remove_checkpoints(store: Store, folder: str) -> None:
-    """Remove all checkpoints of a work, once its result is committed."""
+    """Remove all checkpoints of a piece of work, once its result is committed."""
     for path in store.names(folder, recursive=True):
         store.remove(path)
     local = store.local_path(folder)
@@ -141,6 +142,7 @@ def _digest(content: bytes) -> str:
 
 
 def _decode(path: str, content: bytes) -> dict[str, npt.NDArray[np.generic]] | None:
+    """Return a file's arrays [...] by name; None if its digest is not that of its name."""
     parts = Store.checkpoint_parts(path)
     if parts is None or parts[1] != _digest(content):
         return None

@@ -1,4 +1,4 @@
-"""What long work keeps so that nothing is computed twice: partial sums, and what others need too."""
+"""What long work saves so that nothing is computed twice: partial sums, and shared results."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 """Arrays by name."""
 
 Partial = Arrays
-"""Everything a half-done measurement needs to go on."""
+"""Everything that a half-done measurement needs to continue."""
 
 
 class Partials(Protocol):
-    """Keeps the partial sums of a long measurement, so that a killed one goes on."""
+    """Storage for the partial sums of a long measurement, so that a killed one can continue."""
 
     def restore(self, key: str) -> Partial | None:
-        """Give what was saved last under this key by any attempt of the same work; None if nothing."""
+        """Return what any attempt at the same work saved last under this key; None if nothing."""
         ...
 
     def advance(self, key: str, partial: Partial, done: int, total: int) -> None:
-        """Report progress; save at the cadence.
+        """Report progress, and save when a checkpoint is due.
 
         Raises:
             Drained: A stop was asked for; the partial has been saved.
@@ -32,31 +32,31 @@ class Partials(Protocol):
 
 
 class Shared(Protocol):
-    """Keeps what one statistic of a trial found and the others need too.
+    """Storage for results of one statistic of a trial that the others need too.
 
-    What is kept must follow from the trial's weights and data alone: nobody can tell who found it.
+    They must follow from the trial's weights and data alone, as it is not known who found them.
     """
 
     def find(self, key: str) -> Arrays | None:
-        """Give what any statistic of the same trial kept under this key; None if nothing sound."""
+        """Return what any statistic of the trial kept under this key; None if nothing sound."""
         ...
 
     def keep(self, key: str, found: Arrays) -> None:
-        """Keep something for the others."""
+        """Save a result for the others."""
         ...
 
 
 @final
 class SharedInMemory:
-    """Shares between the statistics that are given one context, without a store."""
+    """The `Shared` of statistics that use one context, without a store."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Arrays] = {}
 
     def find(self, key: str) -> Arrays | None:
-        """Give what was kept under this key."""
+        """Return what was kept under this key."""
         return self._kept.get(key)
 
     def keep(self, key: str, found: Arrays) -> None:
-        """Keep something for the others."""
+        """Save a result for the others."""
         self._kept[key] = found

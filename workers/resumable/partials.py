@@ -1,4 +1,4 @@
-"""Partial sums of a long measurement, kept as checkpoints, so that a killed one goes on."""
+"""Partial sums of a long measurement, saved as checkpoints, so that a killed one can continue."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from workers.resumable.pulse import Pulse
 
 @final
 class SavedPartials:
-    """The `Partials` of one statistic of one trial: one folder of checkpoints a key.
+    """The `Partials` of one statistic of one trial: one folder of checkpoints per key.
 
     Args:
         store: Where they are kept.
         order: Names the work and the attempt.
-        pulse: Asks for stops, takes the progress, gives the cadence.
-        conditions: What must be the same to go on: the environment and the measured weights.
+        pulse: Carries stop requests and progress, and says when a checkpoint is due.
+        conditions: What must be equal to continue: the environment and the measured weights.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class SavedPartials:
         self._saved_at = pulse.clock()
 
     def restore(self, key: str) -> Partial | None:
-        """Give what was saved last under this key by any attempt; None if nothing."""
+        """Return what any attempt saved last under this key; None if nothing."""
         saved = self._checkpoints_of(key).newest()
         return None if saved is None else saved.arrays
 
     def advance(self, key: str, partial: Partial, done: int, total: int) -> None:
-        """Report progress; save at the cadence.
+        """Report progress, and save when a checkpoint is due.
 
         Raises:
             Drained: A stop was asked for; the partial has been saved.

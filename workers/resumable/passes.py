@@ -1,4 +1,4 @@
-"""Passes over examples in a fixed order, whose state is saved at the ends of batches."""
+"""Passes over examples in a fixed order, whose state can be saved after every batch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from workers.resumable.keeping import Partials
 
 Array = npt.NDArray[np.float64]
 State = dict[str, Array]
-"""Running sums by name; a step makes new arrays and never changes the old ones in place."""
+"""Running sums [...] by name; a step returns new arrays and never changes the old ones."""
 
 Step = Callable[[State, npt.NDArray[np.int64]], State]
-"""Adds the examples at these places [B] to a state."""
+"""Adds the examples at these places [B], indices into a split, to a state."""
 
 _POSITION, _STEPS, _TURN = "position", "steps", "turn"
 
 
 def batch_edges(num_examples: int, batch_size: int) -> npt.NDArray[np.int64]:
-    """Cut N examples into ⌈N/B⌉ batches of at most B whose sizes differ by at most one.
+    """Cut N examples into ⌈N/B⌉ batches of at most B; return their edges [⌈N/B⌉ + 1].
 
-    Even sizes keep the last batch from being too small for its own batch-norm statistics.
+    Sizes differ by at most one, which keeps the last batch from being too small for its own
+    batch-norm statistics.
     """
     num_batches = -(-num_examples // batch_size)
     return np.arange(num_batches + 1, dtype=np.int64) * num_examples // num_batches
@@ -32,11 +33,12 @@ def batch_edges(num_examples: int, batch_size: int) -> npt.NDArray[np.int64]:
 
 @final
 class Passes:
-    """The passes of one measurement, one after the other; each goes on where it was stopped.
+    """The passes of one measurement, one after the other; each continues where it was stopped.
 
     Args:
         partials: Where states are saved.
-        num_examples: Of all passes that are sure to come, for the progress; the most there can be.
+        num_examples: Examples of all passes that are certain to come, for the progress; the most
+            there can be.
     """
 
     def __init__(self, partials: Partials, num_examples: int) -> None:
@@ -44,7 +46,7 @@ class Passes:
         self._done_before = 0
 
     def expect(self, num_examples: int) -> None:
-        """Count a pass into the progress that was not known to be needed before."""
+        """Add to the progress a pass that was not known to be needed before."""
         self._total += num_examples
 
     def run(
@@ -64,8 +66,9 @@ class Passes:
             key: Names the pass.
             step: Adds a batch.
             start: The state before the first batch.
-            edges: Where batches begin and end.
-            turn: Tells passes under one key apart; a state of another turn is not gone on from.
+            edges: Where batches begin and end [number of batches + 1].
+            turn: Number that distinguishes passes under one key; a state of another is not
+                continued.
 
         Raises:
             Drained: A stop was asked for; the state has been saved.
@@ -81,14 +84,16 @@ class Passes:
     def probe(
         self, key: str, measure: Callable[[int], Array], rule: StoppingRule, num_examples: int
     ) -> Array:
-        """Take independent probes [U, G], one after the other, until there are enough.
+        """Draw independent probes [U, G], one after the other, until there are enough.
 
-        Every probe is kept, so the result has the same bits whether or not it was stopped in between.
+        Every probe is saved, so the result has the same bits whether or not it was stopped in
+        between.
 
         Args:
             key: Names the probes.
-            measure: Gives the probe of a number [G], the whole model's value first; it may run passes.
-            rule: When there are enough.
+            measure: Returns the probe of a number [G], the whole model's value first; it may run
+                passes.
+            rule: Decides when there are enough.
             num_examples: A probe's share of the progress, with that of the passes it runs.
 
         Raises:
@@ -115,17 +120,19 @@ class Passes:
         *,
         turn: int = 0,
     ) -> State:
-        """Take steps from a state until it is done; each may run passes of its own.
+        """Take steps from a state, arrays [...] by name, until it is done.
+
+        Each step may run passes of its own.
 
         The result has the same bits whether or not it was stopped in between.
 
         Args:
             key: Names the iteration.
-            step: Gives the next state.
+            step: Returns the next state.
             start: The state before the first step.
             is_done: Whether a state is the last one.
             num_examples: A step's share of the progress, with that of the passes it runs.
-            turn: Tells iterations under one key apart, as in `run`.
+            turn: Number that distinguishes iterations under one key, as in `run`.
 
         Raises:
             Drained: A stop was asked for; the state has been saved.
@@ -143,7 +150,7 @@ class Passes:
     def _restored(
         self, key: str, place: str, start: Mapping[str, Array], turn: int
     ) -> tuple[int, State]:
-        """Give how far the saved state of this turn is, and the state; else the start."""
+        """Return progress and state (arrays [...] by name) saved for this turn; else the start."""
         saved = self._partials.restore(key)
         if saved is None or int(saved.get(_TURN, np.array(0))) != turn:
             saved = start

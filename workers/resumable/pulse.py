@@ -1,4 +1,4 @@
-"""How long work stays in touch with the process around it: stop requests, progress, time."""
+"""How long work communicates with its surroundings: stop requests, progress, time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _LARGEST_GROWTH = 8
 
 @dataclass(frozen=True)
 class Pulse:
-    """What long work asks and tells between two chunks.
+    """The contact of long work with its surroundings, between two chunks.
 
     Attributes:
-        should_stop: Whether to save and leave.
+        should_stop: Returns whether to save and leave.
         report: Takes the progress.
-        clock: Monotonic seconds.
-        chunk_seconds: Longest time between two looks at `should_stop`.
+        clock: Returns monotonic seconds.
+        chunk_seconds: Longest time between two calls of `should_stop`.
         checkpoint_seconds: Time between checkpoints.
     """
 
@@ -30,7 +30,7 @@ class Pulse:
 
 
 class Pace:
-    """Chooses how many steps a chunk may have, from the time the last one took.
+    """The number of steps that a chunk may have, chosen from the time the last one took.
 
     The first chunk is one step. Its time is not used, for it includes compilation.
     """

@@ -1,4 +1,4 @@
-"""What the statistics of a trial share, kept in the store for as long as the trial is."""
+"""What the statistics of a trial share, kept in the store as long as the trial."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _WHOLE = 1
 
 @final
 class SharedInStore:
-    """The `Shared` of one trial: a folder a key, of files that are trusted as checkpoints are.
+    """The `Shared` of one trial: a folder per key, with files that are trusted as checkpoints are.
 
-    One that is lost, damaged or of other conditions is not found, so that it is taken again.
+    One that is lost, damaged or of other conditions is not found, and is computed again.
 
     Args:
         store: Where they are kept.
         order: Names the trial and the attempt.
-        conditions: What must be the same for them to hold: the environment and the measured weights.
+        conditions: What must be equal for them to hold: the environment and the measured weights.
     """
 
     def __init__(self, store: Store, order: Order, conditions: Mapping[str, str]) -> None:
         self._store, self._order, self._conditions = store, order, conditions
 
     def find(self, key: str) -> Arrays | None:
-        """Give what any statistic of the trial kept under this key; None if nothing sound.
+        """Return what any statistic of the trial kept under this key; None if nothing sound.
 
         Raises:
             StoreError: The store cannot be read.
@@ -39,7 +39,7 @@ class SharedInStore:
         return None if saved is None else saved.arrays
 
     def keep(self, key: str, found: Arrays) -> None:
-        """Publish something for the others.
+        """Publish a result for the others.
 
         Raises:
             StoreError: The store cannot be written.

@@ -1,1 +1,1 @@
-"""Statistics of a kept model: one file each, `measure(context, settings) -> list[Measurement]`."""
+"""Statistics of a kept model: one file each, with its settings and what it declares of itself."""

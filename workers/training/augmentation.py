@@ -1,4 +1,4 @@
-"""Random crops of padded images, and random flips, from one stateless draw an image."""
+"""Random crops of padded images, and random flips, from one stateless draw per image."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _FULL_SIZE, _FULL_PAD = 32, 4
 
 
 def padding_of(size: int) -> int:
-    """Scale the usual padding, 4 pixels a side of 32, to another size; at least 1 pixel."""
+    """Scale the usual padding, 4 pixels on each side of 32, to another size; at least 1 pixel."""
     return max(1, size * _FULL_PAD // _FULL_SIZE)
 
 
 def check_images(input_shape: tuple[int, ...]) -> None:
-    """Refuse inputs that are not images.
+    """Check that one example is an image [height, width, channels].
 
     Raises:
-        UserError: One example is not [height, width, channels].
+        UserError: It is not.
     """
     if len(input_shape) != 3:
         raise user_error(

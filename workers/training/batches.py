@@ -13,7 +13,7 @@ def steps_per_epoch(trial: TrialSpec, num_train: int) -> int:
     """Count the batches of an epoch; a ragged last one counts where it is kept.
 
     Raises:
-        UserError: Not even one batch.
+        UserError: There is not even one batch.
     """
     full, rest = divmod(num_train, trial.batch_size)
     steps = full + int(is_ragged(trial, num_train))
@@ -27,14 +27,14 @@ def steps_per_epoch(trial: TrialSpec, num_train: int) -> int:
 
 
 def is_ragged(trial: TrialSpec, num_train: int) -> bool:
-    """Say whether each epoch ends with a smaller batch."""
+    """Return whether each epoch ends with a smaller batch."""
     return trial.training.ragged_batch == "keep" and num_train % trial.batch_size > 0
 
 
 def next_batches(
     order: npt.NDArray[np.int32], batch_size: int, position: int, max_steps: int
 ) -> npt.NDArray[np.int32]:
-    """Cut the next batches [S, B] of an epoch out of its order; a ragged batch comes alone.
+    """Return the next batches [S, B] of an epoch from its order; a ragged batch comes alone.
 
     Args:
         order: Examples of the epoch [N].

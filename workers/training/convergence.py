@@ -1,4 +1,4 @@
-"""When a training has ended and how: pure rules over the epochs so far."""
+"""Whether training has ended, and how: pure rules over the epochs so far."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from workers.contract.specs import ConvergenceSpec
 DIVERGED_ABOVE = 10.0
 """An epoch's training loss above this multiple of the first step's loss is a divergence.
 
-A choice of ours: a network that knows nothing has about the first step's loss, and what overshoots
-at a high learning rate and comes back stays within a few times of it.
+A choice of ours: an untrained network has about the first step's loss, and one that overshoots at a
+high learning rate and recovers stays within a few times of it.
 """
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How training ended, and the first epoch from which the convergence rule held to the end."""
+    """The outcome of training, and the first epoch from which the rule held to the end."""
 
     outcome: Outcome
     converged_at_epoch: int | None
 
 
 def rule_holds(values: Sequence[float], epoch: int, rule: ConvergenceSpec) -> bool:
-    """Say whether the rule of `ConvergenceSpec` holds at an epoch counted from 0.
+    """Return whether the rule of `ConvergenceSpec` holds at an epoch counted from 0.
 
-    best(≤ epoch - patience) - best(last patience epochs) < relative_change · best(≤ epoch - patience);
-    no improvement at all satisfies it too, as at a loss of exactly 0. A value that is not finite is
-    no value: before the first finite one the rule does not hold.
+    best(≤ epoch - patience) - best(last patience epochs) < relative_change · best(≤ epoch -
+    patience); no improvement at all satisfies it too, as at a loss of exactly 0. A value that is
+    not finite does not count: before the first finite one the rule does not hold.
     """
     split = epoch + 1 - rule.patience_epochs
     if split < 1:
@@ -43,7 +43,7 @@ def rule_holds(values: Sequence[float], epoch: int, rule: ConvergenceSpec) -> bo
 
 
 def converged_at(values: Sequence[float], rule: ConvergenceSpec) -> int | None:
-    """Find the first epoch from which the rule holds until the end; None when it does not hold there."""
+    """Return the first epoch from which the rule holds to the end; None if it fails at the end."""
     found = None
     for epoch in reversed(range(len(values))):
         if not rule_holds(values, epoch, rule):
@@ -60,7 +60,7 @@ def ending(
     initial_loss: float,
     weights_are_finite: bool,
 ) -> Ending | None:
-    """Judge after an epoch whether training has ended; None when it goes on.
+    """Return how training ended after this epoch; None when it continues.
 
     A validation loss that is not finite ends nothing: after a few steps batch norm's moving averages
     are still so far from the activations that a very deep network in inference mode overflows.

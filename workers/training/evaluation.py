@@ -15,7 +15,7 @@ from workers.resumable.pulse import Pace
 from workers.training import tally
 
 _BATCH_SIZE = 250
-"""Examples a step; the last step is filled up with examples that do not count."""
+"""Examples per step; the last step is filled up with examples that do not count."""
 
 
 @final
@@ -37,7 +37,7 @@ class CompiledEvaluation:
         self._compiled = tf.function(self._chunk, input_signature=signature, autograph=False)
 
     def run(self, clock: Callable[[], float], between_chunks: Callable[[], None]) -> tally.Tally:
-        """Tally the split; what `between_chunks` raises ends the pass."""
+        """Return the tally [3] of the split; whatever `between_chunks` raises ends the pass."""
         sums, first = tally.empty(), 0
         while first < self._num_steps:
             started = clock()
@@ -49,7 +49,10 @@ class CompiledEvaluation:
         return np.asarray(sums)
 
     def _chunk(self, first: tf.Tensor, last: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        """Add the steps first … last - 1 (scalars []) to the sums [3]."""
+
         def step(number: tf.Tensor, running: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """Add step `number` [] to the sums [3]."""
             return number + 1, running + self._step(number)
 
         _, found = tf.while_loop(
@@ -58,6 +61,7 @@ class CompiledEvaluation:
         return found
 
     def _step(self, number: tf.Tensor) -> tf.Tensor:
+        """Return the tally [3] of the batch of a number []."""
         places = number * self._batch_size + tf.range(self._batch_size)
         inputs, targets = self._split.batch(tf.minimum(places, len(self._split) - 1))
         outputs = tf.cast(self._model(inputs, training=False), tf.float32)

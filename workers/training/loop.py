@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What is trained: a network at its initial weights, and what it is trained on and for."""
+    """A network at its initial weights, with the data and loss to train it on."""
 
     trial_id: str
     trial: TrialSpec
@@ -46,12 +46,12 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training went; the weights are in the network.
+    """The result of training; the weights are in the network.
 
     Attributes:
         ending: Outcome and epoch of convergence.
-        records: One for each epoch begun.
-        seconds: Time spent over all attempts, less what was lost with a killed one.
+        records: One for each epoch that was started.
+        seconds: Time spent over all attempts, without what a killed one lost.
     """
 
     ending: Ending
@@ -61,10 +61,10 @@ class Trained:
 
 @final
 class Trainer:
-    """Trains one network from wherever its newest checkpoint is.
+    """The training of one network, from its newest checkpoint.
 
-    Stopped and resumed anywhere, any number of times, it gives the bits of training straight
-    through, in one environment.
+    Stopped and resumed anywhere, any number of times, it yields the bits of uninterrupted training,
+    in one environment.
 
     Raises:
         UserError: The batch does not fit the data, or the augmentation the inputs.
@@ -94,7 +94,7 @@ class Trainer:
         self._counted_until = self._saved_at = pulse.clock()
 
     def run(self) -> Trained:
-        """Train to the end.
+        """Train to the end and return the result.
 
         Raises:
             Drained: A stop was asked for; a checkpoint has been saved.
@@ -130,6 +130,7 @@ class Trainer:
         )
 
     def _epoch_order(self) -> npt.NDArray[np.int32]:
+        """Return the examples [N] of this epoch in their order."""
         return epoch_order(
             self._job.trial.seed,
             self._state.epoch,
@@ -138,12 +139,13 @@ class Trainer:
         )
 
     def _epoch_is_over(self) -> bool:
-        """Say whether all steps of the epoch are done, or its loss is no longer finite."""
+        """Return whether all steps of the epoch are done, or its loss is no longer finite."""
         state = self._state
         all_done = state.step == (state.epoch + 1) * self._steps_per_epoch
         return all_done or not np.isfinite(state.sums[0])
 
     def _run_chunk(self, order: npt.NDArray[np.int32]) -> None:
+        """Take the next steps of an epoch whose examples come in this order [N]."""
         state, trial = self._state, self._job.trial
         position = state.step - state.epoch * self._steps_per_epoch
         is_first = state.step == 0
@@ -162,7 +164,7 @@ class Trainer:
         )
 
     def _between_chunks(self) -> None:
-        """Count the time, tell the progress, save at the cadence, leave when asked."""
+        """Count the time, report progress, save when a checkpoint is due, stop when asked."""
         now = self._pulse.clock()
         spent, self._counted_until = now - self._counted_until, now
         state = self._state = replace(
@@ -179,7 +181,7 @@ class Trainer:
             raise Drained(f"stopped at step {state.step} of {self._total_steps}")
 
     def _save(self) -> None:
-        """Save unless nothing was trained since, as during an evaluation."""
+        """Save, unless nothing was trained since, as during an evaluation."""
         if self._state.step != self._saved_step:
             self._checkpoints.save(self._state.step, to_arrays(self._state, self._variables))
             self._saved_step = self._state.step

@@ -1,7 +1,7 @@
-"""Randomness as a pure function: of training of (seed, epoch) or (seed, step), of measuring of the trial.
+"""Randomness as a pure function: of (seed, epoch) or (seed, step) in training, else of the trial.
 
-No generator carries state from one step to the next, so that work resumed anywhere draws what work
-straight through would have drawn.
+No generator carries state from one step to the next, so that work resumed anywhere draws what
+uninterrupted work would have drawn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.contract.identity import trial_id
-from workers.contract.specs import Sampler, TrialSpec
+from workers.contract.settings import Sampler
+from workers.contract.specs import TrialSpec
 
 _NEVER_OF_TRAINING = 1 << 63
 
@@ -32,21 +33,21 @@ def epoch_order(
 
 
 def augmentation_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """Give the seed [2] of TensorFlow's stateless random operations at one step."""
+    """Return the seed [2] of TensorFlow's stateless random operations at one step []."""
     return tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
 
 
 def measuring_seed(trial: TrialSpec, seed: int, stream: str = "") -> int:
-    """Return the seed of what is drawn to measure a trial, a number of 64 bits.
+    """Return the seed of all draws that measure a trial, a number of 64 bits.
 
     It mixes the trial's identity, so that the trials of a cell, which differ by their seed, draw
-    independently of one another: the spread over seeds then holds the errors of measuring too. Its
-    highest bit is set, so it is no seed of training.
+    independently of one another: the spread over seeds then includes the errors of measuring too.
+    Its highest bit is set, so that it is never a seed of training.
 
     Args:
-        trial: The measured one.
+        trial: The trial that is measured.
         seed: The statistic's own, `probe_seed` or `stream_seed`.
-        stream: Tells streams of one statistic apart.
+        stream: Distinguishes streams of one statistic.
     """
     text = f"{trial_id(trial)}/{seed}/{stream}"
     word = hashlib.sha256(text.encode()).digest()[:8]

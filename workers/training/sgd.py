@@ -23,7 +23,7 @@ class CompiledSGD:
     """The steps of one trial, compiled once; owns the velocity.
 
     A call runs a chunk of steps without returning to Python. The bits do not depend on how the steps
-    are cut into chunks. The loop ends after the step whose loss is not finite.
+    are cut into chunks. The loop ends after a step whose loss is not finite.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class CompiledSGD:
         first_step: int,
         learning_rate: float,
     ) -> tuple[int, tally.Tally]:
-        """Train on batches [S, B]; give the number of steps done and the sums with them added."""
+        """Train on batches [S, B]; return the number of steps done and the sums [3] so far."""
         done, added = self._compiled(
             tf.constant(batches),
             tf.constant(sums),
@@ -67,20 +67,25 @@ class CompiledSGD:
     def _chunk(
         self, batches: tf.Tensor, sums: tf.Tensor, first_step: tf.Tensor, learning_rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        def goes_on(done: tf.Tensor, running: tf.Tensor) -> tf.Tensor:
+        """Take S steps on batches [S, B] at a rate []; return the number done [] and sums [3]."""
+
+        def has_next(done: tf.Tensor, running: tf.Tensor) -> tf.Tensor:
+            """Return [] whether a batch is left and the running loss in the sums [3] is finite."""
             return (done < tf.shape(batches)[0]) & tf.math.is_finite(running[0])
 
         def step(done: tf.Tensor, running: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """Take the step after `done` [] and add its tally to the sums [3]."""
             number = first_step + tf.cast(done, tf.int64)
             return done + 1, running + self._step(batches[done], number, learning_rate)
 
         start = (tf.constant(0), sums)
         found: tuple[tf.Tensor, tf.Tensor] = tf.while_loop(
-            goes_on, step, start, parallel_iterations=1
+            has_next, step, start, parallel_iterations=1
         )
         return found
 
     def _step(self, indices: tf.Tensor, number: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+        """Take step `number` [] on examples `indices` [B] at a rate []; return their tally [3]."""
         inputs, targets = self._split.batch(indices)
         if self._trial.training.augmentation == "pad_crop_flip":
             inputs = pad_crop_flip(inputs, augmentation_seed(self._trial.seed, number))

@@ -17,12 +17,12 @@ from workers.network.risk import mean_of_batch
 
 
 class BatchGradient(NamedTuple):
-    """What a batch of B examples gives.
+    """Losses, outputs and gradient of a batch of B examples.
 
     Attributes:
-        losses: ℓ [B], data part alone.
+        losses: ℓ [B], the data part alone.
         outputs: z [B, C].
-        directions: ∇(mean loss) + weight_decay · θ_decayed, one tensor a parameter.
+        directions: ∇(mean loss) + weight_decay · θ_decayed, one tensor per parameter.
     """
 
     losses: tf.Tensor
@@ -35,7 +35,7 @@ class SGDStep:
     """Gradients and updates of one network; owns the velocity.
 
     Args:
-        model: Its θ, as in `params_of`, is what moves.
+        model: The network whose θ, as in `params_of`, moves.
         loss: Unreduced.
         training: Momentum μ and weight decay.
         in_training: Whether layers run in training mode; batch norms then take the batch's statistics.
@@ -56,7 +56,7 @@ class SGDStep:
         ]
 
     def gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> BatchGradient:
-        """Differentiate the objective of one batch."""
+        """Differentiate the objective of one batch: inputs x [B, …], targets y [B, C]."""
         with tf.GradientTape() as tape:
             outputs = tf.cast(self._model(inputs, training=self._in_training), tf.float32)
             losses = self._loss.per_example(outputs, targets)
@@ -68,7 +68,10 @@ class SGDStep:
         return BatchGradient(losses, outputs, [self._with_decay(*pair) for pair in pairs])
 
     def update(self, directions: list[tf.Tensor], learning_rate: tf.Tensor) -> list[tf.Tensor]:
-        """Move the velocity, then the weights; give the new velocity v, without momentum ∇."""
+        """Move the velocity, then the weights, at a rate []; return the new velocity v.
+
+        Directions and v have one tensor per parameter, in its shape [...]; without momentum v is ∇.
+        """
         moves = list(directions)
         if self.velocity:
             moves = [
@@ -80,6 +83,7 @@ class SGDStep:
         return moves
 
     def _with_decay(self, param: keras.Variable, data_gradient: tf.Tensor) -> tf.Tensor:
+        """Return ∂/∂θ_w of the objective, in the parameter's shape [...]."""
         direction = tf.convert_to_tensor(data_gradient)
         if self._weight_decay > 0 and id(param) in self._decayed:
             direction += self._weight_decay * param.value

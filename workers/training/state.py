@@ -1,4 +1,4 @@
-"""Where a training is: everything but the weights, and how both are written into a checkpoint."""
+"""The state of training but for the weights, and how both are written into a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class TrainingState:
     """A point between two steps.
 
     Attributes:
-        step: Updates done.
-        records: The finished epochs; the one under way has the next number.
-        sums: Tally of the epoch under way.
-        epoch_seconds: Time spent on it, over all attempts.
+        step: Number of updates done.
+        records: The finished epochs; the current one has the next number.
+        sums: Tally [3] of the current epoch.
+        epoch_seconds: Time spent on the current epoch, over all attempts.
         seconds: Time spent on all epochs, over all attempts.
         initial_loss: Mean training loss of the first step; NaN before it.
     """
@@ -37,14 +37,14 @@ class TrainingState:
 
     @property
     def epoch(self) -> int:
-        """Number of the epoch under way, from 0."""
+        """Number of the current epoch, from 0."""
         return len(self.records)
 
 
 def to_arrays(
     state: TrainingState, variables: Sequence[tf.Variable]
 ) -> dict[str, npt.NDArray[np.generic]]:
-    """Write a state and the variables that belong to it (weights, velocity) as arrays by name."""
+    """Return a state and its variables (weights, velocity), each in its shape [...], by name."""
     numbers = [state.epoch_seconds, state.seconds, state.initial_loss]
     records = json.dumps([record.model_dump() for record in state.records])
     return {
@@ -57,7 +57,7 @@ def to_arrays(
 
 
 def from_arrays(arrays: Arrays, variables: Sequence[tf.Variable]) -> TrainingState:
-    """Read a state back, and set the variables."""
+    """Read a state from arrays [...] by name, and set the variables."""
     for place, variable in enumerate(variables):
         variable.assign(arrays[_name(place)])
     epoch_seconds, seconds, initial_loss = (float(number) for number in arrays["numbers"])

@@ -23,20 +23,20 @@ class Means:
 
 
 def empty() -> Tally:
-    """Start a tally."""
+    """Return an empty tally [3]."""
     return np.zeros(3)
 
 
 def of_batch(
     losses: tf.Tensor, outputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Tally one batch [3].
+    """Return the tally [3] of one batch.
 
     Args:
         losses: ℓ [B].
         outputs: z [B, C].
         targets: y [B, C].
-        counted: Booleans [B]; False leaves an example out. All count when None.
+        counted: Booleans [B]; False leaves an example out. None counts all.
     """
     counted = tf.ones_like(losses, tf.bool) if counted is None else counted
     is_correct = tf.argmax(outputs, axis=-1) == tf.argmax(targets, axis=-1)
@@ -49,6 +49,6 @@ def of_batch(
 
 
 def means(tally: Tally, *, is_classification: bool) -> Means:
-    """Divide by the number of examples."""
+    """Divide the sums of a tally [3] by the number of examples."""
     loss, correct, num_examples = (float(value) for value in tally)
     return Means(loss / num_examples, correct / num_examples if is_classification else None)

@@ -18,7 +18,7 @@ from analysis.report.law_section import law_section
 from orchestrator.commands.store_commands import aggregate as aggregate_command
 from orchestrator.commands.sweep_commands import conclude as conclude_run
 from orchestrator.machine.console import Output
-from workers.contract.statistics import HessianSpec
+from workers.statistics.hessian import HessianSpec
 
 SEEDS = [0, 1, 2]
 HESSIAN = HessianSpec(objective="total")

@@ -7,9 +7,11 @@ import pytest
 from analysis.aggregation.cells import cells
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.tail import TailSpec
+from workers.statistics.traces import TracesSpec
 
 
 def _cells(store, sweep="toy"):

@@ -8,17 +8,20 @@ from analysis.aggregation.predictions_view import predictions
 from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
 from analysis.findings.table1 import table1
-from analysis.predictions.law import NO_STATIONARY_STATE, SHUFFLED
-from analysis.predictions.spectral_law import NOT_MEASURED
+from analysis.laws.reasons import NO_STATIONARY_STATE, SHUFFLED
+from analysis.laws.spectral_law import NOT_MEASURED
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
 from analysis.tables.table1_text import render_text
-from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.records import SpectrumNode, measurement_table
 from workers.contract.schema import VIEWS
 from workers.contract.specs import PluginSpec
-from workers.contract.statistics import BatchNoiseSpec, SpectrumSpec, TracesSpec
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.tail import TailSpec
+from workers.statistics.traces import TracesSpec
 
 FORK = ForkSpec(num_steps=64, num_windows=2, records_per_window=4, learning_rate=0.02)
 TAIL = TailSpec(learning_rate=0.02, num_steps=64_000)
@@ -123,7 +126,8 @@ def test_values_of_an_earlier_numerics_version_are_told_apart(one_cell, predict)
     row = predict()["wang_4_45", 100]
     assert (row["statistic_id"], row["valid"]) == (earlier, False)
     assert row["predicted"] is not None
-    assert row["reason"].startswith(
+    assert row["reason"] == "; ".join(row["reasons"])
+    assert row["reasons"][0] == (
         "an earlier version of the numerics measured traces: values and errors of this one differ; "
         "--remeasure measures them anew"
     )

@@ -18,13 +18,11 @@ from analysis.evidence.agreement import (
     agreement,
 )
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec
-from workers.contract.statistics import (
-    BatchNoiseSpec,
-    HessianSpec,
-    NoiseCurvatureSpec,
-    SpectrumSpec,
-)
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.spectrum import SpectrumSpec
 
 TRACE = 58.0
 """tr H of the total objective that `traces` states exactly of seed 0; each of two layers has half."""

@@ -6,16 +6,15 @@ from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.identity import statistic_id
 from workers.contract.records import SpectrumNode
-from workers.contract.statistics import (
-    BatchNoiseSpec,
-    HessianSpec,
-    NoiseCurvatureSpec,
-    SpectrumSpec,
-    TracesSpec,
-)
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.tail import TailSpec
+from workers.statistics.traces import TracesSpec
 
 TOTAL_SPECTRUM = SpectrumSpec(objective="total")
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from analysis.evidence.covariance import covariances
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec
+from workers.statistics.fork import ForkSpec
 
 
 def test_exact_variances_agree_with_wang_in_every_direction(store, forked_sweep):

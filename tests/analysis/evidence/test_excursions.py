@@ -8,9 +8,10 @@ from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.identity import statistic_id
 from workers.contract.specs import PluginSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.tail import TailSpec
 
 FORK = ForkSpec(num_steps=64, num_windows=3, records_per_window=4, sampler="shuffle")
 GAP = "fluctuation_dissipation_gap"

@@ -9,7 +9,7 @@ from analysis.evidence.layers import layer_agreement
 from analysis.records.load import load_sweep
 from analysis.tables.assumption_tables import layer_table
 from workers.contract.records import Measurement
-from workers.contract.statistics import TracesSpec
+from workers.statistics.traces import TracesSpec
 
 CURVATURE = np.array([1.0, 4.0, 9.0])
 

@@ -11,7 +11,7 @@ from analysis.mathematics.uncertain import Uncertain
 from analysis.records.load import load_sweep
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.records import SpectrumNode, spectrum_table
-from workers.contract.statistics import SpectrumSpec
+from workers.statistics.spectrum import SpectrumSpec
 
 
 def _spectrum(*draws):
@@ -50,7 +50,7 @@ def test_one_draw_has_no_error():
     found = NoiseSpectrum(_spectrum([(2.0, 3.0)]), Uncertain(7.0)).integral(np.array([2.0]))
     assert found.value == 14
     assert math.isnan(found.stderr)
-    assert found.interval() is None
+    assert found.interval().low is None
 
 
 def test_the_error_over_draws_is_their_spread():
@@ -68,7 +68,7 @@ def test_the_error_over_draws_is_their_spread():
         spectrum = NoiseSpectrum(draws, Uncertain(float(noise.sum())))
         found.append(spectrum.integral(np.tile(values, 8)))
     errors = np.array([each.value - truth for each in found])
-    covered = [each.interval()[0] <= truth <= each.interval()[1] for each in found]
+    covered = [each.interval().low <= truth <= each.interval().high for each in found]
     # The spread of 400 errors is known to 4 %, the coverage to 1 %.
     assert np.mean([each.stderr for each in found]) == pytest.approx(errors.std(), rel=0.12)
     assert abs(errors.mean()) < errors.std() / 4

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 from analysis.figures.figure_style import (
-    BLUE,
-    GREEN,
-    SKY,
-    VERMILLION,
     cell_label,
     cell_styles,
     shared_ratios,
 )
+from analysis.laws.palette import BLUE, GREEN, SKY, VERMILLION
 from analysis.records.load import Cell
 
 _PAPER = [Cell("kld", size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)]

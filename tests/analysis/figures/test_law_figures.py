@@ -7,6 +7,7 @@ from analysis.evidence.covariance import covariances
 from analysis.figures.covariance_figure import covariance_figure
 from analysis.figures.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
 from analysis.findings.law_rows import law_rows
+from analysis.predictions import laws
 from analysis.records.load import load_sweep
 
 
@@ -77,6 +78,28 @@ def test_the_line_is_the_law_of_the_sampler(prediction, rows_of):
         lines = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
         assert len(lines[law]) == len(other)
         assert {"finite_time", "shuffled"} & set(lines) == {law}
+
+
+def test_a_law_has_one_colour_in_both_figures(prediction, rows_of):
+    """Curve, level and mark alike; `shuffled` was drawn as `finite_time`, its drift as a reference."""
+    for sampler, names in (
+        ("replacement", ["wang_4_45", "jastrzebski_9", "finite_time", "finite_time_drift"]),
+        ("shuffle", ["shuffled", "wang_4_45"]),
+    ):
+        rows = rows_of(
+            [
+                prediction(1.1, prediction=name, num_steps=steps, sampler=sampler)
+                for name in names
+                for steps in (256, 512)
+            ]
+        )
+        (curves,), (marks,) = fork_figure(rows).axes, parity_figure(rows).axes
+        of_time = {line.get_label(): line.get_color() for line in curves.get_lines()}
+        at_the_end = {bars.get_label(): bars.lines[0] for bars in marks.containers}
+        assert set(of_time) & set(laws()) == set(names) == set(at_the_end)
+        for name in names:
+            assert of_time[name] == at_the_end[name].get_color() == laws()[name].color
+            assert at_the_end[name].get_marker() == laws()[name].marker
 
 
 def test_excess_losses_below_zero_are_drawn_linearly(prediction, rows_of):

@@ -59,7 +59,7 @@ def test_the_ratio_is_drawn_against_three_abscissas(data):
     assert [axes.get_xlabel() for axes in panels] == ["m/η = BS/LR", "η (LR)", "m (BS)"]
     assert panels[0].get_ylabel() == "tr σ² / tr H"
     drawn = sorted(c.lines[0].get_ydata()[0] for c in panels[1].containers)
-    assert drawn == pytest.approx(sorted(row.magnitude_difference.mean for row in table.rows))
+    assert drawn == pytest.approx(sorted(row.magnitude_difference.value for row in table.rows))
     hollow = [line for line in panels[2].get_lines() if line.get_marker() == "D"]
     assert sorted(line.get_ydata()[0] for line in hollow) == [2.4, 8.3]
 

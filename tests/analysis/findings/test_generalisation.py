@@ -13,8 +13,8 @@ def test_gaps_are_paired_by_seed():
     test = SeedValues("s", "losses", {0: 1.0, 1: 2.0, 2: 9.0})
     train = SeedValues("s", "losses", {0: 0.5, 1: 1.5})
     found = gap(test, train)
-    assert (found.mean, found.stderr, found.num_seeds) == (0.5, 0.0, 2)
-    assert math.isnan(gap(None, train).mean)
+    assert (found.value, found.stderr, found.degrees) == (0.5, 0.0, 1)
+    assert math.isnan(gap(None, train).value)
 
 
 def test_both_splits_stand_beside_each_other(store, synthetic_sweep):

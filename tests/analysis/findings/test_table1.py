@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analysis.findings.table1 import table1
+from analysis.findings.table1 import law_columns, table1
 from workers.contract.errors import UserError
 
 
@@ -15,9 +15,9 @@ def test_every_cell_has_both_traces_and_their_ratio(paper_table):
         (size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)
     ]
     row = table.rows[1]
-    assert row.gradient_noise_trace.mean == pytest.approx(202)
-    assert row.hessian_trace.mean == pytest.approx(27)
-    assert row.magnitude_difference.mean == pytest.approx(202 / 27)
+    assert row.gradient_noise_trace.value == pytest.approx(202)
+    assert row.hessian_trace.value == pytest.approx(27)
+    assert row.magnitude_difference.value == pytest.approx(202 / 27)
     assert row.gradient_noise_trace.stderr == pytest.approx(math.sqrt(2.5 / 5))
 
 
@@ -29,7 +29,7 @@ def test_the_ratio_error_is_paired_by_seed(paper_table):
     paired = math.sqrt(sum(d * d for d in deviations) / 4 / 5) / 27
     assert row.magnitude_difference.stderr == pytest.approx(paired, rel=1e-9)
     alone = [row.gradient_noise_trace, row.hessian_trace]
-    unpaired = ratio * math.hypot(*(e.stderr / e.mean for e in alone))
+    unpaired = ratio * math.hypot(*(e.stderr / e.value for e in alone))
     assert row.magnitude_difference.stderr < unpaired
 
 
@@ -37,10 +37,13 @@ def test_the_laws_use_the_learning_rate_given(paper_table):
     """(η/4m)·tr with the initial and with the final η, and N times that in the sum convention."""
     row = paper_table.rows[1]
     assert row.state.final_learning_rate == pytest.approx(0.02)
-    assert row.wang_4_45(0.2).mean == pytest.approx(0.2 / 400 * 202)
-    assert row.jastrzebski_9(0.02).mean == pytest.approx(0.02 / 400 * 27)
-    assert row.jastrzebski_9(0.02).stderr == pytest.approx(0.02 / 400 * row.hessian_trace.stderr)
-    assert row.summed(row.wang_4_45(0.2)).mean == pytest.approx(50_000 * 0.2 / 400 * 202)
+    columns = {column.name: column.of(row) for column in law_columns()}
+    assert columns["wang_4_45_initial"].value == pytest.approx(0.2 / 400 * 202)
+    final = columns["jastrzebski_9_final"]
+    assert final.value == pytest.approx(0.02 / 400 * 27)
+    assert final.stderr == pytest.approx(0.02 / 400 * row.hessian_trace.stderr)
+    summed = row.summed(columns["wang_4_45_initial"])
+    assert summed.value == pytest.approx(50_000 * 0.2 / 400 * 202)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +65,8 @@ def test_incomplete_cells_are_kept(store, paper_sweep):
     """Nothing trained: rows without values, flagged."""
     paper_sweep.plan()
     row = table1(store, "paper-kld").rows[0]
-    assert math.isnan(row.magnitude_difference.mean)
-    assert math.isnan(row.summed(row.hessian_trace).mean)
+    assert math.isnan(row.magnitude_difference.value)
+    assert math.isnan(row.summed(row.hessian_trace).value)
     assert not row.state.is_complete
 
 
@@ -75,9 +78,9 @@ def test_only_seeds_with_both_traces_enter_the_ratio(store, synthetic_sweep):
         sweep.train(trial)
         sweep.measure(trial, changes={"hessian_trace": float("nan")} if trial.seed == 2 else None)
     (row,) = table1(store, "toy").rows
-    assert row.gradient_noise_trace.num_seeds == 3
-    assert row.magnitude_difference.num_seeds == 2
-    assert row.magnitude_difference.mean == pytest.approx(100.5 / 51.25)
+    assert row.gradient_noise_trace.degrees == 2
+    assert row.num_measured == 2
+    assert row.magnitude_difference.value == pytest.approx(100.5 / 51.25)
 
 
 def test_an_unknown_sweep_is_bad_input(store):

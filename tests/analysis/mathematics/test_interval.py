@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.mathematics.interval import Interval, over_units, side_by_side, with_stderr
+from analysis.mathematics.interval import Interval, side_by_side
+from analysis.mathematics.means import mean_of_units
+from analysis.mathematics.uncertain import Uncertain
 
 
 def test_the_mean_of_units_has_students_interval():
     """Values 0, 1, 2: mean 1, error 1/√3, t of 2 degrees of freedom 4.302653."""
-    found = over_units([0.0, 1.0, 2.0])
+    found = mean_of_units([0.0, 1.0, 2.0]).interval()
     assert found.value == 1
     assert found.low == pytest.approx(1 - 4.302653 / math.sqrt(3), rel=1e-6)
     assert found.high == pytest.approx(1 + 4.302653 / math.sqrt(3), rel=1e-6)
@@ -19,10 +21,10 @@ def test_the_mean_of_units_has_students_interval():
 
 def test_one_unit_has_no_interval():
     """Nothing tells how much another one would differ."""
-    assert over_units([0.3]) == Interval(0.3)
-    assert math.isnan(over_units([]).value)
-    assert with_stderr(1.0, math.nan, 5) == Interval(1.0)
-    assert with_stderr(1.0, 0.1, 0) == Interval(1.0)
+    assert mean_of_units([0.3]).interval() == Interval(0.3)
+    assert math.isnan(mean_of_units([]).interval().value)
+    assert Uncertain(1.0, math.nan, 5).interval() == Interval(1.0)
+    assert Uncertain(1.0, 0.1, 0).interval() == Interval(1.0)
 
 
 def test_the_interval_covers_as_often_as_it_says():
@@ -30,7 +32,7 @@ def test_the_interval_covers_as_often_as_it_says():
     draw = np.random.default_rng(1).standard_normal((10_000, 5))
     half = stats.t.ppf(0.975, 4) * draw.std(axis=1, ddof=1) / math.sqrt(5)
     assert np.mean(np.abs(draw.mean(axis=1)) <= half) == pytest.approx(0.95, abs=0.01)
-    one = over_units(draw[0].tolist())
+    one = mean_of_units(draw[0].tolist()).interval()
     assert one.high == pytest.approx(draw[0].mean() + half[0])
 
 

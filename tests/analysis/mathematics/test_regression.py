@@ -16,13 +16,17 @@ def _sample(seed, num=12):
     return draw.standard_normal((num, 2)), draw.standard_normal(num)
 
 
+def _r_squared(found):
+    return 1 - found.residual_squares / found.total_squares
+
+
 def test_one_column_agrees_with_simple_regression():
     """Slope, its error and R² as by the textbook formula of scipy's `linregress`."""
     columns, response = _sample(1)
     found, known = fit(columns[:, :1], response), stats.linregress(columns[:, 0], response)
     assert found.coefficients[0] == pytest.approx(known.slope)
     assert found.stderrs[0] == pytest.approx(known.stderr)
-    assert found.r_squared == pytest.approx(known.rvalue**2)
+    assert _r_squared(found) == pytest.approx(known.rvalue**2)
 
 
 def test_the_f_test_of_one_column_is_the_square_of_its_t_test():
@@ -76,13 +80,13 @@ def test_exponents_of_the_printed_table_1():
     np.testing.assert_allclose(hessian.stderrs, [0.12, 0.13], atol=0.01)
     np.testing.assert_allclose(noise.coefficients, [0.15, 0.21], atol=0.005)
     np.testing.assert_allclose(noise.stderrs, [0.13, 0.14], atol=0.01)
-    assert hessian.r_squared == pytest.approx(0.70, abs=0.005)
-    assert noise.r_squared == pytest.approx(0.37, abs=0.005)
+    assert _r_squared(hessian) == pytest.approx(0.70, abs=0.005)
+    assert _r_squared(noise) == pytest.approx(0.37, abs=0.005)
     ratio = (_SIZE - _RATE).reshape(-1, 1)
-    assert fit(ratio, np.log([r.hessian_trace for r in ROWS])).r_squared == pytest.approx(
+    assert _r_squared(fit(ratio, np.log([r.hessian_trace for r in ROWS]))) == pytest.approx(
         0.38, abs=0.005
     )
-    assert fit(ratio, np.log([r.gradient_noise_trace for r in ROWS])).r_squared == pytest.approx(
+    assert _r_squared(fit(ratio, np.log([r.gradient_noise_trace for r in ROWS]))) == pytest.approx(
         0.001, abs=0.0005
     )
 

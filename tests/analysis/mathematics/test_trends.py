@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.mathematics.estimate import Estimate
 from analysis.mathematics.trends import chance_of_rise, rank_correlation, verdict_on_rises
+from analysis.mathematics.uncertain import Uncertain
 
 
 def test_a_rise_is_held_against_both_errors():
@@ -16,7 +16,7 @@ def test_a_rise_is_held_against_both_errors():
     draw = np.random.default_rng(3)
     first, second = draw.standard_normal(5), 0.8 + 2 * draw.standard_normal(4)
     estimates = [
-        Estimate(x.mean(), x.std(ddof=1) / math.sqrt(len(x)), len(x)) for x in (first, second)
+        Uncertain(x.mean(), x.std(ddof=1) / math.sqrt(len(x)), len(x) - 1) for x in (first, second)
     ]
     known = stats.ttest_ind(second, first, equal_var=False, alternative="greater").pvalue
     assert chance_of_rise(*estimates) == pytest.approx(known)
@@ -24,7 +24,7 @@ def test_a_rise_is_held_against_both_errors():
 
 def test_exact_values_are_compared_as_they_are():
     """Errors of 0 decide by the sign; an unknown error decides nothing."""
-    one, two, bare = Estimate(1.0, 0.0, 5), Estimate(2.0, 0.0, 5), Estimate(3.0, math.nan, 1)
+    one, two, bare = Uncertain(1.0, 0.0, 4), Uncertain(2.0, 0.0, 4), Uncertain(3.0, math.nan, 0)
     assert (chance_of_rise(one, two), chance_of_rise(two, one)) == (0.0, 1.0)
     assert math.isnan(chance_of_rise(one, bare))
     assert verdict_on_rises([one, two], num_compared=1) == "holds"
@@ -35,15 +35,15 @@ def test_exact_values_are_compared_as_they_are():
 
 def test_every_step_must_rise_and_one_fall_is_enough():
     """0 → 10 → 10.1 ± 1: the second step is undecided; 0 → 10 → 5: it fails."""
-    sure = [Estimate(value, 0.1, 5) for value in (0.0, 10.0)]
-    assert verdict_on_rises([*sure, Estimate(10.1, 1.0, 5)], num_compared=2) == "undecided"
-    assert verdict_on_rises([*sure, Estimate(5.0, 0.1, 5)], num_compared=2) == "fails"
-    assert verdict_on_rises([*sure, Estimate(20.0, 0.1, 5)], num_compared=2) == "holds"
+    sure = [Uncertain(value, 0.1, 4) for value in (0.0, 10.0)]
+    assert verdict_on_rises([*sure, Uncertain(10.1, 1.0, 4)], num_compared=2) == "undecided"
+    assert verdict_on_rises([*sure, Uncertain(5.0, 0.1, 4)], num_compared=2) == "fails"
+    assert verdict_on_rises([*sure, Uncertain(20.0, 0.1, 4)], num_compared=2) == "holds"
 
 
 def test_a_fall_counts_less_among_many_steps():
     """A fall of p = 0.02 is one in fifty: of six steps that is no surprise."""
-    first, second = Estimate(1.0, 0.1, 1000), Estimate(1 - 2.056 * math.sqrt(0.02), 0.1, 1000)
+    first, second = Uncertain(1.0, 0.1, 999), Uncertain(1 - 2.056 * math.sqrt(0.02), 0.1, 999)
     assert chance_of_rise(second, first) == pytest.approx(0.02, abs=5e-4)
     assert verdict_on_rises([first, second], num_compared=1) == "fails"
     assert verdict_on_rises([first, second], num_compared=6) == "undecided"

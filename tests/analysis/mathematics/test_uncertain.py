@@ -5,19 +5,21 @@ import math
 import numpy as np
 import pytest
 
+from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain, combined_error, half_width
 
 
 def test_an_exact_number_has_an_interval_of_no_width():
     """Error 0 is known; NaN is not."""
-    assert Uncertain(3.0).interval() == (3.0, 3.0)
-    assert Uncertain(3.0, math.nan, 5).interval() is None
-    assert Uncertain(3.0, 1.0, 0).interval() is None
+    assert Uncertain(3.0).interval() == Interval(3.0, 3.0, 3.0)
+    assert Uncertain(3.0, math.nan, 5).interval() == Interval(3.0)
+    assert Uncertain(3.0, 1.0, 0).interval() == Interval(3.0)
 
 
 def test_the_interval_is_students():
     """Quantile 12.706 at one degree of freedom, 1.960 at infinitely many."""
-    assert Uncertain(0.0, 1.0, 1).interval() == pytest.approx((-12.706, 12.706), abs=1e-3)
+    found = Uncertain(0.0, 1.0, 1).interval()
+    assert (found.low, found.high) == pytest.approx((-12.706, 12.706), abs=1e-3)
     assert half_width(2.0, math.inf) == pytest.approx(2 * 1.95996, abs=1e-4)
 
 

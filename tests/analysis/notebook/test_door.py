@@ -62,7 +62,7 @@ def test_what_is_no_store_is_refused(tmp_path):
             open_store(place)
     place = tmp_path / "other"
     with pytest.raises(
-        UserError, match=f"^{place} is no store: it holds none of cell_measurements, "
+        UserError, match=f"^{place} is not a store: it holds none of cell_measurements, "
     ):
         open_store(str(place))
 
@@ -70,7 +70,7 @@ def test_what_is_no_store_is_refused(tmp_path):
 def test_an_empty_bucket_is_no_store(s3_store):
     """And a bucket that is not there neither."""
     with pytest.raises(
-        UserError, match=r"some/prefix\?.* is no store: it holds none of .*, sweeps,"
+        UserError, match=r"some/prefix\?.* is not a store: it holds none of .*, sweeps,"
     ):
         open_store(s3_store.uri)
 

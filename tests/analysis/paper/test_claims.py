@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.findings.table1 import build_table1
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 from analysis.paper.claims import claims
 from analysis.paper.constancy import TOO_FEW_SIZES
 from analysis.paper.factors import trial_values
@@ -43,7 +43,7 @@ def test_the_learning_rate_orders_the_printed_ratio_better_than_the_batch_to_rat
     By Student's t, as often quoted, p is 0.05 and 1e-4; counting orders of the tied grid, 0.059 and
     0.0012, the least that nine cells at three learning rates can give.
     """
-    ratios = [point.magnitude_difference.mean for point in paper_points()]
+    ratios = [point.magnitude_difference.value for point in paper_points()]
     rates = [point.learning_rate for point in paper_points()]
     assert stats.spearmanr(rates, ratios).pvalue == pytest.approx(1e-4, rel=0.05)
     by_both = papers["ratio_falls_with_batch_over_rate"]
@@ -118,9 +118,9 @@ def test_cells_without_both_traces_are_left_out(store, synthetic_sweep):
 
 def test_a_constant_ratio_has_no_order():
     """Neither claim of order is decided, and no number is made up."""
-    ratio = Estimate(2.0, 0.1, 3)
+    ratio = Uncertain(2.0, 0.1, 2)
     points = [
-        TracePoint(size, 0.1, Estimate(math.e, 0.1, 3), Estimate(1.0, 0.1, 3), ratio)
+        TracePoint(size, 0.1, Uncertain(math.e, 0.1, 2), Uncertain(1.0, 0.1, 2), ratio)
         for size in (10, 20, 30)
     ]
     by_name = {claim.name: claim for claim in claims(points, paper_values())}

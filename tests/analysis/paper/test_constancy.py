@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.mathematics.estimate import Estimate, mean_over_seeds
+from analysis.mathematics.means import mean_of_units
+from analysis.mathematics.uncertain import Uncertain
 from analysis.paper.constancy import MARGIN, TOO_FEW_SIZES, constant_in_batch_size, log_change
 from analysis.paper.trace_points import TracePoint
 
@@ -26,7 +27,7 @@ def _sampled(draw, factors, *, relative=0.05, seeds=5):
     """Draw traces of one rate whose true values are in these ratios."""
     return [
         _point(
-            100 + place, 0.1, mean_over_seeds(factor * (1 + relative * draw.standard_normal(seeds)))
+            100 + place, 0.1, mean_of_units(factor * (1 + relative * draw.standard_normal(seeds)))
         )
         for place, factor in enumerate(factors)
     ]
@@ -37,7 +38,7 @@ def test_the_interval_is_welchs_on_logarithms():
     draw = np.random.default_rng(1)
     first, second = 5 + 0.05 * draw.standard_normal(5), 6 + 0.02 * draw.standard_normal(4)
     known = stats.ttest_ind(np.log(second), np.log(first), equal_var=False).confidence_interval()
-    found = log_change(mean_over_seeds(first), mean_over_seeds(second))
+    found = log_change(mean_of_units(first), mean_of_units(second))
     # Second order is (1 %)² of ln, and a per cent of the error.
     assert found.value == pytest.approx(np.log(second).mean() - np.log(first).mean(), abs=2e-4)
     assert (found.low, found.high) == pytest.approx((known.low, known.high), abs=5e-4)
@@ -46,7 +47,7 @@ def test_the_interval_is_welchs_on_logarithms():
 def test_exact_traces_are_compared_as_they_are():
     """Within a factor 1.25 over all batch sizes of a rate, or not; in either direction."""
     exact = [
-        _point(size, rate, Estimate(value, 0.0, 5))
+        _point(size, rate, Uncertain(value, 0.0, 4))
         for size, rate, value in (
             (1, 0.1, 10),
             (2, 0.1, 12),
@@ -89,11 +90,11 @@ def test_one_contrary_step_counts_less_among_many():
     """Alone it fails at 5 %; among the pairs of twenty rates such a one is no surprise."""
     apart = 1.25 * math.exp(0.05 * stats.t.ppf(0.98, 198) * math.sqrt(2) * 1.2)
     pair = [
-        _point(1, 0.1, Estimate(1.0, 0.05, 100)),
-        _point(2, 0.1, Estimate(apart, 0.05 * apart, 100)),
+        _point(1, 0.1, Uncertain(1.0, 0.05, 99)),
+        _point(2, 0.1, Uncertain(apart, 0.05 * apart, 99)),
     ]
     others = [
-        _point(size, 1 + rate, Estimate(1.0, 0.01, 100)) for size in (1, 2) for rate in range(20)
+        _point(size, 1 + rate, Uncertain(1.0, 0.01, 99)) for size in (1, 2) for rate in range(20)
     ]
     assert _judge(pair).groups["LR 0.1"] == "fails"
     assert _judge([*pair, *others]).groups["LR 0.1"] == "undecided"
@@ -103,12 +104,12 @@ def test_nothing_to_say_is_said_in_a_sentence():
     """One cell, one batch size at each rate, traces that are not positive; one seed decides nothing."""
     for points in (
         [],
-        [_point(1, 0.1, Estimate(1.0, 0.1, 3))],
-        [_point(1, rate, Estimate(1.0, 0.1, 3)) for rate in (0.1, 0.2)],
-        [_point(size, 0.1, Estimate(-1.0, 0.1, 3)) for size in (1, 2)],
+        [_point(1, 0.1, Uncertain(1.0, 0.1, 2))],
+        [_point(1, rate, Uncertain(1.0, 0.1, 2)) for rate in (0.1, 0.2)],
+        [_point(size, 0.1, Uncertain(-1.0, 0.1, 2)) for size in (1, 2)],
     ):
         claim = _judge(points)
         assert (claim.verdict, claim.numbers) == ("undecided", TOO_FEW_SIZES)
-    one_seed = _judge([_point(size, 0.1, Estimate(2.0, math.nan, 1)) for size in (1, 2)])
+    one_seed = _judge([_point(size, 0.1, Uncertain(2.0, math.nan, 0)) for size in (1, 2)])
     assert one_seed.verdict == "undecided"
     assert one_seed.numbers == "LR 0.1: 2 → 2, factor 1.00 [?] undecided"

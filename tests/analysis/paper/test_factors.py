@@ -16,7 +16,7 @@ from analysis.paper.factors import (
     trial_values,
 )
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec
+from workers.statistics.fork import ForkSpec
 
 _GRID = [(size, rate) for size in (20, 40, 80) for rate in (0.05, 0.1, 0.2)]
 
@@ -79,7 +79,7 @@ def test_too_few_cells_and_constant_factors_are_refused():
     assert refused.test == "the factors do not vary independently of each other here"
     assert (refused.num_trials, refused.num_cells) == (9, 3)
     form = Question("excess_loss", ("batch_size", "learning_rate"), "cell")
-    assert answer(form, values[values["cell"] < 2]).test == "2 cells are too few to tell this"
+    assert answer(form, values[values["cell"] < 2]).test == "2 cells are too few to decide this"
     assert answer(_ONE_OR_TWO, values[:2]).test == (
         "2 values are too few for 3 coefficients and an error"
     )

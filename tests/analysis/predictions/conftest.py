@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from analysis.evidence.conditions import CellConditions
-from analysis.evidence.excursions import Excursion
+from analysis.evidence.excursions import MeasuredExcursion
 from analysis.evidence.noise_spectra import CellSpectra, Spectrum
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues
 from analysis.records.load import Cell
-from workers.contract.specs import Cifar10Spec, ResNetSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.models.resnet import ResNetSpec
 
 BATCH_SIZE, NUM_TRAIN, LEARNING_RATE = 50, 1000, 0.001
 
@@ -61,7 +63,7 @@ def _conditions(
         state=CellState(len(seeds), 0, 0, num_diverged, num_train, ("e",), 0.001),
         trial=trial,
         trial_ids={seed: f"t{seed}" for seed in seeds},
-        excursion=Excursion(**given | excursion),
+        excursion=MeasuredExcursion(**given | excursion),
         inputs=inputs or {},
         spectra=None if noise is None else CellSpectra("s2", noise, hessian or {}),
         additivity=additivity,

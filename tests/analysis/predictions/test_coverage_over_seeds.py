@@ -2,7 +2,7 @@
 
 The loss is quadratic, and the noise of its gradients is the same everywhere. All trials hold the weights
 of the minimum, so the exact values are known and what differs between seeds is the error of measuring.
-`MINIMA_COVERAGE_SEEDS` sets how many cells are measured; with the 2,000 of a full study the share of
+`MINIMA_COVERAGE_SEEDS` sets how many cells are measured; with the 500 of a full study the share of
 intervals that hold the exact value must be within 93-97 %, with fewer it must not contradict that
 (exact binomial limits at 10⁻⁴ on each side).
 """
@@ -22,22 +22,24 @@ import scipy.stats
 
 from analysis.aggregation.aggregate import Aggregated, aggregate_records
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.records import Measurement, measurement_table, spectrum_table
-from workers.contract.statistics import SpectrumSpec, StatisticSpec, TracesSpec
+from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.squared_error import SquaredError
 from workers.network.risk import Risk
 from workers.resumable.passes import Passes
-from workers.statistics import fork, spectrum, traces
+from workers.statistics.algorithms import fork, spectrum, traces
+from workers.statistics.fork import ForkSpec
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.traces import TracesSpec
 
 NUM_CELLS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "20"))
 LOW, HIGH, MOST_FAILURES = 0.93, 0.97, 0.05
-FULL_STUDY, UNLIKELY = 2000, 1e-4
+FULL_STUDY, UNLIKELY = 500, 1e-4
 
 NUM_TRAIN, BATCH_SIZE, LEARNING_RATE, NUM_SEEDS = 60, 4, 0.1, 8
 CURVATURES = np.array([8.0, 4.0, 2.0, 0.5, 0.2])

@@ -8,9 +8,10 @@ import pytest
 from analysis.aggregation.aggregate import aggregate_records
 from analysis.mathematics.verdict import judge
 from analysis.records.load import load_sweep
-from workers.contract.excursions import ForkSpec
 from workers.contract.records import SpectrumNode
-from workers.contract.statistics import SpectrumSpec, TracesSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.traces import TracesSpec
 
 NUM_TRAIN, BATCH_SIZE, RATE, SIZE = 60, 6, 0.1, 6
 NUM_STREAMS = 4000

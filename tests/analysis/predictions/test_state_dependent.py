@@ -7,11 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
+from analysis.laws.reasons import SHUFFLED
 from analysis.mathematics.linear_dynamics import SGD
-from analysis.predictions import state_dependent
-from analysis.predictions.law import SHUFFLED
+from analysis.predictions import laws, state_dependent
 from analysis.predictions.state_dependent import NO_DECAY, POPULATION, RUNS_AWAY, stationary_state
-from workers.contract.specs import MLPSpec, SyntheticSpec
+from workers.datasets.synthetic import SyntheticSpec
+from workers.models.mlp import MLPSpec
 
 TWO = np.array([1.0, 0.4])
 
@@ -135,4 +136,4 @@ def test_the_law_says_where_it_does_not_hold(regression):
 )
 def test_other_problems_have_no_rows(regression, changes):
     """It is the law of one model, one data set and one loss, and of long runs."""
-    assert state_dependent.predict(regression(**changes)) == []
+    assert laws()["state_dependent"](regression(**changes)) == []

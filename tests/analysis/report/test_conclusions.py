@@ -84,7 +84,7 @@ def test_traces_alone_are_held_against_the_papers_words(store, synthetic_sweep):
         "LR moves tr σ²/tr H much more strongly than BS",
         "The paper&#x27;s claims about learning curves",
         "equal BS/LR “very closely match”",
-        "no spread between seeds to hold a distance against",
+        "no spread between seeds to compare a distance with",
         "Learning curves, pair by pair",
     ):
         assert part in paper, part

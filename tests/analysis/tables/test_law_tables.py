@@ -20,6 +20,19 @@ def test_ratios_are_written_with_their_interval():
     assert ratio_text(Interval(0.0, -900.0, 900.0)).startswith("1.00 [0.00, ")
 
 
+def test_the_league_says_which_windows_judge(prediction, predictions_table):
+    """Each law that speaks of every window is named, the drift of the noise too; no other is."""
+    names = ("wang_4_45", "finite_time", "finite_time_drift")
+    rows = [prediction(1.0, prediction=name) for name in names]
+    (table,) = league_tables(league(predictions_table(rows).to_pandas()))
+    assert table.notes[-1].endswith(
+        "Every window of forks judges finite_time, finite_time_drift; the longest one, and tails, the "
+        "other laws."
+    )
+    (table,) = league_tables(league(predictions_table(rows[:1]).to_pandas()))
+    assert table.notes[-1].endswith("Laws are judged by the longest window of forks and by tails.")
+
+
 def test_every_law_stands_beside_the_measurement(prediction, predictions_table):
     """Law, cell, predicted, measured, ratio, verdict, valid: one row at the end of an excursion."""
     rows = [

@@ -78,7 +78,7 @@ def test_the_csv_has_every_number_in_full(paper_table):
     rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert len(rows) == 9
     row = rows[1]
-    assert float(row["gradient_noise_trace_mean"]) == table.rows[1].gradient_noise_trace.mean
+    assert float(row["gradient_noise_trace_mean"]) == table.rows[1].gradient_noise_trace.value
     assert float(row["hessian_trace_sum_mean"]) == pytest.approx(27 * 50_000)
     assert float(row["jastrzebski_9_final_mean"]) == pytest.approx(0.02 / 400 * 27)
     assert (row["num_seeds"], row["num_measured"], row["complete"]) == ("5", "5", "True")

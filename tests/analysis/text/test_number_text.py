@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from analysis.mathematics.estimate import Estimate
+from analysis.mathematics.uncertain import Uncertain
 from analysis.text.number_text import plain, with_error
 
 
@@ -37,7 +37,7 @@ from analysis.text.number_text import plain, with_error
 )
 def test_a_value_stands_to_the_place_of_its_error(mean, stderr, text):
     """Two digits of error, the value to the same place; unknown errors are a question mark."""
-    assert with_error(Estimate(mean, stderr, 5)) == text
+    assert with_error(Uncertain(mean, stderr, 4)) == text
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_no_error_but_none_is_printed_as_none():
         for power in range(-20, 10):
             for digits in (1.0, 1.049, 2.5, 9.94, 9.96):
                 error = digits * 10.0**power
-                text = with_error(Estimate(value, error, 5))
+                text = with_error(Uncertain(value, error, 4))
                 shown, exponent = re.fullmatch(
                     r".+ ± ([\d.,e+-]+?)(?:\)(e[+-]\d+))?", text
                 ).groups()

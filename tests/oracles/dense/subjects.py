@@ -13,8 +13,10 @@ from dense.networks import IMAGE, NUM_CLASSES, Network
 from dense.reference import Function, Reference, population_moments
 
 from workers.contract.records import Measurement
-from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.datasets.dataset import Dataset, Split, one_hot
+from workers.datasets.digits import DigitsSpec
+from workers.models.mlp import MLPSpec
 from workers.statistics.measuring.context import MeasurementContext
 
 NUM_TRAIN, NUM_TEST = 48, 20

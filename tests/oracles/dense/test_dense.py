@@ -19,8 +19,8 @@ BOTH = ["train", "test"]
 @pytest.mark.parametrize("network", NETWORKS)
 def test_losses(subject, ledger, network, loss):
     """Mean loss of both objectives and accuracy, of both splits."""
-    from workers.contract.statistics import LossesSpec
     from workers.statistics import losses
+    from workers.statistics.losses import LossesSpec
 
     case = subject(network, loss)
     rows = losses.measure(case.context, LossesSpec())
@@ -32,8 +32,8 @@ def test_losses(subject, ledger, network, loss):
 @pytest.mark.parametrize("network", PIECEWISE_LINEAR)
 def test_traces_with_all_columns(subject, ledger, network, loss):
     """Both traces and both norms of every layer, exactly."""
-    from workers.contract.statistics import TracesSpec
     from workers.statistics import traces
+    from workers.statistics.traces import TracesSpec
 
     case = subject(network, loss)
     rows = traces.measure(case.context, TracesSpec(columns="exact", splits=BOTH))
@@ -45,8 +45,8 @@ def test_traces_with_all_columns(subject, ledger, network, loss):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_traces_with_one_column(subject, ledger, network, loss):
     """The same with tr H by random columns, or by products where activations are smooth."""
-    from workers.contract.statistics import TracesSpec
     from workers.statistics import traces
+    from workers.statistics.traces import TracesSpec
 
     case = subject(network, loss)
     rows = traces.measure(case.context, TracesSpec(splits=BOTH, probe_seed=3))
@@ -63,8 +63,8 @@ def test_traces_with_one_column(subject, ledger, network, loss):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_hessian(subject, ledger, network, loss, options):
     """Both traces of every layer, and each eigenvalue within the distance that is stated."""
-    from workers.contract.statistics import HessianSpec
     from workers.statistics import hessian
+    from workers.statistics.hessian import HessianSpec
 
     case = subject(network, loss)
     seed = 4 + options["num_eigenpairs"]
@@ -78,8 +78,8 @@ def test_hessian(subject, ledger, network, loss, options):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_noise_curvature(subject, ledger, network, loss):
     """tr(σ²H), ∇LᵀH∇L and both noise scales, of both objectives and splits."""
-    from workers.contract.statistics import NoiseCurvatureSpec
     from workers.statistics import noise_curvature
+    from workers.statistics.noise_curvature import NoiseCurvatureSpec
 
     case = subject(network, loss)
     settings = NoiseCurvatureSpec(splits=BOTH, probe_seed=9)
@@ -88,8 +88,9 @@ def test_noise_curvature(subject, ledger, network, loss):
 
 def test_population_statistics_of_many_batches(subject, ledger):
     """Batch norms are frozen at what they read over all images, more than go through at once."""
-    from workers.contract.statistics import LossesSpec, NoiseCurvatureSpec
     from workers.statistics import losses, noise_curvature
+    from workers.statistics.losses import LossesSpec
+    from workers.statistics.noise_curvature import NoiseCurvatureSpec
 
     case = subject("normalised", "kld", num_train=600)
     ledger.check(case.compare(losses.measure(case.context, LossesSpec()), "losses"))
@@ -103,8 +104,8 @@ def test_population_statistics_of_many_batches(subject, ledger):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_spectrum(subject, ledger, network, loss, objective):
     """Moments of both measures, up to the highest that the nodes give exactly."""
-    from workers.contract.statistics import SpectrumSpec
     from workers.statistics import spectrum
+    from workers.statistics.spectrum import SpectrumSpec
 
     case = subject(network, loss)
     settings = SpectrumSpec(num_steps=3, num_draws=64, objective=objective, probe_seed=11)
@@ -136,8 +137,8 @@ def test_batch_noise_with_batch_norm(subject, ledger, loss):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_fork_along_directions(subject, ledger, network):
     """uᵀσ²u along the three steepest directions, and their eigenvalues."""
-    from workers.contract.excursions import ForkSpec
     from workers.statistics import fork
+    from workers.statistics.fork import ForkSpec
 
     case = subject(network, "kld")
     settings = ForkSpec(
@@ -169,8 +170,8 @@ def test_comparisons_are_many_and_errors_are_what_they_say(ledger):
 
 
 def measure_batch_noise(case):
-    from workers.contract.statistics import BatchNoiseSpec
     from workers.statistics import batch_noise
+    from workers.statistics.batch_noise import BatchNoiseSpec
 
     settings = BatchNoiseSpec(multiples=[1, 3], probe_seed=13)
     return batch_noise.measure(case.context, settings)

@@ -28,8 +28,10 @@ def _regression(
     import keras
 
     from workers.attempts.attempt import make_loss
-    from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+    from workers.contract.specs import TrainingSpec, TrialSpec
     from workers.datasets.dataset import Dataset, Split
+    from workers.datasets.digits import DigitsSpec
+    from workers.models.mlp import MLPSpec
     from workers.statistics.measuring.context import MeasurementContext
 
     generator = np.random.default_rng(3)
@@ -74,13 +76,15 @@ def make_regression(no_partials):
 def _conditions(exact, **changes):
     """Make what a law is told of SGD at its minimum: traces, and μ_σ, all exact; a stationary run."""
     from analysis.evidence.conditions import CellConditions
-    from analysis.evidence.excursions import Excursion
+    from analysis.evidence.excursions import MeasuredExcursion
     from analysis.evidence.noise_spectra import CellSpectra, Spectrum
     from analysis.mathematics.uncertain import Uncertain
     from analysis.records.cell_states import CellState
     from analysis.records.cell_values import SeedValues
     from analysis.records.load import Cell
-    from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+    from workers.contract.specs import TrainingSpec, TrialSpec
+    from workers.datasets.digits import DigitsSpec
+    from workers.models.mlp import MLPSpec
 
     at_minimum = exact.curvatures @ exact.minimum - exact.offsets
     noise = at_minimum.T @ at_minimum / exact.num_train
@@ -115,7 +119,7 @@ def _conditions(exact, **changes):
             seed=0,
         ),
         trial_ids=dict.fromkeys(SEEDS, "t"),
-        excursion=Excursion(**excursion | changes),
+        excursion=MeasuredExcursion(**excursion | changes),
         inputs={
             name: SeedValues("s", "traces", {0: float(value)}, {0: Uncertain(float(value))})
             for name, value in traces.items()
@@ -127,10 +131,10 @@ def _conditions(exact, **changes):
 @pytest.fixture(scope="session")
 def predict():
     """Give (excess loss, E‖∇L‖²) of a law for an exact SGD; None for a target it does not speak of."""
-    from analysis.predictions.registry import LAWS
+    from analysis.predictions import laws
 
     def make(law, exact, **changes):
-        found = {each.target: each.predicted for each in LAWS[law](_conditions(exact, **changes))}
+        found = {each.target: each.predicted for each in laws()[law](_conditions(exact, **changes))}
         return found.get("excess_loss"), found.get("expected_gradient_norm_squared")
 
     return make

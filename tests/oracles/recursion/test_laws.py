@@ -119,7 +119,8 @@ def _gaussian_moments(**steps):
 @pytest.mark.parametrize(("momentum", "batch_size"), [(0.0, 2), (0.6, 1), (0.9, 4)])
 def test_the_law_of_regression_is_exact(predict, momentum, batch_size):
     """Noise that grows with the excursion, with momentum: to rounding, where others miss by 5 % and more."""
-    from workers.contract.specs import MLPSpec, SyntheticSpec
+    from workers.datasets.synthetic import SyntheticSpec
+    from workers.models.mlp import MLPSpec
 
     rate = 0.2 * (1 - momentum)
     exact = _gaussian_moments(learning_rate=rate, momentum=momentum, batch_size=batch_size)

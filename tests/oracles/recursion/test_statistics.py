@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workers.contract.excursions import ForkSpec, TailSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.tail import TailSpec
 
 RATE = 0.1
 FORK = {"num_streams": 600, "num_steps": 16, "num_windows": 3, "records_per_window": 2}

@@ -167,7 +167,7 @@ def test_a_store_that_cannot_be_written(tmp_path):
 
 
 class FakeNvml:
-    """Two GPUs; the second one does not tell its memory."""
+    """Two GPUs; the second one does not report its memory."""
 
     def count(self) -> int:
         return 2
@@ -179,8 +179,8 @@ class FakeNvml:
 @pytest.mark.parametrize(
     ("nvml", "found", "cure"),
     [
-        (FakeNvml(), "GPU 0: 20.0 of 24.0 GB free; GPU 1: does not tell its memory", ""),
-        (None, "not here: trials do not wait", "install minima with its extra `gpu`"),
+        (FakeNvml(), "GPU 0: 20.0 of 24.0 GB free; GPU 1: does not report its memory", ""),
+        (None, "not available: trials do not wait", "install minima with its extra `gpu`"),
     ],
 )
 def test_memory_of_gpus_is_told(monkeypatch, nvml, found, cure):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.driver.head import Head, refuse_no_head
+from orchestrator.driver.head import Head
 from orchestrator.planning.fit import Node
 from orchestrator.running.driver import ClusterLost
 from workers.contract.sweep_spec import ResourcesSpec
@@ -77,61 +74,6 @@ def test_a_cluster_with_room_is_not_lost():
     """However little it says otherwise."""
     with Head(lambda: [Node("n", cpus=1, gpus=1)], room_seconds=0.1) as head:
         assert lost_after(head, seconds=0.5) is None
-
-
-def test_an_address_where_nobody_is():
-    """Refused at once; what is no host and port is for Ray to judge."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    with pytest.raises(OSError, match="refused"):
-        refuse_no_head(f"127.0.0.1:{port}")
-    refuse_no_head("auto")
-
-
-def answer_once(*parts: bytes) -> Iterator[int]:
-    """Listen, answer whoever comes in some parts, or never where there is none, and give the port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            connection, _ = server.accept()
-            if not parts:
-                silent.append(connection)
-                return
-            with connection:
-                connection.recv(100)  # else what is unread would reset the connection
-                for part in parts:
-                    connection.sendall(part)
-                    time.sleep(0.05)
-
-        silent: list[socket.socket] = []
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield server.getsockname()[1]
-        thread.join()
-        for connection in silent:
-            connection.close()
-
-
-listening = contextlib.contextmanager(answer_once)
-
-
-def test_an_address_where_somebody_else_is():
-    """Told within seconds, whatever it says; Ray itself would wait for minutes."""
-    for answer in (b"HTTP/1.0 505 HTTP Version not supported\r\n", b"SSH", b""):
-        with listening(answer) as port, pytest.raises(ConnectionError, match="not Ray"):
-            refuse_no_head(f"127.0.0.1:{port}")
-    with listening() as port, pytest.raises(TimeoutError):
-        refuse_no_head(f"127.0.0.1:{port}", seconds=0.2)
-
-
-def test_an_address_where_ray_may_be(monkeypatch):
-    """It begins with a frame of settings; under TLS it says nothing to us."""
-    with listening(bytes([0, 0, 0]), bytes([4, 0, 0, 0, 0, 0])) as port:
-        refuse_no_head(f"127.0.0.1:{port}")
-    monkeypatch.setenv("RAY_USE_TLS", "1")
-    with listening() as port:
-        refuse_no_head(f"127.0.0.1:{port}", seconds=0.2)
 
 
 def test_after_a_failure_a_head_that_is_gone_is_told():

@@ -45,6 +45,7 @@ def closed_pipe():
 )
 def test_output_that_nobody_reads_ends_the_command_quietly(arguments, closed_pipe, tmp_path):
     """Not a word on standard error, and 141 as of a program ended by SIGPIPE."""
+    (tmp_path / "minima-store/sweeps").mkdir(parents=True)
     ended = end_of(*arguments, folder=tmp_path, stdout=closed_pipe)
     assert (ended.returncode, ended.stderr) == (EXIT_CLOSED_PIPE, b"")
 

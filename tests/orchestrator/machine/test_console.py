@@ -19,6 +19,7 @@ import pytest
 from orchestrator import cli
 from orchestrator.commands import store_commands
 from orchestrator.machine.console import Output
+from orchestrator.machine.whole_table import WholeTable
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, prepare
 from workers.contract.orders import Heartbeat, Progress
@@ -224,6 +225,7 @@ def test_a_full_disk_under_standard_error_ends_nothing(monkeypatch):
 @pytest.mark.parametrize("asked", [["sweeps"], ["sweeps", "--json"], ["query", "SELECT 1"]])
 def test_a_full_disk_under_standard_output_is_told(tmp_path, asked):
     """As any other mistake, whichever way the output is written."""
+    (tmp_path / "minima-store/sweeps").mkdir(parents=True)
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "orchestrator", *asked],
@@ -242,3 +244,45 @@ def test_a_full_disk_under_standard_output_is_told(tmp_path, asked):
             "  mend:  make room on that disk, and give the same command again",
         ],
     )
+
+
+def test_no_text_steers_the_terminal(capfd):
+    """Not of a result, a table or a note: escapes stand in its place; JSON keeps the value."""
+    evil = "a\x1b[31mb\x07\x9b\u202e\udcffc"
+    shown = r"a\x1b[31mb\x07\x9b\u202e\xffc"
+    table = WholeTable()
+    table.add_column("name")
+    table.add_row(evil)
+    output = Output()
+    output.show(evil)
+    output.show(table)
+    output.note(evil)
+    cli._say_warning(evil)
+    out, err = capfd.readouterr()
+    assert (out.count(shown), err.count(shown)) == (2, 1)
+    assert shown.replace(r"\x07", "") in err  # Rich leaves the bell out
+    assert not set(evil) & set("\x1b\x07\x9b\u202e\udcff") & set(out + err)
+    Output(is_json=True).document({"name": "a\x9b\u202e\x7f"})
+    out, _ = capfd.readouterr()
+    assert out.isascii()
+    assert json.loads(out) == {"name": "a\x9b\u202e\x7f"}
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_width_hides_a_value(width, capfd, monkeypatch):
+    """A table too wide for the terminal has a line a value; the heading stands before each."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = WholeTable(title="cells")
+    for heading in ("batch\nsize", "learning\nrate", "done", "left"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("message")
+    table.add_row("100", "0.123456789", "12345", "3 h 20 min", "word " + "x" * 50)
+    Output().show(table)
+    out, _ = capfd.readouterr()
+    assert "…" not in out
+    assert "100" in out
+    assert "0.123456789" in out
+    assert "".join(out.replace("│", "").split()).count("x" * 50) == 1 or width == 80
+    assert out.count("x") == 50
+    assert ("batch size: 100" in out) == (width < 80)
+    assert max(map(len, out.splitlines())) <= width

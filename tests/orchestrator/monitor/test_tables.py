@@ -159,7 +159,7 @@ def test_who_is_silent():
     status = replace(status, silent=[beat()] * 5)
     told = silence_line(status, is_single_look=True)
     assert told.startswith("silent for over a minute: 0123456789 on node7, 0123456789 on node7")
-    assert told.endswith(" and 2 more: ended by force, or clocks differ (--watch tells)")
+    assert told.endswith(" and 2 more: ended by force, or clocks differ (--watch decides)")
     assert silence_line(status, is_single_look=False).endswith("2 more: ended by force")
 
 

@@ -71,7 +71,7 @@ def test_a_terminal_is_redrawn(monkeypatch):
     """In place: the cursor goes up between two looks."""
     stream = io.StringIO()
     monkeypatch.setattr(
-        watching, "Console", lambda: Console(file=stream, force_terminal=True, width=100)
+        watching, "PrintableConsole", lambda: Console(file=stream, force_terminal=True, width=100)
     )
     looks = Looks(START, after(2), after(3))
     watch(looks, Output(), looks.wait)

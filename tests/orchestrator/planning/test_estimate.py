@@ -18,12 +18,13 @@ from orchestrator.planning.estimate import (
     total_seconds,
 )
 from orchestrator.planning.store_state import StoreState
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.identity import trial_id
 from workers.contract.lacking import Missing
 from workers.contract.plan_document import PlanDocument, PlannedTrial
-from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.sweep_spec import ResourcesSpec
-from workers.datasets.loading import DatasetFacts
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 DIGITS = DatasetFacts(
     digest="0", num_train=1437, num_test=360, num_outputs=10, is_classification=True,

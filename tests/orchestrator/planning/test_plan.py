@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.planning.plan import as_in_store, make_plan, newest_plan, publish_plan
+from orchestrator.planning.plan import as_in_store, make_plan, publish_plan
+from workers.contract.dataset_facts import DatasetFacts
+from workers.contract.plans import newest_plan
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
-from workers.datasets.loading import DatasetFacts
 
 FACTS = DatasetFacts(
     digest="d1", num_train=1437, num_test=360, num_outputs=10, is_classification=True,
@@ -140,7 +141,10 @@ def test_a_sweep_never_run_has_no_plan(store):
     assert newest_plan(store, "toy") is None
     kept = publish_plan(store, plan_of())
     store.write_bytes("sweeps/toy/99990101T000000-0.json", b'{"sweep": ')
-    assert newest_plan(store, "toy") == kept
+    with pytest.warns(
+        UserWarning, match=r"damaged .*, sweeps/toy/99990101T000000-0\.json: it is not"
+    ):
+        assert newest_plan(store, "toy") == kept
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"sweep": "toy"', b"\xff\xfe", b"[]", b"null"])
@@ -149,8 +153,12 @@ def test_a_damaged_plan_is_passed_over(store, damage):
     kept = publish_plan(store, plan_of())
     broken = publish_plan(store, plan_of(now=NOW + timedelta(seconds=1), seeds=1))
     store.write_bytes(Store.plan_path("toy", broken.revision), damage)
-    assert newest_plan(store, "toy") == kept
-    third = publish_plan(store, plan_of(now=NOW, seeds=2))
+    with pytest.warns(
+        UserWarning, match=f"ignored a damaged file .*{broken.revision}.json: it is n"
+    ):
+        assert newest_plan(store, "toy") == kept
+    with pytest.warns(UserWarning, match="ignored a damaged file"):
+        third = publish_plan(store, plan_of(now=NOW, seeds=2))
     assert third.revision > broken.revision
     assert newest_plan(store, "toy") == third
 
@@ -183,6 +191,7 @@ def test_a_revision_sorts_after_those_there_whatever_the_clock(store):
         "zebra_0.json",
     ],
 )
+@pytest.mark.filterwarnings("ignore:ignored a damaged file")
 def test_a_revision_sorts_after_any_name(store, name):
     """Also after one that is no time or has no later one; again and again."""
     store.write_bytes(f"sweeps/toy/{name}.json", b"{")

@@ -12,10 +12,11 @@ from orchestrator.planning.store_state import (
     StoreState,
     model_text,
 )
+from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.plan_document import PlanDocument
-from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.contract.sweep_spec import ResourcesSpec
-from workers.datasets.loading import DatasetFacts
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 FACTS = DatasetFacts(
     digest="0", num_train=100, num_test=10, num_outputs=10, is_classification=True,

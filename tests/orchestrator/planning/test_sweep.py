@@ -59,7 +59,7 @@ def test_a_path_that_no_file_can_have_is_a_fault():
         (b"", "not a sweep: the file is empty"),
         (b"- 1\n", "not a sweep: the file holds a list"),
         (b"\xff\xfe\x00\x01", "not a text file"),
-        (b"x" * 1_000_001, "not a sweep: 1000001 bytes"),
+        (b"x" * 1_000_001, "not a sweep: more than 1,000,000 bytes"),
     ],
 )
 def test_files_that_are_no_sweep(tmp_path, content, what):

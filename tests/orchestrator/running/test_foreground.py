@@ -14,10 +14,10 @@ import pytest
 
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl, live_runs
-from orchestrator.planning.plan import newest_plan
 from orchestrator.planning.prepare import Options, prepare
 from orchestrator.running.foreground import Difference, choose_trial, compare, run_here
 from workers.contract.errors import UserError
+from workers.contract.plans import newest_plan
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
 

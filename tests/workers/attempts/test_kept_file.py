@@ -13,7 +13,9 @@ import pytest
 
 from workers.attempts.kept_file import UnsafeNetwork, check_architecture, read_network
 from workers.attempts.kept_model import build_model, from_bytes, of_trial, to_bytes
-from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec
+from workers.contract.specs import PluginSpec
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.weights import digest_of_weights
 
 UNNAMED = """

@@ -8,7 +8,8 @@ import pytest
 
 from workers.attempts.kept_model import build_model, from_bytes, in_float32, to_bytes
 from workers.contract.errors import UserError
-from workers.contract.specs import PluginSpec, ResNetSpec
+from workers.contract.specs import PluginSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.weights import digest_of_weights
 
 PLUGIN = """

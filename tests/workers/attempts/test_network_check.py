@@ -6,8 +6,12 @@ import pytest
 
 from workers.attempts.network_check import faults_of
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
-from workers.contract.specs import DigitsSpec, MLPSpec, PluginSpec
-from workers.contract.statistics import LossesSpec, NoiseCurvatureSpec, TracesSpec
+from workers.contract.specs import PluginSpec
+from workers.datasets.digits import DigitsSpec
+from workers.models.mlp import MLPSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.traces import TracesSpec
 
 NETS = """
 import keras

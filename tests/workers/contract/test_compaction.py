@@ -11,9 +11,16 @@ from workers.contract.commits import KEY_COLUMNS
 from workers.contract.compaction import compact, conflicts
 from workers.contract.compaction_lock import LOCK_PATH, STALE_AFTER, hold_lock
 from workers.contract.errors import StoreError, UserError
-from workers.contract.records import FailureRecord, Measurement, measurement_table, table
+from workers.contract.records import (
+    FailureRecord,
+    Measurement,
+    SpectrumNode,
+    measurement_table,
+    spectrum_table,
+    table,
+)
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import LossesSpec
+from workers.statistics.losses import LossesSpec
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NUM_STEPS = 25
@@ -52,7 +59,8 @@ def fill(trial_rows, epoch_rows):
             store.commit("epochs", (trial_id,), "a1", epoch_rows(trial_id, (number, 0.5)))
             store.commit("trials", (trial_id,), "a1", trial_rows(trial_id, seed=number))
             store.commit("measurements", (trial_id, "s1"), "a2", _measurements(trial_id, number))
-            spectra = _rows("spectra", trial_id=trial_id, statistic_id="s1", node=1.0)
+            node = SpectrumNode(kind="noise", draw=0, node=1.0, weight=1.0)
+            spectra = spectrum_table(trial_id, "s1", [node])
             store.commit("spectra", (trial_id, "s1"), "a2", spectra)
             failure = FailureRecord(
                 trial_id=trial_id, statistic_id=None, attempt_id=f"f-{trial_id}",

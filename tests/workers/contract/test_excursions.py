@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from workers.contract.excursions import ForkSpec, TailSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.tail import TailSpec
 
 
 def test_windows_double_and_the_longest_is_looked_at_most():

@@ -7,7 +7,8 @@ import pytest
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.lacking import Facts, is_trained, lacking
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
-from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def test_text_that_looks_like_a_digest_does_not_mislead(trial_rows):
     for text in ("minima.sha256" + "0" * 64, "minima.sha256 : " + "a" * 64, "0" * 64):
         rows = trial_rows(host=text, weights_sha256=text, spec=text)
         assert decode("trials", _encode(rows)).table.column("host").to_pylist() == [text]
-    part = Part(("minima.sha256 : " + "a" * 64,), "2026-01-01", "a1", 1)
-    content = encode("trials", trial_rows(), committed_at="", attempt_id="", parts=[part])
+    part = Part(("minima.sha256." + "a" * 64,), "2026-01-01", "a1", 1)
+    content = encode("trials", trial_rows(), committed_at="2026-01-01", attempt_id="", parts=[part])
     assert decode("trials", content).parts == (part,)
 
 

@@ -4,8 +4,11 @@ import pytest
 from pydantic import ValidationError
 
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
-from workers.contract.specs import MLPSpec, SyntheticSpec, TrainingSpec, TrialSpec
-from workers.contract.statistics import LossesSpec, TracesSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
+from workers.datasets.synthetic import SyntheticSpec
+from workers.models.mlp import MLPSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 
 def _plan(**changes):

@@ -18,7 +18,8 @@ from workers.contract.records import (
     table,
 )
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import PluginSpec, TracesSpec
+from workers.contract.specs import PluginSpec
+from workers.statistics.traces import TracesSpec
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

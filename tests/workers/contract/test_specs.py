@@ -6,18 +6,18 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from workers.contract.specs import (
-    Cifar10Spec,
     ConvergenceSpec,
     DatasetSpec,
-    DigitsSpec,
-    MLPSpec,
     ModelSpec,
     PluginSpec,
-    ResNetSpec,
-    SyntheticSpec,
     TrainingSpec,
     TrialSpec,
 )
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.datasets.digits import DigitsSpec
+from workers.datasets.synthetic import SyntheticSpec
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 
 _MODEL: TypeAdapter = TypeAdapter(ModelSpec)
 _DATASET: TypeAdapter = TypeAdapter(DatasetSpec)

@@ -3,7 +3,10 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from workers.contract.statistics import LossesSpec, PluginSpec, StatisticSpec, TracesSpec
+from workers.contract.specs import PluginSpec
+from workers.contract.statistics import StatisticSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 _STATISTIC = TypeAdapter(StatisticSpec)
 

@@ -11,8 +11,9 @@ from workers.contract import filesystem
 from workers.contract.errors import StoreError, UserError
 from workers.contract.records import Measurement, measurement_table
 from workers.contract.schema import VIEWS
-from workers.contract.statistics import LossesSpec
 from workers.contract.store import Store, new_attempt_id
+from workers.contract.store_place import check_writable, place_faults
+from workers.statistics.losses import LossesSpec
 
 
 def _losses(store, view="epochs"):
@@ -90,7 +91,7 @@ def test_many_damaged_files_make_one_warning(local_store, trial_rows):
     """The first three are named, the rest counted."""
     for number in range(5):
         local_store.write_bytes(f"trials/t{number}.a1.parquet", b"damaged")
-    with pytest.warns(UserWarning, match=r"ignored 5 damaged .*trials/t2.*; and 2 more") as seen:
+    with pytest.warns(UserWarning, match=r"ignored 5 damaged .*trials/t2.*; … and 2 more") as seen:
         local_store.read("trials")
     assert len(seen) == 1
     local_store.write_bytes("epochs/t1.a1.parquet", b"damaged")
@@ -155,13 +156,13 @@ def test_documents_are_read_back_or_none(store):
 
 def test_a_writable_store_passes_and_is_left_clean(store):
     """The probe is removed."""
-    store.check_writable()
+    check_writable(store)
     assert store.names("", recursive=True) == []
 
 
 def test_a_store_that_is_not_there_is_not_made_by_the_check(tmp_path):
     """The probe goes into the nearest folder that is there."""
-    Store.open(str(tmp_path / "new" / "store")).check_writable()
+    check_writable(Store.open(str(tmp_path / "new" / "store")))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,7 +171,7 @@ def test_a_store_that_cannot_be_written_is_bad_input(tmp_path, trial_rows):
     (tmp_path / "file").write_text("")
     store = Store.open(str(tmp_path / "file" / "store"))
     with pytest.raises(UserError, match="cannot write minima-probe-") as caught:
-        store.check_writable()
+        check_writable(store)
     assert caught.value.faults[0].mend == "choose a place that can be written"
     with pytest.raises(StoreError, match=r"cannot write trials/t1\.a1\.parquet"):
         store.commit("trials", ("t1",), "a1", trial_rows())
@@ -180,7 +181,7 @@ def test_a_missing_bucket_is_bad_input(s3_store, monkeypatch):
     """Object storage that does not exist is told by the check."""
     absent = s3_store.uri.replace("/some/", "-absent/some/")
     with pytest.raises(UserError, match="cannot write minima-probe-"):
-        Store.open(absent).check_writable()
+        check_writable(Store.open(absent))
 
 
 def test_attempts_sort_by_time_and_never_collide():
@@ -208,7 +209,7 @@ def test_a_place_below_a_folder_that_may_not_be_entered_is_a_fault(tmp_path, mon
 
     monkeypatch.setattr(Path, "exists", refuse)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    (fault,) = Store.open(str(tmp_path / "closed" / "store")).place_faults()
+    (fault,) = place_faults(Store.open(str(tmp_path / "closed" / "store")))
     place = tmp_path / "closed" / "store"
     assert fault.what == f"the store cannot be at {place}: {tmp_path} cannot be written"
     assert (fault.where, fault.mend) == ("--store", "choose a place that can be written")

@@ -387,4 +387,5 @@ def test_a_whole_number_too_large_for_a_record_is_a_fault(epochs):
 def test_a_share_of_more_gpus_than_there_are_anywhere_is_a_fault(gpus):
     """Neither is it an overflow."""
     ((what, where, _),) = faults(resources={"gpus": gpus})
-    assert (what, where) == (f"gpus is {gpus}", "toy.yaml, resources.gpus")
+    shown = str(gpus) if len(str(gpus)) < 60 else f"{str(gpus)[:60]}…"
+    assert (what, where) == (f"gpus is {shown}", "toy.yaml, resources.gpus")

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.contract.specs import Cifar10Spec
-from workers.datasets.cifar10 import load, normalisation
+from workers.datasets.cifar10 import Cifar10Spec, load, normalisation
 
 
 def normalised(dataset):

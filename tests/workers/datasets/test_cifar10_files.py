@@ -70,6 +70,12 @@ def test_a_file_in_place_of_the_folder_is_named(small_cifar10, tmp_path):
     assert f"{archive} is not a folder" in message(archive)
 
 
+def test_a_folder_that_cannot_be_looked_through_is_named_with_the_cause(tmp_path):
+    """A name that is too long, a loop of links, a folder without rights."""
+    told = message(tmp_path / ("a" * 300))
+    assert f"/{'a' * 300} cannot be looked through: [Errno 36] File name too long" in told
+
+
 def test_an_empty_folder_and_a_strange_one_say_what_they_hold(tmp_path):
     """What was found is in the message, up to eight names."""
     assert f"no CIFAR-10 in {tmp_path}, which holds nothing\n" in message(tmp_path)

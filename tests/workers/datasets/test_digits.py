@@ -5,8 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from workers.contract.errors import UserError
-from workers.contract.specs import DigitsSpec
-from workers.datasets.digits import load
+from workers.datasets.digits import DigitsSpec, load
 
 
 def test_every_fifth_row_from_the_first_is_test():

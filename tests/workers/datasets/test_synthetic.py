@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from workers.contract.specs import SyntheticSpec
-from workers.datasets.synthetic import feature_variances, load, true_weights
+from workers.datasets.synthetic import SyntheticSpec, feature_variances, load, true_weights
 
 MANY = 40_000
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.contract.specs import MLPSpec
-from workers.models.mlp import build
+from workers.models.mlp import MLPSpec, build
 
 
 def test_no_hidden_layer_gives_a_linear_model():

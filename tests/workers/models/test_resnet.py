@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from workers.contract.specs import ResNetSpec
-from workers.models.resnet import build
+from workers.models.resnet import ResNetSpec, build
 
 CIFAR = (32, 32, 3)
 

@@ -244,7 +244,7 @@ def test_batch_norms_without_statistics_of_their_own_are_refused(train, monkeypa
     measure = "or measure with bn_mode: moving_average"
     assert shared.mend == f"use a layer of its own each time, {measure}"
     assert hidden.what == (
-        "the batch norm 'hidden' lies within another layer, so that nobody can tell what it reads"
+        "the batch norm 'hidden' lies within another layer, so that its inputs cannot be known"
     )
     assert hidden.where == "model, layer 'hidden'"
     assert hidden.mend == f"call it in the model's own graph, {measure}"

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from workers.contract.specs import MLPSpec, ResNetSpec
 from workers.datasets.dataset import Dataset, Split
 from workers.models import mlp, resnet
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.network_faults import faults_of
 
 layers = keras.layers
@@ -61,7 +62,7 @@ BROKEN = {
     ),
     "softmax": (
         lambda: network(activation="softmax"),
-        "the model 'own' ends in a softmax, and kld takes another of its outputs",
+        "the model 'own' ends in a softmax, and kld applies another to its outputs",
         "end it in raw outputs, without the activation",
     ),
     "nothing to train": (
@@ -81,13 +82,13 @@ BROKEN = {
     ),
     "noise": (
         lambda: network(Noise()),
-        "the model 'own' gives the same examples other outputs again",
+        "the model 'own' gives the same examples different outputs each time",
         "let no layer draw random numbers in inference mode",
     ),
     "mean over the batch": (
         lambda: network(lambda x: x - keras.ops.mean(x, axis=0, keepdims=True)),
-        "the model 'own' gives an example other outputs beside other examples than alone",
-        "take nothing over the first axis, in inference mode",
+        "the model 'own' gives an example different outputs in a batch than alone",
+        "combine nothing across the first axis, in inference mode",
     ),
 }
 

@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from workers.attempts.kept_model import build_model, from_bytes, to_bytes
 from workers.contract.errors import UserError
-from workers.contract.specs import MLPSpec, PluginSpec, ResNetSpec, TrainingSpec
+from workers.contract.specs import PluginSpec, TrainingSpec
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.loss import Loss
 from workers.models import mlp, resnet
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.batch_norm import copy_network
 from workers.network.network_faults import faults_of
 from workers.network.params import copying_faults, num_params, params_of
@@ -22,7 +24,7 @@ from workers.training.sgd_step import SGDStep
 layers = keras.layers
 
 FREEZE = "freeze whole layers, each with trainable=False of its own"
-IN_CONFIG = f"{FREEZE}; a layer of your own must tell of its sublayers in get_config()"
+IN_CONFIG = f"{FREEZE}; a layer of your own must describe its sublayers in get_config()"
 
 
 @keras.saving.register_keras_serializable("test_params")
@@ -180,8 +182,8 @@ WRONG = {
         shared_between,
         [
             (
-                "the layer 'shared' belongs to more than one network within the model, of which Keras "
-                "makes a layer each when it reads the model back",
+                "the layer 'shared' belongs to more than one network within the model, which Keras "
+                "turns into separate layers when it reads the model back",
                 "use a layer of its own in each network, or call it outside of them",
             )
         ],

@@ -6,8 +6,9 @@ import hashlib
 
 import numpy as np
 
-from workers.contract.specs import MLPSpec, ResNetSpec
 from workers.models import mlp, resnet
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.weights import are_finite, digest_of_weights
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from workers.contract.specs import DigitsSpec, PluginSpec
+from workers.contract.specs import PluginSpec
 from workers.contract.store import Store
-from workers.datasets.loading import dataset_facts
+from workers.datasets.checked.loading import dataset_facts
+from workers.datasets.digits import DigitsSpec
 from workers.process import node_facts
 from workers.process.code_digest import code_digest
 from workers.process.node_facts import (

@@ -12,9 +12,11 @@ import pytest
 
 from workers.contract.identity import trial_id
 from workers.contract.orders import Order
-from workers.contract.specs import DigitsSpec, ResNetSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.contract.store import Store
-from workers.datasets.loading import dataset_facts
+from workers.datasets.checked.loading import dataset_facts
+from workers.datasets.digits import DigitsSpec
+from workers.models.resnet import ResNetSpec
 from workers.process import surroundings
 from workers.process.surroundings import for_tensorflow, try_import
 

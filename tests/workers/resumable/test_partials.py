@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import Drained
-from workers.contract.statistics import LossesSpec
 from workers.resumable.partials import SavedPartials
+from workers.statistics.losses import LossesSpec
 
 CONDITIONS = {"environment_id": "here"}
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from workers import trial as entry
-from workers.contract.specs import ResNetSpec
-from workers.contract.statistics import HessianSpec, LossesSpec, NoiseCurvatureSpec, TracesSpec
 from workers.contract.store import Store
+from workers.models.resnet import ResNetSpec
 from workers.resumable.shared import SharedInStore
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.traces import TracesSpec
 
 CONDITIONS = {"environment_id": "here", "weights_sha256": "these"}
 MOMENTS = {"mean": np.array([1.0, 1 / 3]), "variance": np.array([2.0, 1e-300])}

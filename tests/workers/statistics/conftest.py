@@ -13,8 +13,10 @@ import tensorflow as tf
 from workers.contract.catalog import resolve
 from workers.contract.errors import Drained
 from workers.contract.records import Measurement
-from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.datasets.dataset import Dataset, Split
+from workers.datasets.digits import DigitsSpec
+from workers.models.mlp import MLPSpec
 from workers.resumable.keeping import Partial
 from workers.statistics.measuring.context import MeasurementContext
 

@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from workers.contract.catalog import resolve
 from workers.contract.errors import Drained, UserError
-from workers.contract.statistics import BatchNoiseSpec, TracesSpec
 from workers.network.risk import Risk
 from workers.numerics.probes import half_width
 from workers.statistics import batch_noise, traces
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.traces import TracesSpec
 
 layers = keras.layers
 

@@ -13,11 +13,10 @@ import scipy.stats
 import tensorflow as tf
 
 from workers.contract.errors import Drained
-from workers.contract.excursions import ForkSpec
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.datasets.dataset import Dataset, Split
 from workers.numerics.probes import half_width
-from workers.statistics.fork import measure
+from workers.statistics.fork import ForkSpec, measure
 from workers.statistics.measuring.context import MeasurementContext
 
 NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "60"))
@@ -271,9 +270,9 @@ def test_the_same_bits_after_any_stop(regression, tools, options):
 def test_intervals_cover_the_exact_moments(regression):
     """95 % of the intervals of every window and direction hold the exact value, with 64 streams."""
     from workers.resumable.passes import Passes
+    from workers.statistics.algorithms.fork import rows_of
     from workers.statistics.excursions.excursion import Excursion
     from workers.statistics.excursions.fork_streams import ForkStreams, compile_stream
-    from workers.statistics.fork import rows_of
 
     context = regression()
     settings = spec(num_streams=64, num_steps=8, num_windows=2, records_per_window=1)

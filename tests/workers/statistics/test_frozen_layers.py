@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 
 from workers.contract.catalog import resolve
-from workers.contract.excursions import ForkSpec, TailSpec
 from workers.contract.records import Measurement
-from workers.contract.statistics import (
-    BatchNoiseSpec,
-    HessianSpec,
-    LossesSpec,
-    NoiseCurvatureSpec,
-    SpectrumSpec,
-    TracesSpec,
-)
 from workers.datasets.dataset import Dataset, Split
 from workers.statistics import fork, hessian, noise_curvature, spectrum, tail, traces
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.losses import LossesSpec
 from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.tail import TailSpec
+from workers.statistics.traces import TracesSpec
 
 layers = keras.layers
 

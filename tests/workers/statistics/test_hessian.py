@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import Drained, UserError
-from workers.contract.statistics import HessianSpec
 from workers.numerics.estimators import random_subset
 from workers.numerics.probes import ROUNDING, half_width
-from workers.statistics.hessian import measure
+from workers.statistics.hessian import HessianSpec, measure
 
 NUM_PARAMS = 313
 """Of the case's network."""
@@ -119,8 +118,8 @@ def test_every_layer_is_within_its_stated_error(case, smooth, tools, objective, 
 @pytest.mark.slow
 def test_a_relu_network_has_the_trace_of_first_derivatives(tools):
     """Second derivatives by products agree with the exact columns of `traces`."""
-    from workers.contract.statistics import TracesSpec
     from workers.statistics import traces
+    from workers.statistics.traces import TracesSpec
 
     case = tools.make_case("gradlog_l2")
     by_columns = traces.measure(case.context, TracesSpec(columns="exact", bn_mode="frozen"))

@@ -7,15 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from workers.contract.excursions import ForkSpec, TailSpec
-from workers.contract.statistics import (
-    BatchNoiseSpec,
-    HessianSpec,
-    NoiseCurvatureSpec,
-    SpectrumSpec,
-    TracesSpec,
-)
 from workers.statistics import batch_noise, fork, hessian, noise_curvature, spectrum, tail, traces
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.tail import TailSpec
+from workers.statistics.traces import TracesSpec
 
 FEW_STEPS = {"num_directions": 2, "max_lanczos_steps": 4, "learning_rate": 0.01}
 

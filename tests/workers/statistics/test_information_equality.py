@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from workers.contract.statistics import TracesSpec
 from workers.statistics import traces
 from workers.statistics.measuring import frozen_network
+from workers.statistics.traces import TracesSpec
 
 NUM_DRAWS = 60
 

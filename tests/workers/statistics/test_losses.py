@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from workers.contract.catalog import resolve
 from workers.contract.errors import Drained
-from workers.contract.statistics import LossesSpec
-from workers.statistics import losses
+from workers.statistics.algorithms import losses
+from workers.statistics.losses import LossesSpec
 
 MOVING = LossesSpec(bn_mode="moving_average")
 

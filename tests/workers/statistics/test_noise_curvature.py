@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import Drained
-from workers.contract.statistics import NoiseCurvatureSpec
 from workers.network.batch_norm import copy_network
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
@@ -17,6 +16,7 @@ from workers.resumable.passes import Passes
 from workers.statistics import noise_curvature
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.noise.noise_probes import NoiseProbes, compile_shares
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
 from workers.statistics.norms.example_norms import measure_norms
 
 SETTINGS = NoiseCurvatureSpec(num_probes=64, bn_mode="moving_average")

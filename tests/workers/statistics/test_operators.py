@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import pytest
 
-from workers.contract.statistics import TracesSpec
 from workers.statistics import traces
+from workers.statistics.traces import TracesSpec
 
 layers = keras.layers
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.contract.specs import Cifar10Spec, ResNetSpec
-from workers.contract.statistics import TracesSpec
 from workers.datasets import cifar10
-from workers.models.resnet import build
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.models.resnet import ResNetSpec, build
 from workers.network.resident import make_resident
-from workers.statistics import traces
+from workers.statistics.algorithms import traces
 from workers.statistics.norms import trace_passes
+from workers.statistics.traces import TracesSpec
 
 NUM_IMAGES = 500
 

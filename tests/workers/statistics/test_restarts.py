@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from workers.contract.errors import Drained
-from workers.contract.statistics import LossesSpec, TracesSpec
 from workers.statistics import losses, traces
+from workers.statistics.losses import LossesSpec
+from workers.statistics.traces import TracesSpec
 
 CASES = [
     (traces.measure, TracesSpec(splits=["train", "test"], replicate_examples=1000), 21),

@@ -10,13 +10,12 @@ import pytest
 
 from workers.contract.errors import Drained
 from workers.contract.records import Measurement, SpectrumNode
-from workers.contract.statistics import SpectrumSpec
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.groups import groups_of
 from workers.statistics.noise.noise_vectors import NoiseVectors
-from workers.statistics.spectrum import measure
+from workers.statistics.spectrum import SpectrumSpec, measure
 
 NUM_PARAMS = 313
 """Of the case's network."""

@@ -13,12 +13,14 @@ import scipy.stats
 
 from workers.contract.catalog import resolve
 from workers.contract.errors import Drained
-from workers.contract.excursions import TailSpec
 from workers.contract.quantities import STATISTIC_QUANTITIES
-from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.datasets.dataset import Dataset, Split
+from workers.datasets.digits import DigitsSpec
+from workers.models.mlp import MLPSpec
 from workers.numerics.probes import half_width
 from workers.resumable.passes import Passes
+from workers.statistics.algorithms.tail import rows_of
 from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.excursions.tail_run import Blocks, TailRun
 from workers.statistics.excursions.tail_schedule import NUM_BLOCKS, legs_of
@@ -26,7 +28,7 @@ from workers.statistics.excursions.tail_stream import WatchedStream
 from workers.statistics.excursions.tail_values import block_values, why_runaway
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.split_rows import SplitRows
-from workers.statistics.tail import measure, rows_of
+from workers.statistics.tail import TailSpec, measure
 
 NUM_SEEDS = int(os.environ.get("MINIMA_COVERAGE_SEEDS", "40"))
 NUM_TRAIN, BATCH_SIZE, WEIGHT_DECAY, LEARNING_RATE = 30, 3, 0.05, 0.1

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import Drained, UserError
-from workers.contract.statistics import TracesSpec
 from workers.datasets.dataset import Dataset, Split
 from workers.numerics.probes import ROUNDING
 from workers.statistics import traces
 from workers.statistics.norms import trace_passes
+from workers.statistics.traces import TracesSpec
 
 LOSSES = ("kld", "gradlog_l1", "gradlog_l2", "squared_error")
 QUANTITIES = (

@@ -10,15 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.contract.excursions import ForkSpec, TailSpec
-from workers.contract.statistics import (
-    BatchNoiseSpec,
-    HessianSpec,
-    LossesSpec,
-    NoiseCurvatureSpec,
-    SpectrumSpec,
-    TracesSpec,
-)
 from workers.statistics import (
     batch_noise,
     fork,
@@ -29,6 +20,14 @@ from workers.statistics import (
     tail,
     traces,
 )
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.fork import ForkSpec
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.losses import LossesSpec
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.tail import TailSpec
+from workers.statistics.traces import TracesSpec
 
 FEW_STEPS = {"num_directions": 2, "max_lanczos_steps": 4, "learning_rate": 0.01}
 
@@ -52,9 +51,9 @@ STATISTICS = {
 
 def test_every_statistic_is_here():
     """Those that a sweep can name."""
-    from workers.contract.identity import STATISTIC_NUMERICS_VERSION
+    from workers.contract.registry import STATISTICS as KNOWN
 
-    assert {name.split(",")[0] for name in STATISTICS} == set(STATISTIC_NUMERICS_VERSION)
+    assert {name.split(",")[0] for name in STATISTICS} == set(KNOWN)
 
 
 def digest(model):

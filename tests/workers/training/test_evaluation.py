@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import Drained
-from workers.contract.specs import ResNetSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.resident import make_resident
 from workers.training import evaluation
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import Drained, UserError
-from workers.contract.specs import MLPSpec, ResNetSpec
 from workers.datasets.dataset import Split
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.weights import digest_of_weights
 from workers.training.loop import Trainer
 

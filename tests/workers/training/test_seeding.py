@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workers.contract.specs import DigitsSpec, MLPSpec, TrainingSpec, TrialSpec
+from workers.contract.specs import TrainingSpec, TrialSpec
+from workers.datasets.digits import DigitsSpec
+from workers.models.mlp import MLPSpec
 from workers.training.seeding import augmentation_seed, epoch_order, measuring_seed
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.contract.specs import MLPSpec, ResNetSpec
 from workers.datasets.dataset import Split
+from workers.models.mlp import MLPSpec
+from workers.models.resnet import ResNetSpec
 from workers.network.resident import make_resident
 from workers.training import tally
 from workers.training.seeding import epoch_order

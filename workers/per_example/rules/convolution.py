@@ -1,12 +1,12 @@
 """Convolutions, alone or with the frozen batch norm behind them folded in.
 
-With δ_t the cotangent at place t of the output and P_t the patch under it, an example's gradient is
-G = Σ_t P_t δ_tᵀ, [kernel pixels · inputs, outputs]; see `products` for how its norm is had.
+With δ_t the cotangent at position t of the output and P_t the patch under it, an example's gradient
+is G = Σ_t P_t δ_tᵀ, [kernel pixels · inputs, outputs]; see `products` for its norm.
 
 A frozen batch norm y = γ ρ (z - m) + β, ρ = (v + ε)^(-1/2), of a convolution z = W*x + b is the
 convolution with kernel sW and bias s(b - m) + β, s = γρ. From its gradient G and d = Σ_t δ_t:
 ∂W = s G, ∂b = s d, ∂β = d, ∂γ = ρ (⟨W, G⟩ + (b - m) d), the inner product within each output. The
-network then passes over each activation once where it would have passed three times.
+network then passes over each activation once instead of three times.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ConvolutionRule:
 
     @property
     def output_layer(self) -> str:
-        """Name of the layer whose outputs' cotangents are meant."""
+        """Name of the layer whose outputs the cotangents belong to."""
         return str(self.layer.name)
 
     @property
@@ -40,45 +40,48 @@ class ConvolutionRule:
         return kernel_and_bias(self.layer)
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
-        """Give the gradients of W and b from x [B, H, W, C] and K × δ [B, H', W', outputs]."""
+        """Return the gradients of W and b from x [B, H, W, C] and K × δ [B, H', W', outputs]."""
         products = choose_products(self.layer, inputs, cotangents)
         norms = products.squared_norms(tf.ones([self.layer.filters], inputs.dtype))
         kernel = Gradient(norms, products.total())
         return [kernel, _of_vector(_sums(cotangents))] if self.layer.use_bias else [kernel]
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
-        """Give G [B, d, outputs] and d [B, outputs]."""
+        """Return G [B, kernel pixels · inputs, outputs] and d [B, outputs]."""
         kernel = kernel_gradients(self.layer, inputs, cotangent)
         return [kernel, _sums([cotangent])[:, 0]] if self.layer.use_bias else [kernel]
 
 
 @dataclass(frozen=True)
 class NormalisedConvolutionRule:
-    """A convolution and the frozen batch norm that alone reads it, as one convolution."""
+    """A convolution and the frozen batch norm that is its only reader, as one convolution."""
 
     layer: keras.layers.Conv2D
     norm: keras.layers.BatchNormalization
 
     @property
     def output_layer(self) -> str:
-        """The convolution stands for both."""
+        """Name of the convolution, which stands for both layers."""
         return str(self.layer.name)
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """W, b, γ, β, as far as the layers have them."""
+        """W [height, width, inputs, outputs], b, γ, β [outputs], where the layers have them."""
         bias = self.layer.bias if self.layer.use_bias else None
         found = (self.layer.kernel, bias, self.norm.gamma, self.norm.beta)
         return [each for each in found if each is not None]
 
     def folded_weights(self) -> list[npt.NDArray[np.float64]]:
-        """Give sW and s(b - m) + β of the one convolution."""
+        """Return sW [height, width, inputs, outputs] and s(b - m) + β [outputs]."""
         scale, _, shift = self._constants
         beta = 0.0 if self.norm.beta is None else _float64(self.norm.beta)
         return [_float64(self.layer.kernel) * scale, scale * shift + beta]
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
-        """Give the gradients of W, b, γ, β from x and K × the cotangent of the batch norm's output."""
+        """Return the gradients of W, b, γ, β from x [B, H, W, C] and K × δ [B, H', W', outputs].
+
+        δ are cotangents of the batch norm's output.
+        """
         scale, deviation, shift = (tf.constant(each, inputs.dtype) for each in self._constants)
         products = choose_products(self.layer, inputs, cotangents)
         found = [Gradient(products.squared_norms(scale), products.total() * scale)]
@@ -93,7 +96,7 @@ class NormalisedConvolutionRule:
         return found
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
-        """Give the gradients of W, b, γ, β, each [B, …], from the cotangent of the batch norm's output."""
+        """Return the gradients of W, b, γ, β, each [B, …], from a cotangent of the batch norm."""
         scale, deviation, shift = (tf.constant(each, inputs.dtype) for each in self._constants)
         products = kernel_gradients(self.layer, inputs, cotangent)
         found = [products * scale]
@@ -110,7 +113,7 @@ class NormalisedConvolutionRule:
 
     @cached_property
     def _constants(self) -> tuple[npt.NDArray[np.float64], ...]:
-        """Give s = γρ, ρ and b - m, each [outputs]."""
+        """The constants s = γρ, ρ and b - m, each [outputs]."""
         norm = self.norm
         inverse_deviation = 1 / np.sqrt(_float64(norm.moving_variance) + norm.epsilon)
         gamma = 1.0 if norm.gamma is None else _float64(norm.gamma)
@@ -119,16 +122,17 @@ class NormalisedConvolutionRule:
 
 
 def _sums(cotangents: list[tf.Tensor]) -> tf.Tensor:
-    """Give d = Σ_t δ_t [B, K, outputs]."""
+    """Return d = Σ_t δ_t [B, K, outputs] of K × δ [B, H', W', outputs]."""
     return tf.stack([tf.reduce_sum(each, axis=[1, 2]) for each in cotangents], axis=1)
 
 
 def _of_vector(per_example: tf.Tensor) -> Gradient:
-    """Make the gradient of a vector from its values [B, K, outputs]."""
+    """Return the gradient of a vector from its values [B, K, outputs]."""
     squared_norms = tf.reduce_sum(tf.square(per_example), axis=2)
     return Gradient(squared_norms, tf.reduce_sum(per_example[:, 0], axis=0))
 
 
 def _float64(variable: keras.Variable) -> npt.NDArray[np.float64]:
+    """Return a variable's values in its shape [...]."""
     values: npt.NDArray[np.float64] = variable.value.numpy().astype(np.float64)
     return values

@@ -12,7 +12,7 @@ from workers.per_example.rules.rule import Gradient, kernel_and_bias
 
 @dataclass(frozen=True)
 class DenseRule:
-    """z = Wᵀx + b of one vector an example: ∂/∂W = x δᵀ, so ‖∂/∂W‖² = ‖x‖² ‖δ‖²; ∂/∂b = δ.
+    """z = Wᵀx + b of one vector per example: ∂/∂W = x δᵀ, so ‖∂/∂W‖² = ‖x‖² ‖δ‖²; ∂/∂b = δ.
 
     Source: Goodfellow (2015), 1510.01799.
     """
@@ -21,7 +21,7 @@ class DenseRule:
 
     @property
     def output_layer(self) -> str:
-        """Name of the layer whose outputs' cotangents are meant."""
+        """Name of the layer whose outputs the cotangents belong to."""
         return str(self.layer.name)
 
     @property
@@ -30,7 +30,7 @@ class DenseRule:
         return kernel_and_bias(self.layer)
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
-        """Give the gradients of W and b from x [B, inputs] and K × δ [B, outputs]."""
+        """Return the gradients of W and b from x [B, inputs] and K × δ [B, outputs]."""
         stacked = tf.stack(cotangents, axis=1)
         of_bias = tf.reduce_sum(tf.square(stacked), axis=2)
         of_kernel = tf.reduce_sum(tf.square(inputs), axis=1, keepdims=True) * of_bias
@@ -40,6 +40,6 @@ class DenseRule:
         return [kernel, bias] if self.layer.use_bias else [kernel]
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
-        """Give x δᵀ [B, inputs, outputs] and δ [B, outputs]."""
+        """Return x δᵀ [B, inputs, outputs] and δ [B, outputs]."""
         kernel = inputs[:, :, None] * cotangent[:, None, :]
         return [kernel, cotangent] if self.layer.use_bias else [kernel]

@@ -1,4 +1,4 @@
-"""The pixels under a convolution's window, gathered by one table of places."""
+"""The pixels under a convolution's window, gathered by one table of positions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ class Axis:
     """One spatial axis of a convolution.
 
     Attributes:
-        size: Of the input.
-        kernel_size: Of the window.
+        size: Size of the input.
+        kernel_size: Pixels of the window.
         stride: Steps between windows.
         dilation: Steps between the pixels of a window.
-        is_padded: "same" padding with zeros, as TensorFlow cuts it: the odd one after.
+        is_padded: Whether it has "same" padding with zeros; as in TensorFlow, an odd one comes
+            last.
     """
 
     size: int
@@ -30,12 +31,12 @@ class Axis:
 
     @property
     def reach(self) -> int:
-        """Size of the dilated window."""
+        """The size of the dilated window."""
         return (self.kernel_size - 1) * self.dilation + 1
 
     @property
     def num_outputs(self) -> int:
-        """How many windows fit."""
+        """The number of windows that fit."""
         covered = self.size if self.is_padded else self.size - self.reach + 1
         return -(-covered // self.stride)
 
@@ -47,13 +48,13 @@ class Axis:
         return total // 2, total - total // 2
 
     def places(self) -> npt.NDArray[np.int64]:
-        """Give the place [windows, kernel_size] of each window's pixels on the padded axis."""
+        """Return the positions [windows, kernel_size] of windows' pixels on the padded axis."""
         starts = np.arange(self.num_outputs) * self.stride
         return starts[:, None] + np.arange(self.kernel_size) * self.dilation
 
 
 def axes_of(layer: keras.layers.Conv2D) -> tuple[Axis, Axis]:
-    """Describe height and width of a built convolution."""
+    """Return the height and width axes of a built convolution."""
     height, width = (
         Axis(size, kernel_size, stride, dilation, layer.padding == "same")
         for size, kernel_size, stride, dilation in zip(
@@ -68,10 +69,10 @@ def axes_of(layer: keras.layers.Conv2D) -> tuple[Axis, Axis]:
 
 
 def extract_patches(inputs: tf.Tensor, height: Axis, width: Axis) -> tf.Tensor:
-    """Lay out the pixels under each window: [B, H, W, C] → [B, windows, kernel pixels · C].
+    """Gather the pixels under each window: [B, H, W, C] → [B, windows, kernel pixels · C].
 
-    The last axis is ordered as a kernel [kernel height, kernel width, C, ·]. One gather: on a CPU 2 to 3 times
-    as fast as `tf.image.extract_patches`.
+    The last axis is ordered as a kernel [kernel height, kernel width, C, ·]. A single gather: on a
+    CPU 2 to 3 times as fast as `tf.image.extract_patches`.
     """
     num_channels = inputs.shape[-1]
     padded = tf.pad(inputs, [[0, 0], height.padding, width.padding, [0, 0]])

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 
 class Gradient(NamedTuple):
-    """What all examples of a batch have for one variable.
+    """The gradients of one variable over the examples of a batch.
 
     Attributes:
         squared_norms: ‖∂(cₖ·z)/∂θ‖² [B, K] for K cotangents c of the outputs z.
-        total: Σ_b of the gradient for the first cotangent, in the variable's shape.
+        total: Σ_b of the gradient for the first cotangent, in the variable's shape [...].
     """
 
     squared_norms: tf.Tensor
@@ -26,35 +26,36 @@ def kernel_and_bias(layer: keras.layers.Conv2D | keras.layers.Dense) -> list[ker
 
 
 class Rule(Protocol):
-    """Turns a layer's inputs and the cotangents of its outputs into gradients of its variables.
+    """Map from a layer's inputs and the cotangents of its outputs to gradients of its variables.
 
-    Of frozen ones too: what is θ is not decided here, and what nobody reads is never computed.
+    Frozen variables included: what belongs to θ is not decided here, and what is not read is not
+    computed.
     """
 
     @property
     def output_layer(self) -> str:
-        """Name of the layer whose inputs and outputs are meant."""
+        """Name of the layer whose inputs and outputs are used."""
         ...
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Of the network that was dissected, in the order of the gradients."""
+        """Variables of the dissected network, in the order of the gradients."""
         ...
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
-        """Give a gradient for each variable.
+        """Return a gradient for each variable.
 
         Args:
-            inputs: Of the layer [B, …].
-            cotangents: K tensors of the shape of its outputs, before the activation.
+            inputs: Inputs of the layer [B, …].
+            cotangents: K cotangents of its outputs [B, …], before the activation.
         """
         ...
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
-        """Give every example's gradient itself for each variable, as [B, …] in the variable's order.
+        """Return every example's gradient itself for each variable, [B, …] in its order.
 
         Args:
-            inputs: Of the layer [B, …].
-            cotangent: Of its outputs, before the activation.
+            inputs: Inputs of the layer [B, …].
+            cotangent: Cotangent of its outputs [B, …], before the activation.
         """
         ...

@@ -1,4 +1,4 @@
-"""The kept network made ready for SGD to go on from it: weights in and out, objective, curvature."""
+"""The kept network prepared for SGD to continue from it: weights, objective, curvature."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.contract.excursions import ExcursionSpec
+from workers.contract.settings import BatchNormMode
 from workers.contract.specs import TrialSpec
-from workers.contract.statistics import BatchNormMode
 from workers.network.resident import ResidentSplit
 from workers.network.risk import Risk, mean_over_examples
 from workers.numerics import lanczos
@@ -30,7 +30,7 @@ _EVALUATION_BATCH_SIZE = 250
 
 @dataclass(frozen=True)
 class Objective:
-    """L and ∇L [P] of the total objective."""
+    """The total objective: L, and ∇L [P]."""
 
     loss: float
     gradient: Array
@@ -41,9 +41,9 @@ class Directions:
     """The largest eigenvalues of the Hessian of the total objective at the kept weights.
 
     Attributes:
-        ritz: λ [k], falling, with residual norms.
+        ritz: λ [k], descending, with residual norms.
         vectors: u as rows [k, P].
-        num_products: Hessian-vector products taken.
+        num_products: Number of Hessian-vector products.
     """
 
     ritz: RitzValues
@@ -53,20 +53,20 @@ class Directions:
 
 @dataclass(frozen=True)
 class Excursion:
-    """A network that SGD moves, and what its steps are held against.
+    """A network that SGD moves, with the objective that its steps are compared with.
 
-    The objective is the total one, data loss + (weight_decay/2)·‖θ_decayed‖², over the whole training
-    set. With `bn_mode: batch` the data loss is the mean over the batches of one fixed cut of the training
-    set into batches of m, each normalised by its own statistics.
+    The objective is the total one, data loss + (weight_decay/2)·‖θ_decayed‖², over the whole
+    training set. With `bn_mode: batch` the data loss is the mean over the batches of one fixed
+    partition of the training set into batches of m, each normalised by its own statistics.
 
     Attributes:
-        settings: Of the statistic.
-        trial: Gives m, μ, the weight decay.
+        settings: The settings of the statistic.
+        trial: The trial, with m, μ and the weight decay.
         groups: The parameters; vectors [P] hold them in this order.
         train: The training set.
-        risk: Of the network.
-        sgd_step: Of the network.
-        passes: Runs everything.
+        risk: The risk of the network.
+        sgd_step: SGD steps of the network.
+        passes: Runs all passes.
     """
 
     settings: ExcursionSpec
@@ -104,7 +104,7 @@ class Excursion:
 
     @property
     def largest_stable_eigenvalue(self) -> float:
-        """2(1+μ)/η: along larger ones SGD runs away, even without noise (Liu, Ziyin and Ueda 2021)."""
+        """2(1+μ)/η: above it SGD diverges, even without noise (Liu, Ziyin and Ueda 2021)."""
         return 2 * (1 + self.trial.training.momentum) / self.learning_rate
 
     @property
@@ -116,29 +116,30 @@ class Excursion:
         return float(batch_size)
 
     def place(self, params: Array, velocity: Array) -> None:
-        """Put weights [P] and velocity [P], or [0] without momentum, into the network."""
+        """Set the network's weights [P] and velocity [P], or [0] without momentum."""
         values = [each.value for each in self.groups.variables]
         _assign(values, self.groups.split(params))
         if len(velocity):
             _assign(self.sgd_step.velocity, self.groups.split(velocity))
 
     def params(self) -> Array:
-        """Read the weights [P]."""
+        """Return the weights [P]."""
         return self.risk.params()
 
     def velocity(self) -> Array:
-        """Read the velocity [P], [0] without momentum."""
+        """Return the velocity [P], [0] without momentum."""
         found = [each.numpy().ravel() for each in self.sgd_step.velocity]
         return np.concatenate([np.zeros(0), *found])
 
     def objective(self, params: Array, turn: int, *, key: str = "objective") -> Objective:
-        """Evaluate the total objective at weights [P], which the network then holds.
+        """Evaluate the total objective at weights [P], which the network then has.
 
-        One that is asked for again after a stop, with others in between, needs a key of its own.
+        An evaluation that is repeated after a stop, with others in between, needs a key of its own.
         """
         self.place(params, np.zeros(0))
 
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
+            """Add loss and gradient [1 + P] of the examples at places [B]."""
             batch = self.train.batch(tf.constant(places))
             return {"sum": state["sum"] + self.risk.batch_loss_and_gradient(*batch)}
 
@@ -149,7 +150,7 @@ class Excursion:
         return Objective(float(mean[0] + decayed @ params / 2), mean[1:] + decayed)
 
     def directions(self) -> Directions:
-        """Find the largest eigenvalues and their vectors by Lanczos at the kept weights."""
+        """Compute the largest eigenvalues and their vectors by Lanczos at the kept weights."""
         settings = self.settings
         num_wanted = min(settings.num_directions, self.risk.num_params)
         most_steps = min(settings.max_lanczos_steps, self.risk.num_params)
@@ -175,9 +176,10 @@ class Excursion:
         return Directions(ritz, vectors, space.num_steps)
 
     def slopes(self, vector: Array, turn: int) -> Array:
-        """Give ∇ℓ_n·v [N] of every example at the weights the network holds; inference mode."""
+        """Return ∇ℓ_n·v [N] of every example, v [P], at the network's weights; inference mode."""
 
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
+            """Append the slopes of the examples at places [B]."""
             batch = self.train.batch(tf.constant(places))
             return {"slopes": np.append(state["slopes"], self.risk.batch_slopes(*batch, vector))}
 
@@ -186,6 +188,7 @@ class Excursion:
 
     @property
     def _decay(self) -> Array:
+        """The weight decay of each parameter [P], 0 where it does not act."""
         return self.trial.training.weight_decay * self.groups.is_decayed
 
     @property
@@ -194,9 +197,11 @@ class Excursion:
         return self.trial.batch_size if is_batch else _EVALUATION_BATCH_SIZE
 
     def _edges(self) -> npt.NDArray[np.int64]:
+        """Return the edges [number of batches + 1] of the batches of a pass."""
         return batch_edges(len(self.train), self._batch_size)
 
 
 def _assign(variables: list[tf.Variable], pieces: list[Array]) -> None:
+    """Set each variable to its piece of a vector [P]."""
     for variable, piece in zip(variables, pieces, strict=True):
         variable.assign(tf.constant(piece.reshape(variable.shape), variable.dtype))

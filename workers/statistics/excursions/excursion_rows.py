@@ -1,10 +1,10 @@
-"""Rows that every excursion of SGD gives: the largest eigenvalues, or that it would run away."""
+"""Rows that every excursion of SGD records: the largest eigenvalues, or that it would diverge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from workers.contract.excursions import ForkSpec, TailSpec
+from workers.contract.excursions import ExcursionSpec
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.contract.records import Measurement
 from workers.contract.skipping import skipped_reason
@@ -15,7 +15,7 @@ from workers.statistics.measuring.split_rows import SplitRows
 def eigenvalue_rows(
     about: SplitRows, directions: Directions, num_examples: int
 ) -> Iterator[Measurement]:
-    """Give `hessian_top_eigenvalue` and `hessian_residual_norm`, index 0 … k-1, as `hessian` does."""
+    """Yield `hessian_top_eigenvalue` and `hessian_residual_norm` by index, as `hessian` does."""
     ritz = directions.ritz
     for index, (value, residual) in enumerate(zip(ritz.values, ritz.residual_norms, strict=True)):
         for quantity, number, stderr in (
@@ -34,7 +34,7 @@ def eigenvalue_rows(
 
 
 def why_unstable(excursion: Excursion, directions: Directions) -> str | None:
-    """Say why SGD would run away at this rate, noise or not; None where ηλ₁ < 2(1+μ)."""
+    """Return why SGD would diverge at this rate even without noise; None where ηλ₁ < 2(1+μ)."""
     largest, limit = float(directions.ritz.values[0]), excursion.largest_stable_eigenvalue
     if largest < limit:
         return None
@@ -44,8 +44,8 @@ def why_unstable(excursion: Excursion, directions: Directions) -> str | None:
     )
 
 
-def unstable_rows(settings: ForkSpec | TailSpec, why: str) -> list[Measurement]:
-    """Record the outcome `unstable`: a row without a value for each quantity."""
+def unstable_rows(settings: ExcursionSpec, why: str) -> list[Measurement]:
+    """Return the rows of the outcome `unstable`: one without a value for each quantity."""
     return [
         Measurement(
             quantity=quantity,

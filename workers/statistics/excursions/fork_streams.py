@@ -1,13 +1,13 @@
-"""Many streams of SGD from one point, side by side: what they show at each look."""
+"""Many independent streams of SGD from one point, and what is observed of them at each look."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.excursions import ForkSpec
 from workers.resumable.passes import Passes, State
 from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.excursions.stream import (
@@ -19,29 +19,32 @@ from workers.statistics.excursions.stream import (
 )
 from workers.training.seeding import measuring_seed
 
+if TYPE_CHECKING:
+    from workers.statistics.fork import ForkSpec
+
 Array = npt.NDArray[np.float64]
 
 EXCESS, HARMONIC, GRADIENT_ABOUT_MEAN, GRADIENT = range(4)
-"""Columns of what a stream shows at a look."""
+"""Columns of what is observed of a stream at a look."""
 
 SQUARED_NORM, NOISE = range(2)
-"""Columns of what its steps show."""
+"""Columns of what is observed of its steps."""
 
 PIECE_STEPS = 4
-"""Of as many steps one, drawn at random, has its noise measured: half a batch gradient more a step."""
+"""Steps of a piece; at a random one noise is measured: half a batch gradient more per step."""
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What R streams show at J looks.
+    """Observations of R streams at J looks.
 
     Attributes:
         shown: For each look and stream [J, R, 4], with x = θ - θ̄ from the mean iterate θ̄ of that
             step: L(θ) - L(θ̄) - ∇L(θ̄)·x, ½ x·(∇L(θ) - ∇L(θ̄)), ‖∇L(θ) - ∇L(θ̄)‖², ‖∇L(θ)‖². The
-            terms with ∇L(θ̄) add up to 0 over the streams; without them they would only add noise.
+            terms with ∇L(θ̄) sum to 0 over the streams; if kept, they would only add noise.
         projections: (uᵢ·x)² [J, R, k].
-        seen: Over the steps since the look before [J, R, 2]: Σ ‖g_B‖², and an unbiased estimate of
-            Σ tr cov(g_B).
+        seen: Over the steps since the previous look [J, R, 2]: Σ ‖g_B‖², and an unbiased estimate
+            of Σ tr cov(g_B).
     """
 
     shown: Array
@@ -50,7 +53,7 @@ class Looks:
 
 
 def compile_stream(excursion: Excursion) -> CompiledStream:
-    """Compile the steps of all streams; sees ‖g_B‖² and the noise."""
+    """Compile the steps of all streams, which observe ‖g_B‖² and the noise."""
     return CompiledStream(
         excursion.sgd_step,
         excursion.train,
@@ -66,12 +69,12 @@ class ForkStreams:
     """The streams of one fork.
 
     Attributes:
-        settings: Of the statistic.
+        settings: The settings of the statistic.
         excursion: The network.
-        stream: Its steps; sees ‖g_B‖² and the noise.
+        stream: Its steps, which observe ‖g_B‖² and the noise.
         start: θ_0 [P].
         directions: Eigenvectors as rows [k, P].
-        looks: Steps at which the streams are looked at, rising.
+        looks: Steps at which the streams are observed, in ascending order.
     """
 
     settings: ForkSpec
@@ -82,7 +85,7 @@ class ForkStreams:
     looks: list[int]
 
     def run(self) -> Looks:
-        """Advance all streams to each look and show them there; ends early when one runs away."""
+        """Advance all streams to each look and observe them there; ends early when one diverges."""
         num_streams = self.settings.num_streams
 
         def look(state: State) -> State:
@@ -122,12 +125,13 @@ class ForkStreams:
         return examples_of(self.settings, self.excursion) // len(self.looks)
 
     def _advance(self, begun: State, place: int) -> State:
-        """Take every stream from the look before to the look of this place."""
+        """Advance every stream from the previous look to look number `place`."""
         first, end = ([0, *self.looks])[place : place + 2]
         cuts = [*range(first, end, CHUNK_STEPS), end]
         num_chunks = len(cuts) - 1
 
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
+            """Take a chunk of steps of one stream; places [1] number chunks, stream by stream."""
             number, chunk = divmod(int(places[0]), num_chunks)
             self.excursion.place(state["params"][number], state["velocity"][number])
             steps = (number, cuts[chunk], cuts[chunk + 1])
@@ -144,7 +148,7 @@ class ForkStreams:
         return self._passes.run("streams", step, start, edges, turn=place)
 
     def _batches(self, number: int, first: int, end: int) -> npt.NDArray[np.int32]:
-        """Draw the batches of a stream's steps first … end - 1."""
+        """Draw the batches [end - first, m] of a stream's steps first … end - 1."""
         return batches_between(
             self._seed(number),
             first,
@@ -155,14 +159,14 @@ class ForkStreams:
         )
 
     def _probes(self, number: int, first: int, end: int) -> Probes:
-        """Draw where the noise of a stream is measured: at one step of each piece, which stands for all.
+        """Draw where the noise of a stream is measured: at one step, representing each piece.
 
-        Its two batches come from the orders of two more numbers, drawn as those of the steps. What the
-        stream has seen says nothing of them, and ∇L cancels in their difference, so that ½‖g_A - g_B‖²
-        is tr cov(g_B) without bias wherever the stream is.
+        Its two batches come from the orders of two further numbers, drawn like those of the steps.
+        They are independent of the stream's own batches, and ∇L cancels in their difference, so
+        that ½‖g_A - g_B‖² estimates tr cov(g_B) without bias wherever the stream is.
         """
         num_streams = self.settings.num_streams
-        pairs = [self._batches(number + turn * num_streams, first, end) for turn in (1, 2)]
+        pairs = [self._batches(number + shift * num_streams, first, end) for shift in (1, 2)]
         starts = np.arange(0, end - first, PIECE_STEPS)
         lengths = np.diff(starts, append=end - first)
         key = np.array([self._seed(number + 3 * num_streams), first], np.uint64)
@@ -172,11 +176,11 @@ class ForkStreams:
         return Probes(np.stack(pairs, axis=1), weights)
 
     def _seed(self, number: int) -> int:
-        """Return the seed of a number among this trial's."""
+        """Return the seed of a number among those of this trial."""
         return measuring_seed(self.excursion.trial, self.settings.stream_seed, f"fork {number}")
 
     def _show(self, params: Array, place: int) -> Array:
-        """Hold every stream against their mean [R, 4 + k]; not numbers once one has run away."""
+        """Compare the streams at θ [R, P] with their mean [R, 4 + k]; NaN once one has diverged."""
         num_columns = 4 + len(self.directions)
         if not np.isfinite(params).all():
             return np.full((len(params), num_columns), np.nan)
@@ -186,13 +190,14 @@ class ForkStreams:
         def step(state: State) -> State:
             number = len(state["rows"])
             found = self.excursion.objective(params[number], first_turn + 1 + number)
-            away, steeper = params[number] - centre, found.gradient - state["gradient"]
+            displacement = params[number] - centre
+            change = found.gradient - state["gradient"]
             row = [
-                found.loss - state["loss"] - state["gradient"] @ away,
-                away @ steeper / 2,
-                steeper @ steeper,
+                found.loss - state["loss"] - state["gradient"] @ displacement,
+                displacement @ change / 2,
+                change @ change,
                 found.gradient @ found.gradient,
-                *np.square(self.directions @ away),
+                *np.square(self.directions @ displacement),
             ]
             return state | {"rows": np.append(state["rows"], [row], axis=0)}
 
@@ -222,6 +227,7 @@ def num_probed(settings: ForkSpec) -> int:
 
 
 def _replaced(rows: Array, number: int, row: Array) -> Array:
+    """Return rows [R, …] with one row [...] replaced."""
     changed = rows.copy()
     changed[number] = row
     return changed

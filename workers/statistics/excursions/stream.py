@@ -1,4 +1,4 @@
-"""A stream of SGD steps on a network, compiled once, with a row of numbers seen at each step."""
+"""A stream of SGD steps on a network, compiled once, with numbers observed at each step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from workers.contract.specs import Sampler
+from workers.contract.settings import Sampler
 from workers.network.resident import ResidentSplit
 from workers.training.seeding import epoch_order
 from workers.training.sgd_step import SGDStep
@@ -17,23 +17,23 @@ from workers.training.sgd_step import SGDStep
 Array = npt.NDArray[np.float64]
 
 Watch = Callable[[list[tf.Tensor]], tf.Tensor]
-"""Gives a row of float64 numbers from one tensor a parameter."""
+"""Returns a row [k] of float64 numbers from one tensor per parameter."""
 
 CHUNK_STEPS = 32
-"""Steps without a pause: what is lost at most by a kill, beside the cadence."""
+"""Steps without a pause: the most that a kill loses, beside what was not checkpointed."""
 
 
 def squared_norm(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Give ‖·‖² of a vector in pieces, float64."""
+    """Return ‖·‖² [] in float64 of a vector [P] given as one tensor per parameter."""
     return tf.add_n([tf.cast(tf.reduce_sum(tf.square(each)), tf.float64) for each in tensors])
 
 
 class Probes(NamedTuple):
-    """Where the noise of S steps is measured, beside their own batches.
+    """Measurements of the noise of S steps, on batches besides their own.
 
     Attributes:
         pairs: Two batches for every step [S, 2, m].
-        weights: How many steps each stands for [S]; 0 where nothing is measured.
+        weights: How many steps each represents [S]; 0 where nothing is measured.
     """
 
     pairs: npt.NDArray[np.int32]
@@ -45,14 +45,15 @@ class CompiledStream:
     """Steps of SGD on the network that an `SGDStep` holds; the bits do not depend on the chunks.
 
     Args:
-        sgd_step: Whose network moves.
+        sgd_step: Steps of the network that moves.
         split: The training set.
         batch_size: m.
-        watch: What is seen of the directions of each step, before the weights move.
-        num_seen: K, all numbers seen at a step.
-        watch_moves: What is seen of the new velocity, after them; stands next in the row.
-        sees_noise: Whether w·½‖g_A - g_B‖² of a step's pair of batches, before the weights move, stands
-            last in the row, w its weight.
+        watch: Returns what is observed of the directions of each step, before the weights move.
+        num_seen: K, how many numbers are observed at a step.
+        watch_moves: Returns what is observed of the new velocity, after the weights move; next in
+            the row.
+        sees_noise: Whether w·½‖g_A - g_B‖² of a step's pair of batches, before the weights move,
+            comes last in the row, w its weight.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class CompiledStream:
     def run(
         self, batches: npt.NDArray[np.int32], learning_rate: float, probes: Probes | None = None
     ) -> Array:
-        """Take S steps on batches [S, m]; give what was seen [S, K]."""
+        """Take S steps on batches [S, m]; return what was observed [S, K]."""
         pairs, weights = probes or self._no_probes
         found = self._compiled(
             tf.constant(batches),
@@ -93,10 +94,12 @@ class CompiledStream:
     def _steps(
         self, batches: tf.Tensor, learning_rate: tf.Tensor, pairs: tf.Tensor, weights: tf.Tensor
     ) -> tf.Tensor:
+        """Return what was observed [S, K] on batches [S, m], pairs [S, 2, m] with weights [S]."""
         num_steps = tf.shape(batches)[0]
         seen = tf.TensorArray(tf.float64, num_steps, element_shape=[self._num_seen])
 
         def step(done: tf.Tensor, seen: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            """Take the step after `done` [] and write its row [K]."""
             found = self._sgd_step.gradient(*self._split.batch(batches[done]))
             row = self._watch(found.directions)
             noise = [self._noise(pairs[done], weights[done])] if self._sees_noise else []
@@ -114,9 +117,10 @@ class CompiledStream:
         return seen.stack()
 
     def _noise(self, pair: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        """Give w·½‖g_A - g_B‖² [1] of a pair of batches [2, m]; without weight there is nothing to do."""
+        """Return w·½‖g_A - g_B‖² [1] of a pair of batches [2, m], computed where w [] > 0."""
 
         def measured() -> tf.Tensor:
+            """Return ½‖g_A - g_B‖² []."""
             one, other = (
                 self._sgd_step.gradient(*self._split.batch(each)).directions
                 for each in tf.unstack(pair)

@@ -1,14 +1,14 @@
-"""One long run of SGD, cut into blocks: what the blocks show."""
+"""One long run of SGD, cut into blocks, and what is observed of the blocks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.excursions import TailSpec
 from workers.resumable.passes import Passes, State
 from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.excursions.stream import CHUNK_STEPS, batches_between
@@ -16,16 +16,19 @@ from workers.statistics.excursions.tail_schedule import Leg, legs_of
 from workers.statistics.excursions.tail_stream import NUM_SEEN, WatchedStream
 from workers.training.seeding import measuring_seed
 
+if TYPE_CHECKING:
+    from workers.statistics.tail import TailSpec
+
 Array = npt.NDArray[np.float64]
 
 LOSS, AGAINST_GRADIENT, GRADIENT = range(3)
-"""Columns of what a record shows: L(θ), (θ-c)·∇L(θ), ‖∇L(θ)‖²."""
+"""Columns of what is observed at a record: L(θ), (θ-c)·∇L(θ), ‖∇L(θ)‖²."""
 
 NUM_SHOWN = 3
 
 _OVER_STEPS = ("away", "directions", "seen")
 _OVER_RECORDS = ("gradients", "shown")
-"""What is summed up in a block."""
+"""Names of the sums over a block."""
 
 
 @dataclass(frozen=True)
@@ -33,28 +36,28 @@ class Blocks:
     """Means over each of B blocks.
 
     Attributes:
-        nonfinite_before: The step, counted from the beginning of the burn-in, before which the run left the
-            finite numbers; None where it did not.
+        nonfinite_before: The step, counted from the beginning of the burn-in, before which the run
+            ceased to be finite; None where it did not.
         centre: c [P].
-        away: θ_t - c [B, P].
+        displacement: θ_t - c [B, P].
         directions: g_B [B, P].
         gradients: ∇L(θ_t) at the records [B, P].
-        seen: Of the steps [B, 3]: (θ_t-c)·g_B, ‖g_B‖², ‖v‖² after the step.
-        shown: Of the records [B, 3]: L(θ_t), (θ_t-c)·∇L, ‖∇L‖².
+        seen: Over the steps [B, 3]: (θ_t-c)·g_B, ‖g_B‖², ‖v‖² after the step.
+        shown: Over the records [B, 3]: L(θ_t), (θ_t-c)·∇L, ‖∇L‖².
     """
 
     nonfinite_before: int | None
     centre: Array
-    away: Array
+    displacement: Array
     directions: Array
     gradients: Array
     seen: Array
     shown: Array
 
     @property
-    def mean_away(self) -> Array:
+    def mean_displacement(self) -> Array:
         """θ̄ - c [P]."""
-        mean: Array = self.away.mean(axis=0)
+        mean: Array = self.displacement.mean(axis=0)
         return mean
 
 
@@ -80,7 +83,7 @@ class TailRun:
     """The run of one tail.
 
     Attributes:
-        settings: Of the statistic.
+        settings: The settings of the statistic.
         excursion: The network.
         stream: Its steps.
         start: θ_0 [P].
@@ -92,7 +95,7 @@ class TailRun:
     start: Array
 
     def run(self) -> Blocks:
-        """Take all steps and records; ends early when the run leaves the finite numbers."""
+        """Take all steps and records; ends early when the run is no longer finite."""
         legs = self._legs
         share = examples_of(self.settings, self.excursion) // len(legs)
 
@@ -104,21 +107,20 @@ class TailRun:
             moved = self._advance(state, legs, number)
             return self._after(moved, legs[number]) | {"leg": np.array(number + 1.0)}
 
-        found = self._passes.iterate("legs", step, self._begun(), is_done, share)
+        found = self._passes.iterate("legs", step, self._initial_state(), is_done, share)
         end = None if _is_finite(found) else legs[int(found["leg"]) - 1].end
-        means = {name: found[f"block_{name}"] for name in (*_OVER_STEPS, *_OVER_RECORDS)}
-        return Blocks(end, found["centre"], **means)
+        names = ("away", "directions", "gradients", "seen", "shown")
+        return Blocks(end, found["centre"], *(found[f"block_{name}"] for name in names))
 
     def at_means(self, blocks: Blocks) -> AtMeans:
         """Evaluate the objective at the mean iterate of the run, then at those of the blocks."""
         first_turn = len(self._legs)
-        places = np.concatenate([blocks.mean_away[None], blocks.away])
+        means = np.concatenate([blocks.mean_displacement[None], blocks.displacement])
 
         def step(state: State) -> State:
             number = len(state["losses"])
-            turn = first_turn + number
-            found = self.excursion.objective(blocks.centre + places[number], turn)
-            slope = (places[number] - places[0]) @ found.gradient
+            found = self.excursion.objective(blocks.centre + means[number], first_turn + number)
+            slope = (means[number] - means[0]) @ found.gradient
             return {
                 "losses": np.append(state["losses"], found.loss),
                 "slopes": np.append(state["slopes"], slope),
@@ -126,10 +128,10 @@ class TailRun:
             }
 
         def is_done(state: State) -> bool:
-            return len(state["losses"]) == len(places)
+            return len(state["losses"]) == len(means)
 
-        nothing = np.zeros(0)
-        start = {"losses": nothing, "slopes": nothing, "gradient": np.zeros_like(places[0])}
+        empty = np.zeros(0)
+        start = {"losses": empty, "slopes": empty, "gradient": np.zeros_like(means[0])}
         found = self._passes.iterate("means", step, start, is_done, len(self.excursion.train))
         losses, slopes = found["losses"], found["slopes"]
         return AtMeans(float(losses[0]), found["gradient"], losses[1:], slopes[1:])
@@ -145,8 +147,8 @@ class TailRun:
     def _passes(self) -> Passes:
         return self.excursion.passes
 
-    def _begun(self) -> State:
-        sums = self._no_sums()
+    def _initial_state(self) -> State:
+        sums = self._zero_sums()
         names = (*_OVER_STEPS, *_OVER_RECORDS)
         return {
             "leg": np.array(0.0),
@@ -157,7 +159,7 @@ class TailRun:
             **{f"block_{name}": np.zeros((0, sums[name].size)) for name in names},
         }
 
-    def _no_sums(self) -> State:
+    def _zero_sums(self) -> State:
         size = len(self.start)
         return {
             "num_steps": np.array(0.0),
@@ -175,6 +177,7 @@ class TailRun:
         cuts = [*range(first, end, CHUNK_STEPS), end]
 
         def step(moving: State, places: npt.NDArray[np.int64]) -> State:
+            """Take the chunk of steps whose number is places [1]."""
             chunk = int(places[0])
             return self.stream.run(moving, self._batches(cuts[chunk], cuts[chunk + 1]))
 
@@ -183,6 +186,7 @@ class TailRun:
         return state | moved | {"num_steps": state["num_steps"] + end - first}
 
     def _batches(self, first: int, end: int) -> npt.NDArray[np.int32]:
+        """Draw the batches [end - first, m] of the steps first … end - 1."""
         return batches_between(
             self._seed("tail"),
             first,
@@ -193,21 +197,21 @@ class TailRun:
         )
 
     def _after(self, state: State, leg: Leg) -> State:
-        """Do what comes at the end of a leg."""
+        """Return the state after what happens at the end of a leg."""
         if leg.then == "record":
             return state | self._record(state)
         if leg.then == "block":
-            return state | _closed(state) | self._no_sums()
+            return state | _closed(state) | self._zero_sums()
         if leg.then == "centre":
             centre = state["centre"] + state["away"] / state["num_steps"]
-            return state | {"centre": centre} | self._no_sums()
-        return state | self._no_sums()
+            return state | {"centre": centre} | self._zero_sums()
+        return state | self._zero_sums()
 
     def _record(self, state: State) -> State:
         found = self.excursion.objective(state["params"], int(state["leg"]))
         gradient = found.gradient
-        away = state["params"] - state["centre"]
-        shown = np.array([found.loss, away @ gradient, gradient @ gradient])
+        displacement = state["params"] - state["centre"]
+        shown = np.array([found.loss, displacement @ gradient, gradient @ gradient])
         return {
             "num_records": state["num_records"] + 1,
             "gradients": state["gradients"] + gradient,
@@ -222,7 +226,7 @@ def examples_of(settings: TailSpec, excursion: Excursion) -> int:
 
 
 def _closed(state: State) -> State:
-    """Turn the sums of a block into its means and put them to those of the blocks before."""
+    """Append the means of a block to those of the blocks before."""
     means = {name: state[name] / state["num_steps"] for name in _OVER_STEPS}
     means |= {name: state[name] / state["num_records"] for name in _OVER_RECORDS}
     return {

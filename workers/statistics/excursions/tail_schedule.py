@@ -1,23 +1,25 @@
-"""What happens when in a tail: a burn-in, then blocks of steps with records at random places."""
+"""The schedule of a tail: a burn-in, then blocks of steps with records at random steps."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from workers.contract.excursions import TailSpec
+if TYPE_CHECKING:
+    from workers.statistics.tail import TailSpec
+
 
 NUM_BLOCKS = 32
-"""Units of the intervals: many enough for Student's t, few enough to be long against memory."""
+"""Units of the intervals: enough for Student's t, few enough to be long against SGD's memory."""
 
 Event = Literal["forget", "centre", "record", "block"]
-"""`forget` drops what was summed, `centre` makes the mean iterate the centre, `record` evaluates the
+"""`forget` resets the sums, `centre` makes the mean iterate the centre, `record` evaluates the
 objective, `block` closes a block."""
 
 
 class Leg(NamedTuple):
-    """A piece of the run without interruption, up to before step `end`, and what happens then."""
+    """An uninterrupted part of the run, up to before step `end`, and what happens then."""
 
     end: int
     then: Event
@@ -26,13 +28,13 @@ class Leg(NamedTuple):
 def legs_of(settings: TailSpec, seed: int) -> list[Leg]:
     """Cut a run into legs; steps are counted from the beginning of the burn-in.
 
-    The sums begin anew half way through the burn-in, so that the centre is the mean iterate of its
-    second half. Blocks have equal numbers of steps, up to one. Each has its share of the records, one
-    at a uniformly random step of each of as many equal pieces.
+    The sums restart half way through the burn-in, so that the centre is the mean iterate of its
+    second half. Blocks have equal numbers of steps, up to one. Each has its share of the records,
+    one at a uniformly random step of each of as many equal pieces.
 
     Args:
-        settings: Of the statistic.
-        seed: Of the records' places.
+        settings: The settings of the statistic.
+        seed: Seed of the steps of the records.
     """
     first, end = settings.burn_in_steps, settings.burn_in_steps + settings.num_steps
     generator = np.random.Generator(np.random.Philox(key=seed))

@@ -1,4 +1,4 @@
-"""What the blocks of a tail show of each quantity: its value is their mean, its error their spread."""
+"""The quantities of a tail from its blocks: the value is their mean, the error their spread."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Array = npt.NDArray[np.float64]
 _TELESCOPING = ("fluctuation_dissipation_ratio", "fluctuation_dissipation_gap")
 
 _CLIMB = 10.0
-"""A second half whose mean loss is above this multiple of the first one's runs away: a choice."""
+"""A mean loss in the second half above this multiple of the first's has run away: a choice."""
 
 
 def why_runaway(blocks: Blocks) -> str | None:
-    """Say why a run does not stay near a minimum; None where it does."""
+    """Return why a run does not stay near a minimum; None where it does."""
     if blocks.nonfinite_before is not None:
         return f"the run left the finite numbers before step {blocks.nonfinite_before}"
     first, second = (half.mean() for half in np.split(blocks.shown[:, LOSS], 2))
@@ -32,7 +32,7 @@ def why_runaway(blocks: Blocks) -> str | None:
 
 
 def block_values(excursion: Excursion, blocks: Blocks, at_means: AtMeans) -> dict[str, Array]:
-    """Give every quantity block by block [B], as `tail.measure` defines them.
+    """Return every quantity block by block [B], as `tail.measure` defines them.
 
     The ratio r = ⟨F⟩/⟨D⟩ is linear in the blocks to first order: r + (F_b - r D_b)/⟨D⟩, whose mean is r.
     """
@@ -40,7 +40,7 @@ def block_values(excursion: Excursion, blocks: Blocks, at_means: AtMeans) -> dic
     momentum = excursion.trial.training.momentum
     dissipation = excursion.learning_rate * (1 + momentum) / 2 * blocks.seen[:, VELOCITY]
     against = blocks.seen[:, AGAINST_DIRECTION]
-    fluctuation = against - blocks.directions @ blocks.mean_away
+    fluctuation = against - blocks.directions @ blocks.mean_displacement
     ratio = fluctuation.mean() / dissipation.mean()
     residual = fluctuation - ratio * dissipation
     return {
@@ -57,7 +57,7 @@ def block_values(excursion: Excursion, blocks: Blocks, at_means: AtMeans) -> dic
 def mean_of_blocks(quantity: str, values: Array) -> Estimate:
     """Average a quantity over blocks [B].
 
-    Step by step, the gap is what a quadratic form y of weights and velocity about c loses: without
+    The gap of a step is the loss of a quadratic form y of weights and velocity about c: without
     momentum (‖θ_t-c‖² - ‖θ_{t+1}-c‖²)/2η. A block's mean is (y_begin - y_end)/n, that of the run
     (y_0 - y_T)/(nB): of the same spread, but for the factor 1/B. So is the ratio's, to first order.
     """
@@ -68,17 +68,18 @@ def mean_of_blocks(quantity: str, values: Array) -> Estimate:
 
 
 def _excess_losses(blocks: Blocks, at_means: AtMeans) -> dict[str, Array]:
-    """Give both excess losses, less what is linear in θ̄_b - θ̄ and adds up to 0 over the blocks.
+    """Return both excess losses [B], less terms linear in θ̄_b - θ̄ that sum to 0 over blocks.
 
-    The mean of B independent blocks has 1/B of the variance of one about L*, and a block 1 - 1/B of it
-    about their mean; so a block's excess loss above the mean over B - 1 is what the mean's is above L*.
+    The mean of B independent blocks has 1/B of the variance of one about L*, and a block 1 - 1/B of
+    it about their mean; so a block's excess loss above the mean, over B - 1, equals the mean's
+    above L*.
     """
-    about = blocks.away - blocks.mean_away
-    drift = about @ at_means.gradient
+    displacement = blocks.displacement - blocks.mean_displacement
+    drift = displacement @ at_means.gradient
     excess = blocks.shown[:, LOSS] - at_means.loss - drift
     of_means = at_means.block_losses - at_means.loss - drift
-    against = blocks.shown[:, AGAINST_GRADIENT] - blocks.gradients @ blocks.mean_away
-    share = 1 / (len(about) - 1)
+    against = blocks.shown[:, AGAINST_GRADIENT] - blocks.gradients @ blocks.mean_displacement
+    share = 1 / (len(displacement) - 1)
     return {
         "excess_loss": excess + share * of_means,
         "harmonic_excess_loss": (against - drift + share * (at_means.block_slopes - drift)) / 2,

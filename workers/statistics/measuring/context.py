@@ -1,4 +1,4 @@
-"""What a statistic is given: the kept model, its data and loss, and ways to keep what it found."""
+"""What a statistic receives: the kept model, its data and loss, and storage for its results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import keras
 
+from workers.contract.settings import Objective
 from workers.contract.specs import TrialSpec
-from workers.contract.statistics import Objective
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.loss import Loss
 from workers.resumable.keeping import Partials, Shared, SharedInMemory
@@ -16,15 +16,15 @@ from workers.training.seeding import measuring_seed
 
 @dataclass(frozen=True)
 class MeasurementContext:
-    """Everything a statistic may use; it must leave the model's weights as they were.
+    """Everything that a statistic may use; the model's weights must be left unchanged.
 
     Attributes:
-        model: The kept one.
-        dataset: What it was trained on, and its test split.
-        loss: It was trained with.
+        model: The kept model.
+        dataset: The data it was trained on, with the test split.
+        loss: The loss it was trained with.
         trial: How it was trained.
-        partials: Keeps the partial sums of this statistic.
-        shared: Keeps what all statistics of the trial need.
+        partials: Storage for the partial sums of this statistic.
+        shared: Storage for what all statistics of the trial need.
     """
 
     model: keras.Model
@@ -35,18 +35,18 @@ class MeasurementContext:
     shared: Shared = field(default_factory=SharedInMemory)
 
     def split(self, name: str) -> Split:
-        """Give a split of the data by name, `train` or `test`."""
+        """Return a split of the data by name, `train` or `test`."""
         found: Split = getattr(self.dataset, name)
         return found
 
     def seed(self, seed: int) -> int:
         """Return the seed of this trial's draws for a statistic's `probe_seed` or `stream_seed`.
 
-        Every random number of a measurement must follow from it, so that the trials of a cell err
-        independently of one another.
+        Every random number of a measurement must follow from it, so that the errors of a cell's
+        trials are independent of one another.
         """
         return measuring_seed(self.trial, seed)
 
     def weight_decay(self, objective: Objective) -> float:
-        """Give the strength of L2 in an objective; `data` has none."""
+        """Return the weight decay of an objective; `data` has none."""
         return self.trial.training.weight_decay if objective == "total" else 0.0

@@ -1,4 +1,4 @@
-"""The kept network made ready to measure: a copy with its batch norms frozen, and the splits."""
+"""The kept network prepared for measuring: a copy with frozen batch norms, and the splits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import keras
 
-from workers.contract.statistics import BatchNormMode
+from workers.contract.settings import BatchNormMode
 from workers.network.batch_norm import copy_network, freeze
 from workers.network.resident import ResidentSplit, make_resident
 from workers.resumable.passes import Passes
@@ -16,10 +16,10 @@ from workers.statistics.measuring.context import MeasurementContext
 
 @dataclass(frozen=True)
 class FrozenNetwork:
-    """What every statistic in inference mode measures.
+    """The network and data that every statistic in inference mode measures.
 
     Attributes:
-        network: A copy, so that measuring leaves the kept one as it is.
+        network: A copy, so that measuring leaves the kept one unchanged.
         splits: The splits to measure by name, on the device; no others stay there.
     """
 
@@ -34,27 +34,27 @@ class FrozenNetwork:
         splits: Iterable[str],
         passes: Passes,
     ) -> FrozenNetwork:
-        """Copy the network and freeze the copy, after whatever the statistic refuses.
+        """Copy the network and freeze the copy, after the statistic's own checks.
 
         Args:
-            context: Of the measurement.
+            context: The context of the measurement.
             bn_mode: Which statistics the batch norms hold.
-            splits: Names of those to measure.
-            passes: Of the measurement; it runs the pass for population statistics if no statistic of
-                the trial has taken them.
+            splits: Names of the splits to measure.
+            passes: The passes of the measurement, one more of which computes population statistics
+                if no statistic of the trial has done so.
 
         Raises:
-            UserError: A model that is not a graph of layers, a batch norm that cannot be frozen.
+            UserError: The model is not a graph of layers, or a batch norm cannot be frozen.
             Drained: A stop was asked for; the state has been saved.
         """
         network = copy_network(context.model)
-        there = {name: _resident(context, name) for name in splits}
+        resident = {name: _resident(context, name) for name in splits}
 
         def train() -> ResidentSplit:
-            return there["train"] if "train" in there else _resident(context, "train")
+            return resident["train"] if "train" in resident else _resident(context, "train")
 
         freeze(network, bn_mode, train, passes, context.shared)
-        return cls(network, there)
+        return cls(network, resident)
 
 
 def _resident(context: MeasurementContext, split: str) -> ResidentSplit:

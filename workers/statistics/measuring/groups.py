@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 
 
 def groups_of(network: keras.Model) -> Groups:
-    """Group the parameters of any network by layer, in the network's order."""
+    """Group the parameters of a network by layer, in the network's order."""
     return Groups(params_of(network))
 
 
@@ -24,32 +24,33 @@ class Groups:
     """Sums over the parameters of each group; the whole model first, then the layers in order.
 
     Attributes:
-        parameters: W of them.
+        parameters: The W parameter tensors.
     """
 
     parameters: list[Parameter]
 
     @cached_property
     def names(self) -> list[str | None]:
-        """None for the whole model, then the layers' names; G of them."""
+        """The names of the G groups: None for the whole model, then the layers' names."""
         return [None, *dict.fromkeys(each.layer for each in self.parameters)]
 
     @cached_property
     def _membership(self) -> Array:
+        """1 where a parameter tensor belongs to a group, else 0 [W, G]."""
         layers = [each.layer for each in self.parameters]
         rows = [[1.0] + [float(name == layer) for name in self.names[1:]] for layer in layers]
         return np.array(rows)
 
     def sums(self, per_parameter: Array) -> Array:
-        """Add values [..., W] up to [..., G]."""
+        """Sum values [..., W] over the parameters of each group to [..., G]."""
         return per_parameter @ self._membership
 
     def squared_norms(self, vector: Array) -> Array:
-        """Give ‖·‖² [G] of a flat vector [P] that holds the parameters one after the other."""
+        """Return ‖·‖² [G] of a flat vector [P] of all parameters, concatenated."""
         return self.sums(np.array([piece @ piece for piece in self.split(vector)]))
 
     def inner_products(self, left: Array, right: Array) -> Array:
-        """Give ⟨·, ·⟩ [G] of two flat vectors [P]."""
+        """Return ⟨·, ·⟩ [G] of two flat vectors [P]."""
         pieces = zip(self.split(left), self.split(right), strict=True)
         return self.sums(np.array([one @ other for one, other in pieces]))
 
@@ -60,12 +61,12 @@ class Groups:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Count the values of each parameter tensor [W]."""
+        """The number of values of each parameter tensor [W]."""
         return [int(np.prod(each.shape)) for each in self.variables]
 
     @property
     def num_params(self) -> int:
-        """P."""
+        """The number of parameters, P."""
         return sum(self.sizes)
 
     @cached_property
@@ -85,7 +86,7 @@ class Groups:
 
     @cached_property
     def num_decayed(self) -> Array:
-        """Count the parameters under weight decay [G]."""
+        """The number of parameters under weight decay [G]."""
         return self.sums(
             np.array([float(each.values.size * each.has_decay) for each in self.parameters])
         )

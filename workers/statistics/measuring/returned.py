@@ -1,4 +1,4 @@
-"""What a statistic gave back: checked, so that no record is ambiguous or silently not a number."""
+"""Checks of what a statistic returned, so that no record is ambiguous or silently not a number."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _KEY = ("quantity", "layer", "index", "method", "bn_mode", "split", "objective")
 
 
 def checked(rows: object, name: str) -> list[Measurement | SpectrumNode]:
-    """Give what a statistic returned, with nodes of spectra or without; values that are not finite are left empty, with the reason.
+    """Return a statistic's rows; values that are not finite are left empty, with the reason.
 
-    An error that is not finite is left empty too: unknown.
+    Nodes of spectra may be among the rows. An error that is not finite is left empty too, as
+    unknown.
 
     Raises:
-        UserError: It is no list of measurements, is empty, or holds rows that contradict themselves
-            or each other; all faults at once.
+        UserError: The rows are not a list of measurements, are empty, or contradict themselves or
+            each other; all faults at once.
     """
     returned = _rows(rows, name)
     nodes = [row for row in returned if isinstance(row, SpectrumNode)]

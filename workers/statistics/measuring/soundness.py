@@ -1,4 +1,4 @@
-"""What is refused before any statistic runs, whichever it is; a statistic's own limits stay with it."""
+"""What is refused before any statistic runs; each statistic checks its own limits itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import keras
 
 from workers.contract.errors import Fault, UserError
-from workers.contract.statistics import StatisticSpec, needs_spread
-from workers.datasets import faults as dataset_faults
+from workers.contract.items import StatisticItem
+from workers.contract.statistics import StatisticSpec
+from workers.datasets.checked import faults as dataset_faults
 from workers.datasets.dataset import Dataset, too_few_for_spread
 from workers.network.network_faults import faults_of as network_faults
 from workers.network.weights import non_finite_weights
@@ -16,11 +17,11 @@ from workers.statistics.measuring.context import MeasurementContext
 
 
 def refuse_unsound(context: MeasurementContext, statistic: StatisticSpec) -> None:
-    """Refuse a network and data of which no statistic, or not this one, would mean what its name says.
+    """Check that a statistic of this network and data would mean what its name says.
 
-    Weights that are not finite; a network that does not fit its data, computes in another precision
-    than float32, or mixes the examples of a batch; data with gaps, false labels or one class; fewer than
-    two examples where a spread is measured.
+    Refused are weights that are not finite; a network that does not fit its data, computes in
+    another precision than float32, or mixes the examples of a batch; data with gaps, false labels
+    or a single class; fewer than two examples where a spread is measured.
 
     Raises:
         UserError: All faults found.
@@ -34,7 +35,7 @@ def refuse_unsound(context: MeasurementContext, statistic: StatisticSpec) -> Non
 
 
 def _spread_faults(dataset: Dataset, statistic: StatisticSpec) -> Iterator[Fault]:
-    if needs_spread(statistic.name):
+    if isinstance(statistic, StatisticItem) and statistic.needs_spread:
         for split in getattr(statistic, "splits", ["train"]):
             if len(getattr(dataset, split)) < 2:
                 yield too_few_for_spread(statistic.name, split)

@@ -1,24 +1,24 @@
-"""Rows of one split that share its mode and cost."""
+"""Rows of one split, which share its mode and cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from workers.contract.records import Measurement
-from workers.contract.statistics import Objective
+from workers.contract.settings import Objective
 from workers.numerics.probes import Estimate
 from workers.statistics.measuring.groups import Groups
 
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Makes rows of one split.
+    """The common properties of the rows of one split.
 
     Attributes:
-        split: Its name.
-        bn_mode: As set.
-        cost_gradients: Of the whole statistic for this split.
-        wall_seconds: Of the whole statistic for this split.
+        split: The name of the split.
+        bn_mode: The mode of batch normalisation.
+        cost_gradients: Cost of the whole statistic for this split.
+        wall_seconds: Time of the whole statistic for this split.
     """
 
     split: str
@@ -39,7 +39,7 @@ class SplitRows:
         index: int | None = None,
         skipped_reason: str | None = None,
     ) -> Measurement:
-        """Give one row."""
+        """Return one row."""
         return Measurement(
             quantity=quantity,
             value=None if value is None else float(value),
@@ -66,7 +66,7 @@ class SplitRows:
         objective: Objective,
         num_samples: int,
     ) -> list[Measurement]:
-        """Give a row for the whole model and for each layer."""
+        """Return a row for the whole model and for each layer."""
         return [
             self.row(
                 quantity,

@@ -1,4 +1,4 @@
-"""One probe of the noise of batches: pairs of batches of each size, and a product of one batch's Hessian."""
+"""Probes of batch noise: pairs of batches of each size, and a product of one batch's Hessian."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from workers.statistics.measuring.groups import Groups
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
-"""Examples of a batch [b]."""
+"""Indices of the examples of a batch [b]."""
 
 _STREAM = 0xBA7C << 32
-"""Keeps these draws apart from others of the same seed; numbers of probes are below 2³²."""
+"""Separates these draws from others of the same seed; numbers of probes are below 2³²."""
 
 
 class Draw(NamedTuple):
-    """What one probe takes at random.
+    """The random draws of one probe.
 
     Attributes:
         pairs: Two batches (A, B) for each size.
@@ -38,12 +38,12 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeShape:
-    """What the draws of all probes have in common.
+    """The sizes that the draws of all probes share.
 
     Attributes:
-        sizes: Of the pairs, rising; all below num_examples.
-        curved_size: Of the batch whose Hessian is probed.
-        num_examples: N, to draw from.
+        sizes: Batch sizes of the pairs, ascending; all below num_examples.
+        curved_size: Size of the batch whose Hessian is probed.
+        num_examples: N, the number of examples to draw from.
         num_params: P.
     """
 
@@ -54,12 +54,12 @@ class ProbeShape:
 
     @property
     def num_drawn(self) -> int:
-        """Examples in all batches of a probe."""
+        """The number of examples in all batches of a probe."""
         return 2 * sum(self.sizes) + self.curved_size
 
 
 def draw(seed: int, number: int, shape: ProbeShape) -> Draw:
-    """Draw what a probe takes; it depends on (seed, number) alone.
+    """Draw the batches and signs of a probe, which depend on (seed, number) alone.
 
     All batches are independent of each other. Within one, examples are drawn without replacement.
     """
@@ -67,6 +67,7 @@ def draw(seed: int, number: int, shape: ProbeShape) -> Draw:
     generator = np.random.Generator(np.random.Philox(key=key))
 
     def batch(size: int) -> Places:
+        """Draw a batch [size] without replacement."""
         return generator.choice(shape.num_examples, size, replace=False)
 
     signs = np.where(generator.integers(0, 2, shape.num_params, dtype=bool), 1.0, -1.0)
@@ -75,12 +76,12 @@ def draw(seed: int, number: int, shape: ProbeShape) -> Draw:
 
 
 class BatchEstimates(NamedTuple):
-    """All of the data objective but one, each with G groups.
+    """Estimates for G groups; all but `total_gradient` are of the data objective.
 
     Attributes:
-        noise: b (N-1)/(N-b) tr cov(g_B), one for each size.
-        gradient: ‖E g_B‖², one for each size.
-        total_gradient: ‖E g_B + weight decay‖², one for each size.
+        noise: b (N-1)/(N-b) tr cov(g_B), one for each batch size.
+        gradient: ‖E g_B‖², one for each batch size.
+        total_gradient: ‖E g_B + weight decay‖², one for each batch size.
         hessian: tr ∇² E L_B.
     """
 
@@ -95,12 +96,12 @@ class BatchProbes:
     """Independent probes of a network in training mode.
 
     Attributes:
-        risk: In training mode.
-        split: To draw from.
-        groups: Of the risk's parameters.
+        risk: The risk in training mode.
+        split: The examples to draw from.
+        groups: Groups of the risk's parameters.
         decay: weight_decay · θ [P] where it acts, else 0.
-        shape: Of the draws.
-        seed: Of all of them.
+        shape: Shape of the draws.
+        seed: Seed of all draws.
     """
 
     risk: Risk
@@ -111,7 +112,7 @@ class BatchProbes:
     seed: int
 
     def measure(self, number: int) -> Array:
-        """Give one unbiased value of everything [(3 S + 1) G], for S sizes and G groups.
+        """Return one unbiased value of everything [(3 S + 1) G], for S batch sizes and G groups.
 
         For each pair of batches of b examples, with gradients g_A and g_B of their mean losses:
         b (N-1)/(N-b) ½‖g_A - g_B‖²,  ⟨g_A, g_B⟩,  ⟨g_A + decay, g_B + decay⟩; at the end Σ v ∇²L_B v
@@ -123,7 +124,7 @@ class BatchProbes:
         return np.concatenate([*values, self.groups.inner_products(drawn.signs, product)])
 
     def estimates(self, values: Array) -> BatchEstimates:
-        """Average probes [U, (3 S + 1) G]."""
+        """Return the estimates [G] from U probes [U, (3 S + 1) G]."""
         num_groups = len(self.groups.names)
         found = mean_of_probes(values)
         each = [
@@ -135,6 +136,7 @@ class BatchProbes:
         return BatchEstimates(each[:-1:3], each[1:-1:3], each[2:-1:3], each[-1])
 
     def _pair(self, left: Places, right: Places) -> list[Array]:
+        """Return the three values [G] of a pair of batches [b], as in `measure`."""
         num_examples, size = self.shape.num_examples, len(left)
         factor = size * (num_examples - 1) / (num_examples - size)
         one, other = (self.risk.gradient([self._batch(places)]) for places in (left, right))
@@ -145,5 +147,6 @@ class BatchProbes:
         ]
 
     def _batch(self, places: Places) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return x [b, …] and y [b, C] of the examples at places [b]."""
         inputs, targets = self.split.batch(tf.constant(places))
         return tf.cast(inputs, self.risk.dtype), targets

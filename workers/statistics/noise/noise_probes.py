@@ -1,15 +1,16 @@
 """Probes of tr(σ²H): sampled example gradients against sampled curvature, unbiased, one by one.
 
-With H = G + R, G = (1/N) Σ_j J_jᵀA_jJ_j and R what it leaves out, and c_i = g_i - ḡ:
+With H = G + R, G = (1/N) Σ_j J_jᵀA_jJ_j, R the remainder, and c_i = g_i - ḡ:
 
     tr(σ²G) = (1/N²) Σ_i Σ_j E[(c_i · s_j)²],  s_j = J_jᵀu_j,  E[u_j u_jᵀ] = A_j
     tr(σ²R) = E[vᵀRv],  v = N^(-1/2) Σ_i ε_i c_i,  ε_i = ±1
 
-A probe draws i and j independently, with replacement, with probabilities p_i and q_j in proportion to
-‖g_i‖² + ‖ḡ‖² and ‖s_j‖², and divides by them: the first sum becomes a mean of squared cosines, which are
-bounded however heavy the tails of the norms. An i and a j may be one example; to forbid that would
-bias the mean over a finite data set. The residual R takes a batch of its own and few examples, as
-its part is small: on a ResNet-20 trained on 5,000 images, -0.1 % ± 0.1 % of the whole in each probe.
+A probe draws i and j independently, with replacement, with probabilities p_i and q_j proportional
+to ‖g_i‖² + ‖ḡ‖² and ‖s_j‖², and divides by them: the first sum becomes a mean of squared cosines,
+which are bounded however heavy the tails of the norms are. An i and a j may be the same example;
+forbidding that would bias the mean over a finite data set. The residual R has a batch of its own
+with few examples, as its part is small: on a ResNet-20 trained on 5,000 images, -0.1 % ± 0.1 % of
+the whole in each probe.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ NUM_GRADIENTS = NUM_COLUMNS = 32
 NUM_RESIDUALS = 32
 
 _EVEN_SHARE = 0.05
-"""Of each probability."""
+"""The uniform share of each probability."""
 
 _COLUMN_STREAM, _NOISE_STREAM = 1, 2
 _SAMPLE_STREAM = 0x5A3B1E
@@ -49,10 +50,11 @@ Shares = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def compile_shares(groups: Groups) -> Shares:
-    """Compile the sum over all pairs of vectors; pieces are multiplied in their own precision."""
+    """Compile the sum over all pairs of vectors, multiplied in their own precision."""
     sizes, dtype = groups.sizes, groups.parameters[0].variable.dtype
 
     def shares(noise: tf.Tensor, columns: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """Return the shares [W] of F [n, P], S [m, P] and w [m]."""
         pairs = zip(tf.split(noise, sizes, axis=1), tf.split(columns, sizes, axis=1), strict=True)
         products = tf.stack([tf.matmul(f, s, transpose_b=True) for f, s in pairs])
         products = tf.cast(products, tf.float64)
@@ -69,13 +71,13 @@ class NoiseProbes:
     """The probes of one split.
 
     Attributes:
-        norms: Of its examples.
-        vectors: Of the network.
-        risk: Of the network, its parameters in the order of the groups.
+        norms: The norms of its examples.
+        vectors: Gradients of single examples.
+        risk: The risk of the network, its parameters in the order of the groups.
         groups: Sums over its parameters.
         split: The examples.
-        shares: Of its groups' parameters.
-        seed: Of all draws; a probe depends on it and on its own number alone.
+        shares: The compiled sum over pairs, for these groups.
+        seed: Seed of all draws; a probe depends on it and on its own number alone.
     """
 
     norms: ExampleNorms
@@ -87,7 +89,7 @@ class NoiseProbes:
     seed: int
 
     def measure(self, number: int) -> Array:
-        """Give one unbiased value of tr(σ²H) [G]; a layer's is its share Σ_{p ∈ layer} (σ²H)_pp."""
+        """Return an unbiased value of tr(σ²H) [G], a layer's being Σ_{p ∈ layer} (σ²H)_pp."""
         key = np.array([self.seed, _SAMPLE_STREAM + number], np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key))
         noise = self._noise_factor(_draw(self._gradient_chances, NUM_GRADIENTS, generator))
@@ -97,14 +99,14 @@ class NoiseProbes:
         return self.groups.sums(of_parameters) + self._residual(noise, places, number)
 
     def _noise_factor(self, places: Places) -> tf.Tensor:
-        """Give F [n, P] with E[FᵀF] = σ²: rows c_i / √(n N p_i)."""
+        """Return F [n, P] with E[FᵀF] = σ²: rows c_i / √(n N p_i)."""
         weights = self._weights(self._gradient_chances, places)
         gradients = self.vectors.gradients(*self.split.batch(tf.constant(places)))
         centred = gradients - tf.constant(self.norms.mean_gradient, gradients.dtype)
         return centred * tf.constant(np.sqrt(weights), gradients.dtype)[:, None]
 
     def _columns(self, places: Places, number: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Give S [n, P] and weights [n] with E[Σ w s sᵀ] = G."""
+        """Return S [n, P] and weights [n] with E[Σ w s sᵀ] = G."""
         names = number * NUM_COLUMNS + np.arange(len(places))
         shape = (1, self.split.targets.shape[1])
         signs = rademacher_signs(self.seed, _COLUMN_STREAM, names, shape)
@@ -114,7 +116,7 @@ class NoiseProbes:
         return tf.reshape(vectors, [-1, vectors.shape[-1]]), tf.reshape(weights, [-1])
 
     def _residual(self, noise: tf.Tensor, places: Places, number: int) -> Array:
-        """Give vᵀR̂v [G] with v = Fᵀε."""
+        """Return vᵀR̂v [G] with v = Fᵀε."""
         names = np.array([number])
         signs = rademacher_signs(self.seed, _NOISE_STREAM, names, (noise.shape[0],))
         vector = tf.linalg.matvec(noise, tf.constant(signs[0], noise.dtype), transpose_a=True)
@@ -130,24 +132,27 @@ class NoiseProbes:
 
     @cached_property
     def _gradient_chances(self) -> Array:
+        """The probabilities p [N] of drawing an example's gradient."""
         mean = self.norms.mean_gradient
         return chances(self.norms.gradient_norms + mean @ mean, even_share=_EVEN_SHARE)
 
     @cached_property
     def _column_chances(self) -> Array:
+        """The probabilities q [N] of drawing an example's column."""
         return chances(self.norms.column_norms, even_share=_EVEN_SHARE)
 
     @cached_property
     def _residual_chances(self) -> Array:
+        """The probabilities [N] of drawing an example for the residual."""
         return chances(np.sqrt(self.norms.gradient_norms), even_share=_EVEN_SHARE)
 
     def _weights(self, probabilities: Array, places: Places) -> Array:
-        """Give 1 / (n N p_i) of the drawn examples [n]."""
+        """Return 1 / (n N p_i) of the drawn examples [n], p [N]."""
         return 1 / (len(places) * self._num_examples * probabilities[places])
 
 
 def _draw(probabilities: Array, size: int, generator: np.random.Generator) -> Places:
-    """Draw examples with replacement."""
+    """Draw the indices [size] of examples with replacement, with probabilities [N]."""
     edges = np.cumsum(probabilities)
     drawn: Places = np.searchsorted(edges, generator.random(size) * edges[-1], side="right")
     return np.minimum(drawn, len(probabilities) - 1)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.contract.records import Measurement
-from workers.contract.statistics import Objective
+from workers.contract.settings import Objective
 from workers.numerics.probes import Estimate
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.measuring.split_rows import SplitRows
@@ -22,13 +22,13 @@ _NO_GRADIENT = "the gradient of the mean loss vanishes, so that the scale has no
 
 
 class Found(NamedTuple):
-    """What was measured of one split.
+    """The measurements of one split.
 
     Attributes:
-        norms: Of its examples.
+        norms: The norms of its examples.
         noise: tr(σ²H) of the data objective, by group.
-        num_probes: Behind it.
-        gradient_curvatures: ∇LᵀH∇L [G] by objective; `total` is there when weights decay.
+        num_probes: The number of probes behind it.
+        gradient_curvatures: ∇LᵀH∇L [G] by objective; includes `total` when weights decay.
     """
 
     norms: ExampleNorms
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 
 class _Values(NamedTuple):
-    """Of one objective, by group [G].
+    """The quantities of one objective, by group [G].
 
     Attributes:
         hessian_noise: tr(σ²H), estimated; the others are exact.
@@ -54,13 +54,13 @@ class _Values(NamedTuple):
 
 
 def rows(about: SplitRows, groups: Groups, found: Found, weight_decay: float) -> list[Measurement]:
-    """Give a row for each quantity, objective and group; noise scales of the whole model alone.
+    """Return a row for each quantity, objective and group; noise scales of the whole model alone.
 
     Args:
         about: The split.
-        groups: Of the parameters.
-        found: Of the split.
-        weight_decay: Of the objective `total`.
+        groups: The groups of parameters.
+        found: The measurements of the split.
+        weight_decay: That of the objective `total`.
     """
     objectives: dict[Objective, float] = {"data": 0.0, "total": weight_decay}
     made: list[Measurement] = []
@@ -86,6 +86,7 @@ def _values(groups: Groups, found: Found, objective: Objective, decay: float) ->
 
 
 def _exact(value: Array) -> Estimate:
+    """Return values [G] as an estimate without error."""
     return Estimate(value, np.zeros_like(value))
 
 
@@ -107,7 +108,7 @@ def _quantities(
 def _scales(
     about: SplitRows, found: Found, objective: Objective, values: _Values
 ) -> Iterator[Measurement]:
-    """Give the ratios of the whole model, or why there are none."""
+    """Yield the ratios of the whole model, or why there are none."""
     num_examples = len(found.norms.gradient_norms)
     for quantity, method, above, below, num_samples in (
         ("simple_noise_scale", "per_example_exact", values.noise, values.gradient, num_examples),
@@ -116,13 +117,13 @@ def _scales(
         with np.errstate(divide="ignore", invalid="ignore"):
             value = above.value[0] / below.value[0]
             stderr = above.stderr[0] / np.abs(below.value[0])
-        is_there = bool(np.isfinite(value))
+        is_finite = bool(np.isfinite(value))
         yield about.row(
             quantity,
             method,
-            value if is_there else None,
-            stderr if is_there else None,
+            value if is_finite else None,
+            stderr if is_finite else None,
             objective=objective,
             num_samples=num_samples,
-            skipped_reason=None if is_there else _NO_GRADIENT,
+            skipped_reason=None if is_finite else _NO_GRADIENT,
         )

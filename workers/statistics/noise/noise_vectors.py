@@ -1,4 +1,4 @@
-"""Vectors whose covariance is that of the gradient noise, by one weighted gradient for each batch."""
+"""Vectors whose covariance is that of the gradient noise, by one weighted gradient per batch."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Array = npt.NDArray[np.float64]
 GRADIENTS_BATCH_SIZE = 100
 
 _SIGNS = 0x701E
-"""Stream of the signs, other than those of the other statistics."""
+"""Stream of the signs, distinct from those of the other statistics."""
 
 
 @final
 class NoiseVectors:
-    """w = N^(-1/2) Σ ε_i (g_i - ḡ) over the N examples of a split, ε_i independent signs.
+    """w = N^(-1/2) Σ ε_i (g_i - ḡ) [P] over the N examples of a split, ε_i independent signs.
 
     E[wwᵀ] = (1/N) Σ (g_i - ḡ)(g_i - ḡ)ᵀ = σ², exactly. Signs depend on (seed, draw, example) alone.
 
     Args:
-        risk: Gives the gradients.
+        risk: The risk, whose gradients are used.
         split: The examples.
-        seed: Of the signs.
-        passes: Runs the gradients; ḡ and each draw take N examples of the progress.
+        seed: Seed of the signs.
+        passes: Runs the gradients; ḡ and each draw count as N examples of the progress.
     """
 
     def __init__(self, risk: Risk, split: ResidentSplit, seed: int, passes: Passes) -> None:
@@ -40,15 +40,15 @@ class NoiseVectors:
 
     @property
     def num_examples(self) -> int:
-        """N."""
+        """The number of examples, N."""
         return len(self._split)
 
     def mean_gradient(self) -> Array:
-        """Give ḡ [P]; the pass is run once."""
+        """Return ḡ [P]; the pass is run once."""
         return self._mean_gradient
 
     def draw(self, number: int) -> Array:
-        """Give the vector w [P] of a number.
+        """Return the vector w [P] of a number.
 
         Raises:
             Drained: A stop was asked for; the partial sum has been saved.
@@ -60,13 +60,15 @@ class NoiseVectors:
 
     @cached_property
     def _mean_gradient(self) -> Array:
+        """ḡ [P]."""
         total = self._weighted_total("mean_gradient", np.ones(self.num_examples), turn=0)
         return mean_over_examples(total, self.num_examples)
 
     def _weighted_total(self, key: str, weights: Array, *, turn: int) -> Array:
-        """Give Σ_i w_i g_i [P] over the split."""
+        """Return Σ_i w_i g_i [P] over the split, weights w [N]."""
 
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
+            """Add the weighted gradient [P] of the examples at places [B]."""
             batch = self._split.batch(tf.constant(places))
             return {"sum": state["sum"] + self._risk.weighted_gradient(*batch, weights[places])}
 

@@ -1,4 +1,4 @@
-"""One pass over a split that keeps every example's norms, to sample examples by."""
+"""One pass over a split that keeps every example's norms, by which examples are sampled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ExampleNorms:
-    """What one pass over N examples gives, for W parameter tensors of P values together.
+    """The norms from one pass over N examples, for W parameter tensors of P values in all.
 
     Attributes:
         gradient_norms: ‖g_i‖² [N].
@@ -38,20 +38,21 @@ class ExampleNorms:
 def measure_norms(
     name: str, norms: CompiledNorms, split: ResidentSplit, passes: Passes, seed: int
 ) -> ExampleNorms:
-    """Visit every example of a split once.
+    """Compute the norms of every example of a split in one pass.
 
     Args:
-        name: Of the pass.
-        norms: Of the network, with one column.
+        name: Name of the pass.
+        norms: The compiled norms of the network, with one column.
         split: The examples.
         passes: Runs the pass.
-        seed: Of the columns.
+        seed: Seed of the columns.
 
     Raises:
         Drained: A stop was asked for; the state has been saved.
     """
 
     def step(state: State, places: npt.NDArray[np.int64]) -> State:
+        """Add the examples at places [B]."""
         signs = rademacher_signs(seed, 0, places, norms.signs_shape)
         found = norms(*split.batch(tf.constant(places)), signs)
         of_examples = found.gradient_norms.sum(axis=1)

@@ -29,26 +29,26 @@ Places = npt.NDArray[np.int64]
 NORMS_BATCH_SIZE = 100
 
 _FIRST, _SECOND = 0, 1
-"""Streams of signs: the columns of every example, and the further ones of the replicates."""
+"""Streams of signs: the columns of every example, and the further columns of the replicates."""
 
 _PRODUCTS = 0x9D00
-"""The first of the streams of probes."""
+"""The first stream of the probes."""
 
 _LEAST_PRODUCTS = 64
 
 _EVEN_SHARE = 0.2
-"""Of the further columns, spread evenly."""
+"""The share of the further columns that is spread evenly."""
 
 
 @dataclass(frozen=True)
 class Norms:
-    """What one pass over N examples gives, for G groups and P parameters.
+    """The norms from one pass over N examples, for G groups and P parameters.
 
     Attributes:
         mean_squared_norm: (1/N) Σ ‖g_i‖² [G].
         mean_gradient: ḡ [P].
         gradient_norms: ‖g_i‖² [N].
-        curvatures: t_i [N, G], the example's share of tr(JᵀAJ), by one set of columns.
+        curvatures: t_i [N, G], the example's share of tr(JᵀAJ), from one set of columns.
     """
 
     mean_squared_norm: Array
@@ -58,7 +58,7 @@ class Norms:
 
     @property
     def num_examples(self) -> int:
-        """N."""
+        """The number of examples, N."""
         return len(self.gradient_norms)
 
 
@@ -67,11 +67,11 @@ class NormsPass:
     """Per-example norms over one split, with columns drawn by (seed, example).
 
     Attributes:
-        name: Of the split; keys the saved states.
-        norms: Compiled for the network.
+        name: Name of the split, under which states are saved.
+        norms: The compiled norms of the network.
         groups: Sums over its parameters.
         split: The examples.
-        seed: Of the columns and of the replicates' choice.
+        seed: Seed of the columns and of the choice of replicates.
     """
 
     name: str
@@ -81,10 +81,11 @@ class NormsPass:
     seed: int
 
     def run(self, passes: Passes) -> Norms:
-        """Visit every example once."""
+        """Compute the norms of every example in one pass."""
         num_examples, num_groups = len(self.split), len(self.groups.names)
 
         def step(state: State, places: Places) -> State:
+            """Add the examples at places [B]."""
             found = self._measure(places, places, _FIRST)
             norms, curvatures = found.gradient_norms, self.groups.sums(found.curvatures)
             return {
@@ -111,7 +112,8 @@ class NormsPass:
     def replicate(self, passes: Passes, norms: Norms, num_replicates: int) -> Estimate:
         """Draw further columns, more of them for large gradients; estimate tr(JᵀAJ) and its error.
 
-        The norm of an example's gradient does not depend on its columns, and tells where they err.
+        The norm of an example's gradient does not depend on its columns, and shows where their
+        error is.
         """
         expected = num_replicates * chances(norms.gradient_norms, even_share=_EVEN_SHARE)
         counts = systematic_counts(expected, self.seed)
@@ -121,6 +123,7 @@ class NormsPass:
         numbers = np.concatenate([np.arange(count) for count in counts])
 
         def step(state: State, positions: Places) -> State:
+            """Add the further draws at these positions [B] among all."""
             here = owners[positions]
             names = chosen[here] + len(self.split) * numbers[positions]
             found = self._measure(chosen[here], names, _SECOND)
@@ -142,12 +145,13 @@ class NormsPass:
         return sampled(*mean_with_replicates(norms.curvatures, replicates))
 
     def _measure(self, places: Places, names: Places, stream: int) -> BatchNorms:
+        """Measure the examples at places [B], with columns drawn by names [B] from a stream."""
         signs = rademacher_signs(self.seed, stream, names, self.norms.signs_shape)
         return self.norms(*self.split.batch(tf.constant(places)), signs)
 
 
 def _with_added(sums: Array, rows: Places, values: Array) -> Array:
-    """Add values [B, G] to their rows of a copy of the sums [R, G]."""
+    """Return a copy of the sums [R, G] with values [B, G] added to their rows [B]."""
     total = sums.copy()
     np.add.at(total, rows, values)
     return total
@@ -155,20 +159,21 @@ def _with_added(sums: Array, rows: Places, values: Array) -> Array:
 
 @dataclass(frozen=True)
 class ProductsPass:
-    """tr H by Hessian-vector products over one split, fresh probes for each batch.
+    """tr H by Hessian-vector products over one split, with fresh probes for each batch.
 
     With t_br = (1/K) Σ_k vᵀ(Σ_{i ∈ b} H_i)v over the K probes of replicate r = 1 … R:
-    tr H = (1/N) Σ_b t̄_b,  stderr² = (1/N²) Σ_b s_b²/R, s_b² the variance of the t_br, and widened by their
-    skewness as in `probes.mean_of_probes`, where it can be told. R is 2, and more over few batches.
-    A layer's trace takes the layer's part of v and Hv; the other layers' parts average to nothing.
+    tr H = (1/N) Σ_b t̄_b,  stderr² = (1/N²) Σ_b s_b²/R, s_b² the variance of the t_br, widened by
+    their skewness as in `probes.mean_of_probes`, where it can be estimated. R is 2, and more for
+    few batches.
+    A layer's trace takes the layer's part of v and Hv; the other layers' parts average to zero.
     Source: Hutchinson (1989).
 
     Attributes:
-        name: Of the split; keys the saved states.
-        risk: Of the network, its parameters in the order of the groups.
+        name: Name of the split, under which states are saved.
+        risk: The risk of the network, its parameters in the order of the groups.
         groups: Sums over its parameters.
         split: The examples.
-        seed: Of the probes, which depend on it and on the batch's first example.
+        seed: Seed of the probes, which depend on it and on the batch's first example.
         num_probes: K.
     """
 
@@ -180,10 +185,11 @@ class ProductsPass:
     num_probes: int
 
     def run(self, passes: Passes) -> Estimate:
-        """Visit every batch once."""
+        """Estimate tr H [G] in one pass over the batches."""
         num_replicates = num_product_replicates(len(self.split))
 
         def step(state: State, places: Places) -> State:
+            """Add the cumulants [G] of the batch of examples at places [B]."""
             batch = self.split.batch(tf.constant(places))
             traces = [self._traces(batch, int(places[0]), each) for each in range(num_replicates)]
             of_batch = cumulants_of_mean(np.array(traces))
@@ -199,7 +205,7 @@ class ProductsPass:
         )
 
     def _traces(self, batch: tuple[tf.Tensor, tf.Tensor], unit: int, replicate: int) -> Array:
-        """Average vᵀ(Σ H_i)v over the probes of one replicate [G]."""
+        """Average vᵀ(Σ H_i)v [G] over the probes of a replicate, for a batch x [B, …], y [B, C]."""
         total = np.zeros(len(self.groups.names))
         for number in range(self.num_probes):
             stream = _PRODUCTS + replicate * self.num_probes + number
@@ -211,6 +217,6 @@ class ProductsPass:
 
 
 def num_product_replicates(num_examples: int) -> int:
-    """Say how many independent probes each batch of a split takes, R: 64 of all batches at least."""
+    """Return R, the independent probes of each batch of a split: at least 64 over all batches."""
     num_batches = len(batch_edges(num_examples, PRODUCTS_BATCH_SIZE)) - 1
     return max(2, -(-_LEAST_PRODUCTS // num_batches))

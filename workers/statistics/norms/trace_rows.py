@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.contract.records import Measurement
-from workers.contract.statistics import Objective
+from workers.contract.settings import Objective
 from workers.numerics.probes import Estimate
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.measuring.split_rows import SplitRows
@@ -35,14 +35,14 @@ class _Values(NamedTuple):
 def rows(
     about: SplitRows, groups: Groups, norms: Norms, trace: HessianTrace, weight_decay: float
 ) -> list[Measurement]:
-    """Give a row for each quantity, objective, and group: the whole model and every layer.
+    """Return a row for each quantity, objective, and group: the whole model and every layer.
 
     Args:
         about: The split.
-        groups: Of the parameters.
-        norms: Of the split's examples.
-        trace: Of the split.
-        weight_decay: Of the objective `total`.
+        groups: The groups of parameters.
+        norms: The norms of the split's examples.
+        trace: The Hessian trace of the split.
+        weight_decay: That of the objective `total`.
     """
     return [
         row
@@ -69,4 +69,5 @@ def _values(
 
 
 def _exact(value: Array) -> Estimate:
+    """Return values [G] as an estimate without error."""
     return Estimate(value, np.zeros_like(value))

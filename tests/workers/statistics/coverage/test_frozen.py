@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.contract.statistics import HessianSpec, SpectrumSpec, TracesSpec
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
 from workers.statistics import hessian, spectrum, traces
+from workers.statistics.hessian import HessianSpec
 from workers.statistics.measuring import frozen_network
 from workers.statistics.measuring.groups import groups_of
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.traces import TracesSpec
 
 pytestmark = pytest.mark.slow
 

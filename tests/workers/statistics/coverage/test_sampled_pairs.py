@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.contract.statistics import NoiseCurvatureSpec
 from workers.network.batch_norm import copy_network
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
@@ -20,6 +19,7 @@ from workers.per_example.dissection import dissect
 from workers.per_example.vectors import CompiledVectors
 from workers.statistics import noise_curvature
 from workers.statistics.measuring import frozen_network
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
 
 pytestmark = pytest.mark.slow
 

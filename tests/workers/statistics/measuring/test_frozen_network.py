@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from workers.contract.statistics import (
-    HessianSpec,
-    LossesSpec,
-    NoiseCurvatureSpec,
-    SpectrumSpec,
-    TracesSpec,
-)
 from workers.resumable.passes import Passes
-from workers.statistics import hessian, losses, noise_curvature, spectrum, traces
+from workers.statistics.algorithms import hessian, losses, noise_curvature, spectrum, traces
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.losses import LossesSpec
 from workers.statistics.measuring import frozen_network
 from workers.statistics.measuring.frozen_network import FrozenNetwork
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.traces import TracesSpec
 
 NUM_TRAIN = 24
 STATISTICS = {

@@ -10,16 +10,14 @@ import pytest
 
 from workers.contract.errors import UserError
 from workers.contract.specs import PluginSpec
-from workers.contract.statistics import (
-    BatchNoiseSpec,
-    HessianSpec,
-    LossesSpec,
-    NoiseCurvatureSpec,
-    SpectrumSpec,
-    TracesSpec,
-)
 from workers.datasets.dataset import Split
+from workers.statistics.batch_noise import BatchNoiseSpec
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.losses import LossesSpec
 from workers.statistics.measuring.soundness import refuse_unsound
+from workers.statistics.noise_curvature import NoiseCurvatureSpec
+from workers.statistics.spectrum import SpectrumSpec
+from workers.statistics.traces import TracesSpec
 
 PLUGIN = PluginSpec(name="own.sharpness:measure")
 STATISTICS = [

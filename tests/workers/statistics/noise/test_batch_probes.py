@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workers.contract.statistics import BatchNoiseSpec
 from workers.numerics.probes import Cumulants
 from workers.statistics import batch_noise
+from workers.statistics.batch_noise import BatchNoiseSpec
 from workers.statistics.measuring.groups import groups_of
 from workers.statistics.noise import batch_probes
 from workers.statistics.noise.batch_probes import BatchProbes, Draw, ProbeShape

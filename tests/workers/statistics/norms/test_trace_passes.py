@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from workers.contract.statistics import TracesSpec
 from workers.network.batch_norm import copy_network
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
@@ -18,6 +17,7 @@ from workers.statistics import traces
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.norms import trace_passes
 from workers.statistics.norms.trace_passes import NormsPass, ProductsPass
+from workers.statistics.traces import TracesSpec
 
 
 class Forgetful:

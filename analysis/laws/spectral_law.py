@@ -11,12 +11,13 @@ import numpy.typing as npt
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import TARGETS
 from analysis.evidence.noise_spectra import NoiseSpectrum
+from analysis.laws.prediction import Prediction
+from analysis.laws.reasons import disagreement_faults
 from analysis.mathematics.uncertain import Uncertain
-from analysis.predictions.law import Prediction, disagreement_faults
 
 Array = npt.NDArray[np.float64]
 Energy = Callable[[Array, int], Array]
-"""Gives λV(λ) [n] at λ [n] for a seed, V the variance along a direction whose noise c is 1."""
+"""Computes λV(λ) [n] at λ [n] for a seed, V the variance along a direction whose noise c is 1."""
 
 _MOMENTS = ("gradient_noise_trace", "hessian_noise_trace")
 """Of μ_σ, degrees 0 and 1: what another statistic states too."""
@@ -31,7 +32,6 @@ NOT_IN_THIS_MODE = (
 
 
 def spectral_predictions(
-    name: str,
     conditions: CellConditions,
     energy: Energy,
     *,
@@ -76,7 +76,6 @@ def spectral_predictions(
     statistic_id = conditions.spectra.statistic_id if conditions.spectra and spectra else None
     return [
         Prediction(
-            name,
             target,
             statistic_id=statistic_id,
             by_seed=by_target[target],
@@ -110,7 +109,7 @@ def _explosion(
 
 
 def _growth(conditions: CellConditions, spectrum: NoiseSpectrum) -> Array:
-    """Give ln of how many times the variance grows over the excursion's steps, at the nodes [n]."""
+    """Compute ln of how many times the variance grows over the excursion's steps, at the nodes [n]."""
     num_steps = conditions.excursion.num_steps or 0
     growth: Array = num_steps * conditions.sgd.growth_exponent(spectrum.nodes)
     return growth

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from workers.contract.errors import UserError
-from workers.contract.specs import Cifar10Spec, DigitsSpec, PluginSpec, SyntheticSpec
+from workers.contract.specs import PluginSpec
 from workers.datasets import cifar10, synthetic
-from workers.datasets.loading import dataset_facts, load_dataset
+from workers.datasets.checked.loading import dataset_facts, load_dataset
+from workers.datasets.cifar10 import Cifar10Spec
+from workers.datasets.digits import DigitsSpec
+from workers.datasets.synthetic import SyntheticSpec
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 PLUGIN = '''
 """Two spirals."""
@@ -91,8 +94,8 @@ def test_facts_of_digits_need_no_scikit_learn_the_second_time(cache):
     """A fresh process that finds the facts imports neither scikit-learn nor TensorFlow nor Pillow."""
     dataset_facts(DigitsSpec(), None)
     code = (
-        "import sys; from workers.datasets.loading import dataset_facts\n"
-        "from workers.contract.specs import DigitsSpec\n"
+        "import sys; from workers.datasets.checked.loading import dataset_facts\n"
+        "from workers.datasets.digits import DigitsSpec\n"
         "dataset_facts(DigitsSpec(), None)\n"
         "print([name for name in ('sklearn', 'tensorflow', 'PIL', 'pandas') if name in sys.modules])"
     )

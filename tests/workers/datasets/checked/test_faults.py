@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.contract.specs import DigitsSpec, PluginSpec
+from workers.contract.specs import PluginSpec
+from workers.datasets.checked.faults import faults_of
+from workers.datasets.checked.loading import load_dataset
 from workers.datasets.dataset import Dataset, Split, one_hot
-from workers.datasets.faults import faults_of
-from workers.datasets.loading import load_dataset
+from workers.datasets.digits import DigitsSpec
 
 
 def sound(num_train: int = 6) -> Dataset:

@@ -38,6 +38,19 @@ def faults_of(dataset: Dataset) -> list[Fault]:
     return found
 
 
+def first_class(train: Split) -> tuple[int, int]:
+    """Find the class of the first training example, and how many of that class stand before the first other one."""
+    differs = (train.targets != train.targets[0]).any(axis=1)
+    count = int(differs.argmax()) if differs.any() else len(train)
+    return int(train.targets[0].argmax()), count
+
+
+def one_class(num_train: int, label: int, where: str) -> Fault:
+    """Build the fault of training examples that are all of one class."""
+    what = f"all {num_train} training examples are of class {label}"
+    return Fault(what, where, "use more of the data, or shuffle them before they are cut")
+
+
 def _array_faults(name: str, split: object) -> Iterator[Fault]:
     if not isinstance(split, Split):
         what = f"the {name} split is {type(split).__name__}, not a Split"
@@ -125,10 +138,9 @@ def _label_faults(name: str, split: Split) -> Iterator[Fault]:
 
 
 def _class_faults(train: Split) -> Iterator[Fault]:
-    classes = np.flatnonzero(train.targets.any(axis=0))
-    if len(classes) == 1:
-        what = f"all {len(train)} training examples are of class {classes[0]}"
-        yield Fault(what, _WHERE, "use more of the data, or shuffle them before they are cut")
+    label, count = first_class(train)
+    if count == len(train):
+        yield one_class(count, label, _WHERE)
 
 
 def _counted(is_bad: Flags, split: str) -> str:

@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from importlib.metadata import version
-from typing import Annotated
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from workers.contract.catalog import resolve
-from workers.contract.errors import UserError, user_error
-from workers.contract.frozen import Count, Frozen
-from workers.contract.specs import Cifar10Spec, DatasetSpec, DigitsSpec, PluginSpec
-from workers.datasets import cache, cifar10, digits
+from workers.contract.dataset_facts import DatasetFacts
+from workers.contract.errors import Fault, UserError, user_error
+from workers.contract.items import CutDatasetItem, DatasetItem
+from workers.contract.specs import DatasetSpec, PluginSpec
+from workers.datasets import cache
+from workers.datasets.checked.faults import faults_of, first_class, one_class
 from workers.datasets.dataset import Dataset, too_few_examples
-from workers.datasets.faults import faults_of
 
-_FACTS_VERSION = 1
+_FACTS_VERSION = 2
 """Raised by hand when facts are computed otherwise or built-in data sets change."""
-
-
-class DatasetFacts(Frozen):
-    """What a planner needs to know of a data set.
-
-    Attributes:
-        digest: Of the whole stored data set, before any cut.
-        num_train: N, training examples used, after the cut.
-        num_test: Test examples.
-        num_outputs: C, classes or regression targets.
-        is_classification: Targets are one-hot labels.
-        input_shape: Shape of one example.
-    """
-
-    digest: str
-    num_train: Count
-    num_test: Count
-    num_outputs: Count
-    is_classification: bool
-    input_shape: Annotated[tuple[int, ...], Field(strict=False)]  # JSON has no tuples
 
 
 def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
@@ -71,21 +50,20 @@ def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
 
 
 def dataset_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
-    """Give the facts of a data set; for built-in ones a second call decodes and imports nothing.
+    """Return the facts of a data set; for built-in ones a second call decodes and imports nothing.
 
-    Facts are cached by path, size and time of change of the source files (cifar10), the version of
-    scikit-learn (digits), or the spec and the version of NumPy (synthetic). A plugin's data may
-    depend on anything, so it is loaded each time.
+    Facts are cached by the data set's own `source_key`. A plugin's data may depend on anything, so it
+    is loaded each time.
 
     Raises:
         UserError: As `load_dataset` does.
     """
     whole = whole_facts(spec, data_dir)
-    return cut_facts(whole, spec) if isinstance(spec, Cifar10Spec | DigitsSpec) else whole
+    return cut_facts(whole, spec) if isinstance(spec, CutDatasetItem) else whole
 
 
 def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
-    """Give the facts of a data set before `num_train` and `num_test` cut it, as `dataset_facts` does.
+    """Return the facts of a data set before `num_train` and `num_test` cut it, as `dataset_facts` does.
 
     Raises:
         UserError: As `load_dataset` does.
@@ -93,32 +71,42 @@ def whole_facts(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
     if isinstance(spec, PluginSpec):
         return _facts(load_dataset(spec, data_dir))
     uncut = spec
-    if isinstance(spec, Cifar10Spec | DigitsSpec):
+    if isinstance(spec, CutDatasetItem):
         uncut = spec.model_copy(update={"num_train": None, "num_test": None})
     return _remembered(_key(uncut, data_dir), lambda: _facts(load_dataset(uncut, data_dir)))
 
 
-def cut_facts(whole: DatasetFacts, spec: Cifar10Spec | DigitsSpec) -> DatasetFacts:
-    """Give the facts of the first `num_train` and `num_test` examples.
+def facts_before_fetch(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts | None:
+    """Return what is known of the whole data before a download; None where none is needed."""
+    if isinstance(spec, PluginSpec) or spec.is_at_hand(data_dir):
+        return None
+    return spec.official_facts
+
+
+def cut_faults(whole: DatasetFacts, spec: CutDatasetItem) -> list[Fault]:
+    """List what is wrong with the first `num_train` and `num_test` examples, and is not with the whole."""
+    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    num_train, label = spec.num_train or whole.num_train, whole.first_class
+    if not faults and label is not None and num_train <= whole.num_of_first_class:
+        faults = [one_class(num_train, label, "dataset.num_train")]
+    return faults
+
+
+def cut_facts(whole: DatasetFacts, spec: CutDatasetItem) -> DatasetFacts:
+    """Return the facts of the first `num_train` and `num_test` examples.
 
     Raises:
-        UserError: There are fewer.
+        UserError: There are fewer, or those for training are of one class.
     """
-    faults = too_few_examples(spec, whole.num_train, whole.num_test)
+    faults = cut_faults(whole, spec)
     if faults:
         raise UserError(faults)
     asked = {"num_train": spec.num_train, "num_test": spec.num_test}
     return whole.model_copy(update={key: each for key, each in asked.items() if each is not None})
 
 
-def _key(spec: DatasetSpec, data_dir: str | None) -> JsonValue:
-    if isinstance(spec, Cifar10Spec):
-        stored = cifar10.source_key(data_dir)
-    elif isinstance(spec, DigitsSpec):
-        stored = digits.source_key(data_dir)
-    else:
-        stored = {"spec": spec.model_dump(mode="json"), "numpy": version("numpy")}
-    return {"facts": _FACTS_VERSION, "dataset": spec.name, "stored": stored}
+def _key(spec: DatasetItem, data_dir: str | None) -> JsonValue:
+    return {"facts": _FACTS_VERSION, "dataset": spec.name, "stored": spec.source_key(data_dir)}
 
 
 def _remembered(key: JsonValue, compute: Callable[[], DatasetFacts]) -> DatasetFacts:
@@ -131,6 +119,7 @@ def _remembered(key: JsonValue, compute: Callable[[], DatasetFacts]) -> DatasetF
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:
+    label, count = first_class(dataset.train) if dataset.is_classification else (None, 0)
     return DatasetFacts(
         digest=dataset.digest,
         num_train=len(dataset.train),
@@ -138,6 +127,8 @@ def _facts(dataset: Dataset) -> DatasetFacts:
         num_outputs=dataset.num_outputs,
         is_classification=dataset.is_classification,
         input_shape=dataset.input_shape,
+        first_class=label,
+        num_of_first_class=count,
     )
 
 

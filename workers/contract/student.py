@@ -1,0 +1,20 @@
+"""How sure a stated error makes one: the confidence of every interval, and Student's quantile for it."""
+
+from __future__ import annotations
+
+import scipy.stats
+
+CONFIDENCE = 0.95
+"""Of every interval that is recorded, printed or judged by: the convention of the field."""
+
+
+def student_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
+    """Return t with P(|T| ≤ t) = confidence, T of Student's distribution.
+
+    An interval of a value v with standard error s is v ± t·s.
+
+    Args:
+        degrees: Degrees of freedom ν > 0 of the error; infinite for one that is known.
+        confidence: Between 0 and 1.
+    """
+    return float(scipy.stats.t.ppf((1 + confidence) / 2, degrees))

@@ -1,0 +1,159 @@
+"""`batch_noise`: what drives SGD in training mode, where batch norms see the batch alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+from workers.contract.errors import Fault, UserError
+from workers.contract.method_text import method_of_batches
+from workers.contract.records import Measurement
+from workers.contract.settings import Objective
+from workers.network.batch_norm import as_functional
+from workers.network.resident import make_resident
+from workers.network.risk import Risk
+from workers.numerics.probes import Estimate, StoppingRule
+from workers.resumable.passes import Passes
+from workers.statistics.measuring.context import MeasurementContext
+from workers.statistics.measuring.groups import groups_of
+from workers.statistics.measuring.split_rows import SplitRows
+from workers.statistics.noise.batch_probes import BatchEstimates, BatchProbes, ProbeShape
+
+if TYPE_CHECKING:
+    from workers.statistics.batch_noise import BatchNoiseSpec
+
+_PRODUCT_COST = 3
+"""Gradients that a Hessian-vector product counts for, as in `traces`."""
+
+_LEAVE_OUT = "leave `batch_noise` out of `measure`"
+
+
+def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measurement]:
+    """Measure the noise of batch gradients at multiples of the batch size m, and tr H at m.
+
+    With L_B the mean loss of a batch B of b of the N training examples, drawn without replacement, in
+    training mode, and g_B = ∇L_B; the whole model and each layer:
+    `gradient_noise_trace` = b (N-1)/(N-b) tr cov(g_B), from ½‖g_A - g_B‖² of independent batches. Where
+    the loss is additive over examples (no batch norm) it equals tr σ² of `traces` at every b;
+    how it changes with b tells how far the loss is from that;
+    `gradient_norm_squared` = ‖E g_B‖², from ⟨g_A, g_B⟩;
+    `hessian_trace` = tr ∇² E[L_B] at b = m, from vᵀ∇²L_B v with a Rademacher v and a batch for each probe.
+
+    The objective `total` adds (weight_decay/2)·‖θ_decayed‖² to L_B, thus weight_decay·θ_decayed to g_A
+    and g_B alike: their difference, the noise, stays as it is. All values are unbiased; a probe takes
+    one draw of everything and depends on (trial, probe_seed, its number) alone. `until` is about the
+    whole model's noise at the smallest multiple. Inputs are those stored, without augmentation.
+    Resumable. `cost_gradients` is counted in gradients over the training set, a Hessian-vector product as 3.
+
+    A batch goes through the network in one piece: memory grows with the largest multiple.
+
+    Raises:
+        UserError: Layers with randomness of their own, batches that leave no two to differ, or a model
+            that is not a graph of layers.
+        Drained: A stop was asked for; the probes have been saved.
+    """
+    started = time.perf_counter()
+    network = as_functional(context.model)
+    faults = list(_faults(network, context, settings))
+    if faults:
+        raise UserError(faults)
+    probes = _prepare(network, context, settings)
+    rule, num_drawn = StoppingRule.of(settings), probes.shape.num_drawn
+    passes = Passes(context.partials, rule.most * num_drawn)
+    values = passes.probe("probes", probes.measure, rule, num_drawn)
+    seconds = time.perf_counter() - started
+    return _rows(context, probes, probes.estimates(values), num_probes=len(values), seconds=seconds)
+
+
+def _faults(
+    network: keras.Model, context: MeasurementContext, settings: BatchNoiseSpec
+) -> Iterator[Fault]:
+    for layer in _random_layers(network, context.dataset.input_shape):
+        kind = type(layer).__name__
+        what = (
+            f"the {kind} layer {layer.name!r} draws random numbers in training mode, which are no "
+        )
+        what += "noise of the batches"
+        mend = f"train without it, or {_LEAVE_OUT}"
+        yield Fault(what, f"model, layer {layer.name!r}", mend)
+    batch_size, num_train = context.trial.batch_size, len(context.dataset.train)
+    largest = (num_train - 1) // batch_size
+    mend = f"choose multiples of at most {largest}, or {_LEAVE_OUT}" if largest else _LEAVE_OUT
+    for multiple in settings.multiples:
+        if multiple > largest:
+            what = (
+                f"{multiple} times the batch size {batch_size} leaves no two different batches of "
+            )
+            what += f"the {num_train} training examples"
+            yield Fault(what, "measure, batch_noise, multiples", mend)
+
+
+def _random_layers(network: keras.Model, input_shape: tuple[int, ...]) -> list[keras.Layer]:
+    """List the layers that moved a random generator on in training mode; none is really moved."""
+    example = tf.zeros([2, *input_shape], network.inputs[0].dtype)
+    with keras.StatelessScope() as scope:
+        network(example, training=True)
+
+    def has_moved(generator: keras.random.SeedGenerator) -> bool:
+        return scope.get_current_value(generator.state) is not None
+
+    layers = network._flatten_layers(include_self=False)
+    return [layer for layer in layers if any(map(has_moved, layer._seed_generators))]
+
+
+def _prepare(
+    network: keras.Model, context: MeasurementContext, settings: BatchNoiseSpec
+) -> BatchProbes:
+    dataset, batch_size = context.dataset, context.trial.batch_size
+    groups = groups_of(network)
+    risk = Risk(network, context.loss, groups.variables, in_training=True)
+    shape = ProbeShape(
+        sizes=[multiple * batch_size for multiple in sorted(settings.multiples)],
+        curved_size=batch_size,
+        num_examples=len(dataset.train),
+        num_params=risk.num_params,
+    )
+    decay = context.weight_decay("total") * groups.decayed_values
+    split = make_resident(dataset.train, dataset)
+    return BatchProbes(risk, split, groups, decay, shape, context.seed(settings.probe_seed))
+
+
+def _rows(
+    context: MeasurementContext,
+    probes: BatchProbes,
+    found: BatchEstimates,
+    *,
+    num_probes: int,
+    seconds: float,
+) -> list[Measurement]:
+    shape = probes.shape
+    cost = num_probes * (2 * sum(shape.sizes) + _PRODUCT_COST * shape.curved_size)
+    about = SplitRows("train", "batch", cost / shape.num_examples, seconds)
+    return [
+        row
+        for quantity, method, objective, estimate in _estimates(context, probes, found)
+        for row in about.of_groups(
+            quantity, method, estimate, probes.groups, objective=objective, num_samples=num_probes
+        )
+    ]
+
+
+def _estimates(
+    context: MeasurementContext, probes: BatchProbes, found: BatchEstimates
+) -> Iterator[tuple[str, str, Objective, Estimate]]:
+    shape, hessian = probes.shape, found.hessian
+    method = method_of_batches("products", shape.curved_size)
+    curvature = context.weight_decay("total") * probes.groups.num_decayed
+    yield "hessian_trace", method, "data", hessian
+    yield "hessian_trace", method, "total", Estimate(hessian.value + curvature, hessian.stderr)
+    sizes = zip(shape.sizes, found.noise, found.gradient, found.total_gradient, strict=True)
+    for size, noise, gradient, total_gradient in sizes:
+        method = method_of_batches("pairs", size)
+        yield "gradient_noise_trace", method, "data", noise
+        yield "gradient_noise_trace", method, "total", noise
+        yield "gradient_norm_squared", method, "data", gradient
+        yield "gradient_norm_squared", method, "total", total_gradient
