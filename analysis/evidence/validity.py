@@ -68,7 +68,7 @@ def _of_excursion(conditions: CellConditions, seed: int) -> Iterator[AssumptionC
 
 
 def _full_gradient(conditions: CellConditions) -> str:
-    """Name E‖∇L‖² about 0: that about a fork's mean iterate leaves out what all streams drift alike."""
+    """Return the name of E‖∇L‖² about 0: that about a fork's mean iterate leaves out what all streams drift alike."""
     is_stationary = conditions.excursion.steps is None
     return "expected_gradient_norm_squared" if is_stationary else "gradient_norm_squared"
 

@@ -54,7 +54,7 @@ class Prediction:
 
 
 def value_faults(found: Prediction) -> list[str]:
-    """Name what is predicted and cannot be: both targets are above 0 where SGD has noise and a minimum."""
+    """Return what is predicted and cannot be: both targets are above 0 where SGD has noise and a minimum."""
     values = [each.value for each in found.by_seed.values()]
     wrong = [value for value in values if not value > 0]
     if not wrong:

@@ -43,13 +43,13 @@ goes, and batches whose loss is a mean over their examples."""
 
 
 def plain_faults(conditions: CellConditions) -> list[str]:
-    """Name what is against a law of SGD without momentum."""
+    """Return what is against a law of SGD without momentum."""
     momentum = conditions.trial.training.momentum
     return [f"the law is for plain SGD, and momentum is {momentum}"] if momentum else []
 
 
 def rest_faults(conditions: CellConditions) -> list[str]:
-    """Name what is against a stationary state."""
+    """Return what is against a stationary state."""
     faults = stability_faults(conditions)
     if conditions.trial.training.weight_decay == 0 and conditions.cell.loss != "squared_error":
         faults.insert(0, NO_STATIONARY_STATE)
@@ -57,7 +57,7 @@ def rest_faults(conditions: CellConditions) -> list[str]:
 
 
 def stability_faults(conditions: CellConditions) -> list[str]:
-    """Name what is against stable steps: seeds that SGD ran away from, in training or in the excursion."""
+    """Return what is against stable steps: seeds that SGD ran away from, in training or in the excursion."""
     faults = [UNSTABLE] if conditions.state.num_diverged else []
     num_unstable = conditions.excursion.num_unstable
     if num_unstable:
@@ -67,12 +67,12 @@ def stability_faults(conditions: CellConditions) -> list[str]:
 
 
 def independence_faults(conditions: CellConditions) -> list[str]:
-    """Name what is against a law of independent batches: shuffled epochs."""
+    """Return what is against a law of independent batches: shuffled epochs."""
     return [SHUFFLED] if conditions.is_shuffled else []
 
 
 def broken(conditions: CellConditions, assumed: Sequence[Assumption]) -> list[str]:
-    """Name those of a law's assumptions that the numbers contradict, with the worst number."""
+    """List those of a law's assumptions that the numbers contradict, with the worst number."""
     failed: dict[Assumption, list[float]] = {}
     for seed in conditions.trial_ids:
         for found in checks(conditions, seed):
@@ -87,7 +87,7 @@ def broken(conditions: CellConditions, assumed: Sequence[Assumption]) -> list[st
 
 
 def disagreement_faults(conditions: CellConditions, *quantities: str) -> list[str]:
-    """Name those of a law's inputs that two statistics state differently, with what they say in a seed."""
+    """List those of a law's inputs that two statistics state differently, with what they say in a seed."""
     found = {name: conditions.disagreements.get(name, {}) for name in quantities}
     num_seeds = len(conditions.trial_ids)
     return [

@@ -100,7 +100,7 @@ def _values(table: pa.Table, index: int) -> list[object]:
 
 
 def _unfolded(column: pa.ChunkedArray[Any]) -> list[object]:
-    """Give the values of Python; a map as a dict, or as pairs where its keys are lists or the like."""
+    """Return the values of Python; a map as a dict, or as pairs where its keys are lists or the like."""
     try:
         return list(column.to_pylist(maps_as_pydicts="strict"))
     except (TypeError, KeyError):

@@ -47,7 +47,7 @@ class InOrder(Searcher):  # type: ignore[misc]  # ray has no types
         self._about = {"code_digest": running_code(), "shunned": " ".join(sorted(shunned))}
 
     def suggest(self, trial_id: str) -> dict[str, str] | None:  # noqa: ARG002  # Tune's signature
-        """Give the next task; Tune asks as often as there are tasks."""
+        """Return the next task; Tune asks as often as there are tasks."""
         return {"task": self._left.pop().model_dump_json(), **self._about}
 
     def on_trial_complete(self, *_: object, **__: object) -> None:
@@ -80,16 +80,16 @@ class SlotListener(tune.Callback):  # type: ignore[misc]  # ray has no types
         self._started[_task_of(trial).trial_id] = trial
 
     def on_trial_recover(self, *, trial: TuneTrial, **_: object) -> None:
-        """Tell of a lost slot; Tune tries the trial again."""
+        """Report a lost slot; Tune tries the trial again."""
         self._tell(trial)
 
     def on_trial_error(self, *, trial: TuneTrial, **_: object) -> None:
-        """Tell of a lost slot; Tune gives the trial up for this drive."""
+        """Report a lost slot; Tune gives the trial up for this drive."""
         self.given_up.add(_task_of(trial).trial_id)
         self._tell(trial)
 
     def busy(self) -> set[str]:
-        """Name the trials that slots hold."""
+        """List the trials that slots hold."""
         return {
             name for name, trial in list(self._started.items()) if trial.status == Trial.RUNNING
         }
@@ -125,7 +125,7 @@ class DrainStopper(tune.Stopper):  # type: ignore[misc]  # ray has no types
         return False
 
     def stop_all(self) -> bool:
-        """Say whether to end all that waits; Tune asks at each step."""
+        """Return whether to end all that waits; Tune asks at each step."""
         return self._trials.is_draining and not self._trials.busy()
 
 

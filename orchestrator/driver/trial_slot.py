@@ -41,7 +41,7 @@ class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
         return {"done": True, "result": self._slot.run(task, devices).model_dump_json()}
 
     def _refused_by(self) -> str:
-        """Name this node; a slot that refuses in no time must not take what others wait to do."""
+        """Return the name of this node; a slot that refuses in no time must not take what others wait to do."""
         if self._has_refused:
             time.sleep(_REFUSAL_SECONDS)
         self._has_refused = True

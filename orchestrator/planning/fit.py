@@ -47,7 +47,7 @@ def this_machine() -> Node:
 
 
 def fit_faults(demand: ResourcesSpec, nodes: Sequence[Node], cure: str) -> list[Fault]:
-    """Give the fault of a trial that no node can ever hold, with a table of the nodes."""
+    """Return the fault of a trial that no node can ever hold, with a table of the nodes."""
     if any(node.slots_for(demand) for node in nodes):
         return []
     from analysis.text.text_table import TextTable, render  # once the command knows that it is ours

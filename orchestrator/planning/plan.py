@@ -25,7 +25,7 @@ _STAMP, _STAMP_CHARACTERS = "%Y%m%dT%H%M%S%f", 21
 def make_plan(
     sweep: SweepSpec, facts: DatasetFacts, now: datetime, *, is_remeasuring: bool = False
 ) -> PlanDocument:
-    """Give every trial and statistic of a checked sweep its identity.
+    """Assign every trial and statistic of a checked sweep its identity.
 
     What an earlier numerics version measured counts, unless the plan is to measure it anew.
     """
@@ -53,7 +53,7 @@ def make_plan(
 
 
 def as_in_store(store: Store, plan: PlanDocument) -> PlanDocument:
-    """Give the newest revision in the store where it asks for the same, else the plan as it is."""
+    """Return the newest revision in the store where it asks for the same, else the plan as it is."""
     newest = newest_plan(store, plan.sweep)
     return newest if newest is not None and _content(newest) == _content(plan) else plan
 
@@ -87,7 +87,7 @@ def publish_plan(store: Store, plan: PlanDocument) -> PlanDocument:
 
 
 def _last_revision(store: Store, plan: PlanDocument) -> str:
-    """Give the plan's revision, moved on where one in the store would sort after it."""
+    """Return the plan's revision, moved on where one in the store would sort after it."""
     last = max(list_revisions(store, plan.sweep), default="")
     if plan.revision > last:
         return plan.revision

@@ -37,13 +37,13 @@ class RecordedPace:
     statistics: Mapping[tuple[str, BatchSize], float] = field(default_factory=dict)
 
     def training_seconds(self, batch_size: int) -> float | None:
-        """Give the mean of trainings with this batch size, else of all; None when there is none."""
+        """Return the mean of trainings with this batch size, else of all; None when there is none."""
         return self.training.get(batch_size, self.training.get(None))
 
     def statistic_seconds(
         self, statistic_id: str, name: str, batch_size: BatchSize = None
     ) -> float | None:
-        """Give the mean of this very statistic, else of those of its name; batch size first."""
+        """Return the mean of this very statistic, else of those of its name; batch size first."""
         for key in (statistic_id, name):
             for size in (batch_size, None):
                 if (key, size) in self.statistics:
@@ -108,7 +108,7 @@ def _other_trials(plan: PlanDocument, state: StoreState, num_train: int | None) 
 
 
 def _is_whole(name: str, state: StoreState) -> bool:
-    """Say whether a training took its whole time: one that blew up was over early."""
+    """Return whether a training took its whole time: one that blew up was over early."""
     record = state.trials.get(name)
     is_empty = record is not None and (record.epochs < 1 or record.num_train < 1)
     is_cut = is_empty or state.outcomes.get(name) in OUTCOMES_WITHOUT_MINIMUM
@@ -116,7 +116,7 @@ def _is_whole(name: str, state: StoreState) -> bool:
 
 
 def _share_scale(record: RecordedTrial | None, plan: PlanDocument) -> float | None:
-    """Give what scales a record's times to the plan's resources; None for the other kind of device."""
+    """Return what scales a record's times to the plan's resources; None for the other kind of device."""
     resources = plan.spec.get("resources")
     if record is None or not isinstance(resources, dict):
         return 1.0

@@ -13,7 +13,7 @@ _DEEPEST_KEY = 10
 
 
 def built_in_sweeps() -> dict[str, str]:
-    """Give the text of every built-in sweep by name."""
+    """Return the text of every built-in sweep by name."""
     folder = resources.files("orchestrator") / "sweeps"
     files = [item for item in folder.iterdir() if item.name.endswith(".yaml")]
     return {
@@ -61,7 +61,7 @@ def _find(sweep: str) -> tuple[str, str]:
 
 
 def is_sweep_file(path: Path) -> bool:
-    """Say whether the argument SWEEP is a file.
+    """Return whether the argument SWEEP is a file.
 
     Raises:
         UserError: The system cannot tell.

@@ -138,7 +138,7 @@ def _software_faults(place: str, there: Software, here: Software) -> Iterator[Fa
 
 
 def import_faults(place: str, found: tuple[str, str] | None) -> Iterator[Fault]:
-    """Tell that TensorFlow does not start at a place: no trial there could."""
+    """Return the fault that TensorFlow does not start at a place: no trial there could."""
     if found is not None:
         what, mend = found
         yield Fault(
@@ -169,7 +169,7 @@ def _data_faults(place: str, facts: NodeFacts, digest: str) -> Iterator[Fault]:
 
 
 def _places(nodes: Sequence[Node]) -> list[str]:
-    """Name the nodes; where several share a name, by the first digits of their ids too."""
+    """Return the names of the nodes; where several share a name, by the first digits of their ids too."""
     counts = Counter(node.name for node in nodes)
     return [
         f"node {node.name}" + (f" ({node.node_id[:8]})" if counts[node.name] > 1 else "")

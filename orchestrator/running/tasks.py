@@ -55,7 +55,7 @@ def make_tasks(
 
 
 def _failed_before(prepared: Prepared) -> dict[str, list[str]]:
-    """Name the attempts that had failed before this run, by trial."""
+    """List the attempts that had failed before this run, by trial."""
     found: dict[str, list[str]] = {}
     for failure in prepared.state.failures:
         found.setdefault(failure.trial_id, []).append(failure.attempt_id)

@@ -247,7 +247,7 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
 
 
 def _left(run: Run, ledger: _Ledger, records: StoreReader) -> list[Missing]:
-    """Give what is still wanted and not in the store, longest first; note what is done."""
+    """Return what is still wanted and not in the store, longest first; note what is done."""
     left = {
         item.planned.trial_id: item
         for item in lacking(run.prepared.plan, records.look())
@@ -260,7 +260,7 @@ def _left(run: Run, ledger: _Ledger, records: StoreReader) -> list[Missing]:
 
 
 def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:
-    """Say whether other runs are at everything that is left; those silent for long count no more."""
+    """Return whether other runs are at everything that is left; those silent for long count no more."""
     if any(ledger.statuses[name] != "elsewhere" for name in ledger.wanted):
         return False
     store = run.prepared.store

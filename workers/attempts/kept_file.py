@@ -183,7 +183,7 @@ def _numbered(value: object, numbers: dict[str, int], *, is_name: bool = False) 
 
 
 def _difference(found: object, wanted: object, path: str = "") -> str:
-    """Name the first place where two descriptions differ, with both values."""
+    """Return the first place where two descriptions differ, with both values."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
         return _difference(found.get(keys[0]), wanted.get(keys[0]), f"{path}.{keys[0]}")

@@ -82,14 +82,14 @@ def _step(place: Place, part: str | int) -> Place:
 
 
 def expected(annotation: object) -> str | None:
-    """Say in words what a type takes: "a whole number ≥ 1 or a list"; None where it is unknown."""
+    """Describe what a type takes: "a whole number ≥ 1 or a list"; None where it is unknown."""
     words = [_words(member) for member in _members(annotation)]
     known = list(dict.fromkeys(word for word in words if word))
     return " or ".join(known) if known and None not in words else None
 
 
 def is_spec(kind: object) -> TypeGuard[type[BaseModel]]:
-    """Say whether a type is a mapping with known keys."""
+    """Return whether a type is a mapping with known keys."""
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
@@ -140,7 +140,7 @@ def _members(annotation: object) -> list[_Member]:
 
 
 def _items(kind: object, position: int) -> list[object]:
-    """Give the type of one entry, when the type is that of a list."""
+    """Return the type of one entry, when the type is that of a list."""
     items = get_args(kind)
     if get_origin(kind) is list:
         return [items[0]]
@@ -148,5 +148,5 @@ def _items(kind: object, position: int) -> list[object]:
 
 
 def _annotation(field: FieldInfo) -> object:
-    """Give a field's type together with the limits that pydantic took off it."""
+    """Return a field's type together with the limits that pydantic took off it."""
     return Annotated[field.annotation, field] if field.metadata else field.annotation

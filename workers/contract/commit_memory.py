@@ -46,7 +46,7 @@ class CommitMemory(Generic[Value]):
         self._first: dict[tuple[str, ...], Value] = {}
 
     def look(self) -> Mapping[tuple[str, ...], Value]:
-        """Give what was kept of the first commit of each id, in the order of commits.
+        """Return what was kept of the first commit of each id, in the order of commits.
 
         The same object as before when nothing has changed.
 
@@ -61,7 +61,7 @@ class CommitMemory(Generic[Value]):
         return self._first
 
     def _read(self) -> tuple[dict[str, _File[Value]], dict[str, DamagedFile]]:
-        """Give what the view's files hold now, and what is damaged."""
+        """Return what the view's files hold now, and what is damaged."""
         files, answers = self._files, dict[str, list[_Kept[Value]] | DamagedFile | None]()
         for _ in range(_LISTINGS):
             marks = self._store.marks(self._view)

@@ -171,7 +171,7 @@ def _refuse_other_count(view: str, num_rows: int) -> None:
 
 
 def warn_of_damage(damaged: Mapping[str, DamagedFile]) -> None:
-    """Name damaged files by path, if there are any; a process tells equal news once."""
+    """Report damaged files by path, if there are any; a process tells equal news once."""
     damages = [f"{path}: {damage}" for path, damage in damaged.items()]
     if damages:
         warnings.warn(_damage_sentence(damages), stacklevel=1)

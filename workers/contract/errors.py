@@ -74,7 +74,7 @@ def shortened(text: str, most: int = 60) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Name the nearest known word, then all of them, for the `mend` line."""
+    """Return the nearest known word, then all of them, for the `mend` line."""
     options = sorted(known)
     near = difflib.get_close_matches(shortened(name), options, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""

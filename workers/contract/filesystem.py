@@ -173,7 +173,7 @@ def read(root: Root, path: str) -> bytes | None:
 
 
 def _is_gone(root: Root, path: str) -> bool:
-    """Say whether a file that could not be read was removed meanwhile; object storage has no word for it."""
+    """Return whether a file that could not be read was removed meanwhile; object storage has no word for it."""
     try:
         return bool(root.filesystem.get_file_info(path).type == fs.FileType.NotFound)
     except (OSError, pa.ArrowException):
@@ -213,7 +213,7 @@ def marks(root: Root, folder: str, *, recursive: bool = False) -> dict[str, Mark
 
 
 def folders(root: Root) -> list[str]:
-    """Name the folders right below the root, sorted; [] when the root is not there.
+    """List the folders right below the root, sorted; [] when the root is not there.
 
     Raises:
         StoreError: It is there and cannot be listed.

@@ -35,7 +35,7 @@ def marks_in(root: Path, folder: str, *, recursive: bool) -> dict[str, Mark]:
 
 
 def folders_in(root: Path) -> list[str]:
-    """Name the folders right below one, sorted; [] when it is not there.
+    """List the folders right below one, sorted; [] when it is not there.
 
     Raises:
         OSError: It is there and cannot be listed.
@@ -45,7 +45,7 @@ def folders_in(root: Path) -> list[str]:
 
 
 def unreadable(place: Path) -> str | None:
-    """Say why what is there can never be read as a file; None when it can, or is not there."""
+    """Return why what is there can never be read as a file; None when it can, or is not there."""
     try:
         str(place).encode()
         mode = place.stat().st_mode
@@ -64,7 +64,7 @@ def _marks(
     root: Path, folder: str, *, recursive: bool, above: tuple[tuple[int, int], ...]
 ) -> Iterator[tuple[str, Mark]]:
     for entry in _entries(root / folder):
-        path, status = f"{folder}/{entry.name}", _status(entry)
+        path, status = f"{folder}/{entry.name}".lstrip("/"), _status(entry)
         if recursive and status is not None and stat.S_ISDIR(status.st_mode):
             inode = (status.st_dev, status.st_ino)
             if inode not in above:

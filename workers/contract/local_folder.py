@@ -12,7 +12,7 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 3800
 
 
 def local_folder(written: str, where: str) -> Path:
-    """Give the absolute path of a folder, with "~" and "~name" replaced, without touching it.
+    """Return the absolute path of a folder, with "~" and "~name" replaced, without touching it.
 
     Raises:
         UserError: The home folder is not known, the folder we stand in is gone, no file system takes

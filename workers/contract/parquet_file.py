@@ -122,7 +122,7 @@ def decode(view: str, content: bytes) -> CommittedFile:
 
 
 def in_newest_schema(view: str, table: pa.Table) -> pa.Table:
-    """Give a table all columns of the view, null where an older version did not have them."""
+    """Fill a table up to all columns of the view, null where an older version did not have them."""
     schema = VIEWS[view]
     if table.schema.equals(schema):
         return pa.Table.from_arrays(table.columns, schema=schema)

@@ -14,7 +14,7 @@ from workers.contract.store import Store
 
 
 def list_sweeps(store: Store) -> list[str]:
-    """Name the sweeps that were ever planned in this store, sorted.
+    """List the sweeps that were ever planned in this store, sorted.
 
     Raises:
         StoreError: The store cannot be read.
@@ -24,7 +24,7 @@ def list_sweeps(store: Store) -> list[str]:
 
 
 def list_revisions(store: Store, sweep: str) -> list[str]:
-    """Name the revisions of a sweep's plan, the last one last.
+    """List the revisions of a sweep's plan, the last one last.
 
     Raises:
         StoreError: The store cannot be read.

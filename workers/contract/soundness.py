@@ -72,7 +72,7 @@ NEVER_NULL = {view: _never_null(view) for view in VIEWS}
 
 
 def label_fault(labels: Mapping[str, str]) -> str | None:
-    """Say what is wrong with the labels of a file; None when nothing is."""
+    """Return what is wrong with the labels of a file; None when nothing is."""
     for name in _LABELS:
         if name not in labels:
             return f"the label {name!r} is missing"
@@ -82,7 +82,7 @@ def label_fault(labels: Mapping[str, str]) -> str | None:
 
 
 def commit_fault(committed_at: str, attempt_id: str) -> str | None:
-    """Say what is wrong with when and by whom something was committed; None when nothing is."""
+    """Return what is wrong with when and by whom something was committed; None when nothing is."""
     if not _is_time(committed_at):
         return f"it was committed at {committed_at!r:.60}, which is no time"
     if attempt_id and not NAME.fullmatch(attempt_id):
@@ -91,12 +91,12 @@ def commit_fault(committed_at: str, attempt_id: str) -> str | None:
 
 
 def key_fault(key: Sequence[str]) -> str | None:
-    """Say what is wrong with an id; None when it can name a file."""
+    """Return what is wrong with an id; None when it can name a file."""
     return next((f"{part!r:.60} cannot be an id" for part in key if not NAME.fullmatch(part)), None)
 
 
 def table_fault(view: str, table: pa.Table) -> str | None:
-    """Say what no sound table of the view has, as read from a file; None when it can be believed."""
+    """Return what no sound table of the view has, as read from a file; None when it can be believed."""
     if not table.schema.equals(VIEWS[view]):
         fault = next(_schema_faults(view, table.schema), None)
         if fault is not None:

@@ -51,7 +51,7 @@ _LISTINGS = 10
 
 
 def new_attempt_id(now: datetime) -> str:
-    """Name an attempt uniquely; names sort by the time they were made."""
+    """Return a unique name for an attempt; names sort by the time they were made."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
@@ -151,7 +151,7 @@ class Store(FileNames):
         return pa.concat_tables([VIEWS[view].empty_table(), *tables]).combine_chunks()
 
     def winners(self, view: str) -> dict[tuple[str, ...], Commit]:
-        """Give the first commit of each id; of epochs that of the attempt whose trial was kept."""
+        """Return the first commit of each id; of epochs that of the attempt whose trial was kept."""
         commits = self.commits(view)
         if view == "epochs":
             commits = of_kept_attempts(commits, self.winners("trials"))
@@ -212,7 +212,7 @@ class Store(FileNames):
         filesystem.remove(self.root, path)
 
     def local_path(self, path: str) -> Path | None:
-        """Give the place of a file on this machine; None on object storage."""
+        """Return the place of a file on this machine; None on object storage."""
         return None if self.root.local is None else self.root.local / path
 
 

@@ -35,7 +35,7 @@ def open_existing(uri: str, where: str = "--store") -> Store:
 
 
 def place_faults(store: Store) -> list[Fault]:
-    """Say what is wrong with a local store's place, without touching it."""
+    """Return what is wrong with a local store's place, without touching it."""
     if store.root.local is None:
         return []
     there = _nearest(store.root.local)
@@ -65,7 +65,7 @@ def check_writable(store: Store) -> None:
 
 
 def _nearest(place: Path) -> Path:
-    """Give the place itself, or the nearest folder above it that is there."""
+    """Return the place itself, or the nearest folder above it that is there."""
     return next(path for path in (place, *place.parents) if _is_there(path))
 
 

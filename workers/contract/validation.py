@@ -96,7 +96,7 @@ def _fault(finding: _Finding, source: str) -> Fault:
 
 
 def _likely_meant(value: object, wanted: str, label: str) -> str | None:
-    """Name what to write in place of a value of another type, where one slip explains it."""
+    """Return what to write in place of a value of another type, where one slip explains it."""
     if isinstance(value, str):
         return _likely_unquoted(value, wanted)
     name = value.get("name") if isinstance(value, dict) else None
@@ -113,7 +113,7 @@ def _likely_meant(value: object, wanted: str, label: str) -> str | None:
 
 
 def _likely_unquoted(text: str, wanted: str) -> str | None:
-    """Name the number or truth value that a text was meant to be."""
+    """Return the number or truth value that a text was meant to be."""
     if wanted == "true or false" and text.lower() in _OTHER_BOOLS:
         return f"write {_OTHER_BOOLS[text.lower()]}"
     if wanted.startswith(("a whole number", "a number")) and _QUOTED_NUMBER.fullmatch(text):

@@ -27,7 +27,7 @@ _PARTS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Give $MINIMA_CACHE, else $XDG_CACHE_HOME/minima, else ~/.cache/minima.
+    """Return $MINIMA_CACHE, else $XDG_CACHE_HOME/minima, else ~/.cache/minima.
 
     Raises:
         UserError: There is no home folder, or the folder we stand in is gone.
@@ -40,7 +40,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def key_digest(key: JsonValue) -> str:
-    """Name a cache entry by what its content depends on."""
+    """Return the name of a cache entry by what its content depends on."""
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -103,7 +103,7 @@ def alone(lock: Path) -> Iterator[None]:
 def decoded_splits(
     folder: Path, key: JsonValue, decode: Callable[[], tuple[Split, Split]]
 ) -> tuple[Split, Split, str]:
-    """Give both splits and their digest, decoded at most once a machine for each key.
+    """Return both splits and their digest, decoded at most once a machine for each key.
 
     Arrays lie as `.npy` under their digest and are mapped into memory; every value is hashed again
     when they are read, so a damaged cache is seen and replaced.

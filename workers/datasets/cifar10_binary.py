@@ -34,7 +34,7 @@ _MOST_MEMBERS = 100
 
 
 def fetch_archive(folder: Path, url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
-    """Give the archive in a folder, downloaded once a machine and checked by its SHA-256.
+    """Return the archive in a folder, downloaded once a machine and checked by its SHA-256.
 
     Raises:
         UserError: It cannot be downloaded, or what came is not the archive.

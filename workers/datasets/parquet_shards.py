@@ -168,7 +168,7 @@ def _number_faults(folder: Path, shards: Sequence[_Shard]) -> Iterator[Fault]:
 
 
 def _numbered(like: _Shard, number: int) -> Path:
-    """Name the file of another shard, its number as wide as this one's."""
+    """Return the name of the file of another shard, its number as wide as this one's."""
 
     def renumbered(match: re.Match[str]) -> str:
         return f"{number:0{len(match[0])}}" if match[0].startswith("0") else str(number)
@@ -178,7 +178,7 @@ def _numbered(like: _Shard, number: int) -> Path:
 
 
 def _named(paths: Sequence[Path], folder: Path, num_more: int = 0) -> str:
-    """Name files as they lie in the folder, the first few of many."""
+    """List files as they lie in the folder, the first few of many."""
     names = [path.relative_to(folder).as_posix() for path in paths[:_MOST_NAMED]]
     num_more += len(paths) - len(names)
     return f"{', '.join(names)}{f' and {num_more:,} more' if num_more else ''}"

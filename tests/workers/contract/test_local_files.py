@@ -61,3 +61,12 @@ def test_a_folder_that_is_a_file_cannot_be_listed(odd):
     """It is not taken for an empty one."""
     with pytest.raises(NotADirectoryError):
         marks_in(odd, "view/a.parquet", recursive=False)
+
+
+def test_the_root_itself_is_listed_by_paths_below_it(tmp_path):
+    """An empty folder name is the root, not that of the machine."""
+    (tmp_path / "view").mkdir()
+    (tmp_path / "view/a.parquet").write_bytes(b"abc")
+    (tmp_path / "plan.json").write_bytes(b"{}")
+    assert set(marks_in(tmp_path, "", recursive=True)) == {"plan.json", "view/a.parquet"}
+    assert set(marks_in(tmp_path, "", recursive=False)) == {"plan.json"}
