@@ -17,7 +17,7 @@ from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_f
 from analysis.findings.table1 import Table1
 from analysis.records.load import SweepData
 
-Found = ParamSpec("Found")
+Findings = ParamSpec("Findings")
 """The findings about a sweep that are drawn."""
 
 _COLORS = (
@@ -27,7 +27,7 @@ _COLORS = (
 
 
 @dataclass(frozen=True)
-class FigureRecipe(Generic[Found]):
+class FigureRecipe(Generic[Findings]):
     """The recipe of a figure.
 
     Attributes:
@@ -37,8 +37,8 @@ class FigureRecipe(Generic[Found]):
     """
 
     title: str
-    build: Callable[Found, Figure | None]
-    caption: Callable[Found, str]
+    build: Callable[Findings, Figure | None]
+    caption: Callable[Findings, str]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
 
 
 def build_all(
-    recipes: Mapping[str, FigureRecipe[Found]], *found: Found.args, **named: Found.kwargs
+    recipes: Mapping[str, FigureRecipe[Findings]], *found: Findings.args, **named: Findings.kwargs
 ) -> dict[str, Figure]:
     """Build the figure of every recipe that has something to show, by name."""
     with drawing_settings():
@@ -75,7 +75,7 @@ def build_all(
 
 
 def draw_all(
-    recipes: Mapping[str, FigureRecipe[Found]], *found: Found.args, **named: Found.kwargs
+    recipes: Mapping[str, FigureRecipe[Findings]], *found: Findings.args, **named: Findings.kwargs
 ) -> list[DrawnFigure]:
     """Build and write the figure of every recipe that has something to show."""
     figures = build_all(recipes, *found, **named)

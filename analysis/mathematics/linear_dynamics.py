@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-Stage = tuple[int, float]
+NoiseStage = tuple[int, float]
 """Until which step, counted from the start, and the noise c in it."""
 
 _FLATTEST = 1e-10
@@ -115,7 +115,7 @@ def stationary_energy(curvature: Array, sgd: SGD) -> Array:
 
 
 def independent_variance(
-    curvature: Array, sgd: SGD, steps: Sequence[int], stages: Sequence[Stage] = ()
+    curvature: Array, sgd: SGD, steps: Sequence[int], stages: Sequence[NoiseStage] = ()
 ) -> Array:
     """Compute the variance [n] after t independent batches from one point at rest, mean over t in `steps`.
 
@@ -132,7 +132,7 @@ def independent_variance(
     return mean
 
 
-def _pieces(number: int, stages: Sequence[Stage]) -> Iterator[tuple[int, int, float]]:
+def _pieces(number: int, stages: Sequence[NoiseStage]) -> Iterator[tuple[int, int, float]]:
     """Cut the steps 0 … number - 1 at the ends of the stages, each piece with its noise."""
     first, noise = 0, 1.0
     for end, noise in stages:

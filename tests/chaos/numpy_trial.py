@@ -32,7 +32,7 @@ from numpy_steps import (
 )
 from side_log import Notes, settings, side_folder, take_armed_fault
 
-from workers.contract import faults, identity
+from workers.contract import fault_injection, identity
 from workers.contract.errors import Drained, StoreError, UserError
 from workers.contract.orders import (
     EXIT_DONE,
@@ -136,7 +136,7 @@ class NumpyAttempt:
                     epochs=trial.training.epochs,
                 )
             )
-            faults.reach("training_chunk")
+            fault_injection.reach("training_chunk")
             self._maybe_save(state.step, last, lambda now=state: self._save(checkpoints, now))
         self._report(Progress(phase="committing"))
         self._commit(state, started_at)
@@ -167,10 +167,10 @@ class NumpyAttempt:
         stream = io.BytesIO()
         np.savez(stream, values=state.values, chain=np.frombuffer(state.chain, np.uint8))
         store.write_bytes(Store.model_path(order.trial_id, order.attempt_id), stream.getvalue())
-        faults.reach("model_committed")
+        fault_injection.reach("model_committed")
         key = (order.trial_id,)
         store.commit("epochs", key, order.attempt_id, table("epochs", self._epochs(state)))
-        faults.reach("epochs_committed")
+        fault_injection.reach("epochs_committed")
         record = self._record(state, started_at)
         store.commit("trials", key, order.attempt_id, table("trials", [record]))
 
@@ -221,7 +221,7 @@ class NumpyAttempt:
             done += 1
             self._notes.note("step", done=done)
             self._report(Progress(phase="measuring", done=done, total=NUM_BATCHES))
-            faults.reach("measurement_batch")
+            fault_injection.reach("measurement_batch")
             arrays = {"total": np.array(total)}
             self._maybe_save(done, NUM_BATCHES, lambda d=done, a=arrays: checkpoints.save(d, a))
         self._report(Progress(phase="committing"))

@@ -2,7 +2,7 @@
 
 The folder `CHAOS_SIDE` holds `attempts/<attempt>.jsonl` (one line an event, written at once, so that
 it survives any death), `settings.json` (how fast steps are, how far the clock is off), and `armed/`:
-orders to stop at a place of `workers.contract.faults`. An armed order is taken by one attempt, which
+orders to stop at a place of `workers.contract.fault_injection`. An armed order is taken by one attempt, which
 stands still there and writes its process id into the order's token.
 """
 
@@ -14,7 +14,7 @@ import os
 import time
 from pathlib import Path
 
-from workers.contract import faults
+from workers.contract import fault_injection
 from workers.contract.orders import Order
 
 SIDE = "CHAOS_SIDE"
@@ -105,8 +105,8 @@ def take_armed_fault(folder: Path, order: Order, notes: Notes) -> None:
             with contextlib.suppress(FileNotFoundError):
                 taken = path.with_suffix(f".{order.attempt_id}.taken")
                 path.rename(taken)
-                os.environ[faults.VARIABLE] = taken.read_text()
-                notes.note("armed", fault=os.environ[faults.VARIABLE])
+                os.environ[fault_injection.VARIABLE] = taken.read_text()
+                notes.note("armed", fault=os.environ[fault_injection.VARIABLE])
                 return
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from side_log import Notes, side_folder, take_armed_fault
 
 from workers import trial
-from workers.contract import faults
+from workers.contract import fault_injection
 from workers.contract.orders import EXIT_DONE, Order
 
 
@@ -27,7 +27,7 @@ def run_child(order_path: str) -> int:
 
 def _note_milestones(notes: Notes) -> None:
     """Note when the data are there, and when the first chunk of training is done."""
-    load, reach = trial.load_dataset, faults.reach
+    load, reach = trial.load_dataset, fault_injection.reach
     seen: set[str] = set()
 
     def load_and_note(*given: object) -> object:
@@ -42,4 +42,4 @@ def _note_milestones(notes: Notes) -> None:
         reach(place)
 
     trial.load_dataset = load_and_note
-    faults.reach = note_and_reach
+    fault_injection.reach = note_and_reach

@@ -17,9 +17,9 @@ from sklearn.datasets import load_digits
 
 from workers.attempts.kept_model import build_model, from_bytes, to_bytes
 from workers.contract.specs import PluginSpec, TrainingSpec, TrialSpec
-from workers.datasets.checked import faults as dataset_faults
+from workers.datasets.checked import dataset_faults
 from workers.datasets.checked.loading import load_dataset
-from workers.losses import faults as loss_faults
+from workers.losses import loss_faults
 from workers.network.graph import is_piecewise_linear
 from workers.network.weights import digest_of_weights
 from workers.statistics.measuring.context import MeasurementContext

@@ -107,7 +107,7 @@ def test_a_trained_trial_leaves_model_epochs_and_record(make_order, store):
 def test_the_trial_is_committed_last(make_order, store, monkeypatch):
     """Model, epochs, trial: a record never speaks of what is not there."""
     written = []
-    monkeypatch.setattr("workers.contract.faults.reach_write", written.append)
+    monkeypatch.setattr("workers.contract.fault_injection.reach_write", written.append)
     entry.run_order(make_order(), never)
     assert [path.split("/")[0] for path in written] == ["models", "epochs", "trials"]
 

@@ -12,8 +12,8 @@ from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.orders import Order
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset
-from workers.losses.faults import faults_of
 from workers.losses.loss import Loss
+from workers.losses.loss_faults import faults_of
 from workers.process.environment import Environment
 from workers.resumable.pulse import Pulse
 

@@ -9,7 +9,7 @@ import keras
 
 from workers.attempts import kept_model
 from workers.attempts.attempt import Attempt
-from workers.contract import faults
+from workers.contract import fault_injection
 from workers.contract.errors import StoreError
 from workers.contract.orders import Progress
 from workers.contract.records import TrialRecord, table
@@ -38,10 +38,10 @@ def train_and_commit(attempt: Attempt) -> None:
     record = _record(attempt, trained, model, started_at)
     path = store.model_path(order.trial_id, order.attempt_id)
     store.write_bytes(path, kept_model.to_bytes(model))
-    faults.reach("model_committed")
+    fault_injection.reach("model_committed")
     key = (order.trial_id,)
     store.commit("epochs", key, order.attempt_id, table("epochs", trained.records))
-    faults.reach("epochs_committed")
+    fault_injection.reach("epochs_committed")
     store.commit("trials", key, order.attempt_id, table("trials", [record]))
     with suppress(StoreError):  # the work is done, even if files remain
         remove_checkpoints(store, attempt.checkpoint_folder)

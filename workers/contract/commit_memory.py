@@ -29,7 +29,7 @@ class _Kept(NamedTuple, Generic[Value]):
     value: Value | None
 
 
-class _File(NamedTuple, Generic[Value]):
+class _ReadFile(NamedTuple, Generic[Value]):
     """What is remembered of one file."""
 
     mark: Mark
@@ -42,7 +42,7 @@ class CommitMemory(Generic[Value]):
     def __init__(self, store: Store, view: str, reduce: Callable[[Commit], Value | None]) -> None:
         """Remember `reduce` of each commit; None stands for a commit without rows."""
         self._store, self._view, self._reduce = store, view, reduce
-        self._files: dict[str, _File[Value]] = {}
+        self._files: dict[str, _ReadFile[Value]] = {}
         self._first: dict[tuple[str, ...], Value] = {}
 
     def look(self) -> Mapping[tuple[str, ...], Value]:
@@ -60,7 +60,7 @@ class CommitMemory(Generic[Value]):
             self._first = _first_of_each([kept for file in files.values() for kept in file.commits])
         return self._first
 
-    def _read(self) -> tuple[dict[str, _File[Value]], dict[str, DamagedFile]]:
+    def _read(self) -> tuple[dict[str, _ReadFile[Value]], dict[str, DamagedFile]]:
         """Return what the view's files hold now, and what is damaged."""
         files, answers = self._files, dict[str, list[_Kept[Value]] | DamagedFile | None]()
         for _ in range(_LISTINGS):
@@ -74,7 +74,7 @@ class CommitMemory(Generic[Value]):
             new = [path for path in paths if path not in files]
             answers = dict(zip(new, self._store.each(self._decode, new), strict=True))
             files |= {
-                path: _File(marks[path], answer)
+                path: _ReadFile(marks[path], answer)
                 for path, answer in answers.items()
                 if isinstance(answer, list)
             }

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from workers.contract import faults
+from workers.contract import fault_injection
 from workers.contract.errors import StoreError, UnreadableFile, user_error
 from workers.contract.local_files import Mark, folders_in, marks_in, unreadable
 from workers.contract.local_folder import local_folder
@@ -112,11 +112,11 @@ def _publish_locally(folder: Path, path: str, content: bytes) -> None:
     try:
         with temporary.open("xb") as stream:
             stream.write(content[: len(content) // 2])
-            faults.reach_write(path)
+            fault_injection.reach_write(path)
             stream.write(content[len(content) // 2 :])
             stream.flush()
             os.fsync(stream.fileno())
-        faults.reach_renaming(path)
+        fault_injection.reach_renaming(path)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -146,9 +146,9 @@ def sync_folder(folder: Path) -> None:
 def _put(filesystem: fs.FileSystem, path: str, content: bytes) -> None:
     stream = filesystem.open_output_stream(path)
     stream.write(content[: len(content) // 2])
-    faults.reach_write(path)
+    fault_injection.reach_write(path)
     stream.write(content[len(content) // 2 :])
-    faults.reach_renaming(path)
+    fault_injection.reach_renaming(path)
     stream.close()
 
 

@@ -12,7 +12,7 @@ from workers.contract.items import StatisticItem
 Sampler = Literal["shuffle", "replacement"]
 """Each example once an epoch, in random order; or every draw independent."""
 
-Split = Literal["train", "test"]
+SplitName = Literal["train", "test"]
 BatchNormMode = Literal["frozen", "moving_average"]
 Objective = Literal["data", "total"]
 SpectrumKind = Literal["hessian", "noise"]
@@ -20,12 +20,12 @@ Probes = Annotated[int, Field(ge=64, le=10**6)]
 """Independent units of an estimate; the least number is set by measured coverage."""
 
 
-def _differing(splits: list[Split]) -> list[Split]:
+def _differing(splits: list[SplitName]) -> list[SplitName]:
     refuse_repeats("splits", splits)
     return splits
 
 
-Splits = Annotated[list[Split], AfterValidator(_differing)]
+Splits = Annotated[list[SplitName], AfterValidator(_differing)]
 
 
 class EstimateSpec(StatisticItem):

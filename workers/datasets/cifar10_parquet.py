@@ -47,7 +47,7 @@ _EMBED = "write the files with the images' bytes in them, as `datasets`' push_to
 
 
 @dataclass(frozen=True)
-class _File:
+class _ShardFile:
     """A file whose columns are right, and which stands for no more than it may.
 
     `image` is the path of the column with the encoded images, `name` of the one with their paths, if any.
@@ -85,7 +85,7 @@ def read_parquet(paths: Sequence[Path]) -> Split:
     return Split(inputs, one_hot(labels, NUM_CLASSES))
 
 
-def _opened(path: Path) -> _File:
+def _opened(path: Path) -> _ShardFile:
     try:
         with pq.ParquetFile(path) as file:  # read_table would import pandas
             image, name = _columns(path, file.schema_arrow)
@@ -100,7 +100,7 @@ def _opened(path: Path) -> _File:
     if num_bytes > num_rows * _MOST_IMAGE_BYTES:
         told = f"holds {num_bytes:,} bytes of images in {num_rows:,} rows"
         raise _bad(path, f"{told}; an image of CIFAR-10 has at most {_MOST_IMAGE_BYTES:,}")
-    return _File(path, num_rows, image, name)
+    return _ShardFile(path, num_rows, image, name)
 
 
 def _columns(path: Path, schema: pa.Schema) -> tuple[str, str | None]:
@@ -138,7 +138,7 @@ def _uncompressed(metadata: pq.FileMetaData, names: set[str | None]) -> int:
     return sum(each.total_uncompressed_size for each in columns if each.path_in_schema in names)
 
 
-def _read(file: _File, inputs: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
+def _read(file: _ShardFile, inputs: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
     """Decode a file into its rows, a batch at a time; values that stand repeatedly stay one in memory."""
     from PIL import Image  # here, so that a planner with cached facts need not import it
 
@@ -160,7 +160,7 @@ def _read(file: _File, inputs: npt.NDArray[np.uint8], labels: npt.NDArray[np.int
         raise _bad(file.path, f"cannot be read as Parquet: {error}") from error
 
 
-def _encoded(file: _File, batch: pa.RecordBatch) -> Iterator[tuple[bytes | None, str | None]]:
+def _encoded(file: _ShardFile, batch: pa.RecordBatch) -> Iterator[tuple[bytes | None, str | None]]:
     """Yield each row's encoded image, or the path where there is none."""
     column, *part = file.image.split(".")
     images = batch.column(column)

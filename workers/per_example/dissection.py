@@ -12,7 +12,7 @@ from workers.contract.errors import UserError
 from workers.network.cloning import clone
 from workers.network.graph import Call, Graph, graph_of
 from workers.network.params import Parameter, params_of
-from workers.per_example.faults import faults_of
+from workers.per_example.layer_faults import faults_of
 from workers.per_example.rules.batch_norm import BatchNormRule
 from workers.per_example.rules.convolution import ConvolutionRule, NormalisedConvolutionRule
 from workers.per_example.rules.dense import DenseRule

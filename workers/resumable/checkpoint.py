@@ -38,7 +38,7 @@ class Saved:
     arrays: dict[str, npt.NDArray[np.generic]]
 
 
-class _File(NamedTuple):
+class _SavedFile(NamedTuple):
     done: int
     path: str
 
@@ -60,7 +60,7 @@ class Checkpoints:
     ) -> None:
         self._store, self._folder, self._attempt_id = store, folder, attempt_id
         self._conditions = json.dumps(dict(conditions), sort_keys=True)
-        self._written: list[_File] = []
+        self._written: list[_SavedFile] = []
 
     def save(self, done: int, arrays: Arrays) -> None:
         """Publish a checkpoint, then remove those that our last two supersede.
@@ -74,7 +74,7 @@ class Checkpoints:
         name = Store.checkpoint_name(done, _digest(content), self._attempt_id)
         path = f"{self._folder}/{name}"
         self._store.write_bytes(path, content)
-        self._written.append(_File(done, path))
+        self._written.append(_SavedFile(done, path))
         self._prune()
 
     def newest(self) -> Saved | None:
@@ -93,11 +93,11 @@ class Checkpoints:
                 break
         return None
 
-    def _files(self) -> list[_File]:
+    def _files(self) -> list[_SavedFile]:
         found = [(Store.checkpoint_parts(path), path) for path in self._store.names(self._folder)]
-        return [_File(parts[0], path) for parts, path in found if parts is not None]
+        return [_SavedFile(parts[0], path) for parts, path in found if parts is not None]
 
-    def _read(self, file: _File) -> dict[str, npt.NDArray[np.generic]] | None:
+    def _read(self, file: _SavedFile) -> dict[str, npt.NDArray[np.generic]] | None:
         """Read a checkpoint's arrays [...] by name; None if it cannot be trusted."""
         content = self._store.read_bytes(file.path)
         arrays = None if content is None else _decode(file.path, content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from workers.contract import faults
+from workers.contract import fault_injection
 from workers.contract.errors import Drained
 from workers.contract.orders import Order, Progress
 from workers.contract.store import Store
@@ -45,7 +45,7 @@ class SavedPartials:
         """
         self._unsaved[key] = (done, partial)
         self._pulse.report(Progress(phase="measuring", done=done, total=total))
-        faults.reach("measurement_batch")
+        fault_injection.reach("measurement_batch")
         must_stop = self._pulse.should_stop()
         if must_stop or self._pulse.clock() - self._saved_at >= self._pulse.checkpoint_seconds:
             self._save()

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract import faults
+from workers.contract import fault_injection
 from workers.contract.errors import Drained
 from workers.contract.orders import Progress
 from workers.contract.records import EpochRecord
@@ -173,7 +173,7 @@ class Trainer:
             seconds=self._state.seconds + spent,
         )
         self._pulse.report(self._progress())
-        faults.reach("training_chunk")
+        fault_injection.reach("training_chunk")
         must_stop = self._pulse.should_stop()
         if must_stop or now - self._saved_at >= self._pulse.checkpoint_seconds:
             self._save()

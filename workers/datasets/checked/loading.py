@@ -13,7 +13,7 @@ from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.items import CutDatasetItem, DatasetItem
 from workers.contract.specs import DatasetSpec, PluginSpec
 from workers.datasets import cache
-from workers.datasets.checked.faults import faults_of, first_class, one_class
+from workers.datasets.checked.dataset_faults import faults_of, first_class, one_class
 from workers.datasets.dataset import Dataset, too_few_examples
 
 _FACTS_VERSION = 2

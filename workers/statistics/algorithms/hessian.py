@@ -81,7 +81,7 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
     rows: list[Measurement] = []
     for place, (name, split) in enumerate(frozen.splits.items()):
         curvature = Curvature(risk, split, subset.places(name), decay, passes)
-        found = _Run(settings, seed, name, groups, curvature, passes, place * most).run()
+        found = _HessianRun(settings, seed, name, groups, curvature, passes, place * most).run()
         cost = subset.cost_gradients(name, found.num_steps + found.num_probes)
         about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
         rows += _rows(about, settings, subset, groups, found)
@@ -109,7 +109,7 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _HessianRun:
     """The work on one split.
 
     Attributes:

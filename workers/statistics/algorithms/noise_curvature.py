@@ -32,7 +32,7 @@ from workers.statistics.noise.noise_probes import (
     Shares,
     compile_shares,
 )
-from workers.statistics.noise.noise_rows import Found, rows
+from workers.statistics.noise.noise_rows import MeasuredNoise, rows
 from workers.statistics.norms.example_norms import ExampleNorms, measure_norms
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def measure(context: MeasurementContext, settings: NoiseCurvatureSpec) -> list[M
     refuse_without_rules(as_functional(context.model))
     passes = Passes(context.partials, _num_examples(context, settings))
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
-    measuring = _Measuring(context, settings, frozen, passes, _Compiled.of(frozen, context.loss))
+    measuring = _NoiseCurvatureRun(
+        context, settings, frozen, passes, _Compiled.of(frozen, context.loss)
+    )
     return [row for name in frozen.splits for row in measuring.run(name)]
 
 
@@ -101,7 +103,7 @@ class _Compiled:
 
 
 @dataclass(frozen=True)
-class _Measuring:
+class _NoiseCurvatureRun:
     context: MeasurementContext
     settings: NoiseCurvatureSpec
     frozen: FrozenNetwork
@@ -127,7 +129,7 @@ class _Measuring:
         values = self.passes.probe(f"{name}_probes", probes.measure, rule, _EXAMPLES_A_PROBE)
         cost = self._cost(len(values), len(split), num_products=len(curvatures))
         about = SplitRows(name, self.settings.bn_mode, cost, time.perf_counter() - started)
-        found = Found(norms, mean_of_probes(values), len(values), curvatures)
+        found = MeasuredNoise(norms, mean_of_probes(values), len(values), curvatures)
         return rows(about, groups, found, self.context.weight_decay("total"))
 
     def _gradient_curvatures(self, name: str, norms: ExampleNorms) -> dict[str, Array]:

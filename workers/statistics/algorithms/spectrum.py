@@ -75,7 +75,7 @@ def measure(
     curvature = Curvature(risk, split, subset.places(name), decay, passes)
     seed = context.seed(settings.probe_seed)
     noise = NoiseVectors(risk, split, seed, passes)
-    run = _Run(settings, seed, curvature, noise, passes)
+    run = _SpectrumRun(settings, seed, curvature, noise, passes)
     spectra: Spectra = {kind: run.draws(place) for place, kind in enumerate(settings.kinds)}
     cost = _cost_gradients(settings, subset, spectra)
     about = SplitRows(name, settings.bn_mode, cost, time.perf_counter() - started)
@@ -83,7 +83,7 @@ def measure(
 
 
 @dataclass(frozen=True)
-class _Run:
+class _SpectrumRun:
     """The draws over one split.
 
     Attributes:

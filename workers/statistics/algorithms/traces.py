@@ -66,7 +66,7 @@ def measure(context: MeasurementContext, settings: TracesSpec) -> list[Measureme
     route = _choose_route(graph, context.loss, settings)
     passes = Passes(context.partials, _num_examples(context, settings, route))
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
-    return _Measuring(context, settings, route, frozen, passes).run()
+    return _TracesRun(context, settings, route, frozen, passes).run()
 
 
 def refuse(network: keras.Model, settings: TracesSpec) -> None:
@@ -129,7 +129,7 @@ def _num_examples(context: MeasurementContext, settings: TracesSpec, route: _Rou
 
 
 @dataclass(frozen=True)
-class _Measuring:
+class _TracesRun:
     """One measurement, ready to run."""
 
     context: MeasurementContext

@@ -29,7 +29,7 @@ _EVALUATION_BATCH_SIZE = 250
 
 
 @dataclass(frozen=True)
-class Objective:
+class LossAndGradient:
     """The total objective: L, and ∇L [P]."""
 
     loss: float
@@ -131,7 +131,7 @@ class Excursion:
         found = [each.numpy().ravel() for each in self.sgd_step.velocity]
         return np.concatenate([np.zeros(0), *found])
 
-    def objective(self, params: Array, turn: int, *, key: str = "objective") -> Objective:
+    def objective(self, params: Array, turn: int, *, key: str = "objective") -> LossAndGradient:
         """Evaluate the total objective at weights [P], which the network then has.
 
         An evaluation that is repeated after a stop, with others in between, needs a key of its own.
@@ -147,7 +147,7 @@ class Excursion:
         total = self.passes.run(key, step, start, self._edges(), turn=turn)["sum"]
         mean = mean_over_examples(total, len(self.train))
         decayed = self._decay * params
-        return Objective(float(mean[0] + decayed @ params / 2), mean[1:] + decayed)
+        return LossAndGradient(float(mean[0] + decayed @ params / 2), mean[1:] + decayed)
 
     def directions(self) -> Directions:
         """Compute the largest eigenvalues and their vectors by Lanczos at the kept weights."""

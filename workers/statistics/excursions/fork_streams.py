@@ -13,7 +13,7 @@ from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.excursions.stream import (
     CHUNK_STEPS,
     CompiledStream,
-    Probes,
+    NoiseBatches,
     batches_between,
     squared_norm,
 )
@@ -158,7 +158,7 @@ class ForkStreams:
             sampler=self.settings.sampler,
         )
 
-    def _probes(self, number: int, first: int, end: int) -> Probes:
+    def _probes(self, number: int, first: int, end: int) -> NoiseBatches:
         """Draw where the noise of a stream is measured: at one step, representing each piece.
 
         Its two batches come from the orders of two further numbers, drawn like those of the steps.
@@ -173,7 +173,7 @@ class ForkStreams:
         generator = np.random.Generator(np.random.Philox(key=key))
         weights = np.zeros(end - first)
         weights[starts + generator.integers(lengths)] = lengths
-        return Probes(np.stack(pairs, axis=1), weights)
+        return NoiseBatches(np.stack(pairs, axis=1), weights)
 
     def _seed(self, number: int) -> int:
         """Return the seed of a number among those of this trial."""

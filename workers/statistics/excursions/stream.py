@@ -28,7 +28,7 @@ def squared_norm(tensors: list[tf.Tensor]) -> tf.Tensor:
     return tf.add_n([tf.cast(tf.reduce_sum(tf.square(each)), tf.float64) for each in tensors])
 
 
-class Probes(NamedTuple):
+class NoiseBatches(NamedTuple):
     """Measurements of the noise of S steps, on batches besides their own.
 
     Attributes:
@@ -69,7 +69,7 @@ class CompiledStream:
     ) -> None:
         self._sgd_step, self._split, self._sees_noise = sgd_step, split, sees_noise
         self._watch, self._num_seen, self._watch_moves = watch, num_seen, watch_moves
-        self._no_probes = Probes(np.zeros((0, 2, batch_size), np.int32), np.zeros(0))
+        self._no_probes = NoiseBatches(np.zeros((0, 2, batch_size), np.int32), np.zeros(0))
         signature = [
             tf.TensorSpec([None, batch_size], tf.int32),
             tf.TensorSpec([], tf.float32),
@@ -79,7 +79,10 @@ class CompiledStream:
         self._compiled = tf.function(self._steps, input_signature=signature, autograph=False)
 
     def run(
-        self, batches: npt.NDArray[np.int32], learning_rate: float, probes: Probes | None = None
+        self,
+        batches: npt.NDArray[np.int32],
+        learning_rate: float,
+        probes: NoiseBatches | None = None,
     ) -> Array:
         """Take S steps on batches [S, m]; return what was observed [S, K]."""
         pairs, weights = probes or self._no_probes

@@ -9,7 +9,7 @@ import keras
 from workers.contract.errors import Fault, UserError
 from workers.contract.items import StatisticItem
 from workers.contract.statistics import StatisticSpec
-from workers.datasets.checked import faults as dataset_faults
+from workers.datasets.checked import dataset_faults
 from workers.datasets.dataset import Dataset, too_few_for_spread
 from workers.network.network_faults import faults_of as network_faults
 from workers.network.weights import non_finite_weights

@@ -21,7 +21,7 @@ PROBES_METHOD = "sampled_pairs"
 _NO_GRADIENT = "the gradient of the mean loss vanishes, so that the scale has no finite value"
 
 
-class Found(NamedTuple):
+class MeasuredNoise(NamedTuple):
     """The measurements of one split.
 
     Attributes:
@@ -37,7 +37,7 @@ class Found(NamedTuple):
     gradient_curvatures: Mapping[str, Array]
 
 
-class _Values(NamedTuple):
+class _NoiseValues(NamedTuple):
     """The quantities of one objective, by group [G].
 
     Attributes:
@@ -53,7 +53,9 @@ class _Values(NamedTuple):
     curvature: Estimate
 
 
-def rows(about: SplitRows, groups: Groups, found: Found, weight_decay: float) -> list[Measurement]:
+def rows(
+    about: SplitRows, groups: Groups, found: MeasuredNoise, weight_decay: float
+) -> list[Measurement]:
     """Return a row for each quantity, objective and group; noise scales of the whole model alone.
 
     Args:
@@ -71,13 +73,15 @@ def rows(about: SplitRows, groups: Groups, found: Found, weight_decay: float) ->
     return made
 
 
-def _values(groups: Groups, found: Found, objective: Objective, decay: float) -> _Values:
+def _values(
+    groups: Groups, found: MeasuredNoise, objective: Objective, decay: float
+) -> _NoiseValues:
     norms, curvatures = found.norms, found.gradient_curvatures
     mean_squares = np.array([piece @ piece for piece in groups.split(norms.mean_gradient)])
     noise_of_parameters = norms.mean_squared_norm - mean_squares
     decayed = np.array([each.has_decay for each in groups.parameters])
     hessian_noise = found.noise.value + decay * groups.sums(noise_of_parameters * decayed)
-    return _Values(
+    return _NoiseValues(
         Estimate(hessian_noise, found.noise.stderr),
         _exact(groups.sums(noise_of_parameters)),
         _exact(groups.squared_norms(norms.mean_gradient + decay * groups.decayed_values)),
@@ -91,7 +95,11 @@ def _exact(value: Array) -> Estimate:
 
 
 def _quantities(
-    about: SplitRows, groups: Groups, found: Found, objective: Objective, values: _Values
+    about: SplitRows,
+    groups: Groups,
+    found: MeasuredNoise,
+    objective: Objective,
+    values: _NoiseValues,
 ) -> Iterator[Measurement]:
     num_examples = len(found.norms.gradient_norms)
     for quantity, method, each, num_samples in (
@@ -106,7 +114,7 @@ def _quantities(
 
 
 def _scales(
-    about: SplitRows, found: Found, objective: Objective, values: _Values
+    about: SplitRows, found: MeasuredNoise, objective: Objective, values: _NoiseValues
 ) -> Iterator[Measurement]:
     """Yield the ratios of the whole model, or why there are none."""
     num_examples = len(found.norms.gradient_norms)

@@ -25,7 +25,7 @@ class HessianTrace(NamedTuple):
     found: Estimate
 
 
-class _Values(NamedTuple):
+class _TraceValues(NamedTuple):
     quantity: str
     method: str
     objective: Objective
@@ -55,17 +55,17 @@ def rows(
 
 def _values(
     groups: Groups, norms: Norms, trace: HessianTrace, weight_decay: float
-) -> Iterator[_Values]:
+) -> Iterator[_TraceValues]:
     noise = norms.mean_squared_norm - groups.squared_norms(norms.mean_gradient)
     params = groups.squared_norms(groups.values)
     objectives: dict[Objective, float] = {"data": 0.0, "total": weight_decay}
     for objective, decay in objectives.items():
         gradient = groups.squared_norms(norms.mean_gradient + decay * groups.decayed_values)
         shifted = Estimate(trace.found.value + decay * groups.num_decayed, trace.found.stderr)
-        yield _Values("gradient_noise_trace", "per_example_exact", objective, _exact(noise))
-        yield _Values("hessian_trace", trace.method, objective, shifted)
-        yield _Values("gradient_norm_squared", "mean_gradient", objective, _exact(gradient))
-        yield _Values("parameter_norm_squared", "weights", objective, _exact(params))
+        yield _TraceValues("gradient_noise_trace", "per_example_exact", objective, _exact(noise))
+        yield _TraceValues("hessian_trace", trace.method, objective, shifted)
+        yield _TraceValues("gradient_norm_squared", "mean_gradient", objective, _exact(gradient))
+        yield _TraceValues("parameter_norm_squared", "weights", objective, _exact(params))
 
 
 def _exact(value: Array) -> Estimate:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from workers.contract.catalog import CATALOG, resolve
-from workers.losses.faults import faults_of
+from workers.losses.loss_faults import faults_of
 from workers.losses.squared_error import SquaredError
 
 TARGETS = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]

@@ -9,7 +9,7 @@ import pytest
 
 from workers.contract.errors import UserError
 from workers.contract.specs import PluginSpec
-from workers.datasets.checked.faults import faults_of
+from workers.datasets.checked.dataset_faults import faults_of
 from workers.datasets.checked.loading import load_dataset
 from workers.datasets.dataset import Dataset, Split, one_hot
 from workers.datasets.digits import DigitsSpec

@@ -9,14 +9,14 @@ import sys
 
 import pytest
 
-from workers.contract import faults
+from workers.contract import fault_injection
 from workers.contract.store import Store
 
 REACH = """
 import sys
-from workers.contract import faults
+from workers.contract import fault_injection
 for place in sys.argv[1:]:
-    faults.reach(place)
+    fault_injection.reach(place)
     print(place, flush=True)
 """
 WRITE = """
@@ -27,7 +27,7 @@ Store.open(sys.argv[1]).write_bytes("checkpoints/work/step", bytes(100_000))
 
 
 def run(code, *arguments, fault):
-    environment = {**os.environ, faults.VARIABLE: fault}
+    environment = {**os.environ, fault_injection.VARIABLE: fault}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, check=False
     )
@@ -42,19 +42,19 @@ def test_the_process_kills_itself_at_the_nth_time():
 
 def test_nothing_happens_unless_asked_for(monkeypatch):
     """Without the variable, or at another place."""
-    monkeypatch.delenv(faults.VARIABLE, raising=False)
-    faults.reach("a")
-    monkeypatch.setenv(faults.VARIABLE, "b:1")
-    faults.reach("a")
+    monkeypatch.delenv(fault_injection.VARIABLE, raising=False)
+    fault_injection.reach("a")
+    monkeypatch.setenv(fault_injection.VARIABLE, "b:1")
+    fault_injection.reach("a")
 
 
 def test_a_malformed_request_is_told(monkeypatch):
     """Rather than passed over, which would make a test of recovery test nothing."""
-    monkeypatch.setenv(faults.VARIABLE, "a")
+    monkeypatch.setenv(fault_injection.VARIABLE, "a")
     with pytest.raises(
         ValueError, match="MINIMA_FAULT must be <place>:<n> or <place>:<n>:<token>, not 'a'"
     ):
-        faults.reach("a")
+        fault_injection.reach("a")
 
 
 def test_death_in_the_middle_of_a_write_leaves_no_file(tmp_path):
