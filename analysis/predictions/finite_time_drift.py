@@ -1,4 +1,4 @@
-"""SGD some steps after it left one point, with the noise it met on the way."""
+"""SGD some steps after it left one point, with the noise measured along the way."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def predict(conditions: CellConditions) -> list[Prediction]:
     Source: the geometric sum of `finite_time`, composed over stages of constant noise.
     """
     steps, sgd = conditions.excursion.steps, conditions.sgd
-    met = _noise_met(conditions)
-    if steps is None or conditions.is_shuffled or not met:
+    ratios = _noise_along_the_way(conditions)
+    if steps is None or conditions.is_shuffled or not ratios:
         return []
 
     def energy(nodes: Array, seed: int) -> Array:
-        stages = [(end, noise.value) for end, noise in met[seed]]
+        stages = [(end, noise.value) for end, noise in ratios[seed]]
         return nodes * linear_dynamics.independent_variance(nodes, sgd, steps, stages)
 
-    noise = {seed: each for seed, each in conditions.noise_spectra.items() if seed in met}
+    noise = {seed: each for seed, each in conditions.noise_spectra.items() if seed in ratios}
     found = spectral_predictions(
         conditions,
         energy,
@@ -55,10 +55,10 @@ def predict(conditions: CellConditions) -> list[Prediction]:
         ),
         is_stationary=False,
     )
-    return [_with_error(each, met) for each in found]
+    return [_with_error(each, ratios) for each in found]
 
 
-def _noise_met(conditions: CellConditions) -> dict[int, list[tuple[int, Uncertain]]]:
+def _noise_along_the_way(conditions: CellConditions) -> dict[int, list[tuple[int, Uncertain]]]:
     """Return, by seed, where the windows end and tr σ² in each over that at the kept weights."""
     start = conditions.inputs.get(_NOISE)
     indexed = conditions.excursion.indexed
@@ -68,20 +68,20 @@ def _noise_met(conditions: CellConditions) -> dict[int, list[tuple[int, Uncertai
     return {
         seed: [(end, indexed[_NOISE, end].uncertain[seed].over(kept)) for end in ends]
         for seed, kept in start.uncertain.items()
-        if ends and kept.value and all(_is_met(indexed[_NOISE, end], seed) for end in ends)
+        if ends and kept.value and all(_is_measured(indexed[_NOISE, end], seed) for end in ends)
     }
 
 
-def _is_met(noise: SeedValues, seed: int) -> bool:
+def _is_measured(noise: SeedValues, seed: int) -> bool:
     """Whether a seed's noise was measured and is some."""
     return noise.by_seed.get(seed, 0.0) > 0
 
 
-def _with_error(found: Prediction, met: dict[int, list[tuple[int, Uncertain]]]) -> Prediction:
+def _with_error(found: Prediction, ratios: dict[int, list[tuple[int, Uncertain]]]) -> Prediction:
     """Add the relative error of the last window's noise, the largest of all but in rare cases."""
     by_seed = {}
     for seed, predicted in found.by_seed.items():
-        noise = met[seed][-1][1]
+        noise = ratios[seed][-1][1]
         by_seed[seed] = predicted.times(Uncertain(1.0, noise.stderr / noise.value, noise.degrees))
     return replace(found, by_seed=by_seed)
 

@@ -46,12 +46,12 @@ class RunControl:
         return False
 
     def ask_to_stop(self, reason: str) -> None:
-        """Ask every slot of this run to drain, as soon as the store can be written; see `tend`."""
+        """Ask every slot of this run to drain, as soon as the store can be written; see `poll`."""
         if self._reason is None:
             self._reason = reason
-        self.tend()
+        self.poll()
 
-    def tend(self) -> None:
+    def poll(self) -> None:
         """Write the stop marker if the store was out of reach before; to be called regularly."""
         if self._reason is not None and not self._is_marked:
             with suppress(StoreError):

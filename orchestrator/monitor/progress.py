@@ -30,7 +30,7 @@ class ProgressView:
     Attributes:
         failures: Failures of this plan's trials since the run began.
         heartbeats: Of the attempts that say they run, at trials of this plan that were open.
-        num_looks: How often the store was read.
+        num_reads: How often the store was read.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ProgressView:
         self._console, self._is_stopping = console, is_stopping
         self.failures: list[FailedAttempt] = []
         self.heartbeats: list[Heartbeat] = []
-        self.num_looks = 0
+        self.num_reads = 0
         self._is_away = False
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._looked_at = 0.0
@@ -91,7 +91,7 @@ class ProgressView:
             if item.trial_id in trials and item.attempt_id not in self._known_failures
         ]
         self.heartbeats = found.live + found.silent
-        self.num_looks += 1
+        self.num_reads += 1
         running = [beat for beat in found.live if beat.trial_id in open_trials]
         self._show(self._estimated(state, missing, running))
 

@@ -96,15 +96,15 @@ class _Watch:
     def __init__(self, run: Run, view: ProgressView) -> None:
         self._run, self._view = run, view
         self._hung = HungSlots(run.options.silence_seconds, run.options.idle_seconds)
-        self._num_looks = 0
+        self._num_reads = 0
 
     def __call__(self, slots: Slots | None = None) -> None:
         self._view.update()
-        self._run.control.tend()
+        self._run.control.poll()
         if not self._run.control.is_stopping:
             self._stop_if_hopeless()
-        if self._view.num_looks != self._num_looks:
-            self._num_looks = self._view.num_looks
+        if self._view.num_reads != self._num_reads:
+            self._num_reads = self._view.num_reads
             if slots is not None:
                 self._end_hung(slots)
 

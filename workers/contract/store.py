@@ -22,7 +22,6 @@ from workers.contract import filesystem
 from workers.contract.commits import (
     COMPACTED,
     DERIVED_VIEWS,
-    KEY_COLUMNS,
     Commit,
     check_key,
     decode_commits,
@@ -36,8 +35,6 @@ from workers.contract.file_names import FileNames
 from workers.contract.local_files import Mark
 from workers.contract.parquet_file import DamagedFile, encode
 from workers.contract.schema import VIEWS
-
-__all__ = ["DERIVED_VIEWS", "KEY_COLUMNS", "Commit", "Store", "new_attempt_id"]
 
 Result = TypeVar("Result")
 

@@ -175,7 +175,9 @@ def _population_moments(network: keras.Model, train: ResidentSplit, passes: Pass
             return {"weight": merged.weight, "mean": merged.mean, "variance": merged.variance}
 
         channels = np.concatenate([columns[layer] for layer in stages[number].norms])
-        pooled = passes.run(_SUMS_KEY, add, _zeros(len(channels), "weight"), edges, turn=number)
+        pooled = passes.run(
+            _SUMS_KEY, add, _zeros(len(channels), "weight"), edges, repetition=number
+        )
         found = {name: state[name].copy() for name in ("mean", "variance")}
         for name, values in found.items():
             values[channels] = pooled[name]

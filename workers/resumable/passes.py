@@ -56,7 +56,7 @@ class Passes:
         start: Mapping[str, Array],
         edges: npt.NDArray[np.int64],
         *,
-        turn: int = 0,
+        repetition: int = 0,
     ) -> State:
         """Add all batches, in order, to the state.
 
@@ -67,16 +67,16 @@ class Passes:
             step: Adds a batch.
             start: The state before the first batch.
             edges: Where batches begin and end [number of batches + 1].
-            turn: Number that distinguishes passes under one key; a state of another is not
+            repetition: Number that distinguishes passes under one key; a state of another is not
                 continued.
 
         Raises:
             Drained: A stop was asked for; the state has been saved.
         """
-        first, state = self._restored(key, _POSITION, start, turn)
+        first, state = self._restored(key, _POSITION, start, repetition)
         for position in range(first, len(edges) - 1):
             state = step(state, np.arange(edges[position], edges[position + 1]))
-            place = {_POSITION: np.array(float(position + 1)), _TURN: np.array(float(turn))}
+            place = {_POSITION: np.array(float(position + 1)), _TURN: np.array(float(repetition))}
             self._advance(key, state | place, int(edges[position + 1]))
         self._done_before += int(edges[-1])
         return state
@@ -118,7 +118,7 @@ class Passes:
         is_done: Callable[[State], bool],
         num_examples: int,
         *,
-        turn: int = 0,
+        repetition: int = 0,
     ) -> State:
         """Take steps from a state, arrays [...] by name, until it is done.
 
@@ -132,27 +132,27 @@ class Passes:
             start: The state before the first step.
             is_done: Whether a state is the last one.
             num_examples: A step's share of the progress, with that of the passes it runs.
-            turn: Number that distinguishes iterations under one key, as in `run`.
+            repetition: Number that distinguishes iterations under one key, as in `run`.
 
         Raises:
             Drained: A stop was asked for; the state has been saved.
         """
-        num_steps, state = self._restored(key, _STEPS, start, turn)
+        num_steps, state = self._restored(key, _STEPS, start, repetition)
         self._done_before += num_steps * num_examples
         while not is_done(state):
             before = self._done_before
             state, num_steps = step(state), num_steps + 1
             self._done_before = before + num_examples
-            place = {_STEPS: np.array(float(num_steps)), _TURN: np.array(float(turn))}
+            place = {_STEPS: np.array(float(num_steps)), _TURN: np.array(float(repetition))}
             self._advance(key, state | place, 0)
         return state
 
     def _restored(
-        self, key: str, place: str, start: Mapping[str, Array], turn: int
+        self, key: str, place: str, start: Mapping[str, Array], repetition: int
     ) -> tuple[int, State]:
-        """Return progress and state (arrays [...] by name) saved for this turn; else the start."""
+        """Return progress and state (arrays [...] by name) saved for this repetition; else the start."""
         saved = self._partials.restore(key)
-        if saved is None or int(saved.get(_TURN, np.array(0))) != turn:
+        if saved is None or int(saved.get(_TURN, np.array(0))) != repetition:
             saved = start
         state: State = {name: np.asarray(array, np.float64) for name, array in saved.items()}
         state.pop(_TURN, None)

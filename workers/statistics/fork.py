@@ -56,7 +56,7 @@ class ForkSpec(ExcursionSpec):
     def windows(self) -> list[tuple[int, ...]]:
         """Return the steps at which each window is looked at, the shortest window first.
 
-        A window (s, e] of J looks has them at e, e - Δ, …, with Δ = (e - s)/J rounded down, so the
+        A window (s, e] of J observations has them at e, e - Δ, …, with Δ = (e - s)/J rounded down, so the
         last step of a window is always one of them; it names the window. It begins where the one
         before ends, the first one half way.
         """
@@ -64,14 +64,14 @@ class ForkSpec(ExcursionSpec):
         ends = [self.num_steps >> each for each in halvings]
         starts = [ends[0] // 2, *ends[:-1]]
         return [
-            _looks(start, end, max(1, self.records_per_window >> each))
+            _observed_steps(start, end, max(1, self.records_per_window >> each))
             for start, end, each in zip(starts, ends, halvings, strict=True)
         ]
 
 
-def _looks(start: int, end: int, num_looks: int) -> tuple[int, ...]:
-    distance = max(1, (end - start) // num_looks)
-    steps = [end - distance * number for number in range(num_looks)]
+def _observed_steps(start: int, end: int, num_observations: int) -> tuple[int, ...]:
+    distance = max(1, (end - start) // num_observations)
+    steps = [end - distance * number for number in range(num_observations)]
     return tuple(step for step in reversed(steps) if step > start)
 
 

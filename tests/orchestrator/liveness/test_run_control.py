@@ -134,11 +134,11 @@ def test_the_marker_is_written_once_the_store_is_back(store, monkeypatch):
             away.setattr(Store, "write_json", fail)
             assert not control.is_stopping
             signal.raise_signal(signal.SIGUSR1)
-            control.tend()
+            control.poll()
             assert control.is_stopping
         path = Store.stop_path("toy", control.run_id)
         assert store.read_json(path) is None
-        control.tend()
+        control.poll()
         assert store.read_json(path)["reason"] == "SIGUSR1"
 
 

@@ -153,7 +153,7 @@ def test_failures_since_the_start_are_counted(make_watched):
     watched.fail(0, "now")
     watched.look()
     assert [failure.attempt_id for failure in watched.view.failures] == ["now"]
-    assert watched.view.num_looks == 2
+    assert watched.view.num_reads == 2
 
 
 def test_tables_on_a_terminal(make_watched):

@@ -23,7 +23,9 @@ def test_windows_double_and_the_longest_is_looked_at_most():
 
 
 @given(st.integers(1, 3000), st.integers(1, 12), st.integers(1, 40))
-def test_looks_rise_and_windows_follow_each_other(num_steps, num_windows, records_per_window):
+def test_observed_steps_rise_and_windows_follow_each_other(
+    num_steps, num_windows, records_per_window
+):
     """Every look lies in its window, no step is looked at twice, and the last one is T."""
     if num_steps < 2 ** (num_windows - 1):
         return

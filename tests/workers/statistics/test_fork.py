@@ -286,7 +286,7 @@ def test_intervals_cover_the_exact_moments(regression):
         compile_stream(excursion),
         start,
         directions.vectors,
-        spec_looks(settings),
+        observed_steps_of(settings),
     )
     covered = dict.fromkeys(exact, 0)
     for seed in range(NUM_SEEDS):
@@ -310,7 +310,7 @@ def is_plausible(count: int) -> bool:
     return not too_few and scipy.stats.binom.sf(count - 1, NUM_SEEDS, 0.97) > 1e-4
 
 
-def spec_looks(settings):
+def observed_steps_of(settings):
     return [step for window in settings.windows() for step in window]
 
 

@@ -27,7 +27,7 @@ from workers.statistics.excursions.fork_streams import (
     NOISE,
     SQUARED_NORM,
     ForkStreams,
-    Looks,
+    Observations,
     compile_stream,
     examples_of,
     num_probed,
@@ -46,7 +46,7 @@ def measure(context: MeasurementContext, settings: ForkSpec) -> list[Measurement
 
     R streams start at the kept weights with velocity 0 and draw their batches independently. With θ_t
     a stream at step t, θ̄_t the mean of the R streams, L the total objective over the training set,
-    ⟨·⟩ the mean over the streams and over the looks of a window, and `index` the window's last step T:
+    ⟨·⟩ the mean over the streams and over the observed steps of a window, and `index` the window's last step T:
     `excess_loss` = R/(R-1) ⟨L(θ_t) - L(θ̄_t)⟩;
     `harmonic_excess_loss` = R/(R-1) ½⟨(θ_t-θ̄_t)·∇L(θ_t)⟩, equal to it where L is quadratic;
     `expected_gradient_norm_squared` = R/(R-1) ⟨‖∇L(θ_t) - ∇L(θ̄_t)‖²⟩;
@@ -85,11 +85,13 @@ def measure(context: MeasurementContext, settings: ForkSpec) -> list[Measurement
         return unstable_rows(settings, why)
     noise = _direction_noise(excursion, settings, directions.vectors)
     windows = settings.windows()
-    looks = [step for window in windows for step in window]
+    observed_steps = [step for window in windows for step in window]
     stream = compile_stream(excursion)
-    found = ForkStreams(settings, excursion, stream, start, directions.vectors, looks).run()
+    found = ForkStreams(
+        settings, excursion, stream, start, directions.vectors, observed_steps
+    ).run()
     if not np.isfinite(found.shown).all():
-        step = looks[len(found.shown) - 1]
+        step = observed_steps[len(found.shown) - 1]
         return unstable_rows(settings, f"a stream left the finite numbers before step {step}")
     seconds = time.perf_counter() - started
     return rows_of(settings, excursion, found, directions, noise, seconds=seconds)
@@ -98,7 +100,7 @@ def measure(context: MeasurementContext, settings: ForkSpec) -> list[Measurement
 def rows_of(
     settings: ForkSpec,
     excursion: Excursion,
-    looks: Looks,
+    observations: Observations,
     directions: Directions,
     noise: Array,
     *,
@@ -109,13 +111,13 @@ def rows_of(
     Args:
         settings: Of the statistic.
         excursion: The network.
-        looks: What the streams showed.
+        observations: What the streams showed.
         directions: At the kept weights.
         noise: uᵢᵀσ²uᵢ [k], or none.
         seconds: The wall time.
     """
     about = SplitRows("train", settings.bn_mode, _cost(settings, excursion), seconds)
-    measured = _Measured(settings, excursion, looks, directions, noise, about)
+    measured = _Measured(settings, excursion, observations, directions, noise, about)
     return [*measured.window_rows(), *measured.direction_rows()]
 
 
@@ -125,13 +127,13 @@ class _Measured:
 
     settings: ForkSpec
     excursion: Excursion
-    looks: Looks
+    observations: Observations
     directions: Directions
     noise: Array
     about: SplitRows
 
     def window_rows(self) -> Iterator[Measurement]:
-        """Average each window over its looks, then over the streams."""
+        """Average each window over its observed steps, then over the streams."""
         first_look = first_step = 0
         for window in self.settings.windows():
             places = slice(first_look, first_look + len(window))
@@ -142,8 +144,8 @@ class _Measured:
 
     def _quantities(self, places: slice, num_steps: int) -> dict[str, Array]:
         """Return every quantity of a window, stream by stream [R]."""
-        shown = self.looks.shown[places].mean(axis=0)
-        seen = self.looks.seen[places].sum(axis=0) / num_steps
+        shown = self.observations.shown[places].mean(axis=0)
+        seen = self.observations.seen[places].sum(axis=0) / num_steps
         return {
             "excess_loss": self._unbiased * shown[:, EXCESS],
             "harmonic_excess_loss": self._unbiased * shown[:, HARMONIC],
@@ -157,8 +159,8 @@ class _Measured:
         """Yield the eigenvalues, and along their vectors the variance and the noise."""
         num_examples = len(self.excursion.train)
         yield from eigenvalue_rows(self.about, self.directions, num_examples)
-        num_looks = len(self.settings.windows()[-1])
-        projections = self.looks.projections[-num_looks:].mean(axis=0)
+        num_observations = len(self.settings.windows()[-1])
+        projections = self.observations.projections[-num_observations:].mean(axis=0)
         variance = mean_of_probes(self._unbiased * projections)
         for place in range(len(variance.value)):
             yield self._row("direction_variance", variance, place, index=place)
@@ -194,7 +196,9 @@ def _direction_noise(excursion: Excursion, settings: ForkSpec, vectors: Array) -
     if settings.bn_mode == "batch":
         return np.zeros(0)
     excursion.passes.expect(len(vectors) * len(excursion.train))
-    return np.array([excursion.slopes(vector, turn).var() for turn, vector in enumerate(vectors)])
+    return np.array(
+        [excursion.slopes(vector, repetition).var() for repetition, vector in enumerate(vectors)]
+    )
 
 
 def _cost(settings: ForkSpec, excursion: Excursion) -> float:
@@ -202,6 +206,6 @@ def _cost(settings: ForkSpec, excursion: Excursion) -> float:
     num_train, num_streams = len(excursion.train), settings.num_streams
     gradients = settings.num_steps + 2 * num_probed(settings)
     steps = gradients * num_streams * excursion.trial.batch_size / num_train
-    looks = sum(map(len, settings.windows())) * (num_streams + 1)
+    observations = sum(map(len, settings.windows())) * (num_streams + 1)
     slopes = 0 if settings.bn_mode == "batch" else 3 * settings.num_directions
-    return steps + looks + slopes + 3 * settings.max_lanczos_steps
+    return steps + observations + slopes + 3 * settings.max_lanczos_steps

@@ -147,7 +147,9 @@ class _NoiseCurvatureRun:
                 name=f"{name}_{objective}_product",
             )
             gradient = norms.mean_gradient + strength * groups.decayed_values
-            found[objective] = groups.inner_products(gradient, curvature.product(gradient, turn=0))
+            found[objective] = groups.inner_products(
+                gradient, curvature.product(gradient, repetition=0)
+            )
         return found
 
     def _cost(self, num_probes: int, num_examples: int, *, num_products: int) -> float:

@@ -125,15 +125,15 @@ class _SpectrumRun:
         start: Array = signs[0].astype(np.float64)
         return start
 
-    def _quadrature(self, start: Array, turn: int) -> Quadrature:
+    def _quadrature(self, start: Array, repetition: int) -> Quadrature:
         """Take Lanczos steps from one start; a start of 0 has the measure 0."""
         squared_norm = float(start @ start)
         if not squared_norm:
             return Quadrature(np.zeros(1), np.zeros(1))
-        first_turn = turn * self._num_steps
+        first_repetition = repetition * self._num_steps
 
         def product(vector: Array, number: int) -> Array:
-            return self.curvature.product(vector, first_turn + number)
+            return self.curvature.product(vector, first_repetition + number)
 
         def step(state: State) -> State:
             return lanczos.advance(Tridiagonal(**state), product)._asdict()
@@ -144,7 +144,9 @@ class _SpectrumRun:
 
         begun = lanczos.begin(start)._asdict()
         num_examples = self.curvature.num_examples
-        found = self.passes.iterate("lanczos", step, begun, is_done, num_examples, turn=turn)
+        found = self.passes.iterate(
+            "lanczos", step, begun, is_done, num_examples, repetition=repetition
+        )
         return lanczos.quadrature(Tridiagonal(**found), squared_norm)
 
 

@@ -131,7 +131,9 @@ class Excursion:
         found = [each.numpy().ravel() for each in self.sgd_step.velocity]
         return np.concatenate([np.zeros(0), *found])
 
-    def objective(self, params: Array, turn: int, *, key: str = "objective") -> LossAndGradient:
+    def objective(
+        self, params: Array, repetition: int, *, key: str = "objective"
+    ) -> LossAndGradient:
         """Evaluate the total objective at weights [P], which the network then has.
 
         An evaluation that is repeated after a stop, with others in between, needs a key of its own.
@@ -144,7 +146,7 @@ class Excursion:
             return {"sum": state["sum"] + self.risk.batch_loss_and_gradient(*batch)}
 
         start = {"sum": np.zeros(1 + len(params))}
-        total = self.passes.run(key, step, start, self._edges(), turn=turn)["sum"]
+        total = self.passes.run(key, step, start, self._edges(), repetition=repetition)["sum"]
         mean = mean_over_examples(total, len(self.train))
         decayed = self._decay * params
         return LossAndGradient(float(mean[0] + decayed @ params / 2), mean[1:] + decayed)
@@ -175,7 +177,7 @@ class Excursion:
         vectors = ritz.coordinates.T @ space.basis[: space.num_steps]
         return Directions(ritz, vectors, space.num_steps)
 
-    def slopes(self, vector: Array, turn: int) -> Array:
+    def slopes(self, vector: Array, repetition: int) -> Array:
         """Return ∇ℓ_n·v [N] of every example, v [P], at the network's weights; inference mode."""
 
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
@@ -184,7 +186,9 @@ class Excursion:
             return {"slopes": np.append(state["slopes"], self.risk.batch_slopes(*batch, vector))}
 
         start = {"slopes": np.zeros(0)}
-        return self.passes.run("slopes", step, start, self._edges(), turn=turn)["slopes"]
+        return self.passes.run("slopes", step, start, self._edges(), repetition=repetition)[
+            "slopes"
+        ]
 
     @property
     def _decay(self) -> Array:

@@ -1,4 +1,4 @@
-"""Many independent streams of SGD from one point, and what is observed of them at each look."""
+"""Many independent streams of SGD from one point, and what they show at the observed steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 EXCESS, HARMONIC, GRADIENT_ABOUT_MEAN, GRADIENT = range(4)
-"""Columns of what is observed of a stream at a look."""
+"""Columns of what a stream shows at an observed step."""
 
 SQUARED_NORM, NOISE = range(2)
 """Columns of what is observed of its steps."""
@@ -35,15 +35,15 @@ PIECE_STEPS = 4
 
 
 @dataclass(frozen=True)
-class Looks:
-    """Observations of R streams at J looks.
+class Observations:
+    """What R streams show at J observed steps.
 
     Attributes:
-        shown: For each look and stream [J, R, 4], with x = θ - θ̄ from the mean iterate θ̄ of that
+        shown: For each observed step and stream [J, R, 4], with x = θ - θ̄ from the mean iterate θ̄ of that
             step: L(θ) - L(θ̄) - ∇L(θ̄)·x, ½ x·(∇L(θ) - ∇L(θ̄)), ‖∇L(θ) - ∇L(θ̄)‖², ‖∇L(θ)‖². The
             terms with ∇L(θ̄) sum to 0 over the streams; if kept, they would only add noise.
         projections: (uᵢ·x)² [J, R, k].
-        seen: Over the steps since the previous look [J, R, 2]: Σ ‖g_B‖², and an unbiased estimate
+        seen: Over the steps since the previous observed step [J, R, 2]: Σ ‖g_B‖², and an unbiased estimate
             of Σ tr cov(g_B).
     """
 
@@ -74,7 +74,7 @@ class ForkStreams:
         stream: Its steps, which observe ‖g_B‖² and the noise.
         start: θ_0 [P].
         directions: Eigenvectors as rows [k, P].
-        looks: Steps at which the streams are observed, in ascending order.
+        observed_steps: Steps at which the streams are observed, in ascending order.
     """
 
     settings: ForkSpec
@@ -82,13 +82,13 @@ class ForkStreams:
     stream: CompiledStream
     start: Array
     directions: Array
-    looks: list[int]
+    observed_steps: list[int]
 
-    def run(self) -> Looks:
-        """Advance all streams to each look and observe them there; ends early when one diverges."""
+    def run(self) -> Observations:
+        """Advance all streams to each observed step and observe them there; ends early when one diverges."""
         num_streams = self.settings.num_streams
 
-        def look(state: State) -> State:
+        def observe(state: State) -> State:
             place = len(state["shown"])
             begun = {name: state[name] for name in ("params", "velocity")}
             moved = self._advance(begun, place)
@@ -103,7 +103,7 @@ class ForkStreams:
 
         def is_done(state: State) -> bool:
             shown = state["shown"]
-            return len(shown) == len(self.looks) or not np.isfinite(shown).all()
+            return len(shown) == len(self.observed_steps) or not np.isfinite(shown).all()
 
         size_of_velocity = len(self.excursion.velocity())
         begun = {
@@ -113,20 +113,22 @@ class ForkStreams:
             "shown": np.zeros((0, num_streams, 4)),
             "projections": np.zeros((0, num_streams, len(self.directions))),
         }
-        found = self._passes.iterate("looks", look, begun, is_done, self._examples_of_a_look)
-        return Looks(found["shown"], found["projections"], found["seen"])
+        found = self._passes.iterate(
+            "looks", observe, begun, is_done, self._examples_of_an_observation
+        )
+        return Observations(found["shown"], found["projections"], found["seen"])
 
     @property
     def _passes(self) -> Passes:
         return self.excursion.passes
 
     @property
-    def _examples_of_a_look(self) -> int:
-        return examples_of(self.settings, self.excursion) // len(self.looks)
+    def _examples_of_an_observation(self) -> int:
+        return examples_of(self.settings, self.excursion) // len(self.observed_steps)
 
     def _advance(self, begun: State, place: int) -> State:
-        """Advance every stream from the previous look to look number `place`."""
-        first, end = ([0, *self.looks])[place : place + 2]
+        """Advance every stream from the previous observed step to that of number `place`."""
+        first, end = ([0, *self.observed_steps])[place : place + 2]
         cuts = [*range(first, end, CHUNK_STEPS), end]
         num_chunks = len(cuts) - 1
 
@@ -145,7 +147,7 @@ class ForkStreams:
 
         start = begun | {"seen": np.zeros((self.settings.num_streams, 2))}
         edges = np.arange(self.settings.num_streams * num_chunks + 1)
-        return self._passes.run("streams", step, start, edges, turn=place)
+        return self._passes.run("streams", step, start, edges, repetition=place)
 
     def _batches(self, number: int, first: int, end: int) -> npt.NDArray[np.int32]:
         """Draw the batches [end - first, m] of a stream's steps first … end - 1."""
@@ -185,11 +187,11 @@ class ForkStreams:
         if not np.isfinite(params).all():
             return np.full((len(params), num_columns), np.nan)
         centre = params.mean(axis=0)
-        first_turn = place * (len(params) + 1)
+        first_repetition = place * (len(params) + 1)
 
         def step(state: State) -> State:
             number = len(state["rows"])
-            found = self.excursion.objective(params[number], first_turn + 1 + number)
+            found = self.excursion.objective(params[number], first_repetition + 1 + number)
             displacement = params[number] - centre
             change = found.gradient - state["gradient"]
             row = [
@@ -201,28 +203,33 @@ class ForkStreams:
             ]
             return state | {"rows": np.append(state["rows"], [row], axis=0)}
 
-        mean = self.excursion.objective(centre, first_turn, key="objective_of_mean")
+        mean = self.excursion.objective(centre, first_repetition, key="objective_of_mean")
         start = {
             "loss": np.array(mean.loss),
             "gradient": mean.gradient,
             "rows": np.zeros((0, num_columns)),
         }
         shown = self._passes.iterate(
-            "shown", step, start, lambda state: len(state["rows"]) == len(params), 0, turn=place
+            "shown",
+            step,
+            start,
+            lambda state: len(state["rows"]) == len(params),
+            0,
+            repetition=place,
         )
         return shown["rows"]
 
 
 def examples_of(settings: ForkSpec, excursion: Excursion) -> int:
-    """Count the examples of all looks, for the progress."""
-    num_looks = sum(map(len, settings.windows()))
-    return num_looks * (settings.num_streams + 1) * len(excursion.train)
+    """Count the examples of all observations, for the progress."""
+    num_observations = sum(map(len, settings.windows()))
+    return num_observations * (settings.num_streams + 1) * len(excursion.train)
 
 
 def num_probed(settings: ForkSpec) -> int:
     """Count the steps of a stream at which its noise is measured."""
-    looks = [step for window in settings.windows() for step in window]
-    stretches = zip([0, *looks], looks, strict=False)
+    observed_steps = [step for window in settings.windows() for step in window]
+    stretches = zip([0, *observed_steps], observed_steps, strict=False)
     return sum(-(-(end - first) // PIECE_STEPS) for first, end in stretches)
 
 

@@ -114,12 +114,14 @@ class TailRun:
 
     def at_means(self, blocks: Blocks) -> AtMeans:
         """Evaluate the objective at the mean iterate of the run, then at those of the blocks."""
-        first_turn = len(self._legs)
+        first_repetition = len(self._legs)
         means = np.concatenate([blocks.mean_displacement[None], blocks.displacement])
 
         def step(state: State) -> State:
             number = len(state["losses"])
-            found = self.excursion.objective(blocks.centre + means[number], first_turn + number)
+            found = self.excursion.objective(
+                blocks.centre + means[number], first_repetition + number
+            )
             slope = (means[number] - means[0]) @ found.gradient
             return {
                 "losses": np.append(state["losses"], found.loss),
@@ -182,7 +184,7 @@ class TailRun:
             return self.stream.run(moving, self._batches(cuts[chunk], cuts[chunk + 1]))
 
         begun = {name: state[name] for name in ("params", "velocity", "centre", *_OVER_STEPS)}
-        moved = self._passes.run("steps", step, begun, np.arange(len(cuts)), turn=number)
+        moved = self._passes.run("steps", step, begun, np.arange(len(cuts)), repetition=number)
         return state | moved | {"num_steps": state["num_steps"] + end - first}
 
     def _batches(self, first: int, end: int) -> npt.NDArray[np.int32]:

@@ -57,12 +57,12 @@ class Curvature:
         """The number of examples, n."""
         return len(self._places)
 
-    def product(self, vector: Array, turn: int) -> Array:
+    def product(self, vector: Array, repetition: int) -> Array:
         """Return Hv [P].
 
         Args:
             vector: v [P].
-            turn: Number of this product among the operator's, from 0; a stopped product is resumed
+            repetition: Number of this product among the operator's, from 0; a stopped product is resumed
                 only under its own number.
 
         Raises:
@@ -76,5 +76,5 @@ class Curvature:
 
         edges = batch_edges(self.num_examples, self._batch_size)
         start = {"sum": np.zeros(self.num_params)}
-        total = self._passes.run(self._name, step, start, edges, turn=turn)["sum"]
+        total = self._passes.run(self._name, step, start, edges, repetition=repetition)["sum"]
         return mean_over_examples(total, self.num_examples) + self._decay * vector

@@ -54,17 +54,17 @@ class NoiseVectors:
             Drained: A stop was asked for; the partial sum has been saved.
         """
         signs = rademacher_signs(self._seed, _SIGNS + number, np.arange(self.num_examples), ())
-        total = self._weighted_total("noise_vector", signs.astype(np.float64), turn=number)
+        total = self._weighted_total("noise_vector", signs.astype(np.float64), repetition=number)
         centred = total - signs.sum(dtype=np.float64) * self.mean_gradient()
         return np.asarray(centred / np.sqrt(self.num_examples))
 
     @cached_property
     def _mean_gradient(self) -> Array:
         """ḡ [P]."""
-        total = self._weighted_total("mean_gradient", np.ones(self.num_examples), turn=0)
+        total = self._weighted_total("mean_gradient", np.ones(self.num_examples), repetition=0)
         return mean_over_examples(total, self.num_examples)
 
-    def _weighted_total(self, key: str, weights: Array, *, turn: int) -> Array:
+    def _weighted_total(self, key: str, weights: Array, *, repetition: int) -> Array:
         """Return Σ_i w_i g_i [P] over the split, weights w [N]."""
 
         def step(state: State, places: npt.NDArray[np.int64]) -> State:
@@ -74,4 +74,4 @@ class NoiseVectors:
 
         edges = batch_edges(self.num_examples, GRADIENTS_BATCH_SIZE)
         start = {"sum": np.zeros(self._risk.num_params)}
-        return self._passes.run(key, step, start, edges, turn=turn)["sum"]
+        return self._passes.run(key, step, start, edges, repetition=repetition)["sum"]
