@@ -21,4 +21,4 @@ def open_store(uri: str | os.PathLike[str]) -> NotebookStore:
     # every module of the package imports this file, and most of them need no pandas
     from analysis.notebook.door import opened
 
-    return opened(os.fspath(uri))
+    return opened(os.fspath(uri) if isinstance(uri, os.PathLike) else uri)

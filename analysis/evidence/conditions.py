@@ -69,7 +69,8 @@ class CellConditions:
         if self.spectra is None:
             return {}
         traces = self.inputs.get("gradient_noise_trace")
-        apart = traces.uncertain if traces is not None and traces.statistic != "spectrum" else {}
+        is_apart = traces is not None and not is_by_few_draws(traces.statistic)
+        apart = traces.uncertain if traces is not None and is_apart else {}
         return {
             seed: NoiseSpectrum(spectrum, apart.get(seed))
             for seed, spectrum in self.spectra.noise.items()
@@ -145,7 +146,7 @@ def _inputs(
 
     Where the data objective is the total one its values serve: without weight decay always, and
     for tr σ² always, as L2 shifts every example's gradient alike and the covariance is centred. Of
-    several statistics an exact one counts, else the first listed, `spectrum` last: its draws are few.
+    several statistics an exact one counts, else the first listed, one of few draws last.
     What an excursion measured along its way is no input, but for the eigenvalues at its start.
     """
     found = {}
@@ -155,7 +156,8 @@ def _inputs(
         if not quantity.startswith("hessian_top") and quantity != "hessian_residual_norm":
             its = its[~its["statistic"].isin(_ALONG_THE_WAY)]
         if excursion.bn_mode == "batch":
-            its = its[(its["statistic"] != "batch_noise") | _is_of_size(its, batch_size)]
+            sizes = its["method"].map(batch_size_of)
+            its = its[sizes.isna() | (sizes == batch_size)]
         is_total = its["objective"] == "total"
         if quantity == "gradient_noise_trace" or weight_decay == 0:
             is_total = is_total if is_total.any() else its["objective"] == "data"
@@ -165,8 +167,10 @@ def _inputs(
     return found
 
 
-def _is_of_size(rows: pd.DataFrame, batch_size: int) -> pd.Series[bool]:
-    return rows["method"].map(batch_size_of) == batch_size
+def is_by_few_draws(statistic: str) -> bool:
+    """Return whether what another statistic says of the same quantity is known better."""
+    declared = STATISTICS.get(statistic)
+    return declared is not None and declared.is_by_few_draws
 
 
 def _best_source(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
@@ -178,14 +182,14 @@ def _best_source(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
 
     def rank(identity: str) -> tuple[bool, bool, int]:
         is_exact = bool((of(identity)["stderr"] == 0).all())
-        return listed[identity] == "spectrum", not is_exact, list(listed).index(identity)
+        return is_by_few_draws(listed[identity]), not is_exact, list(listed).index(identity)
 
     return of(min(identities, key=rank))
 
 
 def _additivity(rows: pd.DataFrame) -> dict[int, SeedValues]:
     its = rows[
-        (rows["statistic"] == "batch_noise")
+        rows["method"].map(batch_size_of).notna()
         & (rows["quantity"] == "gradient_noise_trace")
         & (rows["objective"] == "data")
     ]

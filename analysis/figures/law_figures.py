@@ -56,7 +56,7 @@ def fork_panels(rows: Sequence[LawRow]) -> list[list[LawRow]]:
     """Group the windows of forks by excursion, with all laws on the excess loss."""
     panels: dict[tuple[object, ...], list[LawRow]] = {}
     for row in sorted(rows, key=lambda item: (item.excursion, item.num_steps or 0)):
-        if row.measured_by == "fork" and row.target == "excess_loss":
+        if row.num_steps is not None and row.target == "excess_loss":
             panels.setdefault(row.excursion, []).append(row)
     return list(panels.values())
 

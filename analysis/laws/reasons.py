@@ -10,6 +10,7 @@ from analysis.evidence.conditions import CellConditions
 from analysis.evidence.validity import checks, unequilibrated_share
 from analysis.mathematics.means import mean_of_units
 from workers.contract.quantities import GLOSSARY
+from workers.contract.registry import LOSSES
 
 NO_STATIONARY_STATE = "without weight decay the loss has no stationary state: ‖θ‖ grows for ever"
 UNSTABLE = "seeds diverged: SGD is not stable at this learning rate"
@@ -51,7 +52,9 @@ def plain_faults(conditions: CellConditions) -> list[str]:
 def rest_faults(conditions: CellConditions) -> list[str]:
     """Return what is against a stationary state."""
     faults = stability_faults(conditions)
-    if conditions.trial.training.weight_decay == 0 and conditions.cell.loss != "squared_error":
+    loss = LOSSES.get(conditions.cell.loss)
+    has_minimum = loss is not None and loss.has_finite_minimum
+    if conditions.trial.training.weight_decay == 0 and not has_minimum:
         faults.insert(0, NO_STATIONARY_STATE)
     return faults
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analysis.notebook.arguments import text
 from analysis.notebook.frames import view_of
 from analysis.records.load import load_sweep
 from workers.contract.errors import did_you_mean, user_error
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
     from analysis.notebook.shown_table1 import ShownTable1
 
 
-def opened(uri: str) -> NotebookStore:
+_SWEEP = "the name of a sweep"
+
+
+def opened(uri: object) -> NotebookStore:
     """Open a store that exists.
 
     Raises:
-        UserError: There is no such folder, or it holds none of a store's.
+        UserError: There is no such folder, it holds none of a store's, or the URI is not text.
         StoreError: The place cannot be read.
     """
-    return NotebookStore(open_existing(uri, f"open_store({uri!r})"))
+    place = text(uri, "open_store(uri)", "the place of a store")
+    return NotebookStore(open_existing(place, f"open_store({place!r})"))
 
 
 class NotebookStore:
@@ -102,7 +107,8 @@ class NotebookStore:
         """
         from analysis.query.sql import query as answer
 
-        frame: pd.DataFrame = answer(self._store, query).to_pandas()
+        asked = text(query, "sql(query)", "a statement")
+        frame: pd.DataFrame = answer(self._store, asked).to_pandas()
         return frame
 
     # Findings ---------------------------------------------------------------------------------
@@ -116,7 +122,8 @@ class NotebookStore:
         from analysis.findings.table1 import table1
         from analysis.notebook.shown_table1 import ShownTable1
 
-        return ShownTable1(table1(self._store, sweep))
+        name = text(sweep, "table1(sweep)", _SWEEP)
+        return ShownTable1(table1(self._store, name))
 
     def figures(self, sweep: str | None = None) -> list[str]:
         """Return the names of the figures; of a given sweep, those that have something to show.
@@ -128,7 +135,8 @@ class NotebookStore:
 
         if sweep is None:
             return list(FIGURE_NAMES)
-        return list(build_figures(load_sweep(self._store, sweep), FIGURE_NAMES))
+        name = text(sweep, "figures(sweep)", _SWEEP)
+        return list(build_figures(load_sweep(self._store, name), FIGURE_NAMES))
 
     def figure(self, name: str, sweep: str) -> Figure:
         """Return a figure of the report, drawn from the sweep's records.
@@ -138,6 +146,8 @@ class NotebookStore:
         """
         from analysis.notebook.figures import FIGURE_NAMES, build_figures
 
+        text(name, "figure(name, sweep)", "the name of a figure")
+        text(sweep, "figure(name, sweep)", _SWEEP)
         where = f"figure({name!r}, {sweep!r})"
         if name not in FIGURE_NAMES:
             mend = did_you_mean(name, FIGURE_NAMES)
@@ -162,4 +172,5 @@ class NotebookStore:
         """
         from analysis.notebook.trained_model import trained_model
 
-        return trained_model(self._store, trial_id)
+        name = text(trial_id, "model(trial_id)", "the identity of a trial")
+        return trained_model(self._store, name)

@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.notebook.arguments import text
 from analysis.records.load import load_plan
 from workers.contract.columns import ColumnFacts, column_facts
 from workers.contract.store import Store
@@ -17,12 +18,12 @@ def view_of(store: Store, view: str, sweep: str | None) -> pd.DataFrame:
     Of a view without a column `sweep`, the rows of the trials in the sweep's current plan.
 
     Raises:
-        UserError: There is no such sweep in the store.
+        UserError: There is no such sweep in the store, or the name is not text.
         StoreError: The store cannot be read.
     """
     rows = store.read(view)
     if sweep is not None:
-        rows = _of_sweep(store, rows, sweep)
+        rows = _of_sweep(store, rows, text(sweep, f"{view}(sweep)", "the name of a sweep"))
     frame: pd.DataFrame = rows.to_pandas()
     return describe(frame, {name: column_facts(view, name) for name in frame.columns})
 

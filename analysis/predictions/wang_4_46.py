@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analysis.evidence.conditions import CellConditions
+from analysis.evidence.conditions import CellConditions, is_by_few_draws
 from analysis.laws.law import Citation, Law
 from analysis.laws.palette import BLUE
 from analysis.laws.prediction import Prediction
@@ -43,7 +43,7 @@ def _with_first_moment(conditions: CellConditions) -> CellConditions:
     spectra = conditions.noise_spectra
     if conditions.spectra is None or not spectra:
         return conditions
-    if measured is not None and measured.statistic != "spectrum":
+    if measured is not None and not is_by_few_draws(measured.statistic):
         return conditions
     found = {seed: each.integral(each.nodes) for seed, each in spectra.items()}
     values = {seed: each.value for seed, each in found.items()}

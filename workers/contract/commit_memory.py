@@ -65,7 +65,7 @@ class CommitMemory(Generic[Value]):
         files, answers = self._files, dict[str, list[_Kept[Value]] | DamagedFile | None]()
         for _ in range(_LISTINGS):
             marks = self._store.marks(self._view)
-            paths = [path for path in sorted(marks) if path.endswith(".parquet")]
+            paths = [path for path in sorted(marks) if self._store.is_rows(path)]
             files = {
                 path: files[path]
                 for path in paths

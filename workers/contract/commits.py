@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workers.contract.file_names import FileNames
 from workers.contract.parquet_file import CommittedFile, DamagedFile, Part, decode
 from workers.contract.soundness import key_fault
 
@@ -23,7 +24,6 @@ KEY_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What identifies one commit of a view of facts."""
 
-COMPACTED = "compacted-"
 """How the names of merged files begin; no id begins so."""
 
 DERIVED_VIEWS = ("cell_measurements", "cells", "predictions", "validity")
@@ -109,7 +109,7 @@ def _compacted(view: str, path: str, file: CommittedFile) -> list[Commit]:
         DamagedFile: Its parts are not those of its rows.
     """
     columns, num_rows = KEY_COLUMNS[view], [part.num_rows for part in file.parts]
-    if not path.rsplit("/", 1)[-1].startswith(COMPACTED):
+    if not FileNames.is_compacted(path):
         raise DamagedFile("it is a merged file, which is not its name")
     if any(len(part.key) != len(columns) for part in file.parts):
         raise DamagedFile("its parts have other ids than the view")
@@ -143,14 +143,14 @@ def _single(view: str, path: str, file: CommittedFile) -> Commit:
     Raises:
         DamagedFile: They tell different ids, or none that can be.
     """
-    columns, stem = KEY_COLUMNS[view], path.rsplit("/", 1)[-1].removesuffix(".parquet")
+    columns = KEY_COLUMNS[view]
     if file.table.num_rows:
         key = tuple(file.table.column(column)[0].as_py() for column in columns)
     else:
-        key = tuple(stem.split(".")[: len(columns)])
+        key = FileNames.rows_key(path, len(columns))
     if fault := key_fault(key):
         raise DamagedFile(fault)
-    if not f"{stem}.".startswith(f"{'.'.join(key)}."):
+    if not FileNames.is_rows_of(path, key):
         raise DamagedFile(f"it holds {' '.join(key)}, which is not its name")
     for part, column in zip(key, columns, strict=True):
         _refuse_other_ids(file.table.column(column), pa.scalar(part), column)

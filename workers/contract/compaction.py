@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from workers.contract.commits import COMPACTED, KEY_COLUMNS, Commit
+from workers.contract.commits import KEY_COLUMNS, Commit
 from workers.contract.compaction_lock import hold_lock
 from workers.contract.errors import StoreError
 from workers.contract.parquet_file import DamagedFile, Part, decode, encode
@@ -105,7 +105,8 @@ def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:
     left = tuple(sorted(set(by_path) - set(replaceable)))
     if len(replaceable) < 2:
         return ViewCompaction(view, None, len(kept), (), left)
-    path = f"{view}/{COMPACTED}{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.parquet"
+    merge_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    path = store.compacted_path(view, merge_id)
     parts, rows = _merged(view, kept)
     moment = now.astimezone(UTC).isoformat(timespec="microseconds")
     content = encode(view, rows, committed_at=moment, attempt_id="", parts=parts)

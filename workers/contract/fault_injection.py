@@ -24,6 +24,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from workers.contract.file_names import FileNames
+
 VARIABLE = "MINIMA_FAULT"
 
 _times_reached: Counter[str] = Counter()
@@ -58,12 +60,12 @@ def reach(place: str) -> None:
 
 def reach_write(path: str) -> None:
     """Pass the middle of writing a file of the store: `<kind>_write` of its folder's kind."""
-    reach(f"{path.split('/', maxsplit=1)[0].removesuffix('s')}_write")
+    reach(f"{FileNames.folder(path).removesuffix('s')}_write")
 
 
 def reach_renaming(path: str) -> None:
     """Pass the moment before a whole file is seen: `<kind>_renaming` of its folder's kind."""
-    reach(f"{path.split('/', maxsplit=1)[0].removesuffix('s')}_renaming")
+    reach(f"{FileNames.folder(path).removesuffix('s')}_renaming")
 
 
 def _parse(text: str) -> _Wanted:

@@ -11,10 +11,53 @@ import re
 _CHECKPOINT = re.compile(r"step-(\d{9,})\.([0-9a-f]{16})\.[^/]+\.npz")
 _PLAN = ".json"
 _RUN = ".run.json"
+_ROWS = ".parquet"
+_COMPACTED = "compacted-"
 
 
 class FileNames:
     """Makes and parses paths below the root of a store."""
+
+    @staticmethod
+    def rows_path(view: str, key: tuple[str, ...], attempt_id: str) -> str:
+        """Return where the rows of one id are that one attempt committed."""
+        parts = key if attempt_id in key else (*key, attempt_id)
+        return f"{view}/{'.'.join(parts)}{_ROWS}"
+
+    @staticmethod
+    def compacted_path(view: str, merge_id: str) -> str:
+        """Return where the rows of many ids are that one compaction merged."""
+        return f"{view}/{_COMPACTED}{merge_id}{_ROWS}"
+
+    @staticmethod
+    def derived_path(view: str, sweep: str) -> str:
+        """Return where the derived rows of a sweep are."""
+        return f"{view}/{sweep}{_ROWS}"
+
+    @staticmethod
+    def is_rows(path: str) -> bool:
+        """Whether a path is that of a view's rows."""
+        return path.endswith(_ROWS)
+
+    @staticmethod
+    def is_compacted(path: str) -> bool:
+        """Whether a path is that of merged rows."""
+        return FileNames.is_rows(path) and _name(path).startswith(_COMPACTED)
+
+    @staticmethod
+    def is_rows_of(path: str, key: tuple[str, ...]) -> bool:
+        """Whether a path is that of rows whose id begins so."""
+        return FileNames.is_rows(path) and _name(path).startswith(f"{'.'.join(key)}.")
+
+    @staticmethod
+    def rows_key(path: str, num_columns: int) -> tuple[str, ...]:
+        """Return the first parts of a name of rows: the id, of as many columns as the view's."""
+        return tuple(_name(path).removesuffix(_ROWS).split(".")[:num_columns])
+
+    @staticmethod
+    def folder(path: str) -> str:
+        """Return the first folder of a path: a view, or a kind of document."""
+        return path.split("/", maxsplit=1)[0]
 
     @staticmethod
     def model_path(trial_id: str, attempt_id: str) -> str:

@@ -53,6 +53,10 @@ def open_root(uri: str) -> Root:
     """
     if not uri.strip():
         raise user_error("the store's URI is empty", where="--store", mend=_MEND)
+    if "\0" in uri:
+        raise user_error(
+            f"the store's URI holds a zero byte: {uri[:60]!r}", where="--store", mend=_MEND
+        )
     if "://" not in uri:
         folder = local_folder(uri, "--store")
         subtree = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())

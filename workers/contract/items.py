@@ -29,6 +29,7 @@ class StatisticItem(Frozen):
         quantities: What it measures of the whole model: names of the glossary, or new entries of it.
         needs_spread: It measures how examples differ, so that one example is too few.
         is_along_the_way: Its values are those of the weights that SGD went on to, not of the kept ones.
+        is_by_few_draws: What another statistic says of the same quantity is known better.
     """
 
     if TYPE_CHECKING:  # a field of each statistic, which stands behind what several share
@@ -38,6 +39,7 @@ class StatisticItem(Frozen):
     quantities: ClassVar[tuple[str | Quantity, ...]]
     needs_spread: ClassVar[bool] = True
     is_along_the_way: ClassVar[bool] = False
+    is_by_few_draws: ClassVar[bool] = False
 
     def stated_gradients(self) -> float:
         """Return the assumed cost in gradients over the training set, until trials are recorded."""
@@ -105,8 +107,10 @@ class LossItem:
         name: As written in a sweep.
         needs_labels: Targets must be one-hot class labels.
         takes_softmax: It is of softmax(z), so that the network must end in raw outputs z.
+        has_finite_minimum: Without weight decay too it is least at finite weights, as labels are not.
     """
 
     name: ClassVar[str]
     needs_labels: ClassVar[bool] = False
     takes_softmax: ClassVar[bool] = False
+    has_finite_minimum: ClassVar[bool] = False

@@ -16,8 +16,14 @@ def local_folder(written: str, where: str) -> Path:
 
     Raises:
         UserError: The home folder is not known, the folder we stand in is gone, no file system takes
-            names that long, or the path cannot be told to other processes, which get it as JSON.
+            names that long, or the path holds a zero byte or cannot be told to other processes, which get it as JSON.
     """
+    if "\0" in written:
+        raise user_error(
+            f"a path that holds a zero byte: {written[:60]!r}",
+            where=where,
+            mend="write the path without it",
+        )
     try:
         folder = Path(written).expanduser().absolute()
     except RuntimeError as error:

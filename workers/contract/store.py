@@ -20,7 +20,6 @@ from pydantic import JsonValue
 
 from workers.contract import filesystem
 from workers.contract.commits import (
-    COMPACTED,
     DERIVED_VIEWS,
     Commit,
     check_key,
@@ -82,8 +81,7 @@ class Store(FileNames):
             ValueError: The rows are not of that id, or it cannot be a file's name (our own bug).
         """
         check_key(view, key, rows)
-        parts = key if attempt_id in key else (*key, attempt_id)
-        path = f"{view}/{'.'.join(parts)}.parquet"
+        path = self.rows_path(view, key, attempt_id)
         content = encode(view, rows, committed_at=_now(), attempt_id=attempt_id)
         filesystem.publish(self.root, path, content)
         return path
@@ -94,7 +92,7 @@ class Store(FileNames):
         Raises:
             StoreError: The store cannot be read.
         """
-        return self._commits(view, lambda name: name.endswith(".parquet"))
+        return self._commits(view, self.is_rows)
 
     def commits_of(self, view: str, first_key: str) -> list[Commit]:
         """Read the sound commits of a view whose key begins so, as `commits` does, and little else.
@@ -102,16 +100,17 @@ class Store(FileNames):
         Raises:
             StoreError: The store cannot be read.
         """
-        beginnings = (f"{first_key}.", COMPACTED)
-        found = self._commits(
-            view, lambda name: name.endswith(".parquet") and name.startswith(beginnings)
-        )
+
+        def is_wanted(path: str) -> bool:
+            return self.is_compacted(path) or self.is_rows_of(path, (first_key,))
+
+        found = self._commits(view, is_wanted)
         return [commit for commit in found if commit.key[0] == first_key]
 
     def _commits(self, view: str, is_wanted: Callable[[str], bool]) -> list[Commit]:
         for _ in range(_LISTINGS):
             listed = filesystem.names(self.root, view)
-            paths = [path for path in listed if is_wanted(path.rsplit("/", 1)[-1])]
+            paths = [path for path in listed if is_wanted(path)]
             decoded = self.each(lambda path: self.commits_in(view, path), paths)
             if None not in decoded:
                 break
@@ -157,7 +156,7 @@ class Store(FileNames):
     def replace_derived(self, view: str, sweep: str, rows: pa.Table) -> None:
         """Write the derived rows of one sweep in place of the former ones."""
         content = encode(view, rows, committed_at=_now(), attempt_id="")
-        filesystem.publish(self.root, f"{view}/{sweep}.parquet", content)
+        filesystem.publish(self.root, self.derived_path(view, sweep), content)
 
     # Documents --------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ class SquaredError(LossItem):
 
     name = "squared_error"
     is_convex_in_outputs = True
+    has_finite_minimum = True
 
     def per_example(self, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Return ℓ [B]."""

@@ -27,6 +27,7 @@ class SpectrumSpec(StatisticItem):
     """
 
     numerics_version = 3
+    is_by_few_draws = True
     quantities = (
         "hessian_trace",
         "hessian_frobenius_squared",

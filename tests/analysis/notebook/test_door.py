@@ -184,3 +184,34 @@ def test_figures_that_are_not_there_are_refused(door):
         door.figure("ratio", "toy")
     with pytest.raises(UserError, match=r"nothing of the figure 'parity' is measured in 'toy' yet\n.*\n  mend:  figures\('toy'\) names those"):  # fmt: skip
         door.figure("parity", "toy")
+
+
+@pytest.mark.parametrize("value", [3, 1.5, b"toy", ["toy"], object])
+@pytest.mark.parametrize(
+    ("call", "wanted"),
+    [
+        (lambda door, value: open_store(value), "the place of a store"),
+        (lambda door, value: door.cells(value), "the name of a sweep"),
+        (lambda door, value: door.trials(value), "the name of a sweep"),
+        (lambda door, value: door.table1(value), "the name of a sweep"),
+        (lambda door, value: door.figures(value), "the name of a sweep"),
+        (lambda door, value: door.figure(value, "toy"), "the name of a figure"),
+        (lambda door, value: door.figure("trace_ratio", value), "the name of a sweep"),
+        (lambda door, value: door.sql(value), "a statement"),
+        (lambda door, value: door.model(value), "the identity of a trial"),
+    ],
+)
+def test_what_is_not_text_is_refused_by_its_type(door, call, wanted, value):
+    """With the call and what stands there, whatever was given."""
+    with pytest.raises(UserError) as caught:
+        call(door, value)
+    (fault,) = caught.value.faults
+    assert fault.what == f"{value!r} is a {type(value).__name__}, not text"
+    assert fault.mend == f"give {wanted} in quotes"
+
+
+@pytest.mark.parametrize("uri", ["a\0b", "s3://bucket/a\0b"])
+def test_a_zero_byte_in_a_store_s_place_is_refused(uri):
+    """Arrow ended the whole process over it."""
+    with pytest.raises(UserError, match="the store's URI holds a zero byte"):
+        open_store(uri)

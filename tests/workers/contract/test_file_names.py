@@ -56,3 +56,22 @@ def test_the_answers_to_a_nonce_are_told_from_those_to_another():
     assert Store.is_nonce_of(Store.nonce_answer_path("0a", "node"), "0a")
     assert Store.is_nonce_of(Store.nonce_path("0a"), "0a")
     assert not Store.is_nonce_of(Store.nonce_answer_path("0b", "node"), "0a")
+
+
+@pytest.mark.parametrize("key", [(TRIAL,), (TRIAL, "abcdef0123456789abcd")])
+def test_the_id_of_rows_is_read_from_their_path(key):
+    """As many parts as the view has columns; an attempt that is part of the id stands there once."""
+    path = Store.rows_path("measurements", key, ATTEMPT)
+    assert Store.is_rows(path)
+    assert not Store.is_compacted(path)
+    assert Store.rows_key(path, len(key)) == key
+    assert Store.rows_path("failures", (TRIAL, ATTEMPT), ATTEMPT).count(ATTEMPT) == 1
+    assert Store.folder(path) == "measurements"
+
+
+def test_merged_and_derived_rows_are_told_from_an_id_s():
+    """By their names alone."""
+    assert Store.is_compacted(Store.compacted_path("trials", "20260102T030405-0a"))
+    assert not Store.is_compacted(Store.derived_path("cells", "toy"))
+    assert Store.is_rows(Store.derived_path("cells", "toy"))
+    assert not Store.is_rows("trials/compacted-notes.txt")
