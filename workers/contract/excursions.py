@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from workers.contract.frozen import Positive, Seed
+from workers.contract.frozen import Misfit, Positive, Seed
 from workers.contract.items import StatisticItem
 from workers.contract.settings import Sampler
 
@@ -33,8 +33,9 @@ class ExcursionSpec(StatisticItem):
     @model_validator(mode="after")
     def _has_lanczos_steps(self) -> ExcursionSpec:
         if self.max_lanczos_steps < self.num_directions:
-            raise ValueError(
+            raise Misfit(
                 f"max_lanczos_steps {self.max_lanczos_steps} is below num_directions "
-                f"{self.num_directions}; raise the one or lower the other"
+                f"{self.num_directions}",
+                "raise the one or lower the other",
             )
         return self

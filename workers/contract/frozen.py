@@ -12,10 +12,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from workers.contract.errors import shortened
 
 
+class Misfit(ValueError):
+    """What is wrong with a value that a validator looked at, and how to mend it."""
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"{what}; {mend}")
+        self.what, self.mend = what, mend
+
+
 class Frozen(BaseModel):
     """Immutable, strict (no silent conversion), and closed to unknown keys.
 
-    A validator of a subclass raises `ValueError("what is wrong; how to mend it")`.
+    A validator of a subclass raises `Misfit("what is wrong", "how to mend it")`.
     """
 
     model_config = ConfigDict(
@@ -32,7 +40,7 @@ class Frozen(BaseModel):
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise ValueError(f"{value} is not finite; give a finite number")
+        raise Misfit(f"{value} is not finite", "give a finite number")
     return value + 0.0  # so that -0.0 is 0.0, in identities too
 
 
@@ -42,7 +50,7 @@ def refuse_repeats(name: str, values: Iterable[Hashable]) -> None:
     if repeated:
         told = ", ".join(shortened(value) for value in repeated[:3])
         more = f" and {len(repeated) - 3:,} more" if len(repeated) > 3 else ""
-        raise ValueError(f"{name} holds {told}{more} twice; give each once")
+        raise Misfit(f"{name} holds {told}{more} twice", "give each once")
 
 
 Finite = Annotated[float, AfterValidator(_finite)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from workers.contract.frozen import Finite, Seed, refuse_repeats
+from workers.contract.frozen import Finite, Misfit, Seed, refuse_repeats
 from workers.contract.items import StatisticItem
 
 Sampler = Literal["shuffle", "replacement"]
@@ -44,8 +44,8 @@ class EstimateSpec(StatisticItem):
     @model_validator(mode="after")
     def _has_room(self) -> EstimateSpec:
         if self.max_probes < self.num_probes:
-            raise ValueError(
-                f"max_probes {self.max_probes} is below num_probes {self.num_probes}; "
-                "raise the one or lower the other"
+            raise Misfit(
+                f"max_probes {self.max_probes} is below num_probes {self.num_probes}",
+                "raise the one or lower the other",
             )
         return self

@@ -11,7 +11,16 @@ from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, mode
 
 from workers.contract.catalog import is_plugin
 from workers.contract.errors import shortened
-from workers.contract.frozen import Count, Finite, Fraction01, Frozen, NonNegative, Positive, Seed
+from workers.contract.frozen import (
+    Count,
+    Finite,
+    Fraction01,
+    Frozen,
+    Misfit,
+    NonNegative,
+    Positive,
+    Seed,
+)
 from workers.contract.items import DatasetItem, ModelItem
 from workers.contract.registry import DATASETS, MODELS
 from workers.contract.settings import Sampler
@@ -36,7 +45,7 @@ class PluginSpec(Frozen):
     def _is_importable(cls, name: str) -> str:
         if not is_plugin(name):
             told = shortened(name)
-            raise ValueError(f"{told!r} is not a name of your own; write package.module:function")
+            raise Misfit(f"{told!r} is not a name of your own", "write package.module:function")
         return name
 
 
@@ -91,11 +100,11 @@ class TrainingSpec(Frozen):
     def _milestones_rise(self) -> TrainingSpec:
         if sorted(set(self.milestones)) != self.milestones:
             told = shortened(str(self.milestones))
-            raise ValueError(f"milestones {told} do not rise; give each epoch once")
+            raise Misfit(f"milestones {told} do not rise", "give each epoch once")
         if self.milestones and self.milestones[-1] >= self.epochs:
-            raise ValueError(
-                f"milestone {self.milestones[-1]} is not before the end, epoch {self.epochs}; "
-                "lower it, remove it, or train longer"
+            raise Misfit(
+                f"milestone {self.milestones[-1]} is not before the end, epoch {self.epochs}",
+                "lower it, remove it, or train longer",
             )
         return self
 

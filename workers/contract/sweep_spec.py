@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from workers.contract.errors import shortened
-from workers.contract.frozen import Count, Frozen, Positive, Seed, refuse_repeats
+from workers.contract.frozen import Count, Frozen, Misfit, Positive, Seed, refuse_repeats
 from workers.contract.registry import STATISTICS
 from workers.contract.specs import DatasetSpec, ModelSpec, TrainingSpec
 from workers.contract.statistics import StatisticSpec
@@ -57,8 +57,9 @@ class ResourcesSpec(Frozen):
         is_number = 0 <= share <= 1000 and abs(nearest - share) < 1e-3
         if not is_number or (nearest.denominator != 1 and nearest.numerator != 1):
             told = shortened(str(value))
-            raise ValueError(
-                f"gpus is {told}; give 0, a whole number, or a share 1/n of one device such as 1/2"
+            raise Misfit(
+                f"gpus is {told}",
+                "give 0, a whole number, or a share 1/n of one device such as 1/2",
             )
         return float(nearest)
 
@@ -119,11 +120,11 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _grid_or_pairs(self) -> SweepSpec:
         if (self.grid is None) == (self.pairs is None):
-            raise ValueError(
-                "grid and pairs are both given; keep one"
-                if self.grid is not None
-                else "there is neither grid nor pairs; give one, such as "
-                "grid: {batch_size: [100], learning_rate: [0.1]}"
+            if self.grid is not None:
+                raise Misfit("grid and pairs are both given", "keep one")
+            raise Misfit(
+                "there is neither grid nor pairs",
+                "give one, such as grid: {batch_size: [100], learning_rate: [0.1]}",
             )
         return self
 
@@ -137,9 +138,9 @@ class SweepSpec(Frozen):
         )
         num_seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
         if num_cells * num_seeds > MOST_TRIALS:
-            raise ValueError(
-                f"{num_cells:,} cells with {num_seeds:,} seeds are {num_cells * num_seeds:,} trials; "
-                f"give fewer values or seeds, for at most {MOST_TRIALS:,} trials a sweep"
+            raise Misfit(
+                f"{num_cells:,} cells with {num_seeds:,} seeds are {num_cells * num_seeds:,} trials",
+                f"give fewer values or seeds, for at most {MOST_TRIALS:,} trials a sweep",
             )
         return self
 
@@ -162,7 +163,7 @@ def _refuse_alike(rates: Iterable[float]) -> None:
     for rate in rates:
         other = shown.setdefault(f"{rate:g}", rate)
         if other != rate:
-            raise ValueError(
-                f"learning_rate holds {other!r} and {rate!r}, which tables show alike, as {rate:g}; "
-                "keep one of them, or give rates that differ in their first six digits"
+            raise Misfit(
+                f"learning_rate holds {other!r} and {rate!r}, which tables show alike, as {rate:g}",
+                "keep one of them, or give rates that differ in their first six digits",
             )

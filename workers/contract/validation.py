@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from workers.contract.annotations import Place, expected, follow, written
 from workers.contract.catalog import CATALOG, unknown_name_fault
 from workers.contract.errors import Fault, did_you_mean, shortened
-from workers.contract.frozen import Frozen
+from workers.contract.frozen import Frozen, Misfit
 
 _OTHER_BOOLS = {
     "yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false",
@@ -36,7 +36,7 @@ def faults_of(error: ValidationError, source: str) -> list[Fault]:
     """Turn the errors of validating a spec into faults, one for each place.
 
     A value that fits none of several types is one fault, not one for each type. Our own validators
-    raise `ValueError("what is wrong; how to mend it")`.
+    raise `Misfit("what is wrong", "how to mend it")`.
 
     Args:
         error: From validating a subclass of `Frozen`.
@@ -87,8 +87,10 @@ def _fault(finding: _Finding, source: str) -> Fault:
     if kind == "union_tag_invalid":
         return _unknown_name(finding, source)
     if kind == "value_error":
-        what, _, mend = finding.error["msg"].removeprefix("Value error, ").partition("; ")
-        return Fault(what, _where(source, place.path()), mend or "mend the value")
+        cause = finding.error["ctx"]["error"]
+        is_ours = isinstance(cause, Misfit)
+        what, mend = (cause.what, cause.mend) if is_ours else (str(cause), "mend the value")
+        return Fault(what, _where(source, place.path()), mend)
     wanted, value = expected(place.annotation) or _ANY_VALUE, finding.error["input"]
     what = f"{_label(place)} is {seen(value)}, not {wanted}"
     mend = _likely_meant(value, wanted, _label(place)) or f"give {wanted}"

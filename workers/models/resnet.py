@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from workers.contract.frozen import Misfit
 from workers.contract.items import ModelItem
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class ResNetSpec(ModelItem):
     @classmethod
     def _is_six_n_plus_two(cls, depth: int) -> int:
         if (depth - 2) % 6:
-            raise ValueError(
-                f"depth {depth} is not 6n+2; a CIFAR ResNet has 8, 14, 20, 32, 44, 56, 110, …"
+            raise Misfit(
+                f"depth {depth} is not 6n+2", "a CIFAR ResNet has 8, 14, 20, 32, 44, 56, 110, …"
             )
         return depth
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from workers.contract.excursions import ExcursionSpec
-from workers.contract.frozen import Count
+from workers.contract.frozen import Count, Misfit
 
 if TYPE_CHECKING:
     from workers.contract.records import Measurement
@@ -47,9 +47,10 @@ class ForkSpec(ExcursionSpec):
     def _windows_have_steps(self) -> ForkSpec:
         least = 2 ** (self.num_windows - 1)
         if self.num_steps < least:
-            raise ValueError(
+            raise Misfit(
                 f"num_steps {self.num_steps} is too few for {self.num_windows} windows, each half as "
-                f"long as the next; give at least {least} steps, or fewer windows"
+                "long as the next",
+                f"give at least {least} steps, or fewer windows",
             )
         return self
 

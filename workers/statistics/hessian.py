@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from workers.contract.frozen import Count, Finite
+from workers.contract.frozen import Count, Finite, Misfit
 from workers.contract.settings import BatchNormMode, EstimateSpec, Objective, Splits
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ class HessianSpec(EstimateSpec):
     @model_validator(mode="after")
     def _has_steps(self) -> HessianSpec:
         if self.max_lanczos_steps < self.num_eigenpairs:
-            raise ValueError(
+            raise Misfit(
                 f"max_lanczos_steps {self.max_lanczos_steps} is below num_eigenpairs "
-                f"{self.num_eigenpairs}; raise the one or lower the other"
+                f"{self.num_eigenpairs}",
+                "raise the one or lower the other",
             )
         return self
 

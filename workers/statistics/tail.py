@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from workers.contract.excursions import ExcursionSpec
-from workers.contract.frozen import Count
+from workers.contract.frozen import Count, Misfit
 
 if TYPE_CHECKING:
     from workers.contract.records import Measurement
@@ -43,9 +43,9 @@ class TailSpec(ExcursionSpec):
     @model_validator(mode="after")
     def _has_steps_to_record(self) -> TailSpec:
         if self.num_steps < self.num_records:
-            raise ValueError(
-                f"num_steps {self.num_steps} is below num_records {self.num_records}; "
-                "raise the one or lower the other"
+            raise Misfit(
+                f"num_steps {self.num_steps} is below num_records {self.num_records}",
+                "raise the one or lower the other",
             )
         return self
 

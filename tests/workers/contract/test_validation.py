@@ -4,9 +4,9 @@ import datetime
 import math
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, field_validator
 
-from workers.contract.frozen import Frozen
+from workers.contract.frozen import Frozen, Misfit
 from workers.contract.specs import ModelSpec
 from workers.contract.sweep_spec import SweepSpec
 from workers.contract.validation import faults_of, seen
@@ -389,3 +389,20 @@ def test_a_share_of_more_gpus_than_there_are_anywhere_is_a_fault(gpus):
     ((what, where, _),) = faults(resources={"gpus": gpus})
     shown = str(gpus) if len(str(gpus)) < 60 else f"{str(gpus)[:60]}…"
     assert (what, where) == (f"gpus is {shown}", "toy.yaml, resources.gpus")
+
+
+def test_a_semicolon_in_what_is_wrong_moves_nothing_into_the_mend():
+    """Both are told as the validator gave them."""
+
+    class Named(Frozen):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def _fits(cls, name: str) -> str:
+            raise Misfit(f"{name!r} is long; and odd", "shorten it")
+
+    with pytest.raises(ValidationError) as caught:
+        Named.model_validate({"name": "x"})
+    [fault] = faults_of(caught.value, "sweep.yaml")
+    assert (fault.what, fault.mend) == ("'x' is long; and odd", "shorten it")
