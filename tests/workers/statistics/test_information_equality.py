@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from workers.statistics import traces
+from workers.statistics.algorithms import traces
 from workers.statistics.measuring import frozen_network
 from workers.statistics.traces import TracesSpec
 
