@@ -18,7 +18,7 @@ from workers.contract.catalog import resolve
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
 from workers.network.second_derivatives import right_second_derivatives
-from workers.statistics import batch_noise
+from workers.statistics.algorithms import batch_noise
 from workers.statistics.batch_noise import BatchNoiseSpec
 from workers.statistics.measuring.groups import groups_of
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
-from workers.statistics import hessian, spectrum, traces
+from workers.statistics.algorithms import hessian, spectrum, traces
 from workers.statistics.hessian import HessianSpec
 from workers.statistics.measuring import frozen_network
 from workers.statistics.measuring.groups import groups_of

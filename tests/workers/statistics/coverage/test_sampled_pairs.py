@@ -17,7 +17,7 @@ from workers.network.resident import make_resident
 from workers.network.risk import Risk
 from workers.per_example.dissection import dissect
 from workers.per_example.vectors import CompiledVectors
-from workers.statistics import noise_curvature
+from workers.statistics.algorithms import noise_curvature
 from workers.statistics.measuring import frozen_network
 from workers.statistics.noise_curvature import NoiseCurvatureSpec
 
