@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from workers.contract.store import Store
+from workers.process.code_digest import PACKAGES
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,6 +31,18 @@ def _former_signals():
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def copy_packages() -> Callable[[Path], Path]:
+    """Copy our packages into a folder, for a Python that is to find other code."""
+
+    def copy(folder: Path) -> Path:
+        for package in PACKAGES:
+            shutil.copytree(Path(__file__).parents[1] / package, folder / package)
+        return folder
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.evidence.excursions import ALONG_THE_WAY
 from analysis.mathematics.soundness import is_sound
 from analysis.records.load import SweepData
 from workers.contract.method_text import batch_size_of, subset_size_of
 from workers.contract.quantities import GLOSSARY
-from workers.contract.registry import STATISTICS
 from workers.contract.student import student_quantile
 
 Array = npt.NDArray[np.float64]
@@ -31,7 +31,6 @@ NEIGHBOURS = 0.01
 """Relative difference of largest eigenvalues: Lanczos from another start may stop at the next lower one."""
 
 _EIGENVALUE, _RESIDUAL = "hessian_top_eigenvalue", "hessian_residual_norm"
-_ALONG_THE_WAY = [name for name, item in STATISTICS.items() if item.is_along_the_way]
 _SAME_UNDER_L2 = "gradient_noise_trace"
 _OF_TRIAL = ["trial_id", "quantity", "bn_mode", "split"]
 _WORST = [*_OF_TRIAL, "is_layer"]
@@ -88,7 +87,7 @@ def agreement(data: SweepData) -> pd.DataFrame:
 def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep what two statistics may state alike, numbering in `whole` what must be equal but for layers."""
     is_largest = (rows["quantity"] == _EIGENVALUE) & (rows["index"] == 0)
-    is_along = rows["statistic"].isin(_ALONG_THE_WAY) & ~is_largest
+    is_along = rows["statistic"].isin(ALONG_THE_WAY) & ~is_largest
     is_of_subset = _read(rows["method"], subset_size_of) > 0
     is_one = rows["index"].isna() & rows["quantity"].isin(GLOSSARY) | is_largest
     is_one &= ~is_along & (~is_of_subset | (rows["quantity"] == _SAME_UNDER_L2))

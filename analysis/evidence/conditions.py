@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis.evidence.excursions import MeasuredExcursion, excursions
+from analysis.evidence.excursions import ALONG_THE_WAY, MeasuredExcursion, excursions
 from analysis.evidence.noise_spectra import CellSpectra, NoiseSpectrum, total_spectra
 from analysis.mathematics.linear_dynamics import SGD
 from analysis.mathematics.soundness import is_sound
@@ -22,7 +22,6 @@ _INPUTS = (
     "gradient_noise_trace", "hessian_trace", "hessian_noise_trace", "hessian_top_eigenvalue",
     "hessian_residual_norm",
 )  # fmt: skip
-_ALONG_THE_WAY = [name for name, item in STATISTICS.items() if item.is_along_the_way]
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _inputs(
         its = rows[(rows["quantity"] == quantity) & (rows["bn_mode"] == excursion.bn_mode)]
         its = its[its["index"].isna() | (its["index"] == 0)]
         if not quantity.startswith("hessian_top") and quantity != "hessian_residual_norm":
-            its = its[~its["statistic"].isin(_ALONG_THE_WAY)]
+            its = its[~its["statistic"].isin(ALONG_THE_WAY)]
         if excursion.bn_mode == "batch":
             sizes = its["method"].map(batch_size_of)
             its = its[sizes.isna() | (sizes == batch_size)]

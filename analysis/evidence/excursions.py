@@ -11,10 +11,14 @@ from analysis.mathematics.soundness import is_sound
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import SeedValues, seed_values
 from analysis.records.load import Cell, SweepData, groups_by_cell
+from workers.contract.registry import STATISTICS
 from workers.contract.skipping import skipped_kind
 from workers.contract.specs import PluginSpec, TrialSpec
 from workers.statistics.fork import ForkSpec
 from workers.statistics.tail import TailSpec
+
+ALONG_THE_WAY = [name for name, item in STATISTICS.items() if item.is_along_the_way]
+"""Statistics whose values are not those of the kept weights."""
 
 TARGETS = {"excess_loss": "excess loss", "expected_gradient_norm_squared": "E‖∇L‖²"}
 """What a law may predict, with the words for it."""

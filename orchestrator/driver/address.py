@@ -31,7 +31,7 @@ def resolve_address(address: str, seconds: float = _QUESTION_SECONDS) -> str:
         UserError: The address is of another form, nobody answers there, somebody else does, the head
             refuses our token, or no node of the cluster is on this machine.
     """
-    where = _where(address)
+    where = where_of(address)
     if address != "auto":
         _refuse_other_forms(address, where)
     facts = _ask_head(address, where, seconds)
@@ -59,7 +59,8 @@ def no_cluster(reason: str, where: str) -> UserError:
     return user_error(f"no Ray cluster answers: {reason}", where=where, mend=_START)
 
 
-def _where(address: str) -> str:
+def where_of(address: str) -> str:
+    """Return where an address came from: the variable or the option."""
     is_of_variable = os.environ.get("RAY_ADDRESS") == address
     return f"RAY_ADDRESS={address}" if is_of_variable else f"--address {address}"
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 import ray
 from ray._private import utils as ray_utils
 
-from orchestrator.driver.address import no_cluster, resolve_address
+from orchestrator.driver.address import no_cluster, resolve_address, where_of
 from orchestrator.driver.head import Head
 from orchestrator.liveness.run_control import (
     EXIT_INTERRUPTED,
@@ -78,7 +78,7 @@ def _connect(address: str | None, scratch: Path) -> None:
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         if address is not None:
-            raise no_cluster(reason, f"--address {address}") from error
+            raise no_cluster(reason, where_of(address)) from error
         raise user_error(
             f"Ray does not start: {reason}",
             where="this machine",

@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.machine.whole_table import WholeTable
-from orchestrator.monitor.status import SweepStatus, status_document, status_of, with_time_left
+from orchestrator.monitor.status import (
+    PlanCell,
+    SweepStatus,
+    cell_of,
+    known,
+    status_document,
+    status_of,
+    with_time_left,
+)
 from orchestrator.monitor.tables import time_left
 from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
@@ -19,8 +27,6 @@ from orchestrator.planning.prepare import Prepared
 from workers.contract.lacking import Missing
 from workers.contract.registry import DATASETS
 from workers.contract.sweep_spec import ResourcesSpec
-
-PlanCell = tuple[int, float]
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class PlanReport:
 
     def cell_cost(self, cell: PlanCell) -> float:
         """Return the cost of one cell, in `unit`."""
-        return self.cost([item for item in self.prepared.missing if _cell_of(item) == cell])
+        return self.cost([item for item in self.prepared.missing if cell_of(item) == cell])
 
 
 def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
@@ -143,15 +149,15 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
     document = status_document(report.status)
     return document | {
         "cells": [
-            counts | {"cost_hours": _known(report.cell_cost((cell.batch_size, cell.learning_rate)))}
+            counts | {"cost_hours": known(report.cell_cost((cell.batch_size, cell.learning_rate)))}
             for cell, counts in zip(report.status.cells, _cells_of(document), strict=True)
         ],
         "fits": report.fits,
         "slots": report.slots,
         "num_train": prepared.data.num_train,
         "num_test": prepared.data.num_test,
-        "seconds_left": _known(left) if report.fits else None,
-        "cost": {"unit": report.unit, "hours": _known(report.cost(prepared.missing))},
+        "seconds_left": known(left) if report.fits else None,
+        "cost": {"unit": report.unit, "hours": known(report.cost(prepared.missing))},
         "estimated_by": {
             "source": estimator.source,
             "num_recorded_trials": estimator.pace.num_trials,
@@ -169,7 +175,7 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
             {
                 "trial_id": item.planned.trial_id,
                 "state": item.state,
-                "seconds": _known(report.seconds.get(item.planned.trial_id, 0.0)),
+                "seconds": known(report.seconds.get(item.planned.trial_id, 0.0)),
                 "fits": report.fits,
             }
             for item in prepared.missing
@@ -184,11 +190,3 @@ def _cells_of(document: dict[str, JsonValue]) -> list[dict[str, JsonValue]]:
 
 def _held(resources: ResourcesSpec) -> float:
     return resources.gpus or float(resources.cpus)
-
-
-def _cell_of(item: Missing) -> PlanCell:
-    return item.planned.trial.batch_size, item.planned.trial.learning_rate
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

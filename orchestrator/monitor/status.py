@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from orchestrator.liveness.heartbeats import HeartbeatReader, live_heartbeats
+from orchestrator.liveness.heartbeats import HeartbeatReader
 from orchestrator.monitor.device_use import device_use, share_held
 from orchestrator.monitor.throughput import Throughput, runs_began, throughput
 from orchestrator.monitor.time_left import finish_times, with_live_pace
@@ -21,18 +21,8 @@ from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 
-__all__ = [
-    "CellStatus",
-    "StatusReader",
-    "SweepStatus",
-    "failure_groups",
-    "live_heartbeats",
-    "open_failures",
-    "status_document",
-    "status_of",
-    "sweep_status",
-    "with_time_left",
-]
+PlanCell = tuple[int, float]
+"""Batch size and learning rate of trials that differ by their seed."""
 
 FailureGroup = dict[str, JsonValue]
 """Failures of one class and signature: their number, the last message and log, the hosts."""
@@ -130,9 +120,9 @@ def sweep_status(store: Store, plan: PlanDocument, now: datetime) -> SweepStatus
 def status_of(plan: PlanDocument, missing: list[Missing], running: list[Heartbeat]) -> SweepStatus:
     """Count the trials of each cell by state."""
     live = {heartbeat.trial_id for heartbeat in running}
-    counts: dict[tuple[int, float], dict[str, int]] = {}
+    counts: dict[PlanCell, dict[str, int]] = {}
     for item in missing:
-        cell = counts.setdefault(_cell_of(item), {})
+        cell = counts.setdefault(cell_of(item), {})
         state = "running" if item.planned.trial_id in live and not item.is_done else item.state
         cell[state] = cell.get(state, 0) + 1
     names = ("done", "running", "to_measure", "to_train", "failed")
@@ -154,10 +144,10 @@ def with_time_left(
 ) -> SweepStatus:
     """Add the time until each cell, and the whole sweep, is done."""
     ends = finish_times(missing, status.running, estimator, num_slots)
-    by_cell: dict[tuple[int, float], list[float]] = {}
+    by_cell: dict[PlanCell, list[float]] = {}
     for item in missing:
         if not item.is_done:
-            by_cell.setdefault(_cell_of(item), []).append(ends[item.planned.trial_id])
+            by_cell.setdefault(cell_of(item), []).append(ends[item.planned.trial_id])
     cells = [
         replace(cell, seconds_left=_latest(by_cell.get((cell.batch_size, cell.learning_rate), [])))
         for cell in status.cells
@@ -200,9 +190,9 @@ def status_document(state: SweepStatus) -> dict[str, JsonValue]:
         "revision": state.revision,
         "num_trials": state.num_trials,
         "num_done": state.num_done,
-        "seconds_left": _known(state.seconds_left),
+        "seconds_left": known(state.seconds_left),
         "cells": [
-            asdict(cell) | {"seconds_left": _known(cell.seconds_left)} for cell in state.cells
+            asdict(cell) | {"seconds_left": known(cell.seconds_left)} for cell in state.cells
         ],
         "running": [beat.model_dump(mode="json") for beat in state.running],
         "silent": [beat.model_dump(mode="json") for beat in state.silent],
@@ -229,15 +219,16 @@ def status_document(state: SweepStatus) -> dict[str, JsonValue]:
     }
 
 
-def _cell_of(item: Missing) -> tuple[int, float]:
+def cell_of(item: Missing) -> PlanCell:
+    """Return the cell of a trial."""
     return item.planned.trial.batch_size, item.planned.trial.learning_rate
 
 
 def _furthest_epochs(
     missing: Sequence[Missing], running: Sequence[Heartbeat]
-) -> dict[tuple[int, float], int]:
-    cells = {item.planned.trial_id: _cell_of(item) for item in missing}
-    found: dict[tuple[int, float], int] = {}
+) -> dict[PlanCell, int]:
+    cells = {item.planned.trial_id: cell_of(item) for item in missing}
+    found: dict[PlanCell, int] = {}
     for beat in running:
         cell = cells.get(beat.trial_id)
         if cell is not None and beat.progress.epoch is not None:
@@ -251,5 +242,6 @@ def _latest(ends: Sequence[float]) -> float:
     return max(ends, default=0.0)
 
 
-def _known(seconds: float) -> float | None:
-    return seconds if math.isfinite(seconds) else None
+def known(value: float) -> float | None:
+    """Return a number that JSON has; None for one that is infinite or not known."""
+    return value if math.isfinite(value) else None

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-HOME = Path(__file__).parents[2]
-PACKAGES = ("orchestrator", "workers", "analysis")
 ITEMS = {
     "workers/losses/log_cosh.py": '''
 from workers.contract.items import LossItem
@@ -134,15 +131,13 @@ print(json.dumps([GLOSSARY["largest_weight"].meaning, facts.unit, facts.meaning,
 class Copy:
     """The three packages and four files more; the command runs from them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
-        for package in PACKAGES:
-            shutil.copytree(HOME / package, folder / "copy" / package)
         for name, text in ITEMS.items():
-            (folder / "copy" / name).write_text(text)
+            (home / name).write_text(text)
         (folder / "sine.yaml").write_text(SWEEP)
         self.environment = os.environ | {
-            "PYTHONPATH": str(folder / "copy"),
+            "PYTHONPATH": str(home),
             "MINIMA_CACHE": str(folder / "cache"),
             "COLUMNS": "200",
         }
@@ -166,8 +161,9 @@ class Copy:
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Copy:
-    return Copy(tmp_path_factory.mktemp("one-file"))
+def copy(tmp_path_factory, copy_packages) -> Copy:
+    folder = tmp_path_factory.mktemp("one-file")
+    return Copy(folder, copy_packages(folder / "copy"))
 
 
 @pytest.mark.slow

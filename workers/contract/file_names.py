@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+"""What may stand as part of a name: an id, a sweep, a revision."""
+
 _CHECKPOINT = re.compile(r"step-(\d{9,})\.([0-9a-f]{16})\.[^/]+\.npz")
 _PLAN = ".json"
 _RUN = ".run.json"
@@ -67,7 +70,7 @@ class FileNames:
     @staticmethod
     def model_trial(path: str) -> str:
         """Return the trial whose trained network is at a path."""
-        return _name(path).split(".", maxsplit=1)[0]
+        return _first_part(path)
 
     @staticmethod
     def checkpoint_folder(work_id: str) -> str:
@@ -98,7 +101,7 @@ class FileNames:
     @staticmethod
     def heartbeat_trial(path: str) -> str:
         """Return the trial whose attempt a heartbeat's path names."""
-        return _name(path).split(".", maxsplit=1)[0]
+        return _first_part(path)
 
     @staticmethod
     def log_path(trial_id: str, attempt_id: str) -> str:
@@ -159,3 +162,7 @@ class FileNames:
 
 def _name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
+
+
+def _first_part(path: str) -> str:
+    return _name(path).split(".", maxsplit=1)[0]

@@ -8,12 +8,13 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, field_validator
 
+from workers.contract.file_names import PART
 from workers.contract.frozen import Frozen, Seed, refuse_repeats
 from workers.contract.specs import TrialSpec
 from workers.contract.statistics import StatisticSpec
 from workers.contract.sweep_spec import ResourcesSpec
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+FileName = Annotated[str, Field(pattern=f"^{PART}$")]
 """What may stand as part of a file's name in the store."""
 
 

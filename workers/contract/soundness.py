@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workers.contract.file_names import PART
 from workers.contract.records import (
     EpochRecord,
     FailureRecord,
@@ -41,8 +42,7 @@ _IDS: dict[str, tuple[str, ...]] = {
     "spectra": ("trial_id", "statistic_id"),
 }
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What an id is: it names files of the store."""
+_NAME = re.compile(PART)
 
 _FIRST_YEAR = 1970
 
@@ -85,14 +85,16 @@ def commit_fault(committed_at: str, attempt_id: str) -> str | None:
     """Return what is wrong with when and by whom something was committed; None when nothing is."""
     if not _is_time(committed_at):
         return f"it was committed at {committed_at!r:.60}, which is no time"
-    if attempt_id and not NAME.fullmatch(attempt_id):
+    if attempt_id and not _NAME.fullmatch(attempt_id):
         return f"{attempt_id!r:.60} cannot be an attempt"
     return None
 
 
 def key_fault(key: Sequence[str]) -> str | None:
     """Return what is wrong with an id; None when it can name a file."""
-    return next((f"{part!r:.60} cannot be an id" for part in key if not NAME.fullmatch(part)), None)
+    return next(
+        (f"{part!r:.60} cannot be an id" for part in key if not _NAME.fullmatch(part)), None
+    )
 
 
 def table_fault(view: str, table: pa.Table) -> str | None:

@@ -29,6 +29,11 @@ class Estimate(NamedTuple):
     stderr: Array
 
 
+def exact(value: Array) -> Estimate:
+    """Return values [G] as an estimate without error."""
+    return Estimate(value, np.zeros_like(value))
+
+
 def sampled(value: Array, stderr: Array) -> Estimate:
     """Return an estimate [G] from samples, with an error of at least the rounding of its products.
 

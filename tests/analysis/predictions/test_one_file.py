@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[3]
 
 TOY_LAW = '''
 """A law that is wrong by a factor of three."""
@@ -72,15 +68,14 @@ print(json.dumps({
 
 
 @pytest.fixture
-def answer(forked_sweep, tmp_path):
+def answer(forked_sweep, tmp_path, copy_packages):
     """Make a copy of the packages with the toy law in it conclude about a sweep of one cell."""
     sweep = forked_sweep(pairs=[(50, 0.1)], seeds=[0, 1]).fill()
-    for package in ("orchestrator", "workers", "analysis"):
-        shutil.copytree(ROOT / package, tmp_path / "copy" / package)
-    (tmp_path / "copy" / "analysis" / "predictions" / "toy_law.py").write_text(TOY_LAW)
+    home = copy_packages(tmp_path / "copy")
+    (home / "analysis" / "predictions" / "toy_law.py").write_text(TOY_LAW)
     said = subprocess.run(
         [sys.executable, "-c", ASK, sweep.store.uri],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "copy")},
+        env=os.environ | {"PYTHONPATH": str(home)},
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert said.returncode == 0, said.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -97,11 +96,9 @@ def test_a_drain_does_not_wait_for_slots_that_others_hold(tmp_path):
     assert ended == {"statuses": [], "lost": [], "unstarted": names}
 
 
-def test_a_node_of_other_code_refuses_and_the_others_do_its_work(tmp_path):
+def test_a_node_of_other_code_refuses_and_the_others_do_its_work(tmp_path, copy_packages):
     """A second node finds a changed copy of the packages: nothing it was given is done there or lost."""
-    other = tmp_path / "other"
-    for package in ("orchestrator", "workers", "analysis"):
-        shutil.copytree(HOME / package, other / package)
+    other = copy_packages(tmp_path / "other")
     with (other / "workers" / "trial.py").open("a") as file:
         file.write("# changed\n")
     path = os.pathsep.join([str(FAKES), str(other)])

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator.liveness.heartbeats import live_heartbeats
 from orchestrator.monitor.status import (
     StatusReader,
-    live_heartbeats,
     open_failures,
     status_document,
     status_of,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,11 +119,9 @@ def test_a_sweep_on_sound_nodes_runs(start, minima, tmp_path):
     assert not list((tmp_path / "store" / "control").glob("preflight*"))
 
 
-def test_a_node_that_differs_stops_the_sweep(start, minima, tmp_path):
+def test_a_node_that_differs_stops_the_sweep(start, minima, tmp_path, copy_packages):
     """Other code and other data on one of two nodes, told at once; nothing is started or written."""
-    other = tmp_path / "other"
-    for package in ("orchestrator", "workers", "analysis"):
-        shutil.copytree(HOME / package, other / package)
+    other = copy_packages(tmp_path / "other")
     with (other / "workers" / "training" / "sgd.py").open("a") as source:
         source.write("# changed\n")
     done = minima(start(PYTHONPATH=python_path(other), OTHER_DATA="1"))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
-import numpy as np
 
 from workers.contract.errors import user_error
 from workers.contract.records import Measurement
@@ -15,7 +14,7 @@ from workers.losses.loss import Loss
 from workers.network.batch_norm import as_functional
 from workers.network.graph import is_piecewise_linear
 from workers.network.risk import Risk, mean_over_examples
-from workers.numerics.probes import Estimate
+from workers.numerics.probes import Estimate, exact
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect, refuse_without_rules
 from workers.resumable.passes import Passes
@@ -163,8 +162,7 @@ class _TracesRun:
             return self._products_pass(norms_pass, risk).run(self.passes)
         if self.route.num_replicates:
             return norms_pass.replicate(self.passes, norms, self.route.num_replicates)
-        exact = mean_over_examples(norms.curvatures.sum(axis=0), norms.num_examples)
-        return Estimate(exact, np.zeros_like(exact))
+        return exact(mean_over_examples(norms.curvatures.sum(axis=0), norms.num_examples))
 
     def _products_pass(self, norms_pass: NormsPass, risk: Risk) -> ProductsPass:
         return ProductsPass(

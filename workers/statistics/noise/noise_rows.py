@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from workers.contract.records import Measurement
 from workers.contract.settings import Objective
-from workers.numerics.probes import Estimate
+from workers.numerics.probes import Estimate, exact
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.measuring.split_rows import SplitRows
 from workers.statistics.norms.example_norms import ExampleNorms
@@ -83,15 +83,10 @@ def _values(
     hessian_noise = found.noise.value + decay * groups.sums(noise_of_parameters * decayed)
     return _NoiseValues(
         Estimate(hessian_noise, found.noise.stderr),
-        _exact(groups.sums(noise_of_parameters)),
-        _exact(groups.squared_norms(norms.mean_gradient + decay * groups.decayed_values)),
-        _exact(curvatures[objective if objective in curvatures else "data"]),
+        exact(groups.sums(noise_of_parameters)),
+        exact(groups.squared_norms(norms.mean_gradient + decay * groups.decayed_values)),
+        exact(curvatures[objective if objective in curvatures else "data"]),
     )
-
-
-def _exact(value: Array) -> Estimate:
-    """Return values [G] as an estimate without error."""
-    return Estimate(value, np.zeros_like(value))
 
 
 def _quantities(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from workers.contract.records import Measurement
 from workers.contract.settings import Objective
-from workers.numerics.probes import Estimate
+from workers.numerics.probes import Estimate, exact
 from workers.statistics.measuring.groups import Groups
 from workers.statistics.measuring.split_rows import SplitRows
 from workers.statistics.norms.trace_passes import Norms
@@ -62,12 +62,7 @@ def _values(
     for objective, decay in objectives.items():
         gradient = groups.squared_norms(norms.mean_gradient + decay * groups.decayed_values)
         shifted = Estimate(trace.found.value + decay * groups.num_decayed, trace.found.stderr)
-        yield _TraceValues("gradient_noise_trace", "per_example_exact", objective, _exact(noise))
+        yield _TraceValues("gradient_noise_trace", "per_example_exact", objective, exact(noise))
         yield _TraceValues("hessian_trace", trace.method, objective, shifted)
-        yield _TraceValues("gradient_norm_squared", "mean_gradient", objective, _exact(gradient))
-        yield _TraceValues("parameter_norm_squared", "weights", objective, _exact(params))
-
-
-def _exact(value: Array) -> Estimate:
-    """Return values [G] as an estimate without error."""
-    return Estimate(value, np.zeros_like(value))
+        yield _TraceValues("gradient_norm_squared", "mean_gradient", objective, exact(gradient))
+        yield _TraceValues("parameter_norm_squared", "weights", objective, exact(params))
