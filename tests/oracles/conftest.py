@@ -30,12 +30,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _few_threads():
-    """Give both frameworks the same threads, before any operation."""
+    """Give TensorFlow its threads before any operation, whichever test comes first."""
     from workers.process.environment import prepare
 
-    torch = peer("torch")
     prepare(NUM_THREADS, uses_gpu=False)
-    torch.set_num_threads(NUM_THREADS)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_threads_of_torch():
+    """Give PyTorch the same."""
+    peer("torch").set_num_threads(NUM_THREADS)
 
 
 class NoPartials:

@@ -7,7 +7,7 @@ from peers import peer
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _pytorch_takes_one_thread(_few_threads):
+def _pytorch_takes_one_thread(_few_threads_of_torch):
     """Let PyTorch multiply its small arrays alone: on a busy machine threads wait for one another."""
     torch = peer("torch")
     before = torch.get_num_threads()

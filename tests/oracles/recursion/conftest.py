@@ -17,8 +17,8 @@ SEEDS = (0,)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _few_threads():
-    """Leave PyTorch alone, which the tests of the folder above share their threads with."""
+def _few_threads_of_torch():
+    """Leave PyTorch alone."""
 
 
 def _regression(
