@@ -28,7 +28,6 @@ HANG_SECONDS = 6.0
 SILENCE_SECONDS = 12.0
 IDLE_SECONDS = 50.0
 HEAD_SECONDS = 10.0
-LONGEST_SECONDS = 90.0
 _MOST_LIVES = 8
 
 
@@ -51,6 +50,7 @@ class Shape:
         seeds: How many seeds of each.
         hang_seconds: An attempt that does not move for so long is ended.
         resources: One for each sweep in turn; a machine has 4 CPUs and 2 GPUs.
+        patience_seconds: How long a test waits for an attempt to get somewhere.
     """
 
     entry: str = "numpy_trial"
@@ -70,6 +70,7 @@ class Shape:
         "{gpus: 0.5, cpus: 2}",
         "{gpus: 1, cpus: 2}",
     )
+    patience_seconds: float = 90.0
 
     def sweep(self, name: str, number: int) -> str:
         """Write the YAML of the nth sweep; no two share a trial."""
@@ -216,9 +217,10 @@ class Ground:
         return self.world.evidence.alive(self.uri)
 
     def wait(
-        self, condition: Callable[[], object], what: str, seconds: float = LONGEST_SECONDS
+        self, condition: Callable[[], object], what: str, seconds: float | None = None
     ) -> None:
-        """Wait for a condition while a driver is kept at work."""
+        """Wait for a condition while a driver is kept at work, as long as the shape says."""
+        seconds = self.shape.patience_seconds if seconds is None else seconds
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}\n{self._told()}"

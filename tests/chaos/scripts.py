@@ -26,10 +26,11 @@ BUCKET = {
 }  # fmt: skip
 TENSORFLOW = {"child": 2, "slot": 1, "fork server": 1, "driver": 2, "raylet": 1, "head": 1}
 TENSORFLOW_PLACES = (
-    "training_chunk:3", "checkpoint_write:2", "epochs_committed:1", "measurement_batch:1",
+    "training_chunk:1", "checkpoint_write:1", "epochs_committed:1", "measurement_batch:1",
     "trial_renaming:1", "model_write:1",
 )  # fmt: skip
-"""How often each group of faults; a group's faults are taken in turn."""
+"""How often each group of faults; a group's faults are taken in turn. A place is the first of its kind: an
+attempt that goes on where another was killed has few chunks left."""
 
 _MOST_TRIES = 10
 
@@ -46,6 +47,7 @@ TENSORFLOW_SHAPE = Shape(
     cells=1,
     seeds=5,
     hang_seconds=300.0,
+    patience_seconds=300.0,  # TensorFlow is imported and traced beside two other campaigns
     resources=("{gpus: 1, cpus: 1}",),
 )
 

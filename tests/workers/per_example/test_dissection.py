@@ -136,7 +136,7 @@ def test_piecewise_linear_networks_are_known(activation):
         layers.ELU(),
         keras.ops.square,
     ],
-    ids=str,
+    ids=["activation layer", "activation of a layer", "softmax", "elu", "square"],
 )
 def test_other_networks_are_not(smooth):
     """Smooth activations, wherever they are, and operations that are not on the list."""
