@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from orchestrator.running.driver import Refusal
 from orchestrator.slots.failures import Failure
 from orchestrator.slots.lost_slots import loss_of
 from orchestrator.slots.task import SlotTask
@@ -39,19 +40,46 @@ class InOrder(Searcher):  # type: ignore[misc]  # ray has no types
     """Gives Tune one task after the other; of a grid it would copy the whole for each of them.
 
     Beside each task stands what a slot of other code must be able to read, and what decides the place.
+
+    Args:
+        tasks: In their order.
+        shunned: Nodes, by id, that get none.
+        on_refusal: Called in a thread of the driver's when a slot has given a task back; returns the nodes
+            that get none from then on.
     """
 
-    def __init__(self, tasks: Sequence[SlotTask], shunned: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[SlotTask],
+        shunned: Collection[str] = (),
+        on_refusal: Callable[[Refusal], frozenset[str]] | None = None,
+    ) -> None:
         super().__init__()
         self._left = list(reversed(tasks))
-        self._about = {"code_digest": running_code(), "shunned": " ".join(sorted(shunned))}
+        self._on_refusal = on_refusal
+        self.shunned = frozenset(shunned)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # Tune keeps it in a file, which nobody reads
 
     def suggest(self, trial_id: str) -> dict[str, str] | None:  # noqa: ARG002  # Tune's signature
         """Return the next task; Tune asks as often as there are tasks."""
-        return {"task": self._left.pop().model_dump_json(), **self._about}
+        return {
+            "task": self._left.pop().model_dump_json(),
+            "code_digest": running_code(),
+            "shunned": " ".join(sorted(self.shunned)),
+        }
 
-    def on_trial_complete(self, *_: object, **__: object) -> None:
-        """Learn nothing from how it went."""
+    def on_trial_complete(
+        self,
+        trial_id: str,  # noqa: ARG002  # Tune's signature
+        result: dict[str, str] | None = None,
+        error: bool = False,  # noqa: ARG002, FBT001, FBT002  # Tune's signature
+    ) -> None:
+        """Learn which node has refused it, if any did."""
+        refusal = refusal_in(result or {})
+        if refusal is not None and self._on_refusal is not None:
+            self.shunned = self._on_refusal(refusal)
 
     def save_to_dir(self, *_: object, **__: object) -> None:
         """Keep nothing, as nobody reads what Tune keeps."""
@@ -127,6 +155,11 @@ class DrainStopper(tune.Stopper):  # type: ignore[misc]  # ray has no types
     def stop_all(self) -> bool:
         """Return whether to end all that waits; Tune asks at each step."""
         return self._trials.is_draining and not self._trials.busy()
+
+
+def refusal_in(answer: Mapping[str, str]) -> Refusal | None:
+    """Return the refusal among what a slot answered; None where it took the task."""
+    return Refusal(answer["node_id"], answer["refusal"]) if "refusal" in answer else None
 
 
 def _take_error(trial: TuneTrial) -> Exception | None:

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from ray import tune
 from ray.tune.execution import class_cache
 
-from orchestrator.driver.callbacks import DrainStopper, InOrder, SlotListener, TuneTrial
+from orchestrator.driver.callbacks import DrainStopper, InOrder, SlotListener, TuneTrial, refusal_in
 from orchestrator.driver.cluster import head_of_cluster
 from orchestrator.driver.trial_slot import TrialSlot
 from orchestrator.planning.fit import Node
-from orchestrator.running.driver import DriveResult, Hooks, Refusal
+from orchestrator.running.driver import DriveResult, Hooks
 from orchestrator.slots.task import SlotResult, SlotTask
 
 _MAX_LOST_SLOTS = 40
@@ -46,10 +46,11 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], hooks: Hooks) -> Dri
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
     outcome: list[DriveResult | BaseException] = []
     trials = SlotListener(hooks.on_loss)
+    in_order = InOrder(tasks, hooks.shunned, hooks.on_refusal)
 
     def fit() -> None:
         try:
-            outcome.append(_fit(tasks, trials, hooks))
+            outcome.append(_fit(in_order, tasks, trials, hooks))
         except BaseException as error:  # noqa: BLE001  # carried to the calling thread
             outcome.append(error)
 
@@ -61,20 +62,22 @@ def drive(tasks: Sequence[SlotTask], nodes: Sequence[Node], hooks: Hooks) -> Dri
             thread.join(1.0)
             hooks.watch(trials)
             trials.is_draining = hooks.is_stopping()
-            head.check(demands, is_stopping=trials.is_draining)
+            head.check(demands, is_stopping=trials.is_draining, shunned=in_order.shunned)
         if isinstance(outcome[0], BaseException):
             head.wait_for_answer()  # whatever Tune raises where the head is gone
             raise outcome[0]
     return outcome[0]
 
 
-def _fit(tasks: Sequence[SlotTask], trials: SlotListener, hooks: Hooks) -> DriveResult:
+def _fit(
+    in_order: InOrder, tasks: Sequence[SlotTask], trials: SlotListener, hooks: Hooks
+) -> DriveResult:
     # Tune would write the driver's credentials into the cluster's records
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     tuner = tune.Tuner(
         TrialSlot,
         tune_config=tune.TuneConfig(
-            search_alg=InOrder(tasks, hooks.shunned),
+            search_alg=in_order,
             num_samples=len(tasks),
             reuse_actors=True,
             trial_name_creator=_name,
@@ -95,11 +98,9 @@ def _fit(tasks: Sequence[SlotTask], trials: SlotListener, hooks: Hooks) -> Drive
     answers = [metrics["result"] for _, metrics in told if "result" in metrics]
     results = [SlotResult.model_validate_json(answer) for answer in answers]
     refused = {
-        SlotTask.model_validate_json(config["task"]).trial_id: Refusal(
-            metrics["node_id"], metrics["refusal"]
-        )
+        SlotTask.model_validate_json(config["task"]).trial_id: refusal
         for config, metrics in told
-        if "refusal" in metrics
+        if (refusal := refusal_in(metrics)) is not None
     }
     unanswered = {task.trial_id for task in tasks} - {result.trial_id for result in results}
     unanswered -= set(refused)

@@ -52,15 +52,23 @@ class Head:
         self._woken.set()
         self._thread.join(_FAREWELL_SECONDS)  # it must not ask a cluster that is left meanwhile
 
-    def check(self, demands: Collection[ResourcesSpec], *, is_stopping: bool) -> None:
-        """Compare what it last said with what is wanted.
+    def check(
+        self,
+        demands: Collection[ResourcesSpec],
+        *,
+        is_stopping: bool,
+        shunned: Collection[str] = (),
+    ) -> None:
+        """Compare what it last said with what is wanted; nodes that are shunned, by id, hold nothing.
 
         Raises:
             ClusterLost: It is silent for too long, or no node could hold any of the trials for too long.
         """
         self.refuse_silence()
         now = time.monotonic()
-        nodes = self._nodes
+        nodes = (
+            None if self._nodes is None else [n for n in self._nodes if n.node_id not in shunned]
+        )
         if nodes is None or any(node.slots_for(demand) for node in nodes for demand in demands):
             self._had_room = now
         if now - self._had_room > self._patience[is_stopping]:

@@ -19,6 +19,14 @@ class ClusterLost(Exception):
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A task that a slot of other code gave back: the node's id, and the reason as a sentence."""
+
+    node_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Hooks:
     """What a drive reports to the run and asks of it.
 
@@ -30,6 +38,8 @@ class Hooks:
         scratch: A local folder for what the driver writes and nobody reads back.
         head_seconds: A head that does not answer for this long is lost.
         shunned: Nodes, by id, that get no task: they hold other code.
+        on_refusal: Called in a thread of the driver's when a slot has given a task back; returns the nodes
+            that get none from then on.
     """
 
     watch: Callable[[Slots], None]
@@ -38,14 +48,7 @@ class Hooks:
     scratch: Path
     head_seconds: float = 30.0
     shunned: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A task that a slot of other code gave back: the node's id, and the reason as a sentence."""
-
-    node_id: str
-    reason: str
+    on_refusal: Callable[[Refusal], frozenset[str]] | None = None
 
 
 @dataclass(frozen=True)

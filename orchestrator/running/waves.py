@@ -22,7 +22,7 @@ from orchestrator.monitor.progress import ProgressView
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.planning.store_state import StoreReader
-from orchestrator.running.driver import Driver, DriveResult, Hooks
+from orchestrator.running.driver import Driver, DriveResult, Hooks, Refusal
 from orchestrator.running.tasks import make_tasks
 from orchestrator.slots.failures import (
     Failure,
@@ -142,6 +142,11 @@ def _drive(
         if not record_loss(run.prepared.store, task, loss):
             ledger.unrecorded.append((task, loss))
 
+    def on_refusal(refusal: Refusal) -> frozenset[str]:
+        _name_once(run, refusal, ledger)
+        # were all shunned, what is left would wait for ever: each is refused instead
+        return frozenset(ledger.shunned) if _is_any_left(run, nodes, ledger) else frozenset()
+
     hooks = Hooks(
         watch,
         on_loss,
@@ -149,6 +154,7 @@ def _drive(
         run.scratch,
         run.options.head_seconds,
         frozenset(ledger.shunned),
+        on_refusal,
     )
     try:
         driven = run.driver.drive(tasks, nodes, hooks)
@@ -186,16 +192,25 @@ def _refused(
     for task in tasks:
         if (refusal := driven.refused.get(task.trial_id)) is None:
             continue
-        if refusal.node_id not in ledger.shunned:
-            run.console.print(f"{refusal.reason}: it gets no trial", markup=False, highlight=False)
-        ledger.shunned.add(refusal.node_id)
+        _name_once(run, refusal, ledger)
         failure = failure_of_refusal(refusal.reason)
         if not record_loss(run.prepared.store, task, failure):
             ledger.unrecorded.append((task, failure))
     ledger.statuses |= dict.fromkeys(driven.refused, "drained")
+    return set() if _is_any_left(run, nodes, ledger) else set(driven.refused)
+
+
+def _name_once(run: Run, refusal: Refusal, ledger: _Ledger) -> None:
+    """Note that a node holds other code, and say so the first time."""
+    if refusal.node_id not in ledger.shunned:
+        ledger.shunned.add(refusal.node_id)
+        run.console.print(f"{refusal.reason}: it gets no trial", markup=False, highlight=False)
+
+
+def _is_any_left(run: Run, nodes: Sequence[Node], ledger: _Ledger) -> bool:
+    """Whether a node that could hold a trial has refused none."""
     demand = run.prepared.sweep.resources
-    is_left = any(n.slots_for(demand) and n.node_id not in ledger.shunned for n in nodes)
-    return set() if is_left else set(driven.refused)
+    return any(node.slots_for(demand) and node.node_id not in ledger.shunned for node in nodes)
 
 
 def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -15,12 +16,18 @@ from workers.contract.sweep_spec import ResourcesSpec
 GPU = [ResourcesSpec(gpus=1, cpus=1)]
 
 
-def lost_after(head: Head, *, is_stopping: bool = False, seconds: float = 5.0) -> str | None:
+def lost_after(
+    head: Head,
+    *,
+    is_stopping: bool = False,
+    seconds: float = 5.0,
+    shunned: Collection[str] = (),
+) -> str | None:
     """Check until the cluster is lost; None if it is not within some seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            head.check(GPU, is_stopping=is_stopping)
+            head.check(GPU, is_stopping=is_stopping, shunned=shunned)
         except ClusterLost as lost:
             return str(lost)
         time.sleep(0.01)
@@ -54,6 +61,14 @@ def test_a_head_that_nobody_asked_is_not_lost():
     """As long as this process was stopped, or its question not due, there was no silence."""
     with Head(lambda: [Node("n", cpus=1, gpus=1)], head_seconds=0.1) as head:
         assert lost_after(head, seconds=0.5) is None  # it is asked again after 5 s
+
+
+def test_a_node_that_is_shunned_is_no_room():
+    """Were it the last one, what is left would wait for ever."""
+    with Head(lambda: [Node("n", cpus=1, gpus=1, node_id="id")], room_seconds=0.2) as head:
+        head.wait_for_answer()
+        assert lost_after(head, seconds=0.5) is None
+        assert "no node that could hold a trial" in lost_after(head, shunned={"id"})
 
 
 def test_a_cluster_without_room_is_waited_for_less_long_when_stopping():

@@ -189,6 +189,22 @@ def test_what_a_node_of_other_code_refuses_is_done_elsewhere(go, script):
     assert {row["message"] for row in rows} == {"node late holds other code"}
 
 
+def test_a_node_of_other_code_is_named_and_set_aside_within_the_wave(go, script):
+    """At its first refusal, whenever the wave may end; were it the only one, it would go on to refuse."""
+    answered: list[frozenset[str]] = []
+
+    def refuse() -> None:
+        refusals = [
+            Refusal(name, f"node {name} holds other code") for name in ("late", "late", "n's id")
+        ]
+        answered.extend(map(script.hooks.on_refusal, refusals))
+
+    script.during = refuse
+    _, said = go()
+    assert answered == [frozenset({"late"}), frozenset({"late"}), frozenset()]
+    assert said.count("node late holds other code: it gets no trial") == 1
+
+
 def test_where_every_node_has_other_code_the_run_ends(go, script):
     """It would wait for a node for ever."""
     script.endings = {3: ["refused by n's id"]}
