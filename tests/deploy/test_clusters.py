@@ -14,7 +14,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-SCRIPTS = [ROOT / ".ci" / "run", DEPLOY / "lock", DEPLOY / "slurm.sbatch"]
+MACHINE = ROOT / "tests" / "deploy" / "machines" / "machine"
+SCRIPTS = [ROOT / ".ci" / "run", DEPLOY / "lock", DEPLOY / "slurm.sbatch", MACHINE]
 MANIFESTS = ["compose.yaml", "ray-cluster.yaml", "kuberay-job.yaml"]
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

@@ -1,0 +1,124 @@
+"""Up to three machines on one: namespaces of Linux on a bridge of their own, 10.77.0.2-4.
+
+Each has its own address, processes, host name, /dev/shm and folder for temporary files, which nobody else sees;
+what is below `shared` they share.
+They live as long as the process that made them: nothing of them is left when it is gone, however it ended.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from workers.process.code_digest import HOME
+
+_MACHINE = Path(__file__).with_name("machine")
+_HUB = (
+    "ip link add bridge type bridge && ip addr add 10.77.0.1/24 dev bridge && ip link set bridge up"
+    " && ip link set lo up && echo up && exec sleep infinity"
+)
+_DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
+_PATIENCE_SECONDS = 60.0
+
+
+class Rig:
+    """The machines, made one by one; each has a number, which ends its address and its name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shared = folder / "shared"
+        self.shared.mkdir()
+        self._running: list[subprocess.Popen[str]] = []
+        self._machines: dict[int, subprocess.Popen[str]] = {}
+        command = [*_DIES_WITH_US, "unshare", "--net", "bash", "-c", _HUB]
+        self._hub = self._start(command, stdout=subprocess.PIPE)
+
+    def why_not(self) -> str | None:
+        """Return why no machines can be had here; None where they can."""
+        pipe = self._hub.stdout
+        if pipe is not None and pipe.readline() == "up\n":
+            return None
+        self._hub.wait(timeout=_PATIENCE_SECONDS)
+        return (self.folder / "errors").read_text().strip() or "no network of one's own"
+
+    def boot(self, number: int, command: Sequence[str], **variables: str) -> None:
+        """Start a machine; its first command is no shell's, and the machine goes with it."""
+        folder = self.folder / f"node{number}"
+        folder.mkdir()
+        words = [str(_MACHINE), str(self._hub.pid), str(number), str(folder), *command]
+        environment = self.environment(number, variables)
+        self._machines[number] = self._start([*_DIES_WITH_US, *words], env=environment)
+        wait_for(self.folder / f"node{number}.is-up", self.errors)
+
+    def on(self, number: int, command: Sequence[str], **variables: str) -> subprocess.Popen[str]:
+        """Start another process on a machine that is up."""
+        (first,) = _children(self._machines[number].pid)
+        inside = ["nsenter", "-t", str(first), "-n", "-p", "-m", "-u", "-i"]
+        inside += ["env", f"--chdir={self.shared}"]  # which entering has left
+        environment = self.environment(number, variables)
+        pipe = subprocess.PIPE
+        return self._start([*_DIES_WITH_US, *inside, *command], env=environment, stdout=pipe)
+
+    def environment(self, number: int, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return what a process of a machine is told: our code first, unless it is told otherwise."""
+        own = self.folder / f"node{number}"
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        told = {"PYTHONPATH": str(HOME), "HOME": str(own), "TMPDIR": str(own), "PATH": path}
+        return os.environ | told | {"RAY_AUTH_MODE": "token", "PYTHONUNBUFFERED": "1"} | variables
+
+    def errors(self) -> str:
+        """Return what all processes have written as errors so far."""
+        return (self.folder / "errors").read_text()
+
+    def down(self) -> None:
+        """End every process; when its first one is gone a machine has none, and its namespaces go."""
+        for process in reversed(self._running):
+            with process:  # closes its pipe and waits
+                for pid in _children(process.pid) or [process.pid]:
+                    if process.poll() is None:
+                        os.kill(pid, signal.SIGKILL)
+
+    def _start(self, command: Sequence[str], **options: object) -> subprocess.Popen[str]:
+        with (self.folder / "errors").open("a") as errors:
+            where = {"stdout": errors, "stderr": errors, "text": True, "cwd": self.shared}
+            self._running.append(subprocess.Popen(command, **(where | options)))
+        return self._running[-1]
+
+
+def wait_for(path: Path, errors: object = lambda: "") -> None:
+    """Wait until a file or folder is there."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not path.exists():
+        assert time.monotonic() < deadline, f"no {path}: {errors()}"
+        time.sleep(0.1)
+
+
+def _children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
+@pytest.fixture
+def rig():
+    """Make the machines' network; skip where this machine or its user may not."""
+    missing = [name for name in ("ip", "nsenter", "setpriv", "unshare") if not shutil.which(name)]
+    if missing:
+        pytest.skip(f"NO TEST OF SEVERAL MACHINES: {', '.join(missing)} not found (Linux only)")
+    folder = Path(tempfile.mkdtemp(prefix="rig-"))  # short: it holds sockets
+    machines = Rig(folder)
+    try:
+        if (reason := machines.why_not()) is not None:
+            pytest.skip(f"NO TEST OF SEVERAL MACHINES: they need root and namespaces ({reason})")
+        yield machines
+    finally:
+        machines.down()
+        shutil.rmtree(folder)
