@@ -165,16 +165,17 @@ def test_what_does_no_harm_changes_no_plan(code, minima):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("where", "source", "arguments", "told"),
+    ("where", "source", "told"),
     [
-        ("measure[1]", f"while True: pass\n{SOUND}", STATISTIC, "the statistic 'own_battery:measure' was still being imported after 2 s, and was ended"),
-        ("dataset.name", f"{SOUND}\ndef load(settings, data_dir):\n    while True: print('on')", DATASET, "the data set 'own_battery:load' was still being called after 2 s"),
+        ("measure[1]", f"while True: pass\n{SOUND}", "the statistic 'own_battery:measure' was still being imported after 2 s, and was ended"),
+        ("dataset.name", f"{SOUND}\ndef load(settings, data_dir):\n    while True: print('on')", "the data set 'own_battery:load' was still being called after 2 s"),
     ],
 )  # fmt: skip
-def test_what_never_returns_is_ended(where, source, arguments, told, minima, monkeypatch):
+def test_what_never_returns_is_ended(where, source, told, minima, monkeypatch):
     """After the time that is said."""
     monkeypatch.setattr(plugin_call, "IMPORT_SECONDS", 2.0)
     monkeypatch.setattr(plugin_call, "CALL_SECONDS", 2.0)
+    arguments = DATASET if where == "dataset.name" else STATISTIC
     check(minima(source, *COMMANDS["plan"], *arguments), told, where)
 
 
