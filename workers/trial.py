@@ -21,6 +21,7 @@ from types import FrameType
 from workers.attempts.attempt import Attempt, check_data, check_identities, check_loss, make_loss
 from workers.attempts.failure import classify, signature
 from workers.attempts.measure import measure_and_commit
+from workers.attempts.plugin_call import as_fault_of_plugin
 from workers.attempts.train import train_and_commit
 from workers.contract.errors import Drained, UserError
 from workers.contract.frozen import Frozen
@@ -31,11 +32,13 @@ from workers.contract.orders import (
     EXIT_FAILED,
     EXIT_UNANSWERED,
     EXIT_USER_ERROR,
+    PLUGIN_FILE,
     PROGRESS_FILE,
     Answer,
     Order,
     Progress,
 )
+from workers.contract.plugin_call import PluginCall, message_of, watched
 from workers.contract.store import Store
 from workers.datasets.checked.loading import load_dataset
 from workers.process import environment
@@ -60,17 +63,19 @@ def run_order(order: Order, should_stop: Callable[[], bool]) -> Answer:
         should_stop: Asked between chunks; True means save and leave.
     """
     try:
-        _carry_out(order, should_stop)
+        with watched(_plugin_teller(Path(order.scratch))):
+            _carry_out(order, should_stop)
     except Drained as drained:
         return Answer(status="drained", message=str(drained))
-    except Exception as error:  # noqa: BLE001 - every failure of a child is an answer
+    except (Exception, SystemExit) as raised:  # noqa: BLE001 - every failure of a child is an answer
         with contextlib.suppress(OSError):  # the log may be on the disk that is full
             traceback.print_exc()
+        error = as_fault_of_plugin(raised, order.trial)
         return Answer(
             status="user_error" if isinstance(error, UserError) else "failed",
             failure_class=classify(error),
             signature=signature(error),
-            message=f"{type(error).__name__}: {error}",
+            message=message_of(error),
         )
     return Answer(status="committed")
 
@@ -128,6 +133,19 @@ def _carry_out(order: Order, should_stop: Callable[[], bool]) -> None:
         train_and_commit(attempt)
     else:
         measure_and_commit(attempt, order.statistic, str(order.statistic_id))
+
+
+def _plugin_teller(scratch: Path) -> Callable[[PluginCall | None], None]:
+    """Write down which plugin is called, for the slot: it may end this process, or never return."""
+
+    def tell(call: PluginCall | None) -> None:
+        with contextlib.suppress(OSError):
+            if call is None:
+                (scratch / PLUGIN_FILE).unlink(missing_ok=True)
+            else:
+                _write_json(scratch / PLUGIN_FILE, call)
+
+    return tell
 
 
 def _has_begun(scratch: Path) -> bool:

@@ -147,6 +147,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
             mend="run the sweep first",
         )
     drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
+    refuse_network(prepared, drawn, options)
     result = compare_again(prepared, drawn, sample, options)
     for difference in result.differences:
         output.show(str(difference))

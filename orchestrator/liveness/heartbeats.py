@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from workers.contract.commits import warn_of_damage
+from workers.contract.documents import read_document
 from workers.contract.errors import StoreError
 from workers.contract.local_files import Mark
 from workers.contract.orders import Heartbeat
+from workers.contract.parquet_file import DamagedFile
 from workers.contract.store import Store
 
 SILENT_AFTER_SECONDS = 60.0
@@ -61,7 +64,8 @@ class HeartbeatReader:
         }
         seen = {path: self._seen[path] for path in wanted if self._is_settled(path, wanted[path])}
         open_paths = [path for path in wanted if path not in seen]
-        found = self._store.each(lambda path: self._see(path, wanted[path], now), open_paths)
+        beats = _read_each(self._store, open_paths)
+        found = [self._see(path, beats.get(path), wanted[path], now) for path in open_paths]
         seen |= {path: one for path, one in zip(open_paths, found, strict=True) if one}
         self._seen = seen
         self._listed = frozenset(marks)
@@ -71,9 +75,10 @@ class HeartbeatReader:
         known = self._seen.get(path)
         return known is not None and known.mark == mark and _is_final(known)
 
-    def _see(self, path: str, mark: Mark, now: datetime) -> _Seen | None:
+    def _see(
+        self, path: str, heartbeat: Heartbeat | None, mark: Mark, now: datetime
+    ) -> _Seen | None:
         known = self._seen.get(path)
-        heartbeat = _read_whole(self._store, path)
         if heartbeat is None:
             return None
         if known is not None and known.heartbeat == heartbeat:
@@ -117,14 +122,20 @@ def heartbeats_of_all(store: Store, trial_ids: Collection[str]) -> list[Heartbea
         StoreError: The heartbeats cannot be listed.
     """
     paths = [path for path in store.names("attempts") if Store.heartbeat_trial(path) in trial_ids]
-    found = store.each(lambda path: _read_whole(store, path), paths)
-    return [beat for beat in found if beat is not None]
+    return [*_read_each(store, paths).values()]
 
 
-def _read_whole(store: Store, path: str) -> Heartbeat | None:
+def _read_each(store: Store, paths: Sequence[str]) -> dict[str, Heartbeat]:
+    """Read heartbeats by path; damaged ones are no sign of life, and are told."""
+    found = dict(zip(paths, store.each(lambda path: _read(store, path), paths), strict=True))
+    warn_of_damage({path: each for path, each in found.items() if isinstance(each, DamagedFile)})
+    return {path: each for path, each in found.items() if isinstance(each, Heartbeat)}
+
+
+def _read(store: Store, path: str) -> Heartbeat | DamagedFile | None:
     try:
-        return Heartbeat.model_validate(store.read_json(path))
-    except (ValueError, StoreError):  # incomplete, or of another version: it is no sign of life
+        return read_document(store, path, Heartbeat, "heartbeat")
+    except StoreError:  # briefly out of reach: no sign of life either
         return None
 
 

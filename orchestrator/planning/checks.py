@@ -15,11 +15,12 @@ from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
 from workers.contract.items import CutDatasetItem
 from workers.contract.registry import LOSSES, MODELS, STATISTICS
-from workers.contract.specs import DatasetSpec
+from workers.contract.specs import DatasetSpec, PluginSpec
 from workers.contract.sweep_spec import MEASURED_BY_DEFAULT, SweepSpec
 from workers.contract.validation import faults_of
 from workers.datasets.checked.loading import cut_facts, cut_faults, facts_before_fetch, whole_facts
 from workers.datasets.dataset import too_few_for_spread
+from workers.process.plugin_facts import NamedPlugin, facts_of_data, import_faults
 
 Document = dict[str, object]
 
@@ -91,9 +92,12 @@ def _data(document: Document, where: str, data_dir: str | None, *, is_fetching: 
         return _Data()
     known = None if is_fetching else facts_before_fetch(spec, data_dir)
     try:
-        whole = known or whole_facts(spec, data_dir)
+        if isinstance(spec, PluginSpec):
+            whole = facts_of_data(spec, data_dir)
+        else:
+            whole = known or whole_facts(spec, data_dir)
     except UserError as error:
-        return _Data(faults=error.faults)
+        return _Data(faults=_located(error.faults, spec, where))
     facts, faults = whole, list[Fault]()
     if isinstance(spec, CutDatasetItem):
         faults = [
@@ -104,15 +108,30 @@ def _data(document: Document, where: str, data_dir: str | None, *, is_fetching: 
     return _Data(facts, whole, faults, is_to_fetch=known is not None)
 
 
+def _located(faults: Sequence[Fault], spec: DatasetSpec, where: str) -> Sequence[Fault]:
+    """Name the file too, where it is the data set's own code that is at fault."""
+    if not isinstance(spec, PluginSpec):
+        return faults
+    return [replace(fault, where=f"{where}, {fault.where}") for fault in faults]
+
+
 def _name_faults(document: Document, where: str) -> Iterator[Fault]:
     loss = document.get("loss")
     if isinstance(loss, str) and loss not in LOSSES and not is_plugin(loss):
         yield unknown_name_fault("loss", loss, f"{where}, loss")
+    measured = list[NamedPlugin]()
     for key, name in _plugins(document):
+        place = f"{where}, {key}"
         try:
-            plugin_digest(name, f"{where}, {key}")
+            plugin_digest(name, place)
         except UserError as error:
             yield from error.faults
+        else:
+            if key.startswith("measure"):
+                measured.append(NamedPlugin(kind="statistic", name=name, where=place))
+    yield from import_faults(
+        measured
+    )  # of the others the data are loaded, and the network is built
 
 
 def _plugins(document: Document) -> Iterator[tuple[str, str]]:

@@ -55,7 +55,7 @@ class Options:
 class Prepared:
     """A sweep compared with its store: what is planned, what is missing, what it will take.
 
-    `data` are the facts of the examples used, `whole_data` of the whole data set.
+    `data` are the facts of the examples used, `whole_data` of the whole data set; `where` is the file.
     """
 
     sweep: SweepSpec
@@ -66,6 +66,7 @@ class Prepared:
     estimator: Estimator
     data: DatasetFacts
     whole_data: DatasetFacts
+    where: str
 
     @property
     def open_work(self) -> list[Missing]:
@@ -97,7 +98,8 @@ def prepare(sweep_name: str, options: Options) -> Prepared:
     checked = check_sweep(document, where, options.data_dir, others)
     if store is None:  # then it is among the others
         raise UserError(others)
-    return _compare(_without_needless_cut(checked), store, is_remeasuring=options.is_remeasuring)
+    checked = _without_needless_cut(checked)
+    return _compare(checked, store, where, is_remeasuring=options.is_remeasuring)
 
 
 def _option_faults(options: Options) -> Iterator[Fault]:
@@ -120,7 +122,7 @@ def _without_needless_cut(checked: CheckedSweep) -> CheckedSweep:
     return replace(checked, spec=checked.spec.model_copy(update={"dataset": whole}))
 
 
-def _compare(checked: CheckedSweep, store: Store, *, is_remeasuring: bool) -> Prepared:
+def _compare(checked: CheckedSweep, store: Store, where: str, *, is_remeasuring: bool) -> Prepared:
     now = datetime.now(UTC)
     made = make_plan(checked.spec, checked.facts, now, is_remeasuring=is_remeasuring)
     plan = as_in_store(store, made)
@@ -128,7 +130,7 @@ def _compare(checked: CheckedSweep, store: Store, *, is_remeasuring: bool) -> Pr
     estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
     missing = lacking(plan, state)
     return Prepared(
-        checked.spec, plan, store, state, missing, estimator, checked.facts, checked.whole
+        checked.spec, plan, store, state, missing, estimator, checked.facts, checked.whole, where
     )
 
 

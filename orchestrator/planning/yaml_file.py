@@ -117,6 +117,10 @@ class _CoreLoader(
         event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]  # of types-PyYAML
         if not isinstance(event, yaml.AliasEvent):
             self.anchors.pop(event.anchor, None)  # in 1.2 a later anchor replaces an earlier one
+        if isinstance(event, yaml.ScalarEvent) and event.tag == "!":
+            event.tag = (
+                f"{_TAG}str"  # the non-specific tag makes a scalar text, whatever it looks like
+            )
         mark = event.start_mark
         self._bounds.enter(mark if isinstance(mark, yaml.Mark) else None)
         node = super().compose_node(parent, index)

@@ -1,27 +1,23 @@
-"""Refuse a user's own network before anything is started; it takes a process that has TensorFlow."""
+"""Refuse a user's own network or loss before anything is started; it takes a process that has TensorFlow."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestrator.planning.prepare import Options, Prepared
 from workers.contract.catalog import is_plugin
 from workers.contract.errors import UserError
 from workers.contract.lacking import Missing
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
-from workers.process.surroundings import for_tensorflow
-
-_PATIENCE_SECONDS = 300.0
+from workers.process.apart import ask_apart
 
 
 def refuse_network(prepared: Prepared, work: Sequence[Missing], options: Options) -> None:
     """Refuse a network that cannot be trained, kept or measured as asked for.
 
-    Built-in ones can. The first trial's stands for all. Where the process ends without an answer,
-    nothing is refused: the first attempt will tell.
+    Built-in ones with a built-in loss can. The first trial's stands for all. Where the process ends without
+    an answer and no plugin had the word, nothing is refused: the first attempt will tell.
 
     Args:
         prepared: The sweep.
@@ -29,31 +25,27 @@ def refuse_network(prepared: Prepared, work: Sequence[Missing], options: Options
         options: Where the data are.
 
     Raises:
-        UserError: All that training and the statistics would refuse.
+        UserError: All that training and the statistics would refuse, or a plugin ended the process.
     """
-    if not work or not is_plugin(prepared.sweep.model.name):
+    sweep = prepared.sweep
+    if not work or not (is_plugin(sweep.model.name) or is_plugin(sweep.loss)):
         return
     question = NetworkQuestion(
         trial=work[0].planned.trial,
-        statistics=prepared.sweep.measure,
+        statistics=sweep.measure,
         data_dir=options.data_dir,
     )
-    answer = _ask(question.model_dump_json())
-    if answer is not None and answer.faults:
-        raise UserError(answer.read())
+    try:
+        answer = _ask(question.model_dump_json())
+        faults = [] if answer is None else answer.read()
+    except UserError as error:
+        faults = [*error.faults]
+    if faults:
+        raise UserError(
+            [replace(fault, where=f"{prepared.where}, {fault.where}") for fault in faults]
+        )
 
 
 def _ask(question: str) -> NetworkAnswer | None:
-    # -P: the folder we happen to stand in must not shadow our packages
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "workers.attempts.network_check"],
-            input=question.encode(),
-            capture_output=True,
-            timeout=_PATIENCE_SECONDS,
-            env=for_tensorflow(os.environ),
-            check=True,
-        )
-        return NetworkAnswer.model_validate_json(ended.stdout)
-    except (subprocess.SubprocessError, ValueError):
-        return None
+    answer = ask_apart("workers.attempts.network_check", question)
+    return None if answer is None else NetworkAnswer.model_validate_json(answer)

@@ -17,7 +17,7 @@ from orchestrator.liveness.claims import is_ours
 from orchestrator.machine.cores import cores_environment
 from orchestrator.machine.scratch import own_prefix
 from orchestrator.slots.child import ForkServer, ForkServerLost
-from orchestrator.slots.failures import Failure, failure_of
+from orchestrator.slots.failures import Failure, failure_of, failure_within
 from orchestrator.slots.task import Status, Work, is_stop_asked
 from orchestrator.slots.work_state import is_committed
 from workers.contract import records
@@ -25,12 +25,14 @@ from workers.contract.errors import StoreError
 from workers.contract.orders import (
     ANSWER_FILE,
     ORDER_FILE,
+    PLUGIN_FILE,
     PROGRESS_FILE,
     Answer,
     Heartbeat,
     Order,
     Progress,
 )
+from workers.contract.plugin_call import PluginCall
 from workers.contract.store import Store, new_attempt_id
 
 _POLL_SECONDS = 0.5
@@ -109,6 +111,8 @@ class SupervisedAttempt:
             was_hung=self._killed == "hang",
             was_out_of_memory=out_of_memory_kills() > num_killed,
         )
+        hang_seconds = self._work.task.hang_seconds
+        failure = failure_within(_plugin(scratch), failure, exit_code, hang_seconds)
         is_drained = answer is not None and answer.status == "drained"
         return failure, "drained" if is_drained else "done"
 
@@ -235,6 +239,14 @@ def out_of_memory_kills() -> int:
 def _answer(scratch: Path) -> Answer | None:
     try:
         return Answer.model_validate_json((scratch / ANSWER_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _plugin(scratch: Path) -> PluginCall | None:
+    """Return the plugin that had the word when the attempt ended, if one had."""
+    try:
+        return PluginCall.model_validate_json((scratch / PLUGIN_FILE).read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from orchestrator.planning.store_state import FailedAttempt
 from workers.contract.failure_classes import FailureClass
 from workers.contract.orders import EXIT_UNANSWERED, Answer
+from workers.contract.plugin_call import PluginCall
 
 _LONGEST_WAIT_SECONDS = 300.0
 _SHARE_TOO_SMALL = "gpu_out_of_memory"
 _CRASHES = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS}
 )
+
+_OF_WHO_HAS_THE_WORD: frozenset[FailureClass] = frozenset({"hang", "crash", "bug", "storage"})
+"""Of a process that ends without an answer; that a machine's memory is full, or a node gone, is not its doing."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,24 @@ def failure_of(
     return Failure(
         "bug", f"exit {exit_code}", f"the attempt left with code {exit_code} and no answer"
     )
+
+
+def failure_within(
+    plugin: PluginCall | None, failure: Failure | None, exit_code: int, hang_seconds: float
+) -> Failure | None:
+    """Lay a failure without an answer on the plugin that had the word; tried again it would do the same.
+
+    Args:
+        plugin: What of the user's own code the attempt was calling when it ended.
+        failure: As `failure_of` classifies it.
+        exit_code: The child's; minus the signal's number where one ended it.
+        hang_seconds: The longest time without progress.
+    """
+    if plugin is None or failure is None or failure.failure_class not in _OF_WHO_HAS_THE_WORD:
+        return failure
+    is_hung = failure.failure_class == "hang"
+    fault = plugin.too_long(hang_seconds) if is_hung else plugin.ended(exit_code)
+    return Failure("user_error", f"{failure.signature} in {plugin.name}", str(fault))
 
 
 def _ended_by(number: int, *, was_out_of_memory: bool) -> Failure:

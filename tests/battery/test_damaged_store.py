@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import cli
+from orchestrator.running import foreground, verification
+from orchestrator.slots.task import SlotResult, SlotTask
 from workers.contract.errors import UserError
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
@@ -43,7 +45,19 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def minima(place, monkeypatch, capfd):
-    """Run the command in this process, warnings as a fresh process has them: code, output, errors."""
+    """Run the command in this process, warnings as a fresh process has them: code, output, errors.
+
+    What would train brings the kept store's own records in its place.
+    """
+
+    def train(task: SlotTask, _slot: object) -> SlotResult:
+        if Path(task.store) != place:
+            shutil.copytree(KEPT / "kept_store", task.store, dirs_exist_ok=True)
+        return SlotResult(trial_id=task.trial_id, status="done", num_attempts=1, num_failures=0)
+
+    for module in (foreground, verification):
+        monkeypatch.setattr(module, "run_on", train)
+        monkeypatch.setattr(module, "start", lambda *_: None)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["minima", *arguments])
@@ -197,7 +211,12 @@ READING = {
     "status": ["status", "small"], "all": ["status", "--json"], "plan": ["plan", "small.yaml"],
     "query": ["query", "SELECT trial_id FROM trials", "--format", "csv"], "stop": ["stop", "small"],
     "aggregate": ["aggregate", "small"], "compact": ["compact"],
+    "trial": ["trial", "small.yaml", "--batch-size=20", "--learning-rate=0.2", "--seed=1"],
+    "verify": ["verify", "small.yaml", "--sample=1"],
 }  # fmt: skip
+AND_REPORT = [*READING, pytest.param("report", marks=pytest.mark.slow)]
+"""A report draws its figures, which takes seconds."""
+READING = READING | {"report": ["report", "small", "--out", "out"]}
 
 
 def check(minima, place, arguments, damaged, told, *, codes=(0,)) -> str:
@@ -215,7 +234,7 @@ def check(minima, place, arguments, damaged, told, *, codes=(0,)) -> str:
     return out
 
 
-@pytest.mark.parametrize("command", ["status", "query", "plan", "compact"])
+@pytest.mark.parametrize("command", ["status", "query", "plan", "compact", "trial", "verify"])
 @pytest.mark.parametrize("damage", TRIALS)
 def test_a_signed_record_that_cannot_be(minima, place, damage, command):
     """The trial counts as not done; the other one stays."""
@@ -255,7 +274,7 @@ def test_a_rotten_file_of_every_view(minima, place, damage, view):
     assert out == f"n\n{num_rows}\n"
 
 
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", AND_REPORT)
 @pytest.mark.parametrize("kind", PLACES)
 def test_what_is_no_file(minima, place, kind, command):
     """A folder, a link, a pipe in the place of a record: told, and never opened."""
@@ -280,7 +299,7 @@ def test_a_plan_that_is_none(minima, place, damage, command):
     assert "small" in out
 
 
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", AND_REPORT)
 def test_names_that_are_not_utf8_and_links_in_a_circle(minima, place, command):
     """Neither a listing nor a search of folders ends over them."""
     path = place / "trials" / os.fsdecode(b"x\xff.parquet")
@@ -293,7 +312,7 @@ def test_names_that_are_not_utf8_and_links_in_a_circle(minima, place, command):
     assert command == "stop" or r"trials/x\xff.parquet: its name is not UTF-8" in err
 
 
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", AND_REPORT)
 def test_a_record_that_may_not_be_read(minima, place, command, monkeypatch):
     """As whoever runs the tests may read everything, the system's answer is put in place."""
     path, access = first(place, "trials"), os.access
@@ -304,6 +323,18 @@ def test_a_record_that_may_not_be_read(minima, place, command, monkeypatch):
     monkeypatch.setattr(os, "access", closed)
     told = None if command == "stop" else "it may not be read by this user"
     check(minima, place, READING[command], f"trials/{path.name}", told)
+
+
+@pytest.mark.parametrize("command", ["status", "all", "aggregate", "plan", "trial"])
+@pytest.mark.parametrize("content", ["", "[]", '{"trial_id": "t"', '{"pid": 1e999}', "[" * 100_000])
+def test_a_heartbeat_that_is_none(minima, place, content, command):
+    """It is no sign of life; who looks for signs of life tells it, once."""
+    (place / "attempts").mkdir()
+    path = f"attempts/{SEED_1}.a.json"
+    (place / path).write_text(content)
+    is_read = command in {"status", "all", "trial"}
+    told = "it is no heartbeat: " if content in {"[]", '{"pid": 1e999}'} else "it is not JSON: "
+    check(minima, place, READING[command], path, told if is_read else None)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"pid": 1e999}', '{"pid": "x"}', "[" * 100_000])

@@ -144,8 +144,7 @@ def _measure(
     measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))
     settings = statistic.settings if isinstance(statistic, PluginSpec) else statistic
     with calling("statistic", statistic.name, "(context, settings)"):
-        rows = measure(context, settings)
-    return checked(rows, statistic.name)
+        return checked(measure(context, settings), statistic.name)
 
 
 def load_kept_model(attempt: Attempt, trial: CommittedTrial) -> keras.Model:

@@ -13,7 +13,8 @@ from workers.contract.specs import TrialSpec
 from workers.contract.statistics import StatisticSpec
 
 ORDER_FILE, PROGRESS_FILE, ANSWER_FILE = "order.json", "progress.json", "answer.json"
-"""In the folder of an attempt: what it is told, how far it is, how it ended."""
+PLUGIN_FILE = "plugin.json"
+"""In the folder of an attempt: what it is told, how far it is, how it ended, and which plugin it calls."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
-from pydantic import ValidationError
-
 from workers.contract.commits import warn_of_damage
-from workers.contract.errors import UnreadableFile
+from workers.contract.documents import read_document
 from workers.contract.parquet_file import DamagedFile
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
@@ -55,25 +51,11 @@ def newest_plan(store: Store, sweep: str) -> PlanDocument | None:
 def read_plan(store: Store, sweep: str, revision: str) -> PlanDocument | DamagedFile | None:
     """Read one revision: what is wrong when it is damaged, None when it is not there.
 
-    The one place where a plan is judged before it is believed.
-
     Raises:
         StoreError: The store cannot be read.
     """
-    try:
-        content = store.read_bytes(store.plan_path(sweep, revision))
-        if content is None:
-            return None
-        plan = PlanDocument.model_validate(json.loads(content))
-    except UnreadableFile as error:
-        return DamagedFile(error.reason)
-    except ValidationError as error:
-        first, *more = error.errors(include_url=False, include_input=False)
-        place = ".".join(map(str, first["loc"])) or "the document"
-        others = f", and {len(more)} faults more" if more else ""
-        return DamagedFile(f"it is no plan: {place}: {first['msg']}{others}")
-    except (ValueError, RecursionError) as error:
-        return DamagedFile(f"it is not JSON: {error}")
-    if plan.sweep != sweep:
+    path = store.plan_path(sweep, revision)
+    plan = read_document(store, path, PlanDocument, "plan")
+    if isinstance(plan, PlanDocument) and plan.sweep != sweep:
         return DamagedFile(f"it is a plan of {plan.sweep!r}")
     return plan

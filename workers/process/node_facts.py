@@ -15,8 +15,8 @@ from workers.contract.errors import StoreError, UserError
 from workers.contract.frozen import Frozen, NonNegative
 from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
-from workers.datasets.checked.loading import dataset_facts
 from workers.process.code_digest import HOME, code_digest
+from workers.process.plugin_facts import facts_of_data
 from workers.process.surroundings import try_import
 
 DISTRIBUTION = "sgd-minima"
@@ -149,6 +149,6 @@ def _import_fault() -> tuple[str, str] | None:
 
 def _find_data(question: NodeQuestion) -> tuple[str | None, list[tuple[str, str]]]:
     try:
-        return dataset_facts(question.dataset, question.data_dir).digest, []
+        return facts_of_data(question.dataset, question.data_dir).digest, []
     except UserError as error:
         return None, [(f"{fault.what} ({fault.where})", fault.mend) for fault in error.faults]

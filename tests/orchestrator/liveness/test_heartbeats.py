@@ -129,14 +129,19 @@ def test_of_a_trial_the_last_silent_attempt_is_told_and_only_when_none_lives(pla
     "content", [b"", b"{", b"\xff\xfe", b"null", b"[]", b'{"trial_id": "t"}', b"1" * 5000]
 )
 def test_a_damaged_heartbeat_breaks_nothing(place, content):
-    """Half-written or no heartbeat at all: it tells nothing until it is whole."""
+    """Half-written or no heartbeat at all: it tells nothing until it is whole, and is told by its name."""
+    told = (
+        r"ignored a damaged file of the store, attempts/t\.a\.json: it is no(t JSON| heartbeat): "
+    )
     place.beat("u")
     place.store.write_bytes(Store.heartbeat_path("t", "a"), content)
-    assert place.look("t", "u") == (["u"], [])
+    with pytest.warns(UserWarning, match=told):
+        assert place.look("t", "u") == (["u"], [])
     place.beat("t")
     assert place.look("t", "u") == (["t", "u"], [])
     place.store.write_bytes(Store.heartbeat_path("t", "a"), content)
-    assert place.look("t", "u") == (["u"], [])
+    with pytest.warns(UserWarning, match=told):
+        assert place.look("t", "u") == (["u"], [])
 
 
 @pytest.mark.parametrize("beat_at", ["", "yesterday", "2026-01-02T03:04:05", "99999-01-01"])

@@ -30,6 +30,9 @@ from workers.contract.errors import UserError
         ("TRUE", True),
         ("~", None),
         ("!!str 016", "016"),
+        ("! 5", "5"),  # the non-specific tag makes a scalar text
+        ("! true", "true"),
+        ("! [! 5, 5]", ["5", 5]),
         ("!!float 1", 1.0),
         *(
             (text, text)

@@ -77,9 +77,10 @@ def test_a_store_that_is_away_is_no_fault(make_task, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"trial_id": 3}'])
 def test_a_damaged_heartbeat_is_passed_over(make_task, content):
-    """Of the attempt nothing is known then."""
+    """Of the attempt nothing is known then; the file is told."""
     task = make_task(0)
     store = Store.open(task.store)
     store.write_bytes(Store.heartbeat_path(task.trial_id, "cut"), content)
-    record_loss(store, task, LOSS)
+    with pytest.warns(UserWarning, match="cut.json: it is no"):
+        record_loss(store, task, LOSS)
     assert len(store.read("failures")) == 1

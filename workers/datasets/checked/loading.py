@@ -11,6 +11,7 @@ from workers.contract.catalog import resolve
 from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.items import CutDatasetItem, DatasetItem
+from workers.contract.plugin_call import PluginCall, having_the_word, message_of
 from workers.contract.specs import DatasetSpec, PluginSpec
 from workers.datasets import cache
 from workers.datasets.checked.dataset_faults import faults_of, first_class, one_class
@@ -33,10 +34,13 @@ def load_dataset(spec: DatasetSpec, data_dir: str | None) -> Dataset:
     load = resolve("dataset", spec.name, where="dataset.name")
     if not callable(load):
         raise _bad_plugin(spec.name, f"is {type(load).__name__}, not a function")
-    argument = spec.settings if isinstance(spec, PluginSpec) else spec
     told = Exception if isinstance(spec, PluginSpec) else MemoryError
     try:
-        dataset = load(argument, data_dir)
+        if isinstance(spec, PluginSpec):
+            with having_the_word(PluginCall(kind="dataset", name=spec.name, where="dataset.name")):
+                dataset = load(spec.settings, data_dir)
+        else:
+            dataset = load(spec, data_dir)
     except UserError:
         raise
     except told as error:
@@ -134,7 +138,7 @@ def _facts(dataset: Dataset) -> DatasetFacts:
 
 def _cannot_load(name: str, error: Exception) -> UserError:
     return user_error(
-        f"the data set {name!r} cannot be loaded: {type(error).__name__}: {error}",
+        f"the data set {name!r} cannot be loaded: {message_of(error)}",
         where="dataset.name",
         mend="give a smaller data set"
         if isinstance(error, MemoryError)
