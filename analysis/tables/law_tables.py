@@ -10,7 +10,7 @@ from analysis.findings.league import Standing
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
-from analysis.text.number_text import NOTHING, with_error
+from analysis.text.number_text import NOTHING, typeset, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
 
@@ -126,7 +126,7 @@ def interval_text(interval: Interval) -> str:
 
 def three_digits(value: float) -> str:
     """Format a number with three digits, trailing zeros included: 1.00, 0.950, 12.0."""
-    return f"{value:#.3g}".removesuffix(".")
+    return typeset(f"{value:#.3g}".removesuffix("."))
 
 
 def excursion_label(row: LawRow, among: Sequence[LawRow]) -> str:

@@ -5,6 +5,32 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import IO
+
+_PLAIN = {
+    "×": "x", "±": "+-", "−": "-", "–": "-", "—": "-", "─": "-", "·": ".", "…": "...", "≤": "<=",
+    "“": '"', "”": '"', "²": "^2", "η": "eta", "σ": "sigma", "λ": "lambda", "θ": "theta", "∇": "grad ",
+    **dict(zip("⁰¹³⁴⁵⁶⁷⁸⁹", "013456789", strict=True)), "⁻": "^-",
+}  # fmt: skip
+"""What stands for a sign of tables and formulas where a stream cannot take it."""
+
+
+def writable(text: str, stream: IO[str]) -> str:
+    """Return a text of ours with the signs that a stream's encoding lacks spelled in ASCII."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(_in(encoding, character) for character in text)
+    return text
+
+
+def _in(encoding: str, character: str) -> str:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return _PLAIN.get(character, character)
+    return character
 
 
 def mend_standard_streams() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.style import StyleType
@@ -9,6 +11,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from workers.contract.printable import printable
+
+NOTHING = "·"
+"""What stands where there is nothing to count or to tell."""
 
 _NARROWEST = 8
 """Of a column that may be folded, where its words are longer."""
@@ -18,7 +23,11 @@ _FRAME = 3
 
 
 class WholeTable(Table):
-    """A table of Rich whose values are never cut; columns fold unless they are `no_wrap`."""
+    """A table of Rich whose values are never cut; columns fold unless they are `no_wrap`.
+
+    Where it is too wide, columns without any value are left out and named below; where that is not
+    enough, each row becomes a block with a line for each of its values.
+    """
 
     def add_row(
         self,
@@ -33,16 +42,49 @@ class WholeTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for column in self.columns:
             column.overflow = "fold"
-        needed = 1 + sum(_needed_width(column) + _FRAME for column in self.columns)
-        if needed <= options.max_width:
-            yield from super().__rich_console__(console, options)
-            return
+        all_columns, empty = self.columns, [each for each in self.columns if _is_empty(each)]
+        if self._is_wider_than(options) and len(empty) < len(all_columns):
+            self.columns = [each for each in all_columns if each not in empty]
+        else:
+            empty = []
+        try:
+            if self._is_wider_than(options):
+                yield from self._records(options.max_width)
+            else:
+                yield from super().__rich_console__(console, options)
+        finally:
+            self.columns = all_columns
+        if empty:
+            names = ", ".join(map(_heading, empty))
+            yield Text(f"Left out, as nothing stands there: {names}.", overflow="fold")
+
+    def _is_wider_than(self, options: ConsoleOptions) -> bool:
+        return 1 + sum(_needed_width(each) + _FRAME for each in self.columns) > options.max_width
+
+    def _records(self, width: int) -> RenderResult:
         yield Text(str(self.title or ""), style="table.title")
-        rows = zip(*(list(column.cells) for column in self.columns), strict=True)
-        for row in rows:
+        rows = list(zip(*(list(column.cells) for column in self.columns), strict=True))
+        headings = max(cell_len(_heading(column)) for column in self.columns)
+        room = max(_NARROWEST, width - headings - 2)
+        for number, row in enumerate(rows, start=1):
+            yield Text(f"─ {number} of {len(rows)} ".ljust(min(width, 40), "─"))
             for column, cell in zip(self.columns, row, strict=True):
-                yield Text(f"{' '.join(str(column.header).split())}: {cell}", overflow="fold")
-            yield Text("")
+                lines = [part for line in str(cell).splitlines() for part in _folded(line, room)]
+                for place, line in enumerate(lines or [""]):
+                    heading = "" if place else _heading(column)
+                    yield Text(f"{heading:{headings}}  {line}".rstrip(), overflow="fold")
+
+
+def _folded(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, break_on_hyphens=False)
+
+
+def _heading(column: Column) -> str:
+    return " ".join(str(column.header).split())
+
+
+def _is_empty(column: Column) -> bool:
+    return all(str(cell) in {"", NOTHING} for cell in column.cells)
 
 
 def _needed_width(column: Column) -> int:
