@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pyarrow as pa
 
 from analysis.findings.law_rows import law_rows
@@ -9,6 +11,8 @@ from analysis.findings.league import Standing, league
 from analysis.findings.table1 import Table1
 from analysis.tables.law_tables import league_tables, ratio_text, three_digits, verdict_tables
 from analysis.text.text_table import render
+
+_WIDTH = 120
 
 
 def verdict_text(predictions: pa.Table, width: int | None = None) -> str:
@@ -19,49 +23,47 @@ def verdict_text(predictions: pa.Table, width: int | None = None) -> str:
     return "\n" + "\n\n".join(parts) + "\n" if parts else ""
 
 
-def conclusion_text(table: Table1, predictions: pa.Table) -> str:
+def conclusion_text(table: Table1, predictions: pa.Table, width: int | None = None) -> str:
     """Return in a few sentences which law holds by what factor, on how many seeds, and what is missing."""
-    standings = league(predictions.to_pandas())
-    of_loss = [item for item in standings if item.target == "excess_loss"]
-    seeds = sorted({row.num_measured for row in table.rows})
-    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "0"
-    on = (
+    of_loss = [item for item in league(predictions.to_pandas()) if item.target == "excess_loss"]
+    sentences = list(map(_standing_text, of_loss)) or _untested(table)
+    head = f"Verdict on the excess loss, from {_seeds_text(table)}"
+    lines = [f"{head}:", *sentences, *_open_cells(table)]
+    limit = _WIDTH if width is None else min(width, _WIDTH)
+    wrapped = (textwrap.wrap(line, limit, subsequent_indent="  ") for line in lines)
+    return "\n".join(line for part in wrapped for line in part)
+
+
+def _seeds_text(table: Table1) -> str:
+    seeds = sorted({row.num_measured for row in table.rows}) or [0]
+    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
         f"{_count(len(table.rows), 'cell')} with {counts} measured seed{'s' * (counts != '1')} each"
     )
-    if of_loss:
-        return "\n".join(
-            [
-                f"Verdict for the excess loss, on {on}:",
-                *map(_standing_line, of_loss),
-                *_open_cells(table),
-            ]
-        )
-    sentences = [
-        f"Verdict, on {on}: none of the laws is tested, as no excess loss was measured: add a fork "
-        "to `measure`, {name: fork}, and spectrum for the laws in λ."
-    ]
-    ratios = [
-        row.magnitude_difference.value for row in table.rows if row.magnitude_difference.value > 0
-    ]
-    if ratios:
-        sentences.append(
-            f"Already told apart: tr σ² is {_range(ratios)} times tr H, and so is the excess loss that "
-            "wang_4_45 gives, held against that of jastrzebski_9."
-        )
-    return "\n".join([*sentences, *_open_cells(table)])
 
 
-def _standing_line(standing: Standing) -> str:
-    said = {"holds": "holds", "fails": "fails"}.get(standing.verdict or "", "is undecided")
-    assumed = (
-        "no cell"
-        if not standing.num_valid
-        else f"{standing.num_valid} of {standing.num_cells} cells"
-    )
+def _standing_text(standing: Standing) -> str:
+    verdict = standing.verdict or "undecided"
+    said = verdict if verdict in {"holds", "fails"} else f"is {verdict}"
+    assumed = f"{standing.num_valid} of {_count(standing.num_cells, 'cell')}"
     return (
-        f"  {standing.prediction} {said}: the measured loss is {ratio_text(standing.log_ratio)} times what "
-        f"it gives ({standing.measured_by}); its assumptions are met in {assumed}."
+        f"{standing.prediction} {said}: measured is {ratio_text(standing.log_ratio)} times what it "
+        f"gives (by {standing.measured_by}; its assumptions are met in {assumed})."
     )
+
+
+def _untested(table: Table1) -> list[str]:
+    """Return that no law was held against a measurement, and what the traces tell all the same."""
+    ratios = [row.magnitude_difference.value for row in table.rows]
+    known = [ratio for ratio in ratios if ratio > 0]
+    told = [
+        f"tr σ² is {_range(known)} times tr H: by that factor wang_4_45 gives less excess loss than "
+        "jastrzebski_9, or more where it is above 1."
+    ]
+    return [
+        "no law is tested yet, as the excess loss was not measured: add {name: fork} to `measure`.",
+        *(told if known else []),
+    ]
 
 
 def _open_cells(table: Table1) -> list[str]:

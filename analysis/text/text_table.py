@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+from analysis.text.number_text import NOTHING
+
 _WIDTH = 120
 _NARROWEST = 16
 """Of the values in a record: where less is left beside the headings, they stand below these."""
@@ -37,16 +39,37 @@ def render(table: TextTable, width: int | None = None) -> str:
 
     Args:
         table: What to lay out.
-        width: Columns of the terminal; a table that is wider is written as records, a block for each
-            row with a line for each value, and nothing is cut. None: however wide it gets.
+        width: Columns of the terminal. A table that is wider loses the columns without any value,
+            and where that is not enough is written as records, a block for each row with a line for
+            each value; nothing is cut. None: however wide it gets.
     """
     lines = _laid(table)
+    if width is not None and max(map(len, lines)) > width:
+        table = _without_empty_columns(table)
+        lines = _laid(table)
     if width is not None and max(map(len, lines)) > width:
         lines = _records(table, width)
     limit = _WIDTH if width is None else min(width, _WIDTH)
     title = [table.title] if width is None else textwrap.wrap(table.title, width) or [""]
     notes = (line for note in table.notes for line in textwrap.wrap(note, limit))
     return "\n".join([*title, *lines, *notes])
+
+
+def _without_empty_columns(table: TextTable) -> TextTable:
+    """Return a table without the columns that hold nothing, which a note then names."""
+    places = range(len(table.columns))
+    kept = [place for place in places if any(row[place] != NOTHING for row in table.rows)]
+    if len(kept) in {0, len(table.columns)}:
+        return table
+    left = table.left | set(range(table.num_left))
+    lost = dict.fromkeys(table.columns[place] for place in places if place not in kept)
+    return TextTable(
+        table.title,
+        tuple(table.columns[place] for place in kept),
+        tuple(tuple(row[place] for place in kept) for row in table.rows),
+        (*table.notes, f"Left out, as no row has a value: {', '.join(lost)}."),
+        left=frozenset(position for position, place in enumerate(kept) if place in left),
+    )
 
 
 def _laid(table: TextTable) -> list[str]:

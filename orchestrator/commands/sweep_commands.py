@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
+from rich.text import Text
 
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
@@ -96,7 +97,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
     )
     if exit_code == 3:
         output.note("not finished: the same command resumes")
-    output.show(conclusion_text(table, derived.predictions))
+    output.show(conclusion_text(table, derived.predictions, terminal_width()))
     return exit_code
 
 
@@ -111,7 +112,7 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     report = plan_report(prepared, nodes)
     note_earlier(prepared, output)
     output.show(plan_table(report))
-    output.show(COLUMNS_NOTE.format(unit=report.unit))
+    output.show(Text(COLUMNS_NOTE.format(unit=report.unit)))
     output.show(data_line(prepared))
     output.show(nodes_table(report))
     for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):

@@ -38,7 +38,7 @@ class PrintableConsole(Console):
         """Render as Rich does, texts made printable."""
         for segment in super().render(renderable, options):
             text, style, control = segment
-            yield segment if control else Segment(writable(printable(text), self.file), style)
+            yield segment if control else Segment(writable(printable(text), self.encoding), style)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Output:
         if self.is_json:
             return
         if isinstance(renderable, str):
-            sys.stdout.write(writable(printable(renderable), sys.stdout) + "\n")
+            sys.stdout.write(writable(printable(renderable), sys.stdout.encoding or "utf-8") + "\n")
             sys.stdout.flush()
         else:
             PrintableConsole().print(renderable)

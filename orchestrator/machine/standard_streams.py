@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import IO
 
 _PLAIN = {
     "×": "x", "±": "+-", "−": "-", "–": "-", "—": "-", "─": "-", "·": ".", "…": "...", "≤": "<=",
@@ -15,9 +14,8 @@ _PLAIN = {
 """What stands for a sign of tables and formulas where a stream cannot take it."""
 
 
-def writable(text: str, stream: IO[str]) -> str:
-    """Return a text of ours with the signs that a stream's encoding lacks spelled in ASCII."""
-    encoding = stream.encoding or "utf-8"
+def writable(text: str, encoding: str) -> str:
+    """Return a text of ours with the signs that an encoding lacks spelled in ASCII."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

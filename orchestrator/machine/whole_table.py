@@ -18,6 +18,9 @@ NOTHING = "·"
 _NARROWEST = 8
 """Of a column that may be folded, where its words are longer."""
 
+_NARROWEST_VALUE = 12
+"""Of a value beside its heading, where a row is written as a block."""
+
 _FRAME = 3
 """What a column takes beside its text: a line and a space on either side."""
 
@@ -43,6 +46,8 @@ class WholeTable(Table):
         for column in self.columns:
             column.overflow = "fold"
         all_columns, empty = self.columns, [each for each in self.columns if _is_empty(each)]
+        title, self.title = self.title, None  # above the table, and not folded to its width
+        yield Text(str(title or ""), style="table.title")
         if self._is_wider_than(options) and len(empty) < len(all_columns):
             self.columns = [each for each in all_columns if each not in empty]
         else:
@@ -53,7 +58,7 @@ class WholeTable(Table):
             else:
                 yield from super().__rich_console__(console, options)
         finally:
-            self.columns = all_columns
+            self.columns, self.title = all_columns, title
         if empty:
             names = ", ".join(map(_heading, empty))
             yield Text(f"Left out, as nothing stands there: {names}.", overflow="fold")
@@ -62,21 +67,25 @@ class WholeTable(Table):
         return 1 + sum(_needed_width(each) + _FRAME for each in self.columns) > options.max_width
 
     def _records(self, width: int) -> RenderResult:
-        yield Text(str(self.title or ""), style="table.title")
         rows = list(zip(*(list(column.cells) for column in self.columns), strict=True))
         headings = max(cell_len(_heading(column)) for column in self.columns)
-        room = max(_NARROWEST, width - headings - 2)
+        room = width - headings - 2
         for number, row in enumerate(rows, start=1):
             yield Text(f"─ {number} of {len(rows)} ".ljust(min(width, 40), "─"))
             for column, cell in zip(self.columns, row, strict=True):
-                lines = [part for line in str(cell).splitlines() for part in _folded(line, room)]
-                for place, line in enumerate(lines or [""]):
-                    heading = "" if place else _heading(column)
-                    yield Text(f"{heading:{headings}}  {line}".rstrip(), overflow="fold")
+                if room < _NARROWEST_VALUE:  # values stand below their headings
+                    lines = [_heading(column), *(f"  {part}" for part in _folded(cell, width - 2))]
+                else:
+                    parts = iter(_folded(cell, room))
+                    lines = [f"{_heading(column):{headings}}  {next(parts)}"]
+                    lines += [f"{'':{headings}}  {part}" for part in parts]
+                yield from (Text(line.rstrip(), overflow="fold") for line in lines)
 
 
-def _folded(line: str, width: int) -> list[str]:
-    return textwrap.wrap(line, width, break_on_hyphens=False)
+def _folded(cell: object, width: int) -> list[str]:
+    lines = str(cell).splitlines()
+    folded = (textwrap.wrap(line, max(1, width), break_on_hyphens=False) for line in lines)
+    return [part for parts in folded for part in parts] or [""]
 
 
 def _heading(column: Column) -> str:

@@ -65,9 +65,10 @@ def throughput(
     window, since = _window(running, runs_began, moment)
     ended, done = _last_commits(state), [item.planned.trial_id for item in missing if item.is_done]
     ages = [seconds_between(ended.get(name, ""), moment) for name in done]
-    num_finished = sum(1 for age in ages if age <= window)
+    num_finished, shortest = sum(1 for age in ages if age <= window), _SHORTEST_SECONDS
     if not running and not num_finished:
         window, since, num_finished = math.inf, "the sweep", sum(map(math.isfinite, ages))
+        shortest = 1.0  # all of it is over: no rate to come is guessed from it
     trials = {item.planned.trial_id for item in missing}
     worked = worked_seconds(
         [*_recorded_work(state, trials, moment), *_live_work(running, moment)], window
@@ -79,7 +80,7 @@ def throughput(
         num_finished=num_finished,
         window_seconds=window,
         since=since,
-        trials_per_hour=num_finished * 3600 / worked if worked >= _SHORTEST_SECONDS else None,
+        trials_per_hour=num_finished * 3600 / worked if worked >= shortest else None,
         steps_per_second=sum(rates) if rates else None,
         num_training=len(rates),
         worked_seconds=worked,
