@@ -56,14 +56,15 @@ def _untested(table: Table1) -> list[str]:
     """Return that no law was held against a measurement, and what the traces tell all the same."""
     ratios = [row.magnitude_difference.value for row in table.rows]
     known = [ratio for ratio in ratios if ratio > 0]
-    told = [
-        f"tr σ² is {_range(known)} times tr H: by that factor wang_4_45 gives less excess loss than "
-        "jastrzebski_9, or more where it is above 1."
+    sentences = [
+        "no law is tested yet, as the excess loss was not measured: add {name: fork} to `measure`."
     ]
-    return [
-        "no law is tested yet, as the excess loss was not measured: add {name: fork} to `measure`.",
-        *(told if known else []),
-    ]
+    if known:
+        sentences.append(
+            f"tr σ² is {_range(known)} times tr H: so many times the excess loss of jastrzebski_9 is "
+            "what wang_4_45 gives."
+        )
+    return sentences
 
 
 def _open_cells(table: Table1) -> list[str]:

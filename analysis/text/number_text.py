@@ -48,7 +48,7 @@ def with_error(estimate: Uncertain, exponent: int | None = None) -> str:
         exponent = 0 if _SMALL <= larger < _LARGE else _exponent(larger)
     if exponent == 0:
         return _aligned(mean, stderr)
-    return f"({_aligned(mean / 10.0**exponent, stderr / 10.0**exponent)}){_power(exponent)}"
+    return f"({_aligned(mean / 10.0**exponent, stderr / 10.0**exponent)}){power(exponent)}"
 
 
 def with_errors(estimates: Sequence[Uncertain]) -> list[str]:
@@ -81,8 +81,17 @@ def plain(value: float | None, num_digits: int = 4) -> str:
 
 def typeset(number: str) -> str:
     """Rewrite a number as Python writes it in the way of print: -1.2e-05 as −1.2×10⁻⁵."""
-    whole = _POWER.sub(lambda found: _power(int(found[1])), number)
+    whole = _POWER.sub(lambda found: power(int(found[1])), number)
     return whole.replace("-", MINUS)
+
+
+def power(exponent: int) -> str:
+    """Return a power of ten as a factor: ×10⁻³."""
+    return f"×10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def _exponent(value: float) -> int:
+    return 0 if value == 0 else math.floor(math.log10(abs(value)))
 
 
 def _aligned(value: float, error: float) -> str:
@@ -97,11 +106,3 @@ def _size(estimate: Uncertain) -> float:
     if not (math.isfinite(estimate.value) and math.isfinite(estimate.stderr)):
         return 0.0
     return max(abs(estimate.value), estimate.stderr) if estimate.stderr else 0.0
-
-
-def _power(exponent: int) -> str:
-    return f"×10{str(exponent).translate(_SUPERSCRIPTS)}"
-
-
-def _exponent(value: float) -> int:
-    return 0 if value == 0 else math.floor(math.log10(abs(value)))

@@ -21,7 +21,7 @@ from workers.contract.orders import Heartbeat
 _STEADY = 0.95
 """Share of a time from which on pauses in it are not worth a word."""
 
-_WIDTHS = {"host": 20, "GPU (held)": 13, "doing": 15, "progress": 22}
+_WIDTHS = {"host": 20, "GPU (held)": 13, "doing": 15}
 
 
 def time_left(seconds: float) -> str:

@@ -44,10 +44,10 @@ def test_every_law_stands_beside_the_measurement(prediction, predictions_table):
     (table,) = verdict_tables(law_rows(predictions_table(rows).to_pandas()))
     assert table.title == "E[L]-L*: what the laws say, and what was measured, measured by fork 512"
     assert table.rows == (
-        ("jastrzebski_9", "100", "0.1", "–", "2.000e-05 ± ?", "–", "–", "no"),
-        ("wang_4_45", "100", "0.1", "(2.00 ± 0.10)e-05", "(2.00 ± 0.10)e-05",
+        ("jastrzebski_9", "100", "0.1", "–", "2.000×10⁻⁵ ± ?", "–", "–", "no"),
+        ("wang_4_45", "100", "0.1", "(2.00 ± 0.10)×10⁻⁵", "(2.00 ± 0.10)×10⁻⁵",
          "1.00 [0.990, 1.01]", "holds", "yes"),
-        ("wang_4_45", "200", "0.1", "(2.00 ± 0.10)e-05", "(3.00 ± 0.15)e-05",
+        ("wang_4_45", "200", "0.1", "(2.00 ± 0.10)×10⁻⁵", "(3.00 ± 0.15)×10⁻⁵",
          "1.50 [1.43, 1.58]", "fails", "no"),
     )  # fmt: skip
 
