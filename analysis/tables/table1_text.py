@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.paper_table1 import CITATION
-from analysis.text.number_text import NOTHING, plain, with_errors
+from analysis.text.number_text import NOTHING, plain, power_in_heading, with_errors
 from analysis.text.text_table import TextTable, render
 
 _CELL = ("BS/LR", "BS", "LR", "seeds")
@@ -22,40 +22,53 @@ def text_tables(table: Table1) -> list[TextTable]:
     """Return Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
     notes = _notes(table)
     head = f"Table 1 · {table.sweep}"
+    paper = (f"paper: {CITATION}.",) if table.is_paper_setting else ()
     return [
-        TextTable(
+        _table(
+            table,
             f"{head} · traces per example (mean loss)",
-            (*_CELL, "tr σ²", "tr H", "tr σ²/tr H"),
-            _rows(table, _per_example),
+            ("tr σ²", "tr H", "tr σ²/tr H"),
+            [_per_example(row) for row in table.rows],
             notes,
         ),
-        TextTable(
+        _table(
+            table,
             f"{head} · traces × N, the paper's convention",
-            (*_CELL, "N·tr σ²", "paper", "N·tr H", "paper", "ratio", "paper"),
-            _rows(table, _beside_paper),
-            (f"paper: {CITATION}.",) if table.is_paper_setting else (),
+            ("N·tr σ²", "paper", "N·tr H", "paper", "ratio", "paper"),
+            [_beside_paper(row) for row in table.rows],
+            paper,
         ),
-        TextTable(
+        _table(
+            table,
             f"{head} · excess loss the laws give, per example",
-            (*_CELL, *_law_heads()),
-            _rows(table, _laws),
+            _law_heads(),
+            [_laws(row) for row in table.rows],
         ),
-        TextTable(
+        _table(
+            table,
             f"{head} · excess loss the laws give × N",
-            (*_CELL, *_law_heads()),
-            _rows(table, _laws_summed),
+            _law_heads(),
+            [_laws_summed(row) for row in table.rows],
         ),
     ]
 
 
-def _rows(
-    table: Table1, values: Callable[[Table1Row], list[Uncertain | str]]
-) -> tuple[tuple[str, ...], ...]:
-    """Return a row of texts for each cell; a column of estimates has one exponent."""
-    columns = [_column(column) for column in zip(*map(values, table.rows), strict=True)]
-    return tuple(
-        (*_cell(row), *texts)
-        for row, texts in zip(table.rows, zip(*columns, strict=True), strict=True)
+def _table(
+    table: Table1,
+    title: str,
+    headings: Sequence[str],
+    values: Sequence[list[Uncertain | str]],
+    notes: tuple[str, ...] = (),
+) -> TextTable:
+    """Return a row of texts for each cell; a column of small estimates has one power of ten."""
+    columns = [_column(column) for column in zip(*values, strict=True)] or [[] for _ in headings]
+    headed = [power_in_heading(*each) for each in zip(headings, columns, strict=True)]
+    rows = zip(*(texts for _, texts in headed), strict=True)
+    return TextTable(
+        title,
+        (*_CELL, *(heading for heading, _ in headed)),
+        tuple((*_cell(row), *texts) for row, texts in zip(table.rows, rows, strict=True)),
+        notes,
     )
 
 

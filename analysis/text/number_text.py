@@ -20,6 +20,7 @@ _WIDEST = 3
 """Powers of ten between values of a column that one exponent still serves."""
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SCALED = re.compile(r"\(([^()]*)\)(×10\S+)")
 _POWER = re.compile(r"e([+-]\d+)")
 
 
@@ -66,6 +67,20 @@ def with_errors(estimates: Sequence[Uncertain]) -> list[str]:
         with_error(estimate, shared if size >= least else None)
         for estimate, size in zip(estimates, sizes, strict=True)
     ]
+
+
+def power_in_heading(heading: str, texts: Sequence[str]) -> tuple[str, list[str]]:
+    """Move the power of ten that all texts of a column share into its heading.
+
+    A column whose texts have different ones, or that holds a text of another form, stays as it is.
+    """
+    found = [_SCALED.fullmatch(text) for text in texts if text != NOTHING]
+    scaled = [match for match in found if match]
+    if not scaled or len(scaled) < len(found) or len({match[2] for match in scaled}) > 1:
+        return heading, list(texts)
+    bare = iter([match[1] for match in scaled])
+    shown = [text if text == NOTHING else next(bare) for text in texts]
+    return f"{heading} ({scaled[0][2]})", shown
 
 
 def plain(value: float | None, num_digits: int = 4) -> str:

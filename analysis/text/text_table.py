@@ -39,16 +39,16 @@ def render(table: TextTable, width: int | None = None) -> str:
 
     Args:
         table: What to lay out.
-        width: Columns of the terminal. A table that is wider loses the columns without any value,
-            and where that is not enough is written as records, a block for each row with a line for
-            each value; nothing is cut. None: however wide it gets.
+        width: Columns of the terminal. A table that is wider loses the columns without any value
+            and has its headings folded; where that is not enough it is written as records, a block
+            for each row with a line for each value. Nothing is cut. None: however wide it gets.
     """
     lines = _laid(table)
     if width is not None and max(map(len, lines)) > width:
         table = _without_empty_columns(table)
-        lines = _laid(table)
-    if width is not None and max(map(len, lines)) > width:
-        lines = _records(table, width)
+        lines = _laid(table, is_folded=True)
+        if max(map(len, lines)) > width:
+            lines = _records(table, width)
     limit = _WIDTH if width is None else min(width, _WIDTH)
     title = [table.title] if width is None else textwrap.wrap(table.title, width) or [""]
     notes = (line for note in table.notes for line in textwrap.wrap(note, limit))
@@ -72,13 +72,23 @@ def _without_empty_columns(table: TextTable) -> TextTable:
     )
 
 
-def _laid(table: TextTable) -> list[str]:
-    """Return the heading, a rule, and a line for each row."""
-    lines = [table.columns, *table.rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
+def _laid(table: TextTable, *, is_folded: bool = False) -> list[str]:
+    """Return the headings, a rule, and a line for each row; headings folded to their values' width."""
+    columns = [[row[place] for row in table.rows] for place in range(len(table.columns))]
+    values = [max(map(len, texts), default=0) for texts in columns]
+    headings = [
+        _folded(heading, max([values[place], *map(len, heading.split())]))
+        if is_folded
+        else [heading]
+        for place, heading in enumerate(table.columns)
+    ]
+    widths = [max(value, *map(len, parts)) for value, parts in zip(values, headings, strict=True)]
+    height = max(map(len, headings), default=1)
+    raised = [[""] * (height - len(parts)) + parts for parts in headings]
     left = table.left | set(range(table.num_left))
-    laid = [_line(line, widths, left) for line in lines]
-    return [laid[0], "  ".join("─" * width for width in widths), *laid[1:]]
+    heads = [_line(line, widths, left) for line in zip(*raised, strict=True)]
+    rule = "  ".join("─" * width for width in widths)
+    return [*heads, rule, *(_line(row, widths, left) for row in table.rows)]
 
 
 def _line(texts: tuple[str, ...], widths: list[int], left: frozenset[int]) -> str:

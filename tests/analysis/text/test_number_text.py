@@ -6,7 +6,7 @@ import re
 import pytest
 
 from analysis.mathematics.uncertain import Uncertain
-from analysis.text.number_text import plain, typeset, with_error, with_errors
+from analysis.text.number_text import plain, power_in_heading, typeset, with_error, with_errors
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,13 @@ def test_no_error_but_none_is_printed_as_none():
                 assert number == pytest.approx(error, rel=0.051)
                 digits_shown = re.sub(r"e.*|[.,]", "", shown).strip("0")
                 assert len(digits_shown) <= 2
+
+
+def test_a_power_that_a_column_shares_stands_in_its_heading():
+    """Beside values that are not there; with two powers, or a number without one, on each value."""
+    same = ["(1.27 ± 0.07)×10⁻³", "–", "(5.17 ± 0.16)×10⁻³"]
+    assert power_in_heading("excess", same) == (
+        "excess (×10⁻³)", ["1.27 ± 0.07", "–", "5.17 ± 0.16"],
+    )  # fmt: skip
+    for texts in ([*same, "(1.0 ± 0.1)×10⁻⁸"], [*same, "2.0 ± 0.1"], ["–"], []):
+        assert power_in_heading("excess", texts) == ("excess", texts)
