@@ -88,6 +88,17 @@ def expected(annotation: object) -> str | None:
     return " or ".join(known) if known and None not in words else None
 
 
+def first_type(annotation: object) -> object:
+    """Return the bare type of what a place takes, the first of several; `list` for lists of any kind."""
+    kind = next(iter(_members(annotation))).kind
+    return list if get_origin(kind) in (list, tuple) else kind
+
+
+def has_pattern(annotation: object) -> bool:
+    """Whether a place takes text of a pattern alone."""
+    return any(_limit(member.limits, "pattern") for member in _members(annotation))
+
+
 def is_spec(kind: object) -> TypeGuard[type[BaseModel]]:
     """Return whether a type is a mapping with known keys."""
     return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from workers.contract.annotations import Place, expected, follow, written
+from workers.contract.annotations import (
+    Place,
+    expected,
+    first_type,
+    follow,
+    has_pattern,
+    written,
+)
 from workers.contract.catalog import CATALOG, unknown_name_fault
 from workers.contract.errors import Fault, did_you_mean, shortened
 from workers.contract.frozen import Frozen, Misfit
@@ -93,32 +100,33 @@ def _fault(finding: _Finding, source: str) -> Fault:
         return Fault(what, _where(source, place.path()), mend)
     wanted, value = expected(place.annotation) or _ANY_VALUE, finding.error["input"]
     what = f"{_label(place)} is {seen(value)}, not {wanted}"
-    mend = _likely_meant(value, wanted, _label(place)) or f"give {wanted}"
+    mend = _likely_meant(value, place) or f"give {wanted}"
     return Fault(what, _where(source, place.path()), mend)
 
 
-def _likely_meant(value: object, wanted: str, label: str) -> str | None:
+def _likely_meant(value: object, place: Place) -> str | None:
     """Return what to write in place of a value of another type, where one slip explains it."""
+    wanted = first_type(place.annotation)
     if isinstance(value, str):
         return _likely_unquoted(value, wanted)
     name = value.get("name") if isinstance(value, dict) else None
-    if wanted.startswith("text") and isinstance(name, str):
-        return f"write {label}: {shortened(name)}"
+    if wanted is str and isinstance(name, str):
+        return f"write {_label(place)}: {shortened(name)}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if wanted.startswith("a list"):
+    if wanted is list:
         return f"write [{seen(value)}]"
-    if wanted.startswith("text of"):
+    if wanted is str and has_pattern(place.annotation):
         return f"write '{seen(value)}'"
     is_whole = isinstance(value, float) and value.is_integer() and 0 < value < 1e15
-    return f"write {value:.0f}" if is_whole and wanted.startswith("a whole number") else None
+    return f"write {value:.0f}" if is_whole and wanted is int else None
 
 
-def _likely_unquoted(text: str, wanted: str) -> str | None:
+def _likely_unquoted(text: str, wanted: object) -> str | None:
     """Return the number or truth value that a text was meant to be."""
-    if wanted == "true or false" and text.lower() in _OTHER_BOOLS:
+    if wanted is bool and text.lower() in _OTHER_BOOLS:
         return f"write {_OTHER_BOOLS[text.lower()]}"
-    if wanted.startswith(("a whole number", "a number")) and _QUOTED_NUMBER.fullmatch(text):
+    if wanted in (int, float) and _QUOTED_NUMBER.fullmatch(text):
         return f"write {text.replace('_', '')}, without quotes or underscores"
     return None
 

@@ -18,11 +18,11 @@ _NUM_EXAMPLES = 5
 _TOLERANCE = 1e-6
 """Of derivatives in float64, relative to the largest: far above rounding, far below a wrong formula."""
 
-_MEMBERS = {
+_METHODS = {
     "per_example": "a method (outputs [B, C], targets [B, C]) -> [B]",
     "output_hessian": "a method (outputs [B, C], targets [B, C]) -> [B, C, C]",
-    "is_convex_in_outputs": "True or False",
 }
+_FLAGS = {"is_convex_in_outputs": "True or False"}
 
 
 class _Tried(NamedTuple):
@@ -51,9 +51,9 @@ def faults_of(loss: Loss, name: str, targets: npt.NDArray[np.float32]) -> list[F
 
 
 def _member_faults(loss: Loss, name: str) -> Iterator[Fault]:
-    for member, wanted in _MEMBERS.items():
+    for member, wanted in (_METHODS | _FLAGS).items():
         value = getattr(loss, member, None)
-        is_there = callable(value) if wanted.startswith("a method") else isinstance(value, bool)
+        is_there = callable(value) if member in _METHODS else isinstance(value, bool)
         if not is_there:
             found = "has no" if value is None else f"has {value!r} as"
             yield Fault(f"the loss {name!r} {found} {member}", "loss", f"give it {wanted}")

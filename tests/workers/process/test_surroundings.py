@@ -122,24 +122,35 @@ server.close()
 print(code)
 """
 
-KERAS_JSON = [
-    {"image_data_format": "channels_first"},
-    {"floatx": "float64"},
-    {"floatx": "float16", "epsilon": 0.1},
-    {"backend": "jax"},
-]
-VARIABLES = [
-    {"KERAS_BACKEND": "jax"},
-    {"KERAS_BACKEND": "no such backend"},
-    {"TF_USE_LEGACY_KERAS": "1"},
-    {"TF_DETERMINISTIC_OPS": "0"},
-    {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"},
-    {"TF_SET_ONEDNN_FPMATH_MODE": "BF16", "ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
-    {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2"},
-    {"ONEDNN_MAX_CPU_ISA": "SSE41"},
-    {"NVIDIA_TF32_OVERRIDE": "1", "CUBLAS_WORKSPACE_CONFIG": ":16:8"},
-    {"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "7", "LC_ALL": "tr_TR.UTF-8"},
-]
+SURROUNDINGS = {
+    "other numbers": (
+        {
+            "KERAS_BACKEND": "jax",
+            "TF_USE_LEGACY_KERAS": "1",
+            "TF_DETERMINISTIC_OPS": "0",
+            "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+            "TF_SET_ONEDNN_FPMATH_MODE": "BF16",
+            "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+        },
+        {"image_data_format": "channels_first", "floatx": "float64"},
+    ),
+    "other threads and processors": (
+        {
+            "KERAS_BACKEND": "no such backend",
+            "TF_NUM_INTRAOP_THREADS": "2",
+            "TF_NUM_INTEROP_THREADS": "2",
+            "ONEDNN_MAX_CPU_ISA": "SSE41",
+            "NVIDIA_TF32_OVERRIDE": "1",
+            "CUBLAS_WORKSPACE_CONFIG": ":16:8",
+            "OMP_NUM_THREADS": "3",
+            "PYTHONHASHSEED": "7",
+            "LC_ALL": "tr_TR.UTF-8",
+        },
+        {"floatx": "float16", "epsilon": 0.1},
+    ),
+    "another backend at home": ({}, {"backend": "jax"}),
+}
+"""Variables, and what `~/.keras/keras.json` holds, which Keras reads as it is imported."""
 
 
 @pytest.fixture(scope="module")
@@ -150,16 +161,10 @@ def straight(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variables", VARIABLES, ids="-".join)
-def test_variables_leave_every_bit(tmp_path, straight, variables):
-    """Same weights, same environment."""
-    assert trained(tmp_path, HOME=str(tmp_path), **variables) == straight
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("found", KERAS_JSON, ids="-".join)
-def test_what_keras_keeps_at_home_leaves_every_bit(tmp_path, straight, found):
-    """`~/.keras/keras.json` is read as Keras is imported, and set right before anything is built."""
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_surroundings_leave_every_bit(tmp_path, straight, name):
+    """Same weights, same environment, whatever the variables and the files at home say together."""
+    variables, at_home = SURROUNDINGS[name]
     (tmp_path / ".keras").mkdir()
-    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(found))
-    assert trained(tmp_path, HOME=str(tmp_path)) == straight
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(at_home))
+    assert trained(tmp_path, HOME=str(tmp_path), **variables) == straight
