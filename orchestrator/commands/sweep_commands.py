@@ -59,6 +59,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
             refuse_misfit(prepared, [this_machine()])
         refuse_network(prepared, prepared.open_work, options)
         _announce(prepared, output)
+        place = "this machine" if options.address is None else f"the cluster at {options.address}"
+        output.note(f"starting on {place}")
         result = run_missing(prepared, options, output.notes, make_driver)
         exit_code = result.exit_code
         if result.cluster_lost:
