@@ -121,8 +121,9 @@ def interval_text(interval: Interval) -> str:
     exponent = _exponent(interval.value)
     if exponent:
         scale = 10.0**exponent
-        low, high = (bound and bound / scale for bound in (interval.low, interval.high))
-        return f"({interval_text(Interval(interval.value / scale, low, high))}){power(exponent)}"
+        bounds = (interval.low, interval.high)
+        scaled = [None if bound is None else bound / scale for bound in bounds]
+        return f"({interval_text(Interval(interval.value / scale, *scaled))}){power(exponent)}"
     if interval.low is None or interval.high is None:
         return f"{three_digits(interval.value)} [?]"
     low, high = three_digits(interval.low), three_digits(interval.high)
