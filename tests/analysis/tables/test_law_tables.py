@@ -104,3 +104,11 @@ def test_nothing_measured_makes_no_table():
     """The report and the command line then say nothing of verdicts."""
     assert verdict_tables([]) == []
     assert league_tables([]) == []
+
+
+def test_a_ratio_far_from_one_has_one_power_of_ten():
+    """For the value and both bounds; an unknown bound stays unknown."""
+    assert interval_text(Interval(2e-6, 1e-6, 4e-6)) == "(2.00 [1.00, 4.00])×10⁻⁶"
+    assert interval_text(Interval(2500.0, 0.0, 1e4)) == "(2.50 [0.00, 10.0])×10³"
+    assert interval_text(Interval(2e-6, None, None)) == "(2.00 [?])×10⁻⁶"
+    assert interval_text(Interval(0.5, 0.25, 1.0)) == "0.500 [0.250, 1.00]"

@@ -34,7 +34,7 @@ def test_where_no_law_is_tested_the_last_words_say_what_is_missing(predictions_t
     text = conclusion_text(paper_table, predictions_table([]))
     assert "no law is tested yet, as the excess loss was not measured: add {name: fork}" in text
     ratios = [row.magnitude_difference.value for row in paper_table.rows]
-    assert f"tr σ² is {min(ratios):#.3g} to {max(ratios):#.3g} times tr H" in text
+    assert f"tr σ² is {min(ratios):.2f} to {max(ratios):.0f} times tr H" in text
 
 
 def test_what_is_not_complete_stands_last(store, synthetic_sweep, predictions_table):

@@ -341,4 +341,5 @@ def test_signs_that_a_stream_lacks_are_spelled_in_ascii():
     assert writable(text, "ascii") == "(-5.58 +- 0.19)x10^-3 . tr sigma^2"
     assert writable(text, "latin-1") == "(-5.58 ± 0.19)×10^-3 · tr sigma²"
     assert writable(text, "utf-8") == text
+    assert writable("1×10⁵ σ²", "ascii") == "1x10^5 sigma^2"
     assert writable("ж", "ascii") == "ж"

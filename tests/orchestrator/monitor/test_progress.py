@@ -182,5 +182,5 @@ def test_what_runs_is_told_with_one_estimate(make_watched):
     assert "1 running (32, 0.1: training), " in watched.look()[0]
     on_terminal = make_watched(is_terminal=True)
     shown = "\n".join(on_terminal.look())
-    assert shown.count(" left") == 1
+    assert shown.count(" left") == shown.count("trials done") > 0  # of every frame
     assert "32, 0.1" in shown
