@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from analysis.text.number_text import NOTHING
+from analysis.text.number_text import NOTHING, typeset
 from analysis.text.text_table import TextTable, render
 from workers.contract.errors import user_error
 from workers.contract.printable import on_one_line, printable, printable_json
@@ -30,12 +30,44 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 _WHERE, _MEND = "the SQL given", "cast it to text: CAST(… AS VARCHAR)"
 
 
-def as_text(table: pa.Table) -> str:
-    """Return the rows as plain text; nulls as a dash, floats with up to six digits."""
-    columns = tuple(map(on_one_line, table.schema.names))
-    rows = tuple(tuple(_shown(value) for value in row) for row in _rows(table))
+def as_text(table: pa.Table, width: int | None = None) -> str:
+    """Return the rows as plain text; nulls as a dash, floats with up to six digits.
+
+    Columns without any value are named below and left out. A table wider than the terminal is
+    written as records; `width` None is no limit.
+    """
+    places = _places_with_values(table)
+    names = tuple(map(on_one_line, table.schema.names))
+    shown = TextTable(
+        "",
+        tuple(names[place] for place in places),
+        tuple(tuple(_shown(row[place]) for place in places) for row in _rows(table)),
+        tuple(_notes(table, [name for place, name in enumerate(names) if place not in places])),
+        left=frozenset(
+            position
+            for position, place in enumerate(places)
+            if not _is_numeric(table.schema.types[place])
+        ),
+    )
+    return render(shown, width).lstrip("\n") + "\n"
+
+
+def _places_with_values(table: pa.Table) -> list[int]:
+    """Return the places of columns that hold a value; all where none does."""
+    columns = range(table.num_columns)
+    found = [place for place in columns if table.column(place).null_count < table.num_rows]
+    return found or list(columns)
+
+
+def _notes(table: pa.Table, empty: list[str]) -> list[str]:
     count = f"{table.num_rows} row{'' if table.num_rows == 1 else 's'}"
-    return render(TextTable("", columns, rows, (count,), num_left=len(columns))).lstrip("\n") + "\n"
+    return [count, *([f"Left out, as no row has a value: {', '.join(empty)}."] if empty else [])]
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
 
 
 def as_csv(table: pa.Table) -> str:
@@ -111,7 +143,9 @@ def _shown(value: object) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return typeset(f"{value:.6g}")
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return typeset(str(_json_value(value)))
     if isinstance(value, str):
         return on_one_line(value)
     if isinstance(value, datetime):

@@ -10,7 +10,7 @@ from analysis.findings.league import Standing
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
-from analysis.text.number_text import NOTHING, with_error
+from analysis.text.number_text import NOTHING, power, typeset, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
 
@@ -115,9 +115,15 @@ def ratio_text(log_ratio: Interval) -> str:
 
 
 def interval_text(interval: Interval) -> str:
-    """Format `value [low, high]` with three digits."""
+    """Format `value [low, high]` with three digits, and one power of ten where there is any."""
     if not math.isfinite(interval.value):
         return NOTHING
+    exponent = _exponent(interval.value)
+    if exponent:
+        scale = 10.0**exponent
+        bounds = (interval.low, interval.high)
+        scaled = [None if bound is None else bound / scale for bound in bounds]
+        return f"({interval_text(Interval(interval.value / scale, *scaled))}){power(exponent)}"
     if interval.low is None or interval.high is None:
         return f"{three_digits(interval.value)} [?]"
     low, high = three_digits(interval.low), three_digits(interval.high)
@@ -126,7 +132,13 @@ def interval_text(interval: Interval) -> str:
 
 def three_digits(value: float) -> str:
     """Format a number with three digits, trailing zeros included: 1.00, 0.950, 12.0."""
-    return f"{value:#.3g}".removesuffix(".")
+    return typeset(f"{value:#.3g}".removesuffix("."))
+
+
+def _exponent(value: float) -> int:
+    """Return the exponent that three digits would be written with; 0 for none."""
+    _, _, exponent = f"{value:#.3g}".partition("e")
+    return int(exponent or 0)
 
 
 def excursion_label(row: LawRow, among: Sequence[LawRow]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.mathematics.uncertain import Uncertain
@@ -15,8 +16,10 @@ _LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "σ²": r"$\sigma^2$", "η": r"$\eta$", "·": r"$\cdot$", "×": r"$\times$",
-    "–": "--", "“": "``", "”": "''",
+    "–": "--", "“": "``", "”": "''", "−": "$-$",
 }  # fmt: skip
+_POWER = re.compile("×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
 def to_csv(table: Table1) -> str:
@@ -99,6 +102,8 @@ def _latex_row(texts: tuple[str, ...]) -> str:
 
 
 def _latex(text: str) -> str:
+    text = _POWER.sub(lambda found: f"\1{found[1].translate(_DIGITS)}\2", text)
     text = text.replace("σ²", "\0")
     escaped = "".join(_LATEX.get(character, character) for character in text)
+    escaped = escaped.replace("\1", r"$\times10^{").replace("\2", "}$")
     return escaped.replace("\0", _LATEX["σ²"])

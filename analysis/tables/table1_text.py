@@ -2,54 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.paper_table1 import CITATION
-from analysis.text.number_text import NOTHING, plain, with_error
+from analysis.text.number_text import NOTHING, plain, power_in_heading, with_errors
 from analysis.text.text_table import TextTable, render
 
 _CELL = ("BS/LR", "BS", "LR", "seeds")
 
 
-def render_text(table: Table1) -> str:
-    """Return Table 1 in plain text, at most 120 columns wide."""
-    return "\n\n".join(render(part) for part in text_tables(table))
+def render_text(table: Table1, width: int | None = None) -> str:
+    """Return Table 1 in plain text, at most 120 columns wide, or as wide as the terminal."""
+    return "\n\n".join(render(part, width) for part in text_tables(table))
 
 
 def text_tables(table: Table1) -> list[TextTable]:
     """Return Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
     notes = _notes(table)
     head = f"Table 1 · {table.sweep}"
+    paper = (f"paper: {CITATION}.",) if table.is_paper_setting else ()
     return [
-        TextTable(
+        _table(
+            table,
             f"{head} · traces per example (mean loss)",
-            (*_CELL, "tr σ²", "tr H", "tr σ²/tr H"),
-            _rows(table, _per_example),
+            ("tr σ²", "tr H", "tr σ²/tr H"),
+            [_per_example(row) for row in table.rows],
             notes,
         ),
-        TextTable(
+        _table(
+            table,
             f"{head} · traces × N, the paper's convention",
-            (*_CELL, "N·tr σ²", "paper", "N·tr H", "paper", "ratio", "paper"),
-            _rows(table, _beside_paper),
-            (f"paper: {CITATION}.",) if table.is_paper_setting else (),
+            ("N·tr σ²", "paper", "N·tr H", "paper", "ratio", "paper"),
+            [_beside_paper(row) for row in table.rows],
+            paper,
         ),
-        TextTable(
+        _table(
+            table,
             f"{head} · excess loss the laws give, per example",
-            (*_CELL, *_law_heads()),
-            _rows(table, _laws),
+            _law_heads(),
+            [_laws(row) for row in table.rows],
         ),
-        TextTable(
+        _table(
+            table,
             f"{head} · excess loss the laws give × N",
-            (*_CELL, *_law_heads()),
-            _rows(table, _laws_summed),
+            _law_heads(),
+            [_laws_summed(row) for row in table.rows],
         ),
     ]
 
 
-def _rows(table: Table1, values: Callable[[Table1Row], list[str]]) -> tuple[tuple[str, ...], ...]:
-    return tuple((*_cell(row), *values(row)) for row in table.rows)
+def _table(
+    table: Table1,
+    title: str,
+    headings: Sequence[str],
+    values: Sequence[list[Uncertain | str]],
+    notes: tuple[str, ...] = (),
+) -> TextTable:
+    """Return a row of texts for each cell; a column of small estimates has one power of ten."""
+    columns = [_column(column) for column in zip(*values, strict=True)] or [[] for _ in headings]
+    headed = [power_in_heading(*each) for each in zip(headings, columns, strict=True)]
+    rows = zip(*(texts for _, texts in headed), strict=True)
+    return TextTable(
+        title,
+        (*_CELL, *(heading for heading, _ in headed)),
+        tuple((*_cell(row), *texts) for row, texts in zip(table.rows, rows, strict=True)),
+        notes,
+    )
+
+
+def _column(values: Sequence[Uncertain | str]) -> list[str]:
+    estimates = [value for value in values if isinstance(value, Uncertain)]
+    texts = iter(with_errors(estimates))
+    return [next(texts) if isinstance(value, Uncertain) else value for value in values]
 
 
 def _cell(row: Table1Row) -> list[str]:
@@ -62,30 +88,28 @@ def _cell(row: Table1Row) -> list[str]:
     ]
 
 
-def _per_example(row: Table1Row) -> list[str]:
-    shown = (row.gradient_noise_trace, row.hessian_trace, row.magnitude_difference)
-    return [with_error(estimate) for estimate in shown]
+def _per_example(row: Table1Row) -> list[Uncertain | str]:
+    return [row.gradient_noise_trace, row.hessian_trace, row.magnitude_difference]
 
 
-def _beside_paper(row: Table1Row) -> list[str]:
+def _beside_paper(row: Table1Row) -> list[Uncertain | str]:
     paper = row.paper
     return [
-        with_error(row.summed(row.gradient_noise_trace)),
+        row.summed(row.gradient_noise_trace),
         f"{paper.gradient_noise_trace:,}" if paper else NOTHING,
-        with_error(row.summed(row.hessian_trace)),
+        row.summed(row.hessian_trace),
         f"{paper.hessian_trace:,}" if paper else NOTHING,
-        with_error(row.magnitude_difference),
+        row.magnitude_difference,
         f"{paper.magnitude_difference}" if paper else NOTHING,
     ]
 
 
-def _laws(row: Table1Row) -> list[str]:
-    return [with_error(column.of(row)) for column in law_columns()]
+def _laws(row: Table1Row) -> list[Uncertain | str]:
+    return [column.of(row) for column in law_columns()]
 
 
-def _laws_summed(row: Table1Row) -> list[str]:
-    columns: list[Uncertain] = [row.summed(column.of(row)) for column in law_columns()]
-    return [with_error(estimate) for estimate in columns]
+def _laws_summed(row: Table1Row) -> list[Uncertain | str]:
+    return [row.summed(column.of(row)) for column in law_columns()]
 
 
 def _law_heads() -> list[str]:

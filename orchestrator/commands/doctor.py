@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,6 +16,7 @@ from workers.contract.errors import UserError
 from workers.contract.store import Store
 from workers.contract.store_place import check_writable
 from workers.process.gpu_memory import gigabytes, opened_nvml
+from workers.process.node_facts import DISTRIBUTION, installed_version
 from workers.process.surroundings import try_import
 
 _PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
@@ -38,6 +39,7 @@ class Check:
 
 def diagnose(store: str) -> Iterator[Check]:
     """Check everything that a sweep needs on this machine."""
+    yield Check("minima", installed_version(DISTRIBUTION))
     yield _python()
     for package in _PACKAGES:
         yield _package(package)
@@ -57,6 +59,15 @@ def diagnose(store: str) -> Iterator[Check]:
     yield Check(
         "RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "not set: a local one uses a token")
     )
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """Return in a line whether this machine is ready, or what needs mending."""
+    faulty = [check.name for check in checks if not check.is_good]
+    if not faulty:
+        return "This machine is ready: try `minima run quickstart`."
+    need = "check needs" if len(faulty) == 1 else "checks need"
+    return f"{len(faulty)} of {len(checks)} {need} mending: {', '.join(faulty)}."
 
 
 def _python() -> Check:

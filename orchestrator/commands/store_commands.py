@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from rich.text import Text
 
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, ask_to_stop, live_runs
-from orchestrator.machine.console import Output, tell
+from orchestrator.machine.console import Output, tell, terminal_width
 from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
@@ -80,18 +80,20 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     from analysis.aggregation.aggregate import aggregate as aggregate_sweep
     from analysis.findings.table1 import table1
     from analysis.tables.table1_text import render_text
-    from analysis.tables.verdict_text import verdict_text
+    from analysis.tables.verdict_text import conclusion_text, verdict_text
 
     store = open_existing(store_uri)
     plans = plans_in(store, sweep)
     found: list[JsonValue] = []
     for item in plans:
-        derived = aggregate_sweep(store, item.sweep)
-        output.show(render_text(table1(store, item.sweep)))
-        verdicts = verdict_text(derived.predictions)
-        if verdicts:
+        with output.step(f"averaging {item.sweep} over seeds and making its predictions"):
+            derived = aggregate_sweep(store, item.sweep)
+            table = table1(store, item.sweep)
+        output.show(render_text(table, terminal_width()))
+        if verdicts := verdict_text(derived.predictions, terminal_width()):
             output.show(verdicts)
         found += report_disagreements(derived, output)
+        output.show(conclusion_text(table, derived.predictions, terminal_width()))
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})
@@ -116,12 +118,16 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
     from analysis.query.sql import query as answer
 
     try:
-        rows = answer(open_existing(store_uri), sql)
+        with Output().step("reading the store"):
+            rows = answer(open_existing(store_uri), sql)
     except KeyboardInterrupt:
         if is_abandoned():  # DuckDB is deep in one value: Python cannot end before its thread
             tell(INTERRUPTED)
             os._exit(EXIT_INTERRUPTED)
         raise
+    if format_ is Format.TABLE:
+        Output().show(formats.as_text(rows, terminal_width()).rstrip("\n"))
+        return
     written = formats.FORMATS[format_.value](rows)
     if isinstance(written, bytes):
         sys.stdout.buffer.write(written)
@@ -146,9 +152,12 @@ def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
         )
     written: list[JsonValue] = []
     for item in plans:
-        aggregate_sweep(store, item.sweep)
         folder = out if len(plans) == 1 else out / item.sweep
-        written += [str(path) for path in write_report(store, item.sweep, folder)]
+        with output.step(f"averaging {item.sweep} over seeds and making its predictions"):
+            aggregate_sweep(store, item.sweep)
+        with output.step(f"drawing the figures of {item.sweep} and writing its report"):
+            paths = write_report(store, item.sweep, folder)
+        written += [str(path) for path in paths]
     output.show("\n".join(str(path) for path in written))
     output.document({"written": written})
     return 0
@@ -158,7 +167,8 @@ def compact(store_uri: str, output: Output) -> int:
     """Merge small files of the store."""
     from workers.contract.compaction import compact as compact_store
 
-    result = compact_store(open_existing(store_uri))
+    with output.step("merging small files of the store"):
+        result = compact_store(open_existing(store_uri))
     output.show(str(result))
     output.document(asdict(result))
     return 0
@@ -166,15 +176,17 @@ def compact(store_uri: str, output: Output) -> int:
 
 def doctor(store_uri: str, output: Output) -> int:
     """Check this machine; 1 when something needs mending."""
-    from orchestrator.commands.doctor import diagnose
+    from orchestrator.commands.doctor import diagnose, verdict
 
-    checks = list(diagnose(store_uri))
+    with output.step("looking at this machine, and whether TensorFlow starts"):
+        checks = list(diagnose(store_uri))
     table = WholeTable(title="this machine")
     for heading in ("check", "found", "mend"):
         table.add_column(heading)
     for check in checks:
         table.add_row(*(Text(part) for part in (check.name, check.found, check.cure)))
     output.show(table)
+    output.show(verdict(checks))
     output.document([asdict(check) for check in checks])
     return 0 if all(check.is_good for check in checks) else 1
 
@@ -190,8 +202,9 @@ def sweeps(name: str | None, output: Output) -> int:
         output.show(known[name].rstrip())
         output.document({"name": name, "yaml": known[name]})
         return 0
+    width = max(map(len, known))
     for item, text in known.items():
-        output.show(f"{item:16} {text.splitlines()[0].removeprefix('# ')}")
+        output.show(f"{item:{width}}  {text.splitlines()[0].removeprefix('# ')}")
     output.document(list(known))
     return 0
 

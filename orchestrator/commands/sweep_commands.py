@@ -7,11 +7,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
+from rich.text import Text
 
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
-from orchestrator.machine.console import Output
+from orchestrator.machine.console import Output, terminal_width
 from orchestrator.monitor.plan_report import (
+    COLUMNS_NOTE,
     data_line,
     nodes_table,
     plan_document,
@@ -35,6 +37,8 @@ from workers.contract.errors import user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 
+PREPARING = "reading the sweep, its data (downloaded once where they are not here) and the store"
+
 _EXIT_CODES: dict[Status, int] = {
     "done": 0,
     "elsewhere": 3,
@@ -46,7 +50,8 @@ _EXIT_CODES: dict[Status, int] = {
 
 def run(sweep: str, options: Options, output: Output) -> int:
     """Train and measure what is missing, aggregate, print Table 1."""
-    prepared = prepare(sweep, options)
+    with output.step(PREPARING):
+        prepared = prepare(sweep, options)
     note_earlier(prepared, output)
     exit_code = 0
     if prepared.open_work:
@@ -54,6 +59,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
             refuse_misfit(prepared, [this_machine()])
         refuse_network(prepared, prepared.open_work, options)
         _announce(prepared, output)
+        place = "this machine" if options.address is None else f"the cluster at {options.address}"
+        output.note(f"starting on {place}")
         result = run_missing(prepared, options, output.notes, make_driver)
         exit_code = result.exit_code
         if result.cluster_lost:
@@ -68,12 +75,13 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
     from analysis.aggregation.aggregate import aggregate as aggregate_sweep
     from analysis.findings.table1 import table1
     from analysis.tables.table1_text import render_text
-    from analysis.tables.verdict_text import verdict_text
+    from analysis.tables.verdict_text import conclusion_text, verdict_text
 
-    derived = aggregate_sweep(store, plan.sweep)
-    output.show(render_text(table1(store, plan.sweep)))
-    verdicts = verdict_text(derived.predictions)
-    if verdicts:
+    with output.step(f"averaging {plan.sweep} over seeds and making its predictions"):
+        derived = aggregate_sweep(store, plan.sweep)
+        table = table1(store, plan.sweep)
+    output.show(render_text(table, terminal_width()))
+    if verdicts := verdict_text(derived.predictions, terminal_width()):
         output.show(verdicts)
     disagreements = report_disagreements(derived, output)
     state = sweep_status(store, plan, datetime.now(UTC))
@@ -91,17 +99,22 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
     )
     if exit_code == 3:
         output.note("not finished: the same command resumes")
+    output.show(conclusion_text(table, derived.predictions, terminal_width()))
     return exit_code
 
 
 def plan(sweep: str, options: Options, output: Output) -> int:
     """Show what a run would do, without starting or writing anything."""
-    prepared = prepare(sweep, options)
-    refuse_network(prepared, prepared.open_work, options)
-    nodes = [this_machine()] if options.address is None else nodes_at(options.address, make_driver)
+    with output.step(PREPARING):
+        prepared = prepare(sweep, options)
+    with output.step("trying the sweep's own code and asking the nodes"):
+        refuse_network(prepared, prepared.open_work, options)
+        own = options.address is None
+        nodes = [this_machine()] if own else nodes_at(str(options.address), make_driver)
     report = plan_report(prepared, nodes)
     note_earlier(prepared, output)
     output.show(plan_table(report))
+    output.show(Text(COLUMNS_NOTE.format(unit=report.unit)))
     output.show(data_line(prepared))
     output.show(nodes_table(report))
     for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
@@ -138,7 +151,8 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
     Raises:
         UserError: No trial is done, or none under an environment like this machine's.
     """
-    prepared = prepare(sweep, options)
+    with output.step(PREPARING):
+        prepared = prepare(sweep, options)
     done = [item for item in prepared.missing if item.is_done]
     if not done:
         raise user_error(
@@ -148,7 +162,9 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
         )
     drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
     refuse_network(prepared, drawn, options)
-    result = compare_again(prepared, drawn, sample, options)
+    trials = f"{min(sample, len(done))} done trial{'s' if min(sample, len(done)) > 1 else ''}"
+    with output.step(f"training and measuring {trials} again"):
+        result = compare_again(prepared, drawn, sample, options)
     for difference in result.differences:
         output.show(str(difference))
     if result.elsewhere:

@@ -10,7 +10,9 @@ import errno
 import json
 import math
 import os
+import shutil
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO, cast
@@ -19,8 +21,12 @@ from pydantic import JsonValue
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from orchestrator.machine.standard_streams import writable
 from workers.contract.errors import user_error
 from workers.contract.printable import printable, printable_json
+
+_QUIET_SECONDS = 1.0
+"""A step that is over by then is not mentioned."""
 
 
 class PrintableConsole(Console):
@@ -32,7 +38,7 @@ class PrintableConsole(Console):
         """Render as Rich does, texts made printable."""
         for segment in super().render(renderable, options):
             text, style, control = segment
-            yield segment if control else Segment(printable(text), style)
+            yield segment if control else Segment(writable(printable(text), self.encoding), style)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Output:
         if self.is_json:
             return
         if isinstance(renderable, str):
-            sys.stdout.write(printable(renderable) + "\n")
+            sys.stdout.write(writable(printable(renderable), sys.stdout.encoding or "utf-8") + "\n")
             sys.stdout.flush()
         else:
             PrintableConsole().print(renderable)
@@ -56,12 +62,57 @@ class Output:
         """Print a remark for a person that is not a result."""
         self.notes.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Tell on standard error what takes its time: in place on a terminal, else as a line.
+
+        What is over within a second is not told. Nothing may be shown meanwhile.
+        """
+        is_terminal, lock, state = self.notes.is_terminal, threading.Lock(), {"over": False}
+
+        def tell_now() -> None:
+            with lock:
+                if not state["over"]:
+                    state["told"] = True
+                    self.notes.print(
+                        f"{text} …",
+                        end="" if is_terminal else "\n",
+                        highlight=False,
+                        markup=False,
+                        no_wrap=is_terminal,
+                        overflow="ellipsis" if is_terminal else None,
+                        soft_wrap=not is_terminal,
+                    )
+
+        timer = threading.Timer(_QUIET_SECONDS, tell_now)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            with lock:
+                state["over"] = True
+            if is_terminal and state.get("told"):
+                self.notes.file.write(_ERASE_LINE)
+                self.notes.file.flush()
+
     def document(self, value: JsonValue) -> None:
         """Print the JSON document; nothing without `--json`."""
         if self.is_json:
             text = json.dumps(_finite(value), indent=2, allow_nan=False)
             sys.stdout.write(printable_json(text) + "\n")
             sys.stdout.flush()
+
+
+_ERASE_LINE = "\r\x1b[2K"
+
+
+def terminal_width() -> int | None:
+    """Return the columns of standard output; None where it is no terminal and COLUMNS is not set."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def tell(text: str) -> None:

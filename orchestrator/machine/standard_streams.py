@@ -4,7 +4,37 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
+
+_PLAIN = {
+    "×": "x", "±": "+-", "−": "-", "–": "-", "—": "-", "─": "-", "·": ".", "…": "...", "≤": "<=",
+    "“": '"', "”": '"', "η": "eta", "σ": "sigma", "λ": "lambda", "θ": "theta", "∇": "grad ",
+}  # fmt: skip
+"""What stands for a sign of tables and formulas where a stream cannot take it."""
+
+_POWER = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def writable(text: str, encoding: str) -> str:
+    """Return a text of ours with the signs that an encoding lacks spelled in ASCII."""
+    if _has(encoding, text):
+        return text
+    text = _POWER.sub(lambda found: _power_in(encoding, found[0]), text)
+    return "".join(each if _has(encoding, each) else _PLAIN.get(each, each) for each in text)
+
+
+def _power_in(encoding: str, power: str) -> str:
+    return power if _has(encoding, power) else f"^{power.translate(_DIGITS)}"
+
+
+def _has(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def mend_standard_streams() -> None:

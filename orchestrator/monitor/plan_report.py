@@ -28,6 +28,12 @@ from workers.contract.lacking import Missing
 from workers.contract.registry import DATASETS
 from workers.contract.sweep_spec import ResourcesSpec
 
+COLUMNS_NOTE = (
+    "done: nothing is missing; to measure: trained, statistics are missing; failed: given up, and tried "
+    "again by the next run; left: time until the cell's last trial is done, all cells sharing the slots; "
+    "{unit}: work times what it holds, whatever runs at once."
+)
+
 
 @dataclass(frozen=True)
 class PlanReport:

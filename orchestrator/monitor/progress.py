@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.liveness.heartbeats import HeartbeatReader
 from orchestrator.monitor.status import SweepStatus, status_of, with_time_left
-from orchestrator.monitor.tables import device_table, status_table, time_left
+from orchestrator.monitor.tables import device_table, status_table, time_left, what_runs
 from orchestrator.monitor.time_left import with_live_pace
 from orchestrator.planning.prepare import Prepared
 from orchestrator.planning.recorded_pace import recorded_pace
@@ -22,6 +22,14 @@ from workers.contract.lacking import Missing, lacking
 from workers.contract.orders import Heartbeat
 
 _REFRESH_SECONDS = 5.0
+
+
+def _live(console: Console) -> Live:
+    """Return what redraws a terminal in place.
+
+    Standard output is left alone: rich would print what Ray writes there, which is discarded.
+    """
+    return Live(console=console, auto_refresh=False, redirect_stdout=False)
 
 
 class ProgressView:
@@ -53,7 +61,7 @@ class ProgressView:
         self.heartbeats: list[Heartbeat] = []
         self.num_reads = 0
         self._is_away = False
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._live = _live(console) if console.is_terminal else None
         self._looked_at = 0.0
         self._said = ""
 
@@ -102,7 +110,7 @@ class ProgressView:
         pace = recorded_pace(self._plan, state, self._estimator.num_train)
         pace = with_live_pace(pace, self._plan, running)
         estimator = self._estimator.calibrated(self._plan, pace)
-        status = status_of(self._plan, missing, running)
+        status = status_of(self._plan, missing, running, state.outcomes)
         return with_time_left(status, missing, estimator, self._num_slots)
 
     def _show(self, status: SweepStatus) -> None:
@@ -112,14 +120,14 @@ class ProgressView:
             else time_left(status.seconds_left)
         )
         if self._live:
-            tables = [status_table(status)]
-            tables += [device_table(status.running)] if status.running else []
+            tables = [status_table(status, has_times=False)]
+            tables += [device_table(status)] if status.running else []
             self._live.update(Group(*tables, Text(note)), refresh=True)
             return
-        line = (
-            f"{status.num_done} of {status.num_trials} trials done, "
-            f"{len(status.running)} running, {note}"
-        )
-        if line != self._said:
-            self._said = line
-            self._console.print(line, highlight=False)
+        done = f"{status.num_done} of {status.num_trials} trials done"
+        running = f"{len(status.running)} running"
+        doing, where = what_runs(status), what_runs(status, has_epochs=False)
+        if f"{done}{running}{where}{note}" != self._said:  # an epoch alone is no news
+            self._said = f"{done}{running}{where}{note}"
+            line = f"{done}, {running}{f' ({doing})' if doing else ''}, {note}"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from pydantic import JsonValue
 
@@ -16,7 +17,7 @@ from orchestrator.monitor.time_left import finish_times, with_live_pace
 from orchestrator.planning.estimate import Estimator, store_estimator
 from orchestrator.planning.recorded_pace import recorded_pace
 from orchestrator.planning.store_state import FailedAttempt, StoreReader, StoreState, read_state
-from workers.contract.lacking import Missing, lacking
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Missing, lacking
 from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
@@ -36,6 +37,7 @@ class CellStatus:
         furthest_epoch: Of its live trainings, from 1; None when none has reported.
         epochs: Epochs that its trials are trained for.
         seconds_left: Until its last trial is done; NaN or infinite when that is unknown.
+        diverged: Trials whose training diverged or left the numbers; they count as done.
     """
 
     batch_size: int
@@ -48,6 +50,7 @@ class CellStatus:
     furthest_epoch: int | None = None
     epochs: int | None = None
     seconds_left: float = math.nan
+    diverged: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class SweepStatus:
         silent: Attempts that say they run and show no sign of life.
         seconds_left: Until the last trial is done; NaN or infinite when that is unknown.
         failures: Of work that is still missing, grouped by signature.
+        trial_cells: The cell of each trial.
     """
 
     sweep: str
@@ -68,6 +72,7 @@ class SweepStatus:
     seconds_left: float = math.nan
     throughput: Throughput | None = None
     failures: list[FailureGroup] = field(default_factory=list)
+    trial_cells: Mapping[str, PlanCell] = field(default_factory=dict)
 
     @property
     def num_trials(self) -> int:
@@ -100,9 +105,11 @@ class StatusReader:
         open_trials = {item.planned.trial_id for item in missing if not item.is_done}
         beats = reader.look(open_trials, now)
         pace = with_live_pace(recorded_pace(plan, state), plan, beats.live)
-        status = status_of(plan, missing, beats.live)
+        status = status_of(plan, missing, beats.live, state.outcomes)
         num_slots = len({beat.trial_id for beat in beats.live})
-        status = with_time_left(status, missing, store_estimator(plan, pace), num_slots)
+        status = with_time_left(
+            status, missing, store_estimator(plan, pace, _num_train(state)), num_slots
+        )
         began = runs_began(self._store, plan.sweep, beats.live)
         return replace(
             status,
@@ -117,15 +124,22 @@ def sweep_status(store: Store, plan: PlanDocument, now: datetime) -> SweepStatus
     return StatusReader(store).look(plan, now)
 
 
-def status_of(plan: PlanDocument, missing: list[Missing], running: list[Heartbeat]) -> SweepStatus:
-    """Count the trials of each cell by state."""
+def status_of(
+    plan: PlanDocument,
+    missing: list[Missing],
+    running: list[Heartbeat],
+    outcomes: Mapping[str, str] = MappingProxyType({}),
+) -> SweepStatus:
+    """Count the trials of each cell by state, and those whose recorded outcome has no minimum."""
     live = {heartbeat.trial_id for heartbeat in running}
     counts: dict[PlanCell, dict[str, int]] = {}
     for item in missing:
         cell = counts.setdefault(cell_of(item), {})
         state = "running" if item.planned.trial_id in live and not item.is_done else item.state
         cell[state] = cell.get(state, 0) + 1
-    names = ("done", "running", "to_measure", "to_train", "failed")
+        is_lost = outcomes.get(item.planned.trial_id) in OUTCOMES_WITHOUT_MINIMUM
+        cell["diverged"] = cell.get("diverged", 0) + is_lost
+    names = ("done", "running", "to_measure", "to_train", "failed", "diverged")
     epochs = _furthest_epochs(missing, running)
     cells = [
         CellStatus(
@@ -136,7 +150,8 @@ def status_of(plan: PlanDocument, missing: list[Missing], running: list[Heartbea
         )
         for cell, count in counts.items()
     ]
-    return SweepStatus(plan.sweep, plan.revision, cells, running)
+    of_trials = {item.planned.trial_id: cell_of(item) for item in missing}
+    return SweepStatus(plan.sweep, plan.revision, cells, running, trial_cells=of_trials)
 
 
 def with_time_left(
@@ -222,6 +237,11 @@ def status_document(state: SweepStatus) -> dict[str, JsonValue]:
 def cell_of(item: Missing) -> PlanCell:
     """Return the cell of a trial."""
     return item.planned.trial.batch_size, item.planned.trial.learning_rate
+
+
+def _num_train(state: StoreState) -> int:
+    """Return how many examples recorded trainings used; 1 before there is any."""
+    return max((trial.num_train for trial in state.trials.values()), default=1)
 
 
 def _furthest_epochs(

@@ -13,11 +13,15 @@ from rich.text import Text
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.device_use import NO_DEVICE, device_use, share_held
 from orchestrator.monitor.status import CellStatus, SweepStatus
+from orchestrator.monitor.throughput import Throughput
 from orchestrator.monitor.time_left import done_share
 from orchestrator.planning.estimate import duration
 from workers.contract.orders import Heartbeat
 
-_WIDTHS = {"host": 20, "GPU (held)": 13, "doing": 15, "progress": 22}
+_STEADY = 0.95
+"""Share of a time from which on pauses in it are not worth a word."""
+
+_WIDTHS = {"host": 20, "GPU (held)": 13, "doing": 15}
 
 
 def time_left(seconds: float) -> str:
@@ -25,19 +29,23 @@ def time_left(seconds: float) -> str:
     return f"about {duration(seconds)} left" if math.isfinite(seconds) else "time left unknown"
 
 
-def status_table(status: SweepStatus) -> Table:
-    """Tabulate trials by state, one row per cell, with the time until its last one is done."""
+def status_table(status: SweepStatus, *, has_times: bool = True) -> Table:
+    """Tabulate trials by state, one row per cell; with the time until its last one is done."""
     table = WholeTable(
         title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
     )
-    names = ("done", "running", "to\nmeasure", "to\ntrain", "failed", "left")
+    names = ("done", "running", "to\nmeasure", "to\ntrain", "failed")
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
+    if has_times:
+        table.add_column("left", justify="right", no_wrap=True)
     for cell in status.cells:
         counts = (cell.done, cell.running, cell.to_measure, cell.to_train, cell.failed)
         shown = [str(count) if count else "·" for count in counts]
+        shown[0] += f" ({cell.diverged} diverged)" if cell.diverged else ""
         shown[1] = running_text(cell)
-        table.add_row(str(cell.batch_size), f"{cell.learning_rate:g}", *shown, _left_text(cell))
+        left = [_left_text(cell)] if has_times else []
+        table.add_row(str(cell.batch_size), f"{cell.learning_rate:g}", *shown, *left)
     return table
 
 
@@ -48,24 +56,45 @@ def running_text(cell: CellStatus) -> str:
     return str(cell.running) if cell.running else "·"
 
 
+def what_runs(status: SweepStatus, *, has_epochs: bool = True) -> str:
+    """Return what the live attempts do, by cell: `32, 0.05: epoch 3/12 and traces`."""
+    doing: dict[str, list[str]] = {}
+    for beat in status.running:
+        progress = beat.progress
+        is_in_epoch = has_epochs and beat.statistic is None and progress.epoch is not None
+        epoch = f"epoch {(progress.epoch or 0) + 1}/{progress.epochs}"
+        what = epoch if is_in_epoch else beat.statistic or progress.phase
+        doing.setdefault(cell_name(status, beat), []).append(what)
+    return "; ".join(
+        f"{cell}: {' and '.join(dict.fromkeys(parts))}" for cell, parts in doing.items()
+    )
+
+
+def cell_name(status: SweepStatus, beat: Heartbeat) -> str:
+    """Return batch size and learning rate of a live attempt's trial; its id where it is of no cell."""
+    cell = status.trial_cells.get(beat.trial_id)
+    return beat.trial_id[:10] if cell is None else f"{cell[0]}, {cell[1]:g}"
+
+
 def _left_text(cell: CellStatus) -> str:
     has_open = cell.running or cell.to_measure or cell.to_train or cell.failed
     return duration(cell.seconds_left) if has_open else "·"
 
 
-def device_table(running: Sequence[Heartbeat]) -> Table:
+def device_table(status: SweepStatus) -> Table:
     """Tabulate what runs on each GPU, one row per attempt, with the share held of its device."""
     table = WholeTable(title="running now")
-    for heading in ("host", "GPU (held)", "trial", "share", "doing", "progress"):
+    for heading in ("host", "GPU (held)", "BS, LR", "trial", "share", "doing", "progress"):
         justify: Literal["left", "right"] = "right" if heading == "share" else "left"
         width = _WIDTHS.get(heading)
         table.add_column(heading, no_wrap=width is None, justify=justify, max_width=width)
-    for use in device_use(running):
+    for use in device_use(status.running):
         is_gpu = use.device != NO_DEVICE
         for number, beat in enumerate(use.attempts):
             held = f"{use.device} ({100 * use.share:.0f} %)" if is_gpu else NO_DEVICE
             table.add_row(
                 *((Text(use.host), held) if number == 0 else ("", "")),
+                cell_name(status, beat),
                 beat.trial_id[:10],
                 f"{share_held(beat):.3g}" if is_gpu else "·",
                 Text(beat.statistic or beat.progress.phase),
@@ -89,16 +118,25 @@ def pace_parts(status: SweepStatus) -> list[str]:
     parts = []
     pace = status.throughput
     if pace is not None and pace.trials_per_hour is not None:
-        window = "in the last hour"
-        if pace.since != "an hour ago":
-            window = f"in {duration(pace.window_seconds)}, since {pace.since} began"
-        parts.append(f"{pace.num_finished} trials finished {window}: {pace.trials_per_hour:.3g}/h")
+        parts.append(
+            f"{pace.num_finished} trials finished {_window_text(pace)}: {pace.trials_per_hour:.3g}/h"
+        )
     if pace is not None and pace.steps_per_second is not None:
         parts.append(f"{pace.steps_per_second:.3g} training steps/s")
     if status.num_done < status.num_trials:
         is_idle = not status.running
         parts.append("nothing runs" if is_idle else time_left(status.seconds_left))
     return parts
+
+
+def _window_text(pace: Throughput) -> str:
+    if math.isinf(pace.window_seconds):
+        return f"in {duration(pace.worked_seconds)} of work"
+    window = "in the last hour"
+    if pace.since != "an hour ago":
+        window = f"in {duration(pace.window_seconds)}, since {pace.since} began"
+    has_paused = pace.worked_seconds < _STEADY * pace.window_seconds
+    return f"{window}, {duration(pace.worked_seconds)} of it worked" if has_paused else window
 
 
 def silence_line(status: SweepStatus, *, is_single_look: bool) -> str:

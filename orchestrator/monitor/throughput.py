@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,20 +16,24 @@ from workers.contract.store import Store
 
 _WINDOW_SECONDS = 3600.0
 _SHORTEST_SECONDS = 60.0
+_LONGEST_GAP_SECONDS = 60.0
+"""Between two pieces of work of one run: starting Ray, choosing the next; a longer one is a pause."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """The pace of the last hour.
+    """The pace of the last hour, or of all work where that is longer ago and nothing runs.
 
     Attributes:
         num_finished: Trials whose last record was committed within the window.
-        window_seconds: An hour, or less when the run, or the first live attempt, began within it.
+        window_seconds: An hour, or less when the run, or the first live attempt, began within it;
+            infinite where all work counts.
         since: When the window begins, in words.
-        trials_per_hour: Over the window; None when it is shorter than a minute.
+        trials_per_hour: Over the time worked within the window; None when that is below a minute.
         steps_per_second: Of training, summed over live attempts, each since it began, its start and
             checkpoints included; None when it is too early for all of them.
         num_training: Attempts in that sum.
+        worked_seconds: Of the window, the time in which an attempt was at work, pauses left out.
     """
 
     num_finished: int
@@ -37,6 +42,7 @@ class Throughput:
     trials_per_hour: float | None
     steps_per_second: float | None
     num_training: int
+    worked_seconds: float = 0.0
 
 
 def throughput(
@@ -46,7 +52,7 @@ def throughput(
     now: datetime,
     runs_began: Sequence[str] = (),
 ) -> Throughput:
-    """Return the pace of the last hour, or of less when the sweep began within it.
+    """Return the pace of the last hour, of less when the sweep began within it, or of all its work.
 
     Args:
         missing: The plan's trials with what each lacks.
@@ -59,7 +65,14 @@ def throughput(
     window, since = _window(running, runs_began, moment)
     ended, done = _last_commits(state), [item.planned.trial_id for item in missing if item.is_done]
     ages = [seconds_between(ended.get(name, ""), moment) for name in done]
-    num_finished = sum(1 for age in ages if age <= window)
+    num_finished, shortest = sum(1 for age in ages if age <= window), _SHORTEST_SECONDS
+    if not running and not num_finished:
+        window, since, num_finished = math.inf, "the sweep", sum(map(math.isfinite, ages))
+        shortest = 1.0  # all of it is over: no rate to come is guessed from it
+    trials = {item.planned.trial_id for item in missing}
+    worked = worked_seconds(
+        [*_recorded_work(state, trials, moment), *_live_work(running, moment)], window
+    )
     rates = [
         rate for beat in running if beat.statistic is None and (rate := units_per_second(beat))
     ]
@@ -67,10 +80,26 @@ def throughput(
         num_finished=num_finished,
         window_seconds=window,
         since=since,
-        trials_per_hour=num_finished * 3600 / window if window >= _SHORTEST_SECONDS else None,
+        trials_per_hour=num_finished * 3600 / worked if worked >= shortest else None,
         steps_per_second=sum(rates) if rates else None,
         num_training=len(rates),
+        worked_seconds=worked,
     )
+
+
+def worked_seconds(work: Iterable[tuple[float, float]], window: float = math.inf) -> float:
+    """Return the time in which something was at work, each piece given by the ages of its ends [s].
+
+    Pieces that overlap count once, and gaps of up to a minute between them count as work; what is
+    older than the window does not.
+    """
+    total, reached = 0.0, math.inf
+    for began, ended in sorted(work, reverse=True):
+        oldest = began if reached - began > _LONGEST_GAP_SECONDS else reached
+        first, last = min(oldest, window), min(ended, window)
+        total += max(0.0, first - max(last, 0.0)) if reached > ended else 0.0
+        reached = min(reached, ended)
+    return total
 
 
 def runs_began(store: Store, sweep: str, running: Sequence[Heartbeat]) -> list[str]:
@@ -92,6 +121,27 @@ def _window(running: Sequence[Heartbeat], began: Sequence[str], moment: str) -> 
             oldest = max(ages)
             return (oldest, since) if oldest < _WINDOW_SECONDS else (_WINDOW_SECONDS, "an hour ago")
     return _WINDOW_SECONDS, "an hour ago"
+
+
+def _recorded_work(
+    state: StoreState, trials: Collection[str], moment: str
+) -> Iterator[tuple[float, float]]:
+    """Yield how long ago each recorded training and statistic of these trials began and ended [s]."""
+    recorded = [
+        *((name, each.committed_at, each.wall_seconds) for name, each in state.trials.items()),
+        *((key[0], each.committed_at, each.wall_seconds) for key, each in state.statistics.items()),
+    ]
+    for name, committed_at, seconds in recorded:
+        age = seconds_between(committed_at, moment)
+        if name in trials and math.isfinite(age):
+            yield age + (seconds or 0.0), age
+
+
+def _live_work(running: Sequence[Heartbeat], moment: str) -> Iterator[tuple[float, float]]:
+    for beat in running:
+        age = seconds_between(beat.started_at, moment)
+        if age > 0:
+            yield age, 0.0
 
 
 def _last_commits(state: StoreState) -> dict[str, str]:

@@ -79,7 +79,7 @@ def status_view(states: Sequence[SweepStatus], *, is_single_look: bool) -> Rende
     for state in states:
         parts.append(status_table(state))
         if state.running:
-            parts.append(device_table(state.running))
+            parts.append(device_table(state))
         lines = [*pace_parts(state), silence_line(state, is_single_look=is_single_look)]
         parts += [Text(line) for line in lines if line]
         if state.failures:

@@ -60,7 +60,7 @@ class Estimator:
             return START_SECONDS + known
         gradients = ASSUMED_GRADIENTS
         if isinstance(statistic, StatisticItem):
-            gradients = statistic.stated_gradients()
+            gradients = statistic.stated_gradients(batch_size or 1, self.num_train)
         return START_SECONDS + gradients * 3 * self.num_train * self.multiply_adds / self.speed
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
@@ -106,12 +106,12 @@ def make_estimator(
     return stated.calibrated(plan, recorded_pace(plan, state, facts.num_train))
 
 
-def store_estimator(plan: PlanDocument, pace: RecordedPace) -> Estimator:
+def store_estimator(plan: PlanDocument, pace: RecordedPace, num_train: int = 1) -> Estimator:
     """Estimate without the data set at hand: trainings as recorded, statistics by them.
 
-    Both grow with examples and multiply-adds, so these drop out; nothing recorded gives NaN.
+    Both grow with multiply-adds, so these drop out; nothing recorded gives NaN.
     """
-    return Estimator(1, 1.0, math.nan, is_recorded=False).calibrated(plan, pace)
+    return Estimator(num_train, 1.0, math.nan, is_recorded=False).calibrated(plan, pace)
 
 
 def stated_speed(resources: ResourcesSpec) -> float:

@@ -16,10 +16,8 @@ def built_in_sweeps() -> dict[str, str]:
     """Return the text of every built-in sweep by name."""
     folder = resources.files("orchestrator") / "sweeps"
     files = [item for item in folder.iterdir() if item.name.endswith(".yaml")]
-    return {
-        item.name.removesuffix(".yaml"): item.read_text("utf-8")
-        for item in sorted(files, key=lambda f: f.name)
-    }
+    texts = {item.name.removesuffix(".yaml"): item.read_text("utf-8") for item in files}
+    return dict(sorted(texts.items()))
 
 
 def read_sweep(sweep: str, overrides: list[str]) -> tuple[dict[str, object], str]:

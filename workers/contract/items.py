@@ -41,8 +41,13 @@ class StatisticItem(Frozen):
     is_along_the_way: ClassVar[bool] = False
     is_by_few_draws: ClassVar[bool] = False
 
-    def stated_gradients(self) -> float:
-        """Return the assumed cost in gradients over the training set, until trials are recorded."""
+    def stated_gradients(self, batch_size: int, num_train: int) -> float:  # noqa: ARG002
+        """Return the assumed cost in gradients over the training set, until trials are recorded.
+
+        Args:
+            batch_size: Of the trial, m.
+            num_train: Examples of the training set, N.
+        """
         return ASSUMED_GRADIENTS
 
     def refuse_network(self, network: object) -> None:

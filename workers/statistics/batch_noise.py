@@ -40,6 +40,11 @@ class BatchNoiseSpec(EstimateSpec):
     num_probes: Annotated[int, Field(ge=128, le=10**6)] = 128
     bn_mode: Literal["batch"] = "batch"
 
+    def stated_gradients(self, batch_size: int, num_train: int) -> float:
+        """Return the cost as the algorithm counts it, 3 for a product."""
+        examples = self.num_probes * batch_size * (2 * sum(self.multiples) + 3)
+        return examples / num_train
+
 
 def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measurement]:
     """Measure as the algorithm of this name says."""

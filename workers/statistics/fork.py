@@ -54,6 +54,12 @@ class ForkSpec(ExcursionSpec):
             )
         return self
 
+    def stated_gradients(self, batch_size: int, num_train: int) -> float:
+        """Return the cost as the algorithm counts it: steps of all streams, and passes where windows are looked at."""
+        steps = self.num_steps * batch_size / num_train
+        observations = sum(map(len, self.windows()))
+        return self.num_streams * (steps + observations) + 3 * self.max_lanczos_steps
+
     def windows(self) -> list[tuple[int, ...]]:
         """Return the steps at which each window is looked at, the shortest window first.
 

@@ -49,6 +49,11 @@ class HessianSpec(EstimateSpec):
             )
         return self
 
+    def stated_gradients(self, batch_size: int, num_train: int) -> float:  # noqa: ARG002
+        """Return the cost as the algorithm counts it, 3 for a product, were all Lanczos steps spent."""
+        share = min(1.0, (self.num_examples or num_train) / num_train)
+        return 3 * share * (self.max_lanczos_steps + self.num_probes)
+
 
 def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurement]:
     """Measure as the algorithm of this name says."""

@@ -47,6 +47,11 @@ class SpectrumSpec(StatisticItem):
     bn_mode: BatchNormMode = "frozen"
     probe_seed: Seed = 0
 
+    def stated_gradients(self, batch_size: int, num_train: int) -> float:  # noqa: ARG002
+        """Return the cost as the algorithm counts it, 3 for a product."""
+        share = min(1.0, (self.num_examples or num_train) / num_train)
+        return 3 * share * self.num_steps * self.num_draws * len(self.kinds)
+
 
 def measure(
     context: MeasurementContext, settings: SpectrumSpec

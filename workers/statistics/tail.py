@@ -49,6 +49,11 @@ class TailSpec(ExcursionSpec):
             )
         return self
 
+    def stated_gradients(self, batch_size: int, num_train: int) -> float:
+        """Return the cost as the algorithm counts it: all its steps, and a pass a record."""
+        steps = (self.burn_in_steps + self.num_steps) * batch_size / num_train
+        return steps + self.num_records + 3 * self.max_lanczos_steps
+
 
 def measure(context: MeasurementContext, settings: TailSpec) -> list[Measurement]:
     """Measure as the algorithm of this name says."""

@@ -33,3 +33,11 @@ def test_the_pairs_of_the_figures_fall_into_the_groups_their_comments_name():
     ratios = [size / rate for size, rate in pairs]
     found = [ratio_group(*both) for both in itertools.combinations(ratios, 2)]
     assert [found.count(group) for group in ("equal", "close", "far")] == [2, 2, 17]
+
+
+def test_both_losses_of_the_figures_have_the_same_pairs():
+    """All but the name and the loss is the same, and the loss is that of paper-gradlog."""
+    kld, gradlog = (read_sweep(name, [])[0] for name in ("paper-figures", "paper-figures-gradlog"))
+    second = read_sweep("paper-gradlog", [])[0]["loss"]
+    assert gradlog == kld | {"name": "paper-figures-gradlog", "loss": second}
+    assert kld["loss"] == "kld" != second

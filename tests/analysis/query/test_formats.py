@@ -52,7 +52,7 @@ def test_text_is_laid_out_in_columns():
     """Line breaks do not break the table, nulls are dashes, the count stands below."""
     lines = as_text(_TABLE).splitlines()
     assert lines[0].split() == ["name", "value", "count", "many", "time"]
-    assert lines[2].startswith("a,b⏎  0.3")
+    assert lines[2].split()[:3] == ["a,b⏎", "0.3", "1"]
     assert lines[-1] == "2 rows"
     assert as_text(_TABLE.slice(0, 1)).splitlines()[-1] == "1 row"
 
@@ -131,3 +131,34 @@ def test_a_type_that_parquet_does_not_have_is_a_fault():
     (fault,) = caught.value.faults
     assert fault.what.startswith("the result cannot be written as Parquet: Unhandled type")
     assert fault.mend == "cast it to text: CAST(… AS VARCHAR)"
+
+
+def test_numbers_stand_to_the_right_and_texts_to_the_left():
+    """Small ones with a power of ten, minus as U+2212; CSV has them as they are."""
+    table = pa.table({"name": ["a", "long"], "value": [-6.94e-5, 12.5], "count": [1, -200]})
+    lines = as_text(table).splitlines()
+    assert lines[0] == "name       value  count"
+    assert lines[2:4] == ["a     −6.94×10⁻⁵      1", "long        12.5   −200"]
+    assert as_csv(table).splitlines()[1:] == ["a,-6.94e-05,1", "long,12.5,-200"]
+
+
+def test_a_column_of_nulls_is_left_out_and_named():
+    """Of the table alone; with nothing but nulls all stay, and CSV keeps every column."""
+    table = pa.table({"seed": [1, 2], "none": pa.array([None, None], pa.float64())})
+    text = as_text(table)
+    assert text.splitlines()[0] == "seed"
+    assert text.splitlines()[-2:] == ["2 rows", "Left out, as no row has a value: none."]
+    assert as_csv(table).startswith("seed,none\n")
+    assert as_text(table.select(["none"])).splitlines()[0] == "none"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_wide_row_is_a_block_of_lines_that_fit(width):
+    """Fifty columns do not fit side by side; each value stands whole on a line of its own."""
+    names = [f"quantity_{number}_mean" for number in range(50)]
+    table = pa.table({name: [number / 7] for number, name in enumerate(names)})
+    lines = as_text(table, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("─ 1 of 1 ─")
+    found = dict(line.split() for line in lines[1:-1])
+    assert found == {name: f"{number / 7:.6g}" for number, name in enumerate(names)}

@@ -44,10 +44,10 @@ def test_every_law_stands_beside_the_measurement(prediction, predictions_table):
     (table,) = verdict_tables(law_rows(predictions_table(rows).to_pandas()))
     assert table.title == "E[L]-L*: what the laws say, and what was measured, measured by fork 512"
     assert table.rows == (
-        ("jastrzebski_9", "100", "0.1", "–", "2.000e-05 ± ?", "–", "–", "no"),
-        ("wang_4_45", "100", "0.1", "(2.00 ± 0.10)e-05", "(2.00 ± 0.10)e-05",
+        ("jastrzebski_9", "100", "0.1", "–", "2.000×10⁻⁵ ± ?", "–", "–", "no"),
+        ("wang_4_45", "100", "0.1", "(2.00 ± 0.10)×10⁻⁵", "(2.00 ± 0.10)×10⁻⁵",
          "1.00 [0.990, 1.01]", "holds", "yes"),
-        ("wang_4_45", "200", "0.1", "(2.00 ± 0.10)e-05", "(3.00 ± 0.15)e-05",
+        ("wang_4_45", "200", "0.1", "(2.00 ± 0.10)×10⁻⁵", "(3.00 ± 0.15)×10⁻⁵",
          "1.50 [1.43, 1.58]", "fails", "no"),
     )  # fmt: skip
 
@@ -104,3 +104,11 @@ def test_nothing_measured_makes_no_table():
     """The report and the command line then say nothing of verdicts."""
     assert verdict_tables([]) == []
     assert league_tables([]) == []
+
+
+def test_a_ratio_far_from_one_has_one_power_of_ten():
+    """For the value and both bounds; an unknown bound stays unknown."""
+    assert interval_text(Interval(2e-6, 1e-6, 4e-6)) == "(2.00 [1.00, 4.00])×10⁻⁶"
+    assert interval_text(Interval(2500.0, 0.0, 1e4)) == "(2.50 [0.00, 10.0])×10³"
+    assert interval_text(Interval(2e-6, None, None)) == "(2.00 [?])×10⁻⁶"
+    assert interval_text(Interval(0.5, 0.25, 1.0)) == "0.500 [0.250, 1.00]"

@@ -37,7 +37,9 @@ def test_wide_errors_still_fit(store, paper_sweep):
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
-@pytest.mark.parametrize(("step", "text"), [(0.0, "11 ± 0"), (4e-10, r"11(\.0000000)? ± 2\.3e-10")])
+@pytest.mark.parametrize(
+    ("step", "text"), [(0.0, "11 ± 0"), (4e-10, r"11(\.0000000)? ± 2\.3×10⁻¹⁰")]
+)
 def test_an_error_of_nothing_is_none_and_no_other_one(store, synthetic_sweep, step, text):
     """Three seeds 0 or 4·10⁻¹⁰ apart, a standard error of step/√3; tr H = 5 in all."""
     sweep = synthetic_sweep(pairs=[(100, 0.2)], seeds=[0, 1, 2])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from analysis.tables.verdict_text import verdict_text
+from analysis.findings.table1 import table1
+from analysis.tables.verdict_text import conclusion_text, verdict_text
 
 
 def test_verdicts_are_written_once_a_law_is_measured(prediction, predictions_table):
@@ -12,3 +13,35 @@ def test_verdicts_are_written_once_a_law_is_measured(prediction, predictions_tab
     assert "1.00 [0.990, 1.01]" in text
     assert verdict_text(predictions_table([prediction()])) == ""
     assert verdict_text(predictions_table([])) == ""
+
+
+def test_the_last_words_say_which_law_holds_by_what_factor(
+    prediction, predictions_table, paper_table
+):
+    """And on how many cells and seeds; every line fits the terminal."""
+    rows = predictions_table([prediction(1.0, half=0.01)])
+    text = conclusion_text(paper_table, rows)
+    assert text.startswith("Verdict on the excess loss, from 9 cells with 5 measured seeds each:\n")
+    assert "wang_4_45 holds: measured is 1.00 [0.990, 1.01] times what it gives" in text
+    for width in (40, 60, 100):
+        lines = conclusion_text(paper_table, rows, width).splitlines()
+        assert max(map(len, lines)) <= width
+        assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+def test_where_no_law_is_tested_the_last_words_say_what_is_missing(predictions_table, paper_table):
+    """The measurement to add, and how far apart the laws are by the traces alone."""
+    text = conclusion_text(paper_table, predictions_table([]))
+    assert "no law is tested yet, as the excess loss was not measured: add {name: fork}" in text
+    ratios = [row.magnitude_difference.value for row in paper_table.rows]
+    assert f"tr σ² is {min(ratios):.2f} to {max(ratios):.0f} times tr H" in text
+
+
+def test_what_is_not_complete_stands_last(store, synthetic_sweep, predictions_table):
+    """A cell of two seeds, of which one was measured."""
+    sweep = synthetic_sweep(pairs=[(100, 0.2)], seeds=[0, 1])
+    sweep.plan()
+    sweep.train(sweep.trials()[0])
+    text = conclusion_text(table1(store, "toy"), predictions_table([]))
+    assert text.splitlines()[0].endswith("from 1 cell with 0 measured seeds each:")
+    assert text.splitlines()[-1] == "Not complete: 1 of 1 cell."

@@ -18,6 +18,7 @@ from orchestrator.machine.console import Output
 from orchestrator.planning.fit import Node
 from workers.process import surroundings
 from workers.process.gpu_memory import DeviceMemory
+from workers.process.node_facts import DISTRIBUTION, installed_version
 
 
 @pytest.fixture(autouse=True)
@@ -192,3 +193,15 @@ def test_memory_of_gpus_is_told(monkeypatch, nvml, found, cure):
     assert check.found.startswith(found)
     assert check.cure.startswith(cure)
     assert check.is_good is not bool(cure)
+
+
+def test_the_doctor_begins_with_its_own_version_and_ends_in_a_verdict(capsys, monkeypatch):
+    """The first check is the package itself; the last line says whether all is well."""
+    assert next(iter(diagnose("new/store"))) == Check("minima", installed_version(DISTRIBUTION))
+    store_commands.doctor("new/store", Output())
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "This machine is ready: try `minima run quickstart`."
+    no_ray(monkeypatch)
+    assert store_commands.doctor("new/store", Output()) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"1 of {len(checks())} check needs mending: ray."

@@ -11,14 +11,19 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from orchestrator import cli
 from orchestrator.commands import store_commands
+from orchestrator.machine import console
 from orchestrator.machine.console import Output
+from orchestrator.machine.standard_streams import writable
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, prepare
@@ -284,5 +289,57 @@ def test_no_width_hides_a_value(width, capfd, monkeypatch):
     assert "0.123456789" in out
     assert "".join(out.replace("│", "").split()).count("x" * 50) == 1 or width == 80
     assert out.count("x") == 50
-    assert ("batch size: 100" in out) == (width < 80)
+    assert ("─ 1 of 1 ─" in out) == (width < 80)
+    assert ("batch size     100" in out) == (width == 40)
     assert max(map(len, out.splitlines())) <= width
+
+
+def test_a_column_without_a_value_is_left_out_where_that_makes_the_table_fit(capfd, monkeypatch):
+    """It is named below; where there is room for it, it stays."""
+    table = WholeTable(title="cells")
+    for heading in ("batch size", "to measure", "failed"):
+        table.add_column(heading, no_wrap=True)
+    table.add_row("32", "·", "1")
+    for width, is_left_out in ((30, True), (80, False)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        Output().show(table)
+        out = " ".join(capfd.readouterr().out.split())
+        assert ("Left out, as nothing stands there: to measure." in out) == is_left_out
+        assert "─ 1 of 1 ─" not in out
+
+
+def test_a_long_step_is_told_once_and_a_short_one_not(monkeypatch):
+    """In a pipe a line; on a terminal in place, and erased once it is over."""
+    monkeypatch.setattr(console, "_QUIET_SECONDS", 0.01)
+    for is_terminal in (False, True):
+        stream = io.StringIO()
+        output = Output(notes=Console(file=stream, force_terminal=is_terminal, width=40))
+        with output.step("drawing figures"):
+            deadline = time.monotonic() + 5
+            while not stream.getvalue().strip() and time.monotonic() < deadline:
+                threading.Event().wait(0.005)
+        end = "\r\x1b[2K" if is_terminal else "\n"
+        assert stream.getvalue() == f"drawing figures …{end}"
+    monkeypatch.setattr(console, "_QUIET_SECONDS", 60.0)
+    stream = io.StringIO()
+    with Output(notes=Console(file=stream)).step("nothing"):
+        pass
+    assert stream.getvalue() == ""
+
+
+def test_the_width_is_that_of_a_terminal_or_of_columns(monkeypatch):
+    """A pipe has none: what other programs read is not folded."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert console.terminal_width() is None
+    monkeypatch.setenv("COLUMNS", "72")
+    assert console.terminal_width() == 72
+
+
+def test_signs_that_a_stream_lacks_are_spelled_in_ascii():
+    """What it has stays; letters of data that are in no formula stay too, for the escape."""
+    text = "(−5.58 ± 0.19)×10⁻³ · tr σ²"
+    assert writable(text, "ascii") == "(-5.58 +- 0.19)x10^-3 . tr sigma^2"
+    assert writable(text, "latin-1") == "(-5.58 ± 0.19)×10^-3 · tr sigma²"
+    assert writable(text, "utf-8") == text
+    assert writable("1×10⁵ σ²", "ascii") == "1x10^5 sigma^2"
+    assert writable("ж", "ascii") == "ж"

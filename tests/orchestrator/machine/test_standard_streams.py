@@ -63,11 +63,11 @@ def test_no_file_gets_the_number_of_a_closed_stream(closed, tmp_path):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_letter_that_the_locale_lacks_is_written_as_its_escape(encoding, tmp_path):
-    """In tables, and in what is made for other programs."""
+    """In what is made for other programs; a table for people spells it."""
     (tmp_path / "minima-store/sweeps").mkdir(parents=True)
     question = "SELECT 'η' AS name"
     for form in ("table", "csv"):
         line = f'{COMMAND} query "{question}" --format {form}'
         asked = shell(line, tmp_path, PYTHONIOENCODING=encoding)
         assert (asked.returncode, asked.stderr) == (0, b"")
-        assert rb"\u03b7" in asked.stdout
+        assert (b"eta" if form == "table" else rb"\u03b7") in asked.stdout

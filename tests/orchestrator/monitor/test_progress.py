@@ -163,3 +163,24 @@ def test_tables_on_a_terminal(make_watched):
     shown = "\n".join(watched.look())
     for part in ("toy: 0 of 3 trials done", "running now", "node7", "25 %", " left"):
         assert part in shown
+
+
+def test_what_libraries_print_meanwhile_is_not_shown(make_watched, capfd):
+    """Tune prints a box about its experiment to standard output, which a run discards."""
+    watched = make_watched(is_terminal=True)
+    with watched.view:
+        print("Configuration for experiment")
+        watched.view.update()
+    assert "experiment" not in watched.stream.getvalue()
+    assert "experiment" in capfd.readouterr().out  # where the driver has put the null device
+
+
+def test_what_runs_is_told_with_one_estimate(make_watched):
+    """By cell, and one time left in all, on a terminal as in a pipe."""
+    watched = make_watched()
+    watched.beat(0)
+    assert "1 running (32, 0.1: training), " in watched.look()[0]
+    on_terminal = make_watched(is_terminal=True)
+    shown = "\n".join(on_terminal.look())
+    assert shown.count(" left") == shown.count("trials done") > 0  # of every frame
+    assert "32, 0.1" in shown

@@ -18,6 +18,7 @@ from orchestrator.monitor.tables import (
     silence_line,
     status_table,
     time_left,
+    what_runs,
 )
 from orchestrator.monitor.throughput import Throughput
 from orchestrator.planning.estimate import duration
@@ -108,16 +109,49 @@ def test_how_far_a_cell_is():
     assert [row[8] for row in rows] == ["2.0 h", "unknown", "·"]
 
 
+def running(*beats: Heartbeat) -> SweepStatus:
+    cells = {"0123456789abcdef": (32, 0.05)}
+    return SweepStatus("toy", "r", [], list(beats), trial_cells=cells)
+
+
+def test_what_runs_is_told_by_cell():
+    """Epoch or statistic of each attempt, once; an attempt of no cell by its trial."""
+    status = running(beat(epoch=2, epochs=12), beat("traces"), beat("traces"))
+    assert what_runs(status) == "32, 0.05: epoch 3/12 and traces"
+    assert what_runs(status, has_epochs=False) == "32, 0.05: training and traces"
+    assert what_runs(replace(status, trial_cells={}, running=[beat()])) == "0123456789: training"
+    assert what_runs(running()) == ""
+
+
+def test_diverged_trials_are_marked_in_their_cell():
+    """Of the three done one has no minimum."""
+    cell = CellStatus(100, 0.5, 3, 0, 0, 0, 0, diverged=1)
+    assert "│ 3 (1 diverged) │" in text_of(status_table(SweepStatus("toy", "r", [cell], [])))
+
+
+def test_pauses_are_told_beside_the_pace():
+    """Where they make a difference of more than a twentieth; of work long past the time alone."""
+    paused = Throughput(2, 600.0, "the run", 24.0, None, 0, worked_seconds=300.0)
+    status = SweepStatus("toy", "r", [CellStatus(1, 0.1, 2, 0, 0, 0, 0)], [], throughput=paused)
+    assert pace_parts(status) == [
+        "2 trials finished in 10 min, since the run began, 5 min of it worked: 24/h"
+    ]
+    past = replace(paused, window_seconds=math.inf)
+    assert pace_parts(replace(status, throughput=past)) == [
+        "2 trials finished in 5 min of work: 24/h"
+    ]
+
+
 def test_what_each_gpu_does():
     """Attempts by device, with shares and their sum; those without a device apart."""
     shown = text_of(
         device_table(
-            [
+            running(
                 beat(devices="-1", share=0.0, done=30, total=120, epoch=2, epochs=12),
                 beat("traces", "3", phase="measuring", done=1, total=4),
                 beat("losses", "3", phase="measuring"),
                 beat(devices="10", share=1.0),
-            ]
+            )
         )
     )
     rows = [
@@ -126,10 +160,10 @@ def test_what_each_gpu_does():
         if line.startswith("│")
     ]
     assert rows == [
-        ["node7", "3 (100 %)", "0123456789", "0.5", "traces", "25 %"],
-        ["", "", "0123456789", "0.5", "losses", "…"],
-        ["node7", "10 (100 %)", "0123456789", "1", "training", "…"],
-        ["node7", "none", "0123456789", "·", "training", "epoch 3/12, 25 %"],
+        ["node7", "3 (100 %)", "32, 0.05", "0123456789", "0.5", "traces", "25 %"],
+        ["", "", "32, 0.05", "0123456789", "0.5", "losses", "…"],
+        ["node7", "10 (100 %)", "32, 0.05", "0123456789", "1", "training", "…"],
+        ["node7", "none", "32, 0.05", "0123456789", "·", "training", "epoch 3/12, 25 %"],
     ]
 
 
@@ -140,12 +174,12 @@ def _pace_line(status) -> str:
 def test_how_fast_it_goes():
     """What was counted, over which time; nothing of what is not known."""
     cell = CellStatus(100, 0.08, 3, 1, 0, 0, 0)
-    pace = Throughput(7, 3600.0, "an hour ago", 7.0, 123.4, 2)
+    pace = Throughput(7, 3600.0, "an hour ago", 7.0, 123.4, 2, 3600.0)
     status = SweepStatus("toy", "r", [cell], [beat()], seconds_left=7200.0, throughput=pace)
     assert _pace_line(status) == (
         "7 trials finished in the last hour: 7/h; 123 training steps/s; about 2.0 h left"
     )
-    young = Throughput(2, 600.0, "the first live attempt", 12.0, None, 0)
+    young = Throughput(2, 600.0, "the first live attempt", 12.0, None, 0, 600.0)
     assert _pace_line(replace(status, throughput=young, seconds_left=math.nan)) == (
         "2 trials finished in 10 min, since the first live attempt began: 12/h; time left unknown"
     )

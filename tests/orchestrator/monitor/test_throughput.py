@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.monitor.throughput import runs_began, throughput
+from orchestrator.monitor.throughput import runs_began, throughput, worked_seconds
 from orchestrator.planning.store_state import RecordedStatistic, StoreState
 from workers.contract.lacking import Missing
 from workers.contract.store import Store
@@ -35,12 +36,11 @@ def done_at(make_trial):
 
 
 def test_trials_of_the_last_hour(done_at, make_beat):
-    """With a live attempt that began before it, or none at all."""
+    """With a live attempt that began before it."""
     items, state = done_at(10, 3599, 3601)
-    for beats in ([], [make_beat("t", started_at=ago(9000))]):
-        found = throughput(items, state, beats, NOW)
-        assert (found.num_finished, found.window_seconds, found.trials_per_hour) == (2, 3600, 2)
-        assert found.since == "an hour ago"
+    found = throughput(items, state, [make_beat("t", started_at=ago(9000))], NOW)
+    assert (found.num_finished, found.window_seconds, found.trials_per_hour) == (2, 3600, 2)
+    assert (found.since, found.worked_seconds) == ("an hour ago", 3600)
 
 
 def test_trials_since_the_first_live_attempt_began(done_at, make_beat):
@@ -102,3 +102,50 @@ def test_trials_since_the_run_of_live_attempts_began(done_at, make_beat, tmp_pat
     assert throughput(items, state, beats, NOW, [ago(9999)]).since == "an hour ago"
     odd = throughput(items, state, beats[:1], NOW, ["None", ago(-60)])
     assert odd.since == "the first live attempt"
+
+
+@pytest.mark.parametrize(
+    ("work", "window", "seconds"),
+    [
+        ([], 3600, 0),
+        ([(100, 40)], 3600, 60),
+        ([(100, 40), (90, 50)], 3600, 60),  # within
+        ([(100, 40), (60, 20)], 3600, 80),  # overlapping
+        ([(100, 70), (30, 0)], 3600, 100),  # a gap of 40 s belongs to the run
+        ([(1000, 900), (200, 0)], 3600, 300),  # one of 700 s is a pause
+        ([(1000, 900), (200, 0)], 950, 250),  # older than the window
+        ([(5000, 4000)], 3600, 0),
+    ],
+)
+def test_time_worked_is_the_union_of_what_was_done(work, window, seconds):
+    """By hand; and by counting the seconds that some piece, or a gap of at most a minute, covers."""
+    assert worked_seconds(work, window) == seconds
+    gaps = [(ended, began) for _, ended in work for began, _ in work if 0 < ended - began <= 60]
+    covered = [
+        age for age in range(window) if any(last <= age < first for first, last in [*work, *gaps])
+    ]
+    assert len(covered) == seconds
+
+
+def test_a_pause_does_not_slow_the_pace(done_at, make_beat):
+    """Two trials in 90 s of work, then nothing: 80 an hour, not 2."""
+    items, state = done_at(10, 50)
+    name = items[0].planned.trial_id
+    recorded = {(name, "traces"): RecordedStatistic("traces", 90.0, ago(10))}
+    state = StoreState(statistics=dict(state.statistics) | recorded)
+    found = throughput(items, state, [], NOW)
+    assert (found.num_finished, found.worked_seconds) == (2, 90.0)
+    assert found.trials_per_hour == pytest.approx(80.0)
+
+
+def test_of_a_sweep_that_ended_long_ago_all_work_counts(done_at):
+    """Nothing in the last hour and nothing runs: over what it took, not over the days since."""
+    items, state = done_at(90_000, 90_050)
+    name = items[0].planned.trial_id
+    state = StoreState(
+        statistics=dict(state.statistics)
+        | {(name, "traces"): RecordedStatistic("traces", 80.0, ago(90_000))}
+    )
+    found = throughput(items, state, [], NOW)
+    assert (found.num_finished, found.window_seconds) == (2, math.inf)
+    assert found.trials_per_hour == pytest.approx(2 * 3600 / found.worked_seconds)

@@ -142,7 +142,9 @@ def test_faults_of_all_kinds_come_together(tmp_path):
     assert any(str(tmp_path) in what + where for what, where in found)
 
 
-@pytest.mark.parametrize("name", ["quickstart", "paper-kld", "paper-gradlog", "paper-figures"])
+@pytest.mark.parametrize(
+    "name", ["quickstart", "paper-kld", "paper-gradlog", "paper-figures", "paper-figures-gradlog"]
+)
 def test_built_in_sweeps_are_sound(name):
     """Each validates, bears its own name and says where its values come from."""
     document, _ = read_sweep(name, ["dataset={name: digits}"])
