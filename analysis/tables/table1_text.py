@@ -10,7 +10,7 @@ from analysis.records.paper_table1 import CITATION
 from analysis.text.number_text import NOTHING, plain, with_error
 from analysis.text.text_table import TextTable, render
 
-_CELL = ("BS/LR", "BS", "LR", "seeds")
+CELL_COLUMNS = ("BS/LR", "BS", "LR", "seeds")
 
 
 def render_text(table: Table1) -> str:
@@ -20,39 +20,58 @@ def render_text(table: Table1) -> str:
 
 def text_tables(table: Table1) -> list[TextTable]:
     """Return Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
-    notes = _notes(table)
+    notes = table1_notes(table)
     head = f"Table 1 · {table.sweep}"
     return [
         TextTable(
             f"{head} · traces per example (mean loss)",
-            (*_CELL, "tr σ²", "tr H", "tr σ²/tr H"),
+            (*CELL_COLUMNS, "tr σ²", "tr H", "tr σ²/tr H"),
             _rows(table, _per_example),
             notes,
         ),
         TextTable(
             f"{head} · traces × N, the paper's convention",
-            (*_CELL, "N·tr σ²", "paper", "N·tr H", "paper", "ratio", "paper"),
+            (*CELL_COLUMNS, "N·tr σ²", "paper", "N·tr H", "paper", "ratio", "paper"),
             _rows(table, _beside_paper),
             (f"paper: {CITATION}.",) if table.is_paper_setting else (),
         ),
         TextTable(
             f"{head} · excess loss the laws give, per example",
-            (*_CELL, *_law_heads()),
+            (*CELL_COLUMNS, *_law_heads()),
             _rows(table, _laws),
         ),
         TextTable(
             f"{head} · excess loss the laws give × N",
-            (*_CELL, *_law_heads()),
+            (*CELL_COLUMNS, *_law_heads()),
             _rows(table, _laws_summed),
         ),
     ]
 
 
+def table1_notes(table: Table1) -> tuple[str, ...]:
+    """Return what a reader of Table 1 must know: its errors, and what is incomplete."""
+    notes = ["± is one standard error over seeds; that of the ratio is paired by seed."]
+    notes += [
+        f"* BS {row.cell.batch_size}, LR {row.cell.learning_rate:g} is incomplete: "
+        f"{row.state.sentence}."
+        for row in table.rows
+        if not row.state.is_complete
+    ]
+    earlier = sorted({name for row in table.rows for name in row.state.earlier})
+    if earlier:
+        notes.append(
+            f"An earlier version of the numerics measured {', '.join(earlier)} of some seeds: "
+            "--remeasure measures them anew."
+        )
+    return tuple(notes)
+
+
 def _rows(table: Table1, values: Callable[[Table1Row], list[str]]) -> tuple[tuple[str, ...], ...]:
-    return tuple((*_cell(row), *values(row)) for row in table.rows)
+    return tuple((*cell_texts(row), *values(row)) for row in table.rows)
 
 
-def _cell(row: Table1Row) -> list[str]:
+def cell_texts(row: Table1Row) -> list[str]:
+    """Return the texts of `CELL_COLUMNS`; an incomplete cell has a mark."""
     mark = "" if row.state.is_complete else "*"
     return [
         plain(row.cell.batch_size_over_learning_rate).replace(",", ""),
@@ -94,20 +113,3 @@ def _law_heads() -> list[str]:
         f"{column.formula.text}, initial η" if column.rate == "initial" else "final η"
         for column in law_columns()
     ]
-
-
-def _notes(table: Table1) -> tuple[str, ...]:
-    notes = ["± is one standard error over seeds; that of the ratio is paired by seed."]
-    notes += [
-        f"* BS {row.cell.batch_size}, LR {row.cell.learning_rate:g} is incomplete: "
-        f"{row.state.sentence}."
-        for row in table.rows
-        if not row.state.is_complete
-    ]
-    earlier = sorted({name for row in table.rows for name in row.state.earlier})
-    if earlier:
-        notes.append(
-            f"An earlier version of the numerics measured {', '.join(earlier)} of some seeds: "
-            "--remeasure measures them anew."
-        )
-    return tuple(notes)
