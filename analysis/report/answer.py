@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from analysis.findings.league import Standing
 from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
@@ -21,14 +22,14 @@ from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9
 
+_Found: TypeAlias = tuple[list[Finding], list[str], Forest | None]
+
 
 def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Answer:
     """Answer which law holds; before any is measured, by what factor their predictions differ."""
     chief = chief_standings(standings)
-    if chief:
-        findings, asides, forest = _measured(data, chief)
-    else:
-        findings, asides, forest = _known(data, table)
+    found = _measured(data, chief) if chief else _known(data, table)
+    findings, asides, forest = found
     sentence, kind = headline(cell_states(data))
     return Answer(findings, asides, forest, sentence, kind == "good", cost_sentence(data))
 
@@ -55,9 +56,7 @@ def _merit(item: Standing) -> tuple[bool, bool, bool, bool, int]:
     )
 
 
-def _measured(
-    data: SweepData, chief: Sequence[Standing]
-) -> tuple[list[Finding], list[str], Forest]:
+def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
     findings = [
         Finding(
             _sentence(item), item.prediction, item.judged[1] or "undecided", _support(data, item)
@@ -122,7 +121,7 @@ def _mark(label: str, log_ratio: Interval, color: str = "") -> Mark:
     return Mark(label, math.exp(log_ratio.value), low, high, ratio_text(log_ratio), color)
 
 
-def _known(data: SweepData, table: Table1) -> tuple[list[Finding], list[str], Forest | None]:
+def _known(data: SweepData, table: Table1) -> _Found:
     rows = [row for row in table.rows if row.magnitude_difference.value > 0]
     if not rows:
         return [Finding("Nothing is measured yet", verdict="not measured")], [_decides(data)], None

@@ -87,7 +87,7 @@ def prediction_table(predictions: pa.Table) -> TextTable:
             _estimate(row["measured"], row["measured_stderr"]),
             plain(row["log_ratio"], 3),
             "yes" if row["valid"] else "no",
-            "; ".join(row["reasons"]),
+            " • ".join(row["reasons"]),
         )
         for row in found
     )

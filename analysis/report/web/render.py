@@ -6,6 +6,7 @@ import base64
 import hashlib
 from functools import cache
 from itertools import count
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -34,17 +35,16 @@ def render_page(page: Page) -> str:
 
 def render_section(section: Section) -> str:
     """Return one section as HTML, as it stands in a page."""
-    return _part("section", section)
+    return str(_macros().section(section, count(1).__next__))
 
 
-def render_part(part: Part) -> str:
-    """Return one part as HTML, as it stands in a page."""
-    return _part("part", part)
+def render_still(part: Part) -> str:
+    """Return one part as HTML for where no script runs: tables without anything to press."""
+    return str(_macros().part(part, count(1).__next__, is_live=False))
 
 
-def _part(macro: str, value: Section | Part) -> str:
-    module = _environment().get_template("parts.html.jinja").module
-    return str(getattr(module, macro)(value, count(1).__next__))
+def _macros() -> Any:  # noqa: ANN401 - jinja2 makes the macros attributes
+    return _environment().get_template("parts.html.jinja").module
 
 
 def _source(name: str) -> str:
@@ -64,6 +64,6 @@ def _environment() -> Environment:
     )
     found.filters["shown"] = shown_table
     found.filters["inline_svg"] = lambda figure: Markup(  # noqa: S704 - drawn by Matplotlib, which escapes
-        inline_svg(figure.svg, figure.name, figure.title)
+        inline_svg(figure.svg, f"figure-{figure.name}", figure.title)
     )
     return found
