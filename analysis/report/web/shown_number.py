@@ -61,7 +61,7 @@ class ShownNumber:
         if exponent is None and self.is_scientific and self.value:
             own = self.value.adjusted()
             text = self._scaled(own)
-            is_several = self.error is not None or self.low is not None
+            is_several = self.has_unknown_error or self.error is not None or self.low is not None
             return f"({text})×{self.power(own)}" if is_several else f"{text}×{self.power(own)}"
         if not exponent:
             return self.was.replace("-", "−") if not self.is_scientific else self._scaled(0)
