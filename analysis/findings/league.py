@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Standing:
         cell_verdicts: How many cells hold, fail, are undecided by their own interval.
         verdict: Over the sweep; None without an interval.
         verdict_where_valid: The same over the valid cells alone; None when there are none.
+        log_ratio_where_valid: The mean over the valid cells alone; NaN when there are none.
     """
 
     prediction: str
@@ -48,6 +50,14 @@ class Standing:
     cell_verdicts: dict[str, int]
     verdict: str | None
     verdict_where_valid: str | None
+    log_ratio_where_valid: Interval
+
+    @property
+    def judged(self) -> tuple[Interval, str | None]:
+        """The ratio and the one verdict of the law: over the valid cells, over all where none is valid."""
+        if self.num_valid:
+            return self.log_ratio_where_valid, self.verdict_where_valid
+        return self.log_ratio, self.verdict
 
 
 def league(predictions: pd.DataFrame) -> list[Standing]:
@@ -98,6 +108,7 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
         cell_verdicts=dict(Counter(r.verdict for r in ratios.values() if r.verdict is not None)),
         verdict=_verdict(list(ratios.values())),
         verdict_where_valid=_verdict([ratios[cell] for cell in valid]),
+        log_ratio_where_valid=_pooled([ratios[cell] for cell in valid]),
     )
 
 
@@ -113,6 +124,8 @@ def _of_cell(rows: Sequence[LawRow]) -> Interval:
 
 
 def _pooled(ratios: Sequence[Interval]) -> Interval:
+    if not ratios:
+        return Interval(math.nan)
     if len(ratios) == 1:
         return ratios[0]
     return mean_of_units([ratio.value for ratio in ratios]).interval()
@@ -122,5 +135,5 @@ def _verdict(ratios: Sequence[Interval]) -> str | None:
     own = {ratio.verdict for ratio in ratios}
     if len(own) == 1 and own <= {"holds", "fails"}:
         return own.pop()
-    pooled = _pooled(ratios).verdict if ratios else None
+    pooled = _pooled(ratios).verdict
     return "undecided" if pooled == "holds" and "fails" in own else pooled

@@ -46,6 +46,7 @@ class Law:
         dashes: Of the horizontal line where it says the loss of a fork settles; None draws none.
         formula: What it makes of a single trace; None when it needs more.
         source: The paper it is from; None where it is derived in its own file.
+        title: As a sentence calls it, by author, year and equation; None: by its name.
     """
 
     name: str
@@ -59,6 +60,12 @@ class Law:
     dashes: str | None = None
     formula: TraceFormula | None = None
     source: Citation | None = None
+    title: str | None = None
+
+    @property
+    def human_name(self) -> str:
+        """The law as a sentence calls it."""
+        return self.title or self.name
 
     def __call__(self, conditions: CellConditions) -> list[Prediction]:
         """Predict; nothing of an excursion that the law does not speak of."""

@@ -8,7 +8,8 @@ import pandas as pd
 
 from analysis.findings.table1 import Table1, law_columns
 from analysis.notebook.frames import describe
-from analysis.report import web_page
+from analysis.report.web.page import Table
+from analysis.report.web.render import render_still
 from analysis.tables import table1_files
 from analysis.tables.table1_text import render_text, text_tables
 from workers.contract.columns import ColumnFacts, column_facts
@@ -31,7 +32,7 @@ class ShownTable1:
         return render_text(self.table)
 
     def _repr_html_(self) -> str:
-        return "\n".join(web_page.table(part) for part in text_tables(self.table))
+        return "\n".join(render_still(Table(part)) for part in text_tables(self.table))
 
     def to_latex(self) -> str:
         """Return the parts of Table 1 as floats for LaTeX; needs the package booktabs."""

@@ -48,6 +48,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
 LAW = Law(
     name="finite_learning_rate",
+    title="Liu 2021, Theorem 1",
     place=40,
     predict=predict,
     targets=tuple(TARGETS),

@@ -53,6 +53,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
 LAW = Law(
     name="finite_time",
+    title="Finite time, from one point",
     place=50,
     predict=predict,
     targets=tuple(TARGETS),

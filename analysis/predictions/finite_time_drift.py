@@ -88,6 +88,7 @@ def _with_error(found: Prediction, ratios: dict[int, list[tuple[int, Uncertain]]
 
 LAW = Law(
     name="finite_time_drift",
+    title="Finite time, drifting noise",
     place=60,
     predict=predict,
     targets=tuple(TARGETS),

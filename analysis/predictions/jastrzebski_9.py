@@ -34,6 +34,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
 LAW = Law(
     name="jastrzebski_9",
+    title="Jastrzębski 2018, Eq 9",
     place=20,
     predict=predict,
     targets=("excess_loss",),

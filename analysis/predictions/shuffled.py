@@ -55,6 +55,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
 LAW = Law(
     name="shuffled",
+    title="Kuehn 2023, shuffled batches",
     place=70,
     predict=predict,
     targets=tuple(TARGETS),

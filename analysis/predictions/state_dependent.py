@@ -105,6 +105,7 @@ def stationary_state(
 
 LAW = Law(
     name="state_dependent",
+    title="Ziyin 2022, Theorem 2",
     place=80,
     predict=predict,
     targets=tuple(TARGETS),

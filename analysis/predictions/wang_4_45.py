@@ -36,6 +36,7 @@ def predict(conditions: CellConditions) -> list[Prediction]:
 
 LAW = Law(
     name="wang_4_45",
+    title="Wang 2019, Eq 4.45",
     place=10,
     predict=predict,
     targets=("excess_loss",),

@@ -53,6 +53,7 @@ def _with_first_moment(conditions: CellConditions) -> CellConditions:
 
 LAW = Law(
     name="wang_4_46",
+    title="Wang 2019, Eq 4.49",
     place=30,
     predict=predict,
     targets=("expected_gradient_norm_squared",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -87,32 +86,3 @@ def conclude(
         curve_claims=[] if data.epochs.empty else curve_claims(pairs),
         conventions=conventions(data, cell_measurements.to_pandas(), cell_states(data)),
     )
-
-
-def headline(standings: Sequence[Standing]) -> list[str]:
-    """Return in a sentence or two which laws hold and which fail for the excess loss.
-
-    A law is judged by the cells that meet its assumptions; one whose assumptions no cell meets is
-    named separately.
-    """
-    of_loss = [item for item in standings if item.target == "excess_loss"]
-    met = [(item.prediction, item.verdict_where_valid) for item in of_loss if item.num_valid]
-    unmet = [(item.prediction, item.verdict) for item in of_loss if not item.num_valid]
-    kinds = (("Where their assumptions are met", met), ("Used where they are not met", unmet))
-    return [f"{head}: {text}." for head, verdicts in kinds if (text := _listed(verdicts))]
-
-
-def _listed(verdicts: Sequence[tuple[str, str | None]]) -> str:
-    parts = []
-    for verdict, (one, several) in _VERBS.items():
-        laws = list(dict.fromkeys(law for law, found in verdicts if found == verdict))
-        if laws:
-            parts.append(f"{', '.join(laws)} {one if len(laws) == 1 else several}")
-    return "; ".join(parts)
-
-
-_VERBS = {
-    "holds": ("holds", "hold"),
-    "fails": ("fails", "fail"),
-    "undecided": ("is undecided", "are undecided"),
-}

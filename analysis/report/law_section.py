@@ -1,4 +1,4 @@
-"""The report's section "Which law holds": its figures with captions, tables and sentences."""
+"""The report's sections "Which law holds" and "What the paper says, tested"."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from analysis.figures.law_figures import (
     parity_figure,
 )
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
-from analysis.report import web_page
-from analysis.report.conclusions import Conclusions, headline
+from analysis.report.conclusions import Conclusions
+from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
 from analysis.tables.curve_tables import curve_claims_table, curve_pairs_table
 from analysis.tables.law_tables import league_tables, verdict_tables
@@ -41,51 +41,42 @@ def draw_law_figures(found: Conclusions) -> list[DrawnFigure]:
     return draw_all(LAW_FIGURES, found)
 
 
-def law_section(found: Conclusions, figures: Mapping[str, str]) -> str:
-    """Return the section as HTML; `figures` are HTML by name."""
-    return web_page.section(
-        "Which law holds", web_page.paragraph(WHICH_LAW), *_measured(found, figures)
-    )
+def law_section(found: Conclusions, figures: Mapping[str, FigurePart]) -> Section:
+    """Return what is measured of the laws, beside what they say; `figures` are by name."""
+    return Section("Which law holds", [Paragraph(WHICH_LAW), *_measured(found, figures)])
 
 
-def paper_section(found: Conclusions) -> str:
+def paper_section(found: Conclusions) -> Section:
     """Return the section that tests the paper's claims; it needs no measured law."""
+    is_beside_paper = bool(found.conventions and found.conventions[0].num_cells)
     tables = [
         factor_table(found.factors) if found.factors else None,
         claims_table(found.claims, found.paper_claims) if found.claims else None,
         curve_claims_table(found.curve_claims) if found.curve_claims else None,
-        conventions_table(found.conventions),
+        conventions_table(found.conventions) if is_beside_paper else None,
     ]
     pairs = curve_pairs_table(found.curve_pairs)
-    folded = (
-        [] if pairs is None else [web_page.folded("Every pair of curves", web_page.table(pairs))]
-    )
-    parts = [*_tables(tables), *folded] or [_nothing()]
-    return web_page.section("What the paper says, tested", *parts)
+    folded = [] if pairs is None else [Folded("Every pair of curves", [Table(pairs)])]
+    return Section("What the paper says, tested", [*_tables(tables), *folded])
 
 
-def _measured(found: Conclusions, figures: Mapping[str, str]) -> list[str]:
+def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Part]:
     line = disagreement_line(found.validity)
     drawn_here = {name: figures[name] for name in LAW_FIGURES if name in figures}
     return [
-        *([] if found.has_measured_laws else [_nothing()]),
-        *map(web_page.paragraph, headline(found.standings)),
+        *([] if found.has_measured_laws else [Paragraph(NOT_MEASURED, "note")]),
         *_tables(league_tables(found.standings)),
         *(drawn_here[name] for name in ("fork_curve", "parity") if name in drawn_here),
         *_tables(verdict_tables(found.rows)),
         *(drawn_here[name] for name in ("covariance",) if name in drawn_here),
         *_tables([covariance_table(found.covariances), layer_table(found.layers)]),
-        *([web_page.paragraph(line, kind="note")] if line else []),
+        *([Paragraph(line, "note")] if line else []),
         *_tables(validity_tables(found.validity, found.statistic_names)),
     ]
 
 
-def _tables(tables: Sequence[TextTable | None]) -> list[str]:
-    return [web_page.table(table) for table in tables if table is not None]
-
-
-def _nothing() -> str:
-    return web_page.paragraph(NOT_MEASURED, kind="note")
+def _tables(tables: Sequence[TextTable | None]) -> list[Part]:
+    return [Table(table) for table in tables if table is not None]
 
 
 _PARITY = (

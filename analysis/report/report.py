@@ -12,10 +12,24 @@ from analysis.findings.generalisation import generalisation_table
 from analysis.findings.table1 import Table1, build_table1
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData, load_sweep
-from analysis.report import web_page
+from analysis.report.answer import answer
 from analysis.report.conclusions import Conclusions, conclude
 from analysis.report.law_section import draw_law_figures, law_section, paper_section
-from analysis.report.words import METHODS, PREDICTIONS, TABLE1, headline, sources
+from analysis.report.table1_part import table1_part
+from analysis.report.web.page import (
+    Bullets,
+    Code,
+    FigurePart,
+    Folded,
+    Links,
+    Page,
+    Paragraph,
+    Part,
+    Section,
+    Table,
+)
+from analysis.report.web.render import render_page
+from analysis.report.words import METHODS, PREDICTIONS, TABLE1, sources
 from analysis.tables.report_tables import (
     failure_table,
     network_table,
@@ -24,7 +38,6 @@ from analysis.tables.report_tables import (
     state_table,
 )
 from analysis.tables.table1_files import to_csv, to_latex
-from analysis.tables.table1_text import text_tables
 from workers.contract.errors import user_error
 from workers.contract.store import Store
 
@@ -64,7 +77,7 @@ def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
     """
     report = compute_report(load_sweep(store, sweep), store.uri)
     texts = {
-        out / "report.html": report_page(report),
+        out / "report.html": render_page(report_page(report)),
         out / "table1.csv": to_csv(report.table),
         out / "table1.tex": to_latex(report.table),
     }
@@ -100,66 +113,50 @@ def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
     )
 
 
-def report_page(report: Report) -> str:
-    """Return the whole page as HTML."""
+def report_page(report: Report) -> Page:
+    """Arrange the whole page; a section that holds nothing is not shown."""
     data, states = report.data, cell_states(report.data)
     gaps = generalisation_table(data, states)
-    parts = {figure.name: _figure(figure) for figure in report.figures}
-    body = "\n".join(
-        [
-            _head(data),
-            web_page.section("What was run", web_page.bullets(run_facts(data, report.store_uri)),
-                         web_page.table(network_table(data)), _spec(data)),
-            web_page.section("What is done", web_page.table(state_table(states))),
-            web_page.section("Table 1", *_table1(report.table),
-                         *_present(parts, "traces", "trace_ratio")),
-            law_section(report.laws, parts),
-            web_page.section("Predictions", web_page.paragraph(PREDICTIONS),
-                         web_page.folded("Every prediction, with reasons", web_page.table(
-                             prediction_table(report.derived.predictions)))),
-            paper_section(report.laws),
-            web_page.section("Learning curves", *_present(parts, "learning_curves")),
-            web_page.section("Generalisation", web_page.table(gaps) if gaps else _nothing()),
-            web_page.section("Layers", *_present(parts, "layers")),
-            web_page.section("Failures", _failures(data)),
-            web_page.section("How it was measured", web_page.bullets(METHODS)),
-            web_page.section("Sources", _sources()),
-        ]
-    )  # fmt: skip
-    return web_page.page(f"{data.plan.sweep} · minima", body)
+    figures = {
+        each.name: FigurePart(each.name, each.title, each.caption, each.svg)
+        for each in report.figures
+    }
+    sections = [
+        Section("Table 1", _table1(report.table, figures)),
+        law_section(report.laws, figures),
+        paper_section(report.laws),
+        Section("Learning curves", _present(figures, "learning_curves")),
+        Section("Generalisation", [Table(gaps, num_keys=4)] if gaps else []),
+        Section("Layers", _present(figures, "layers")),
+        Section("Predictions", _predictions(report.derived)),
+        Section("What was run", _run(data, report.store_uri)),
+        Section("What is done", [Table(state_table(states))]),
+        Section("Failures", [] if data.failures.empty else [Table(failure_table(data))]),
+        Section("How it was measured", [Bullets(METHODS)]),
+        Section("Sources", [Links(sources())]),
+    ]
+    return Page(data.plan.sweep, answer(data, report.table, report.laws.standings), sections)
 
 
-def _head(data: SweepData) -> str:
-    sentence, kind = headline(cell_states(data))
-    return web_page.header(data.plan.sweep, web_page.paragraph(sentence, kind=kind))
+def _table1(table: Table1, figures: dict[str, FigurePart]) -> list[Part]:
+    if not any(row.num_measured for row in table.rows):
+        return []
+    return [Paragraph(TABLE1), table1_part(table), *_present(figures, "traces", "trace_ratio")]
 
 
-def _spec(data: SweepData) -> str:
-    text = json.dumps(data.plan.spec, indent=1, ensure_ascii=False)
-    return web_page.folded("The resolved sweep", web_page.code(text))
+def _predictions(derived: Aggregated) -> list[Part]:
+    if not derived.predictions.num_rows:
+        return []
+    table = Table(prediction_table(derived.predictions))
+    return [Paragraph(PREDICTIONS), Folded("Every prediction, with reasons", [table])]
 
 
-def _table1(table: Table1) -> list[str]:
-    return [web_page.paragraph(TABLE1), *(web_page.table(part) for part in text_tables(table))]
+def _run(data: SweepData, store_uri: str) -> list[Part]:
+    spec = json.dumps(data.plan.spec, indent=1, ensure_ascii=False)
+    networks = [] if data.trials.empty else [Table(network_table(data))]
+    facts = Bullets(run_facts(data, store_uri))
+    return [facts, *networks, Folded("The resolved sweep", [Code(spec)])]
 
 
-def _figure(drawn: DrawnFigure) -> str:
-    return web_page.figure(drawn.name, drawn.title, drawn.caption, drawn.svg)
-
-
-def _present(parts: dict[str, str], *names: str) -> list[str]:
-    return [parts[name] for name in names if name in parts] or [_nothing()]
-
-
-def _nothing() -> str:
-    return web_page.paragraph("Nothing of this is measured yet.", kind="note")
-
-
-def _failures(data: SweepData) -> str:
-    if data.failures.empty:
-        return web_page.paragraph("No attempt failed.")
-    return web_page.table(failure_table(data))
-
-
-def _sources() -> str:
-    return web_page.links(sources())
+def _present(figures: dict[str, FigurePart], *names: str) -> list[Part]:
+    return [figures[name] for name in names if name in figures]

@@ -22,8 +22,8 @@ VERDICT_NOTES = (
 _LEAGUE_NOTE = (
     "measured/predicted: geometric mean over cells, with the 95 % interval over cells. hold, fail: "
     "single cells. A law holds if every cell holds, or the interval lies within 10 % of 1 and no cell "
-    "fails; it fails if every cell fails, or the interval lies wholly outside. where valid: the same "
-    "from the valid cells alone (how many of all)."
+    "fails; it fails if every cell fails, or the interval lies wholly outside. valid: cells that meet its "
+    "assumptions, of all; where there are any, they alone give the verdict."
 )
 
 
@@ -74,7 +74,7 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
     columns = ("law", "measured by", "|ln ratio|", "measured/predicted", "hold", "fail", "verdict")
     return TextTable(
         f"{GLOSSARY[target].symbol}: league of the laws by median |ln(measured/predicted)|",
-        (*columns, "where valid"),
+        (*columns, "valid"),
         tuple(
             (
                 standing.prediction,
@@ -83,9 +83,8 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
                 ratio_text(standing.log_ratio),
                 str(standing.cell_verdicts.get("holds", 0)),
                 str(standing.cell_verdicts.get("fails", 0)),
-                standing.verdict or NOTHING,
-                f"{standing.verdict_where_valid or NOTHING} "
-                f"({standing.num_valid}/{standing.num_cells})",
+                standing.judged[1] or NOTHING,
+                f"{standing.num_valid}/{standing.num_cells}",
             )
             for standing in standings
         ),

@@ -71,9 +71,8 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
 
 
 def prediction_table(predictions: pa.Table) -> TextTable:
-    """Tabulate every law at the end of every excursion, reasons by letters explained below."""
+    """Tabulate every law at the end of every excursion, with its reasons."""
     found = _ends(predictions.to_pylist())
-    distinct = list(dict.fromkeys(text for row in found for text in row["reasons"]))
     rows = tuple(
         (
             row["prediction"],
@@ -88,15 +87,12 @@ def prediction_table(predictions: pa.Table) -> TextTable:
             _estimate(row["measured"], row["measured_stderr"]),
             plain(row["log_ratio"], 3),
             "yes" if row["valid"] else "no",
-            " ".join(_letter(distinct.index(text)) for text in row["reasons"]),
+            " • ".join(row["reasons"]),
         )
         for row in found
     )
     columns = ("law", "BS", "LR", "η used", "of", "BN", "sampler", "steps", "predicted", "measured")
-    notes = (
-        "ln ratio: ln(measured/predicted).",
-        *(f"{_letter(place)}: {text}." for place, text in enumerate(distinct)),
-    )
+    notes = ("ln ratio: ln(measured/predicted).",)
     return TextTable(
         "Predictions", (*columns, "ln ratio", "valid", "reasons"), rows, notes, num_left=1
     )
@@ -138,11 +134,6 @@ def _ends(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in rows
         if row["num_steps"] in (None, longest[tuple(row[name] for name in what)])
     ]
-
-
-def _letter(place: int) -> str:
-    first, second = divmod(place, 26)
-    return ("" if first == 0 else chr(ord("a") + first - 1)) + chr(ord("a") + second)
 
 
 def _counts(state: CellState) -> tuple[str, str, str]:

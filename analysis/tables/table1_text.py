@@ -10,7 +10,7 @@ from analysis.records.paper_table1 import CITATION
 from analysis.text.number_text import NOTHING, plain, power_in_heading, with_errors
 from analysis.text.text_table import TextTable, render
 
-_CELL = ("BS/LR", "BS", "LR", "seeds")
+CELL_COLUMNS = ("BS/LR", "BS", "LR", "seeds")
 
 
 def render_text(table: Table1, width: int | None = None) -> str:
@@ -20,7 +20,7 @@ def render_text(table: Table1, width: int | None = None) -> str:
 
 def text_tables(table: Table1) -> list[TextTable]:
     """Return Table 1 in parts: traces per example, traces × N beside the paper's, laws in both."""
-    notes = _notes(table)
+    notes = table1_notes(table)
     head = f"Table 1 · {table.sweep}"
     paper = (f"paper: {CITATION}.",) if table.is_paper_setting else ()
     return [
@@ -53,6 +53,24 @@ def text_tables(table: Table1) -> list[TextTable]:
     ]
 
 
+def table1_notes(table: Table1) -> tuple[str, ...]:
+    """Return what a reader of Table 1 must know: its errors, and what is incomplete."""
+    notes = ["± is one standard error over seeds; that of the ratio is paired by seed."]
+    notes += [
+        f"* BS {row.cell.batch_size}, LR {row.cell.learning_rate:g} is incomplete: "
+        f"{row.state.sentence}."
+        for row in table.rows
+        if not row.state.is_complete
+    ]
+    earlier = sorted({name for row in table.rows for name in row.state.earlier})
+    if earlier:
+        notes.append(
+            f"An earlier version of the numerics measured {', '.join(earlier)} of some seeds: "
+            "--remeasure measures them anew."
+        )
+    return tuple(notes)
+
+
 def _table(
     table: Table1,
     title: str,
@@ -66,8 +84,8 @@ def _table(
     rows = zip(*(texts for _, texts in headed), strict=True)
     return TextTable(
         title,
-        (*_CELL, *(heading for heading, _ in headed)),
-        tuple((*_cell(row), *texts) for row, texts in zip(table.rows, rows, strict=True)),
+        (*CELL_COLUMNS, *(heading for heading, _ in headed)),
+        tuple((*cell_texts(row), *texts) for row, texts in zip(table.rows, rows, strict=True)),
         notes,
     )
 
@@ -78,7 +96,8 @@ def _column(values: Sequence[Uncertain | str]) -> list[str]:
     return [next(texts) if isinstance(value, Uncertain) else value for value in values]
 
 
-def _cell(row: Table1Row) -> list[str]:
+def cell_texts(row: Table1Row) -> list[str]:
+    """Return the texts of `CELL_COLUMNS`; an incomplete cell has a mark."""
     mark = "" if row.state.is_complete else "*"
     return [
         plain(row.cell.batch_size_over_learning_rate).replace(",", ""),
@@ -118,20 +137,3 @@ def _law_heads() -> list[str]:
         f"{column.formula.text}, initial η" if column.rate == "initial" else "final η"
         for column in law_columns()
     ]
-
-
-def _notes(table: Table1) -> tuple[str, ...]:
-    notes = ["± is one standard error over seeds; that of the ratio is paired by seed."]
-    notes += [
-        f"* BS {row.cell.batch_size}, LR {row.cell.learning_rate:g} is incomplete: "
-        f"{row.state.sentence}."
-        for row in table.rows
-        if not row.state.is_complete
-    ]
-    earlier = sorted({name for row in table.rows for name in row.state.earlier})
-    if earlier:
-        notes.append(
-            f"An earlier version of the numerics measured {', '.join(earlier)} of some seeds: "
-            "--remeasure measures them anew."
-        )
-    return tuple(notes)

@@ -428,6 +428,12 @@ class ForkedSweep(SyntheticSweep):
         )  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def forked_sweep_in():
+    """Make a sweep with forks in a given store."""
+    return ForkedSweep
+
+
 @pytest.fixture
 def forked_sweep(store):
     """Make a sweep with forks in the test's store."""

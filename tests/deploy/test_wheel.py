@@ -80,7 +80,7 @@ def test_the_wheel_holds_the_three_packages_and_their_data(built):
     assert built["wheel"].name == f"sgd_minima-{VERSION}-py3-none-any.whl"
     names = set(zipfile.ZipFile(built["wheel"]).namelist())
     packed = {name for name in names if ".dist-info/" not in name}
-    assert packed == source_files(".py", ".yaml", ".typed")
+    assert packed == source_files(".py", ".yaml", ".typed", ".jinja", ".css", ".js")
     assert "orchestrator/sweeps/quickstart.yaml" in packed
     assert {f"{package}/py.typed" for package in PACKAGES} <= packed
 
@@ -122,7 +122,7 @@ def test_the_sdist_holds_all_that_is_tested_and_deployed(built):
     tracked = subprocess.run(
         ["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False
     ).stdout.split()
-    wanted = set(tracked) or source_files(".py", ".yaml", ".typed", ".md")
+    wanted = set(tracked) or source_files(".py", ".yaml", ".typed", ".md", ".jinja", ".css", ".js")
     assert licence == LICENCE
     assert wanted <= names
     assert {"deploy/requirements.lock", "deploy/CITATION.cff", "tests/conftest.py"} <= names

@@ -15,6 +15,7 @@ from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 from analysis.report.conclusions import conclude
 from analysis.report.law_section import law_section
+from analysis.report.web.render import render_section
 from orchestrator.commands.store_commands import aggregate as aggregate_command
 from orchestrator.commands.sweep_commands import conclude as conclude_run
 from orchestrator.machine.console import Output
@@ -156,7 +157,7 @@ def test_the_report_says_it_above_its_assumptions(aggregated, store):
         validity=found.validity,
         cell_measurements=found.cell_measurements,
     )
-    page = law_section(laws, {})
+    page = render_section(law_section(laws, {}))
     assert "statistics disagree in trial" in page
     assert AGREEMENT.name in page
     assert "(2/3)" in page

@@ -38,6 +38,7 @@ from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 from analysis.report.law_section import law_section
 from analysis.report.report import laws_of
+from analysis.report.web.render import render_section
 from analysis.report.words import sources
 from analysis.tables.report_tables import prediction_table
 from analysis.tables.table1_files import rows_in_full
@@ -60,7 +61,7 @@ print(json.dumps({
     "league": [item.prediction for item in found.standings],
     "table1": rows_in_full(table1)[0]["toy_law_final_mean"],
     "heads": text_tables(table1)[2].columns,
-    "section": law_section(found, {}),
+    "section": render_section(law_section(found, {})),
     "reasons": [row[0] for row in prediction_table(derived.predictions).rows],
     "sources": sources(),
 }))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from analysis.aggregation.aggregate import aggregate_records
-from analysis.findings.league import league
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
-from analysis.report.conclusions import conclude, headline
+from analysis.report.conclusions import conclude
 from analysis.report.law_section import draw_law_figures, law_section, paper_section
+from analysis.report.web.page import FigurePart
+from analysis.report.web.render import render_section
 
 
 def _conclude(data):
@@ -36,16 +37,16 @@ def test_a_sweep_of_quadratic_bowls_is_concluded_rightly(store, forked_sweep):
 
 
 def test_the_section_shows_what_there_is(store, forked_sweep):
-    """Headline, league, verdicts, covariance, assumptions, with the figures given."""
+    """League, verdicts, covariance, assumptions, with the figures given."""
     forked_sweep(pairs=[(50, 0.1), (100, 0.1)], seeds=[0, 1]).fill()
     found = _conclude(load_sweep(store, "toy"))
     figures = {
-        figure.name: f"<figure>{figure.caption}</figure>" for figure in draw_law_figures(found)
+        each.name: FigurePart(each.name, each.title, each.caption, each.svg)
+        for each in draw_law_figures(found)
     }
-    section = law_section(found, figures)
+    section = render_section(law_section(found, figures))
     for part in (
         "Which law holds",
-        "Where their assumptions are met: ",
         "league of the laws",
         "measured by fork 256",
         "Covariance along the top eigenvectors of H",
@@ -54,9 +55,9 @@ def test_the_section_shows_what_there_is(store, forked_sweep):
     ):
         assert part.replace("&lt;", "<") in section.replace("&lt;", "<"), part
     assert "Nothing of this is measured yet." not in section
-    paper = paper_section(found)
+    paper = render_section(paper_section(found))
     assert "How many factors" in paper
-    assert "Which convention gives traces of the paper" in paper
+    assert "Which convention gives traces of the paper" not in paper  # no cell is the paper's
 
 
 def test_before_anything_is_measured_the_sections_say_so(store, synthetic_sweep):
@@ -66,41 +67,25 @@ def test_before_anything_is_measured_the_sections_say_so(store, synthetic_sweep)
     assert draw_law_figures(found) == []
     assert not found.has_measured_laws
     assert (found.claims, found.curve_claims, found.curve_pairs) == ([], [], [])
-    assert "Nothing of this is measured yet." in law_section(found, {})
-    assert "Nothing of this is measured yet." in paper_section(found)
+    assert "Nothing of this is measured yet." in render_section(law_section(found, {}))
+    assert paper_section(found).parts == []
 
 
 def test_traces_alone_are_held_against_the_papers_words(store, synthetic_sweep):
     """Without any excursion the claims, factors and conventions are there, the verdicts not."""
     synthetic_sweep(weight_decay=5e-4).fill()
     found = _conclude(load_sweep(store, "toy"))
-    section = law_section(found, {})
+    section = render_section(law_section(found, {}))
     assert "Nothing of this is measured yet." in section
     assert "Assumptions · before any excursion" in section
-    paper = paper_section(found)
+    paper = render_section(paper_section(found))
     for part in (
-        "The paper&#x27;s claims</caption>",
+        "The paper&#39;s claims</p>",
         "At fixed LR tr H is constant as BS grows (within a factor 1.25).",
         "LR moves tr σ²/tr H much more strongly than BS",
-        "The paper&#x27;s claims about learning curves",
+        "The paper&#39;s claims about learning curves",
         "equal BS/LR “very closely match”",
         "no spread between seeds to compare a distance with",
         "Learning curves, pair by pair",
     ):
         assert part in paper, part
-
-
-def test_the_headline_keeps_apart_what_meets_its_assumptions(prediction, predictions_table):
-    """A law that no cell allows is not said to fail where it should hold."""
-    rows = [
-        prediction(1.0, half=0.01),
-        prediction(1.0, half=0.01, prediction="finite_time"),
-        prediction(2.0, prediction="jastrzebski_9", valid=False),
-        prediction(1.0, half=0.2, prediction="shuffled"),
-        prediction(5.0, prediction="wang_4_46", target="expected_gradient_norm_squared"),
-    ]
-    assert headline(league(predictions_table(rows).to_pandas())) == [
-        "Where their assumptions are met: finite_time, wang_4_45 hold; shuffled is undecided.",
-        "Used where they are not met: jastrzebski_9 fails.",
-    ]
-    assert headline([]) == []

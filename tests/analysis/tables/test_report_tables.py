@@ -8,12 +8,14 @@ EARLIER = "an earlier version measured traces: values differ; --remeasure measur
 
 
 def test_a_reason_stays_one_whatever_is_written_in_it(prediction, predictions_table):
-    """A semicolon in a sentence parts no reasons, and two rows share the letter of one they share."""
+    """Reasons stand in words; a semicolon in a sentence parts none."""
     rows = [
         prediction(reasons=[EARLIER], reason=EARLIER),
         prediction(reasons=["tr H was not measured", EARLIER], reason=f"no tr H; {EARLIER}"),
         prediction(),
     ]
     table = prediction_table(predictions_table(rows))
-    assert [row[-1] for row in table.rows] == ["a", "b a", ""]
+    assert [row[-1] for row in table.rows] == [
+        EARLIER, f"tr H was not measured • {EARLIER}", ""
+    ]  # fmt: skip
     assert table.notes[1:] == (f"a: {EARLIER}.", "b: tr H was not measured.")

@@ -1,0 +1,196 @@
+"""What a report answers first: a sentence a law, or what is known before a law is measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from analysis.findings.league import Standing
+from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
+from analysis.mathematics.interval import Interval
+from analysis.mathematics.means import mean_of_units
+from analysis.mathematics.uncertain import Uncertain
+from analysis.predictions import laws
+from analysis.records.cell_states import cell_states
+from analysis.records.load import Cell, SweepData
+from analysis.report.cost import cost_sentence
+from analysis.report.web.first_screen import Answer, Finding, Forest, Mark
+from analysis.report.words import headline
+from analysis.tables.law_tables import ratio_text
+from workers.contract.quantities import GLOSSARY
+
+_MOST_MARKS = 9
+
+_Found: TypeAlias = tuple[list[Finding], list[str], Forest | None]
+
+
+def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Answer:
+    """Answer which law holds; before any is measured, by what factor their predictions differ."""
+    chief = chief_standings(standings)
+    found = _measured(data, chief) if chief else _known(data, table)
+    findings, asides, forest = found
+    sentence, kind = headline(cell_states(data))
+    return Answer(findings, asides, forest, sentence, kind == "good", cost_sentence(data))
+
+
+def chief_standings(standings: Sequence[Standing]) -> list[Standing]:
+    """Keep one standing a law, in the order given: for its first target, its sampler, by forks, of most cells."""
+    best: dict[str, Standing] = {}
+    for item in standings:
+        found = best.get(item.prediction)
+        if found is None or _merit(item) > _merit(found):
+            best[item.prediction] = item
+    kept = [item for item in standings if best[item.prediction] is item]
+    return sorted(kept, key=lambda item: item.target != "excess_loss")
+
+
+def _merit(item: Standing) -> tuple[bool, bool, bool, bool, int]:
+    law = laws()[item.prediction]
+    return (
+        item.target == law.targets[0],
+        item.sampler == law.sampler,
+        item.measured_by == "fork",
+        item.bn_mode == "frozen",
+        item.num_cells,
+    )
+
+
+def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
+    findings = [
+        Finding(
+            _sentence(item), item.prediction, item.judged[1] or "undecided", _support(data, item)
+        )
+        for item in chief
+    ]
+    marks = [
+        _mark(laws()[item.prediction].human_name, item.judged[0], laws()[item.prediction].color)
+        for item in chief
+    ]
+    silent = [law for law in laws().values() if law.name not in {item.prediction for item in chief}]
+    asides = [f"Not measured: {', '.join(law.human_name for law in silent)}."] if silent else []
+    return (
+        findings,
+        asides,
+        Forest("Measured / predicted, with 95 % intervals; grey: ± 10 %", marks),
+    )
+
+
+def _sentence(item: Standing) -> str:
+    """Say by how much a law misses: the ratio is measured/predicted."""
+    ratio = math.exp(item.judged[0].value)
+    name = laws()[item.prediction].human_name
+    is_loss = item.target == "excess_loss"
+    measured = "what is measured" if is_loss else f"the {GLOSSARY[item.target].symbol} measured"
+    return f"{name} predicts {_times(1 / ratio)} {measured}: {ratio_text(item.judged[0])}"
+
+
+def _times(factor: float) -> str:
+    """Say a factor in words: 3.7 times, 12 % more than, a 30th of."""
+    if factor >= 1.5:
+        return f"{_short(factor)} times"
+    if factor <= 1 / 1.5:
+        return f"1/{_short(1 / factor)} of"
+    percent = round(100 * (factor - 1))
+    if percent == 0:
+        return "just"
+    return f"{abs(percent)} % {'more' if percent > 0 else 'less'} than"
+
+
+def _short(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 100 else f"{factor:.2g}"
+
+
+def _support(data: SweepData, item: Standing) -> str:
+    rows = data.measurements
+    seeds = rows[(rows["quantity"] == item.target) & rows["value"].notna()]["seed"].nunique()
+    of_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
+    cells = f"{item.num_cells} cell{'' if item.num_cells == 1 else 's'}"
+    if item.num_valid == item.num_cells:
+        return f"{cells}, {of_seeds}"
+    if item.num_valid:
+        return f"{item.num_valid} of {cells}, where its assumptions are met, {of_seeds}"
+    return f"{cells}, {of_seeds}, its assumptions met in none"
+
+
+def _mark(label: str, log_ratio: Interval, color: str = "") -> Mark:
+    low, high = (
+        None if bound is None else math.exp(min(bound, 700.0))
+        for bound in (log_ratio.low, log_ratio.high)
+    )
+    return Mark(label, math.exp(log_ratio.value), low, high, ratio_text(log_ratio), color)
+
+
+def _known(data: SweepData, table: Table1) -> _Found:
+    rows = [row for row in table.rows if row.magnitude_difference.value > 0]
+    if not rows:
+        return [Finding("Nothing is measured yet", verdict="not measured")], [_decides(data)], None
+    logs = {row.cell: _log(row.magnitude_difference) for row in rows}
+    pooled = _pooled(list(logs.values()))
+    seeds = [row.num_measured for row in rows]
+    of_seeds = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
+    support = f"{len(rows)} cell{'' if len(rows) == 1 else 's'}, {of_seeds} seeds each"
+    findings = [
+        Finding("Which law holds, as no excess loss is measured", verdict="not measured"),
+        *_differences(rows, support),
+        Finding(f"tr σ²/tr H is {ratio_text(pooled)}", support=support),
+    ]
+    shown = sorted(logs, key=lambda cell: logs[cell].value)
+    if len(shown) > _MOST_MARKS:
+        step = (len(shown) - 1) / (_MOST_MARKS - 1)
+        shown = [shown[round(step * place)] for place in range(_MOST_MARKS)]
+    marks = [_mark("all cells", pooled)] if len(rows) > 1 else []
+    marks += [_mark(_cell(cell), logs[cell]) for cell in shown]
+    title = "tr σ²/tr H, with 95 % intervals; at 1 both laws say the same; grey: ± 10 %"
+    return findings, [_decides(data)], Forest(title, marks)
+
+
+def _differences(rows: Sequence[Table1Row], support: str) -> list[Finding]:
+    """Say by what factor the laws of tr H and of tr σ² differ, the mean over cells of the logarithm."""
+    columns = [column for column in law_columns() if column.rate == "initial"]
+    of_noise = [each for each in columns if each.formula.quantity == "gradient_noise_trace"]
+    of_hessian = [each for each in columns if each.formula.quantity == "hessian_trace"]
+    return [
+        Finding(_difference(curved, noisy, rows), support=support)
+        for curved in of_hessian
+        for noisy in of_noise
+    ]
+
+
+def _difference(curved: LawColumn, noisy: LawColumn, rows: Sequence[Table1Row]) -> str:
+    logs = []
+    for row in rows:
+        rate, size = row.cell.learning_rate, row.cell.batch_size
+        factor = math.log(curved.formula.factor(rate, size) / noisy.formula.factor(rate, size))
+        found = _log(row.magnitude_difference)
+        bounds = (None if b is None else factor - b for b in (found.high, found.low))
+        logs.append(Interval(factor - found.value, *bounds))
+    names = [laws()[each.law].human_name for each in (curved, noisy)]
+    pooled = _pooled(logs)
+    return (
+        f"{names[0]} predicts {_times(math.exp(pooled.value))} what {names[1]} predicts: "
+        f"{ratio_text(pooled)}"
+    )
+
+
+def _decides(data: SweepData) -> str:
+    names = [item.statistic.name for item in data.plan.statistics]
+    wanted = ", ".join([*dict.fromkeys([*names, "traces", "fork"])])
+    return (
+        "The statistic fork decides it: it measures the excess loss from the trained networks. "
+        f"minima run {data.plan.sweep} --set 'measure=[{wanted}]'"
+    )
+
+
+def _log(ratio: Uncertain) -> Interval:
+    """Return ln of a positive ratio, to first order."""
+    return Uncertain(math.log(ratio.value), ratio.stderr / ratio.value, ratio.degrees).interval()
+
+
+def _pooled(logs: Sequence[Interval]) -> Interval:
+    """Average over cells, as the league does."""
+    return logs[0] if len(logs) == 1 else mean_of_units([each.value for each in logs]).interval()
+
+
+def _cell(cell: Cell) -> str:
+    return f"BS {cell.batch_size}, LR {cell.learning_rate:g}"

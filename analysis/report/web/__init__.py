@@ -1,0 +1,1 @@
+"""A page as plain values, and the templates that make HTML of them."""

@@ -1,0 +1,24 @@
+"""A figure of Matplotlib as an element of a page."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+
+def inline_svg(document: str, name: str, label: str) -> str:
+    """Return an SVG document of Matplotlib as an element of a page.
+
+    Ids are prefixed with the figure's name, so that several figures fit in one page; the style
+    sheet is confined to the figure; what does not belong in a page (prologue, metadata, the
+    document's own title) is left out. Titles of marks stay: they give values on hover.
+    """
+    svg = document[document.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"\A(<svg[^>]*>\s*)<title>.*?</title>", r"\1", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = svg.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{')
+    head = f'<svg id="{name}" role="img" aria-label="{escape(label)}"'
+    return svg.replace("<svg", head, 1).strip()

@@ -1,0 +1,139 @@
+"""A page as plain values: its answer, then sections of parts; what it looks like is for the templates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+from analysis.report.web.first_screen import Answer
+from analysis.text.text_table import TextTable
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A text; `kind` is empty or `note`."""
+
+    template: ClassVar[str] = "paragraph"
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of texts."""
+
+    template: ClassVar[str] = "bullets"
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A text as it is, preformatted."""
+
+    template: ClassVar[str] = "code"
+    text: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """Texts with their addresses; nothing is loaded from them."""
+
+    template: ClassVar[str] = "links"
+    pages: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Radio buttons that choose which columns of a table are shown.
+
+    Attributes:
+        legend: What is chosen.
+        choices: Of each its word in `Table.shown_with`, and its label; the first is chosen at first.
+    """
+
+    legend: str
+    choices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that sorts, filters and can be copied.
+
+    Attributes:
+        content: Its texts.
+        num_keys: So many columns say what a row is about; a row with nothing in the others is dropped.
+            None drops no row.
+        switches: What chooses among its columns.
+        shown_with: For each column the words of the choices it is shown with; empty: with all.
+    """
+
+    template: ClassVar[str] = "table"
+    content: TextTable
+    num_keys: int | None = None
+    switches: tuple[Switch, ...] = ()
+    shown_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FigurePart:
+    """A figure of Matplotlib, in the page and as files beside it.
+
+    Attributes:
+        name: Of its files in `figures/`, without a suffix.
+        title: One line.
+        caption: What is shown and how.
+        svg: The whole SVG document.
+    """
+
+    template: ClassVar[str] = "figure"
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Parts that are hidden until their summary is opened."""
+
+    template: ClassVar[str] = "folded"
+    summary: str
+    parts: Sequence[Part]
+
+
+Part: TypeAlias = Paragraph | Bullets | Code | Links | Table | FigurePart | Folded
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a page; one without parts is left out of it."""
+
+    title: str
+    parts: Sequence[Part]
+
+    @property
+    def anchor(self) -> str:
+        """The id of its heading."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page.
+
+    Attributes:
+        title: The sweep's name.
+        answer: The first screen.
+        sections: In order, under their headings.
+    """
+
+    title: str
+    answer: Answer
+    sections: Sequence[Section] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[Section]:
+        """The sections that hold anything."""
+        return [section for section in self.sections if section.parts]

@@ -1,0 +1,109 @@
+"""Tables as the page shows them: numbers as scientists write them, nothing that is empty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.report.web.page import Table
+from analysis.report.web.shown_number import ShownNumber, common_exponent, read_number
+from analysis.text.number_text import NOTHING
+
+_LONG_TEXT = 40
+_VERDICTS = ("holds", "fails", "undecided")
+
+
+@dataclass(frozen=True)
+class ShownCell:
+    """A cell: its text, its classes, and its parts as numbers (empty where it is none).
+
+    Attributes:
+        text: As shown.
+        kind: Classes of the style sheet.
+        numbers: Value, error, low and high as plain decimals, empty where there is none.
+    """
+
+    text: str
+    kind: str
+    numbers: tuple[str, str, str, str] | None
+
+
+@dataclass(frozen=True)
+class ShownColumn:
+    """A column's head.
+
+    Attributes:
+        head: As shown, with the power of ten of all its numbers.
+        kind: Classes of the style sheet.
+        is_numeric: Whether it is sorted by value.
+        shown_with: Words of the choices it is shown with.
+    """
+
+    head: str
+    kind: str
+    is_numeric: bool
+    shown_with: str
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table ready for its template."""
+
+    title: str
+    columns: list[ShownColumn]
+    rows: list[list[ShownCell]]
+    notes: tuple[str, ...]
+
+
+def shown_table(table: Table) -> ShownTable:
+    """Lay out a table: empty columns and rows dropped, one power of ten a column."""
+    content = table.content
+    rows = [row for row in content.rows if not _is_empty(row, table.num_keys)]
+    places = [
+        place
+        for place in range(len(content.columns))
+        if not rows or any(row[place] not in ("", NOTHING) for row in rows)
+    ]
+    columns, by_column = [], []
+    for place in places:
+        is_left = place < content.num_left
+        column, cells = _column(
+            content.columns[place], [row[place] for row in rows], is_left=is_left
+        )
+        words = table.shown_with[place] if table.shown_with else ""
+        columns.append(ShownColumn(column.head, column.kind, column.is_numeric, words))
+        by_column.append(cells)
+    shown = [list(cells) for cells in zip(*by_column, strict=True)]
+    return ShownTable(content.title, columns, shown, content.notes)
+
+
+def _is_empty(row: tuple[str, ...], num_keys: int | None) -> bool:
+    return num_keys is not None and all(text in ("", NOTHING) for text in row[num_keys:])
+
+
+def _column(head: str, texts: list[str], *, is_left: bool) -> tuple[ShownColumn, list[ShownCell]]:
+    found = [read_number(text) for text in texts]
+    filled = [text for text in texts if text not in ("", NOTHING)]
+    numbers = [each for each in found if each is not None]
+    is_numeric = bool(filled) and len(numbers) == len(filled)
+    exponent = common_exponent(numbers) if is_numeric else None
+    cells = [
+        _cell(text, number if is_numeric else None, exponent, is_left=is_left)
+        for text, number in zip(texts, found, strict=True)
+    ]
+    power = f" (×{ShownNumber.power(exponent)})" if exponent else ""
+    kind = "left" if is_left else ""
+    return ShownColumn(f"{head}{power}", kind, is_numeric, ""), cells
+
+
+def _cell(
+    text: str, number: ShownNumber | None, exponent: int | None, *, is_left: bool
+) -> ShownCell:
+    if number is not None:
+        kind = "left" if is_left else ""
+        return ShownCell(number.text(exponent), kind, number.plain)
+    kinds = ["left"] if is_left else []
+    if len(text) > _LONG_TEXT:
+        kinds = ["left", "wrap"]
+    if text in _VERDICTS:
+        kinds.append(text)
+    return ShownCell(text, " ".join(kinds), None)

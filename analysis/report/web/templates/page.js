@@ -1,0 +1,133 @@
+"use strict";
+const GREEK = { "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "η": "eta", "θ": "theta",
+  "λ": "lambda", "μ": "mu", "σ": "sigma", "Σ": "Sigma", "∇": "nabla", "·": "cdot", "×": "times", "±": "pm",
+  "−": "-", "⟨": "langle", "⟩": "rangle", "‖": "Vert", "∫": "int", "√": "surd", "≥": "geq", "≤": "leq" };
+const RAISED = { "⁻": "-", "⁰": "0", "¹": "1", "²": "2", "³": "3", "⁴": "4", "⁵": "5", "⁶": "6", "⁷": "7", "⁸": "8", "⁹": "9" };
+const LOWERED = { "₀": "0", "₁": "1", "₂": "2", "₃": "3", "₄": "4" };
+
+const shown = (element) => !element.hidden;
+const numbersOf = (cell) => (cell.dataset.n === undefined ? null : cell.dataset.n.split(";"));
+const bodyRows = (table) => [...table.tBodies[0].rows];
+
+function latexOf(text) {
+  const maths = text.replace(/[#$%&_{}]/g, "\\$&").replace(/[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+/g, (run) => "$^{" + [...run].map((c) => RAISED[c]).join("") + "}$")
+    .replace(/[₀₁₂₃₄]+/g, (run) => "$_{" + [...run].map((c) => LOWERED[c]).join("") + "}$")
+    .replace(/./gu, (c) => (GREEK[c] === undefined ? c : GREEK[c] === "-" ? "$-$" : "$\\" + GREEK[c] + "$"));
+  return maths.replaceAll("$$", "").replace(/\\times10/g, "\\times 10").replaceAll("–", "--");
+}
+
+function visible(table) {
+  const heads = [...table.tHead.rows[0].cells];
+  const places = heads.map((_, place) => place).filter((place) => shown(heads[place]));
+  const rows = bodyRows(table).filter(shown).map((row) => places.map((place) => row.cells[place]));
+  return { heads: places.map((place) => heads[place].textContent.trim()), rows };
+}
+
+function asLatex(table) {
+  const { heads, rows } = visible(table);
+  const line = (texts) => "  " + texts.map(latexOf).join(" & ") + " \\\\";
+  return ["\\begin{tabular}{" + "r".repeat(heads.length) + "}", "  \\toprule", line(heads), "  \\midrule",
+    ...rows.map((row) => line(row.map((cell) => cell.textContent))), "  \\bottomrule", "\\end{tabular}", ""].join("\n");
+}
+
+function asCsv(table) {
+  const { heads, rows } = visible(table);
+  const names = ["", " stderr", " low", " high"];
+  const quote = (text) => (/[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text);
+  const columns = heads.flatMap((head, place) => {
+    const cells = rows.map((row) => row[place]);
+    const numbers = cells.map(numbersOf);
+    const plain = head.replace(/ \(×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+\)$/, "");
+    if (!numbers.some((each) => each)) return [[head, ...cells.map((cell) => cell.textContent)]];
+    return names.map((name, part) => [plain + name, ...numbers.map((each) => (each ? each[part] : ""))])
+      .filter((column, part) => part === 0 || column.slice(1).some((text) => text !== ""));
+  });
+  return columns[0].map((_, line) => columns.map((column) => quote(column[line])).join(",")).join("\n") + "\n";
+}
+
+function sortBy(table, head) {
+  const place = head.cellIndex;
+  const isUp = head.getAttribute("aria-sort") !== "ascending";
+  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", isUp ? "ascending" : "descending");
+  const key = (row) => { const found = numbersOf(row.cells[place]); return found ? Number(found[0]) : null; };
+  const isNumeric = head.firstElementChild.dataset.sort === "number";
+  const order = (one, other) => {
+    if (!isNumeric) {
+      const [first, second] = [one, other].map((row) => row.cells[place].textContent);
+      return (isUp ? 1 : -1) * first.localeCompare(second, "en", { numeric: true });
+    }
+    const [first, second] = [key(one), key(other)];
+    if (first === null || second === null) return (first === null) - (second === null);
+    return isUp ? first - second : second - first;
+  };
+  table.tBodies[0].append(...bodyRows(table).sort(order));
+}
+
+function filterRows(table, text) {
+  const words = text.toLowerCase().split(/\s+/).filter((word) => word);
+  for (const row of bodyRows(table)) {
+    const content = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
+    row.hidden = !words.every((word) => content.includes(word));
+  }
+}
+
+function choose(box, table) {
+  const chosen = [...box.querySelectorAll("input[type=radio]:checked")].map((input) => input.value);
+  [...table.tHead.rows[0].cells].forEach((head, place) => {
+    const words = (head.dataset.with || "").split(" ").filter((word) => word);
+    const isHidden = !words.every((word) => chosen.includes(word));
+    head.hidden = isHidden;
+    for (const row of bodyRows(table)) row.cells[place].hidden = isHidden;
+  });
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+function save(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+for (const box of document.querySelectorAll(".table")) {
+  const table = box.querySelector("table");
+  const said = box.querySelector(".said");
+  choose(box, table);
+  box.addEventListener("change", () => choose(box, table));
+  box.addEventListener("input", (event) => { if (event.target.matches(".filter")) filterRows(table, event.target.value); });
+  box.addEventListener("click", async (event) => {
+    const button = event.target.closest("button");
+    if (button === null) return;
+    if (button.dataset.sort) sortBy(table, button.parentElement);
+    if (button.dataset.copy) {
+      await copy(button.dataset.copy === "csv" ? asCsv(table) : asLatex(table));
+      said.textContent = "copied";
+      button.focus();
+    }
+    if ("save" in button.dataset) {
+      save(asCsv(table), box.dataset.title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") + ".csv");
+      said.textContent = "saved";
+    }
+  });
+}
+
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const each of opened) each.open = true;
+});
+addEventListener("afterprint", () => { for (const each of opened) each.open = false; });

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from analysis.findings.league import league
+from analysis.findings.table1 import build_table1
+from analysis.records.load import load_sweep
+from analysis.report.answer import answer, chief_standings
+from analysis.report.report import compute_report, report_page
+
+
+@pytest.fixture
+def answer_to(prediction, predictions_table, store, synthetic_sweep):
+    """Answer from rows of view `predictions` about a small sweep."""
+
+    def make(rows):
+        data = load_sweep(synthetic_sweep().fill().store, "toy")
+        standings = league(predictions_table(rows).to_pandas())
+        return answer(data, build_table1(data), standings)
+
+    return make
+
+
+def test_each_law_has_one_sentence_with_its_number_and_one_verdict(answer_to, prediction):
+    """A law that fails in the one cell that meets its assumptions fails, though all cells leave it open."""
+    found = answer_to(
+        [
+            prediction(0.27, half=0.1),
+            prediction(1.0, half=0.3, batch_size=200, valid=False),
+            prediction(1.02, half=0.01, prediction="finite_time"),
+            prediction(2.0, prediction="jastrzebski_9", valid=False),
+            prediction(40.0, prediction="wang_4_46", target="expected_gradient_norm_squared"),
+        ]
+    )
+    by_name = {item.name: item for item in found.findings}
+    assert len(by_name) == len(found.findings) == 4
+    wang = by_name["wang_4_45"]
+    assert (
+        wang.text == "Wang 2019, Eq 4.45 predicts 3.7 times what is measured: 0.270 [0.244, 0.298]"
+    )
+    assert (wang.verdict, by_name["finite_time"].verdict) == ("fails", "holds")
+    assert "1 of 2 cells, where its assumptions are met" in wang.support
+    assert "2 % less than what is measured" in by_name["finite_time"].text
+    assert "predicts 1/2 of what is measured: 2.00" in by_name["jastrzebski_9"].text
+    assert "its assumptions met in none" in by_name["jastrzebski_9"].support
+    assert "predicts 1/40 of the E‖∇L‖² measured" in by_name["wang_4_46"].text
+    assert [mark.label for mark in found.forest.marks][:2] == [
+        "Finite time, from one point", "Wang 2019, Eq 4.45"
+    ]  # fmt: skip
+    assert found.asides[0].startswith("Not measured: Liu 2021, Theorem 1, ")
+
+
+def test_a_law_measured_in_several_ways_is_judged_by_its_own(prediction, predictions_table):
+    """By forks with the sampler it is for, not by the standing that flatters it."""
+    rows = [
+        prediction(1.0, half=0.01, sampler="shuffle"),
+        prediction(3.0, half=0.01),
+        prediction(1.0, half=0.01, measured_by="tail", num_steps=None),
+    ]
+    (found,) = chief_standings(league(predictions_table(rows).to_pandas()))
+    assert (found.measured_by, found.sampler, found.verdict) == ("fork", "replacement", "fails")
+
+
+def test_the_answer_and_the_league_agree(store, forked_sweep):
+    """Every verdict of the first screen is that of the law's row in the league."""
+    pairs = [(50, 0.1), (100, 0.1), (200, 0.2)]
+    forked_sweep(pairs=pairs, power=1.5, strength=0.01, scatter=0.03).fill()
+    report = compute_report(load_sweep(store, "toy"), store.uri)
+    page = report_page(report)
+    (section,) = [item for item in page.sections if item.title == "Which law holds"]
+    tables = [part.content for part in section.parts if hasattr(part, "content")]
+    (rows,) = [table.rows for table in tables if "league" in table.title]
+    in_league = {row[0]: row[-2] for row in rows}
+    said = {item.name: item.verdict for item in page.answer.findings}
+    assert said == {name: in_league[name] for name in said}
+    assert said["finite_time"] == "holds"
+    assert page.answer.is_complete
+
+
+def test_traces_alone_say_by_what_factor_two_laws_differ(answer_to):
+    """(η/4m)·tr H over (η/4m)·tr σ² is tr H/tr σ²; the statistic and the command that decide it are named."""
+    found = answer_to([])
+    texts = [item.text for item in found.findings]
+    assert found.findings[0].verdict == "not measured"
+    # means over seeds 0, 1, 2: tr σ² 101 and 401, tr H 51.5 and 27.5
+    ratio = ((101 / 51.5) * (401 / 27.5)) ** 0.5
+    assert texts[1].startswith(
+        f"Jastrzębski 2018, Eq 9 predicts 1/{ratio:.2g} of what Wang 2019, Eq 4.45 predicts: "
+    )
+    assert texts[2].startswith(f"tr σ²/tr H is {ratio:.3g} [")
+    assert found.findings[2].support == "2 cells, 3 seeds each"
+    assert "minima run toy --set 'measure=[losses, traces, fork]'" in found.asides[0]
+    assert [mark.label for mark in found.forest.marks] == [
+        "all cells", "BS 100, LR 0.1", "BS 200, LR 0.2"
+    ]  # fmt: skip
+
+
+def test_the_cost_tells_training_and_measuring_apart(store, synthetic_sweep):
+    """Six trials of 12 s, and the seconds of each piece of measuring once, not once a row."""
+    data = load_sweep(synthetic_sweep().fill().store, "toy")
+    pieces = data.measurements.drop_duplicates(
+        ["trial_id", "statistic_id", "split", "bn_mode", "objective"]
+    )
+    measuring = pieces["wall_seconds"].sum() / 3600
+    found = answer(data, build_table1(data), [])
+    training = 6 * 12.0 / 3600
+    assert found.cost == (
+        f"Cost: {training + measuring:.2g} hours, {training:.2g} of training and {measuring:.2g} of "
+        "measuring."
+    )
+
+
+def test_a_plan_alone_names_what_to_run(store, synthetic_sweep):
+    """Nothing is plotted."""
+    synthetic_sweep().plan()
+    data = load_sweep(store, "toy")
+    found = answer(data, build_table1(data), [])
+    assert [item.text for item in found.findings] == ["Nothing is measured yet"]
+    assert found.forest is None
+    assert not found.is_complete

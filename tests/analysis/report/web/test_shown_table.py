@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from analysis.report.web.page import Table
+from analysis.report.web.shown_table import shown_table
+from analysis.text.text_table import TextTable
+
+
+def test_what_is_empty_is_dropped():
+    """A column without a value, and a row with nothing beside its keys; texts may wrap."""
+    content = TextTable("t", ("a", "b", "c"), (("x", "–", "y" * 50), ("z", "–", "–")), num_left=1)
+    shown = shown_table(Table(content, num_keys=1))
+    assert [column.head for column in shown.columns] == ["a", "c"]
+    assert [[cell.text for cell in row] for row in shown.rows] == [["x", "y" * 50]]
+    assert [cell.kind for cell in shown.rows[0]] == ["left", "left wrap"]
+    assert len(shown_table(Table(content)).rows) == 2
+
+
+def test_a_column_names_its_power_of_ten_once():
+    """Cells are in units of it; a verdict has the class of its colour."""
+    content = TextTable("t", ("L", "verdict"), (("2.0e-05", "holds"), ("3.1e-05", "fails")))
+    shown = shown_table(Table(content))
+    assert [column.head for column in shown.columns] == ["L (×10⁻⁶)", "verdict"]
+    assert [[cell.text for cell in row] for row in shown.rows] == [["20", "holds"], ["31", "fails"]]
+    assert [row[1].kind for row in shown.rows] == ["holds", "fails"]
+    assert [column.is_numeric for column in shown.columns] == [True, False]
+
+
+def test_columns_keep_the_choices_they_are_shown_with():
+    """Also where an empty column before them is dropped."""
+    content = TextTable("t", ("a", "b"), (("–", "1"),))
+    shown = shown_table(Table(content, shown_with=("one", "two")))
+    assert [(column.head, column.shown_with) for column in shown.columns] == [("b", "two")]
