@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Facts, lacking
+from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Facts, Missing, lacking
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class CellState:
 
 def cell_states(data: SweepData) -> dict[Cell, CellState]:
     """Count what is done in every planned cell."""
-    missing = {item.planned.trial_id: item for item in lacking(data.plan, _facts_of(data))}
+    missing = {item.planned.trial_id: item for item in missing_work(data)}
     by_earlier = data.measurements[data.measurements["is_earlier"].astype(bool)]
     earlier = {
         cell: tuple(sorted(rows["statistic"].unique())) for cell, rows in groups_by_cell(by_earlier)
@@ -79,6 +79,11 @@ def cell_states(data: SweepData) -> dict[Cell, CellState]:
             earlier=earlier.get(cell, ()),
         )
     return states
+
+
+def missing_work(data: SweepData) -> list[Missing]:
+    """Compare every planned trial with the records, in the plan's order."""
+    return lacking(data.plan, _facts_of(data))
 
 
 def _facts_of(data: SweepData) -> Facts:
