@@ -44,7 +44,8 @@ def heat_maps(found: MeasuredCells) -> Figure | None:
     panels = map_panels(found)
     if not panels or not is_grid or num_squares > MOST_SQUARES:
         return None
-    num_columns = min(len(panels), 3 if len(rates) <= 4 else 2 if len(rates) <= 7 else 1)
+    widest = 3 if len(rates) <= 4 and len(panels) != 4 else 2 if len(rates) <= 7 else 1
+    num_columns = min(len(panels), widest)
     num_rows = math.ceil(len(panels) / num_columns)
     height = num_rows * (0.75 + 0.36 * len(sizes))
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
@@ -112,7 +113,7 @@ def _square(
     missing = "diverged" if has_diverged else "missing"
     text = plain(value, 3) if is_known else missing
     box = {"boxstyle": "square,pad=0.1", "facecolor": "none", "edgecolor": "none"}
-    if has_diverged and is_known:
+    if has_diverged:
         box |= {"facecolor": "black" if color == "white" else "white"}
     axes.text(*place, text, ha="center", va="center", color=color, fontsize=7, bbox=box)
 
@@ -130,6 +131,6 @@ def _cross_out_unplanned(
 def _norm(squares: np.ndarray[tuple[int, int], np.dtype[np.float64]], *, is_log: bool) -> Normalize:
     finite = squares[np.isfinite(squares)]
     low, high = float(finite.min()), float(finite.max())
-    if low == high:
+    if math.isclose(low, high, rel_tol=1e-6):  # rounding is no structure
         low, high = low - abs(low) / 10 - 1e-9, high + abs(high) / 10 + 1e-9
     return LogNorm(low, high) if is_log and low > 0 else Normalize(low, high)

@@ -61,9 +61,7 @@ def _state(item: Missing, outcome: str | None) -> Unfinished | None:
 def _of(item: Missing, state: Unfinished) -> OpenSeeds:
     trial = item.planned.trial
     cell = Cell(trial.loss, trial.batch_size, trial.learning_rate)
-    training = () if item.is_trained else ("training",)
-    names = tuple(each.statistic.name for each in item.statistics)
-    return OpenSeeds(cell, (trial.seed,), state, (*training, *names))
+    return OpenSeeds(cell, (trial.seed,), state, item.lacks)
 
 
 def _seeds(group: Iterable[OpenSeeds]) -> tuple[int, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from analysis.findings.provenance import Provenance
-from analysis.records.load import SweepData
 from analysis.text.text_table import TextTable
+from workers.contract.plan_document import PlanDocument
 
 _ENVIRONMENT_NOTE = (
     "An environment's id is a hash of the versions of TensorFlow, Keras, NumPy, CUDA and cuDNN, the "
@@ -85,9 +85,9 @@ def commands(found: Provenance) -> list[str]:
     return [found.run_command, found.report_command]
 
 
-def resolved_sweep(data: SweepData) -> str:
+def resolved_sweep(plan: PlanDocument) -> str:
     """Return the resolved sweep as a file that `minima run` reads: JSON, which is YAML."""
-    return json.dumps(data.plan.spec, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(plan.spec, indent=1, ensure_ascii=False) + "\n"
 
 
 def bibtex(found: Provenance) -> str:
