@@ -143,7 +143,7 @@ def _of_statistics(data: SweepData, threads: int) -> list[Work]:
     shares = data.trials.set_index("trial_id")["device_share"].astype(float)
     runs = _runs(data)
     hours = runs["wall_seconds"] / _HOUR_SECONDS
-    runs = runs.assign(hours=hours, gpu_hours=hours * runs["trial_id"].map(shares))
+    runs = runs.assign(hours=hours, gpu_hours=hours * runs["trial_id"].map(shares).astype(float))
     found = []
     for planned in data.plan.statistics:
         its = runs[runs["statistic_id"] == planned.statistic_id]
