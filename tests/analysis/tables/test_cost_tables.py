@@ -7,7 +7,7 @@ import math
 from analysis.findings.cost import Cost, Precision, Work
 from analysis.findings.unfinished import OpenSeeds
 from analysis.records.load import Cell
-from analysis.tables.cost_tables import (
+from analysis.tables.measured.cost_tables import (
     cost_sentence,
     cost_table,
     precision_table,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.tables.everything_tables import everything_tables, layer_tables
-from analysis.tables.measured_tables import measured_tables
+from analysis.tables.measured.everything_tables import everything_tables, layer_tables
+from analysis.tables.measured.measured_tables import measured_tables
 from workers.contract.quantities import GLOSSARY
 from workers.statistics.hessian import HessianSpec
 from workers.statistics.tail import TailSpec

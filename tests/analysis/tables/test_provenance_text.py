@@ -10,7 +10,7 @@ import yaml
 
 from analysis.findings.provenance import provenance
 from analysis.records.load import load_sweep
-from analysis.tables.provenance_text import (
+from analysis.tables.measured.provenance_text import (
     bibtex,
     commands,
     environment_table,

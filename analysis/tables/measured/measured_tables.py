@@ -16,7 +16,7 @@ from analysis.findings.measured import (
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.load import Cell
-from analysis.tables.cell_marks import CELL_HEADS, cell_texts, mark_notes
+from analysis.tables.measured.cell_marks import CELL_HEADS, cell_texts, mark_notes
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
