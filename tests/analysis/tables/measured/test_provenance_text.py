@@ -21,7 +21,7 @@ from analysis.tables.measured.provenance_text import (
 from orchestrator.planning.sweep import built_in_sweeps, read_sweep
 from workers.contract.sweep_spec import SweepSpec
 
-CITATION = Path(__file__).parents[3] / "deploy" / "CITATION.cff"
+CITATION = Path(__file__).parents[4] / "deploy" / "CITATION.cff"
 
 
 def _found(store, synthetic_sweep):
