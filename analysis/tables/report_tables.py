@@ -53,7 +53,7 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
             f"{cell.batch_size_over_learning_rate:g}",
             str(cell.batch_size),
             f"{cell.learning_rate:g}",
-            str(state.num_seeds),
+            f"{state.num_done}/{state.num_seeds}",
             *_counts(state),
             "complete" if state.is_complete else "incomplete *",
             ", ".join(state.environment_ids) + (" (mixed)" if _is_mixed(state) else ""),
@@ -62,6 +62,7 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
     )
     columns = ("BS/LR", "BS", "LR", "seeds", "missing", "failed", "diverged", "state")
     notes = [
+        "seeds: trained to a minimum and wholly measured, of all planned; "
         "missing: not trained, or a planned statistic is not committed; failed: of these, those "
         "whose last attempt failed; diverged: trained, without a minimum to measure."
     ]

@@ -58,10 +58,12 @@ def table1_notes(table: Table1) -> tuple[str, ...]:
     notes = ["± is one standard error over seeds; that of the ratio is paired by seed."]
     notes += [
         f"* BS {row.cell.batch_size}, LR {row.cell.learning_rate:g} is incomplete: "
-        f"{row.state.sentence}."
+        f"{row.state.sentence}{f' ({row.state.lacking})' if row.state.lacking else ''}."
         for row in table.rows
         if not row.state.is_complete
     ]
+    if any(not row.state.is_complete for row in table.rows):
+        notes.append("seeds: those with both traces, of all planned.")
     earlier = sorted({name for row in table.rows for name in row.state.earlier})
     if earlier:
         notes.append(

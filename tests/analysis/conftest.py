@@ -11,8 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from analysis.aggregation.cell_measurements import cell_measurements
+from analysis.findings.measured import measured_cells
 from analysis.findings.table1 import table1
 from analysis.mathematics.verdict import judge
+from analysis.records.load import load_sweep
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.records import (
@@ -270,6 +273,18 @@ def seen():
         return Measurement(quantity=quantity, value=value, **given | fields)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def measured_in():
+    """Collect what was measured in the sweep `toy` of a store: its records, means by cell, findings."""
+
+    def collect(store):
+        data = load_sweep(store, "toy")
+        frame = cell_measurements(data).to_pandas()
+        return data, frame, measured_cells(data, frame)
+
+    return collect
 
 
 _PAPER_PAIRS = [(size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)]

@@ -62,6 +62,12 @@ class Missing:
         return [(self.planned.trial_id, name) for name in names]
 
     @property
+    def lacks(self) -> tuple[str, ...]:
+        """What is missing, by name: `training`, then statistics."""
+        training = () if self.is_trained else ("training",)
+        return (*training, *(item.statistic.name for item in self.statistics))
+
+    @property
     def state(self) -> TrialState:
         """The trial's state in one word."""
         if self.is_done:

@@ -56,6 +56,20 @@ def test_what_is_lacking_is_counted_and_never_averaged_away(store, synthetic_swe
     assert cell["gradient_noise_trace_stderr"] is None
     state = next(iter(cell_states(load_sweep(store, "toy")).values()))
     assert state.sentence == "1 of 4 seeds missing, 1 of 4 seeds failed, 1 of 4 seeds diverged"
+    assert state.lacking == "seeds 1, 3: training, losses, traces"
+    assert state.num_done == 1
+
+
+def test_a_seed_whose_divergence_is_not_yet_recorded_whole_is_counted_once(store, synthetic_sweep):
+    """It has diverged and lacks statistics: one seed of two, not two of two."""
+    sweep = synthetic_sweep(pairs=[(100, 0.1)], seeds=[0, 1])
+    sweep.plan()
+    whole, diverged = sweep.trials()
+    sweep.train(whole)
+    sweep.measure(whole)
+    sweep.train(diverged, outcome="diverged")
+    state = next(iter(cell_states(load_sweep(store, "toy")).values()))
+    assert (state.sentence, state.num_done) == ("1 of 2 seeds diverged", 1)
 
 
 def test_an_unmeasured_statistic_leaves_the_cell_incomplete(store, synthetic_sweep):

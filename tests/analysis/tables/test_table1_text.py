@@ -9,6 +9,8 @@ import pytest
 from analysis.findings.table1 import table1
 from analysis.tables.table1_files import to_csv, to_latex
 from analysis.tables.table1_text import render_text, text_tables
+from workers.statistics.hessian import HessianSpec
+from workers.statistics.spectrum import SpectrumSpec
 
 
 def test_the_text_shows_both_conventions_beside_the_paper(paper_table):
@@ -71,7 +73,25 @@ def test_incomplete_cells_are_marked(store, synthetic_sweep):
     text = render_text(table1(store, "toy"))
     assert "1/2*" in text
     assert "200 ± ?" in text
-    assert "* BS 100, LR 0.2 is incomplete: 1 of 2 seeds failed." in text
+    assert (
+        "* BS 100, LR 0.2 is incomplete: 1 of 2 seeds failed (seed 1: training, losses, traces)."
+        in text
+    )
+
+
+def test_a_seed_with_both_traces_counts_here_and_the_note_says_what_it_lacks(
+    store, synthetic_sweep
+):
+    """The head counts traces, the state whole seeds: the sentence names the seed and its lack."""
+    sweep = synthetic_sweep(pairs=[(100, 0.2)], seeds=[0, 1])
+    sweep.fill()
+    sweep.statistics += [SpectrumSpec(), HessianSpec()]
+    sweep.revision += "b"
+    sweep.plan()
+    text = render_text(table1(store, "toy"))
+    assert "2/2*" in text
+    assert "2 of 2 seeds missing (seeds 0, 1: training, spectrum, hessian)." in text
+    assert "seeds: those with both traces, of all planned." in text
 
 
 def test_the_csv_has_every_number_in_full(paper_table):

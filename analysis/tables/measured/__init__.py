@@ -1,0 +1,1 @@
+"""Tables of what was measured and paid for, cell by cell, and where it comes from."""

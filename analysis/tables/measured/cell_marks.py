@@ -1,0 +1,40 @@
+"""How tables name a cell, and mark one that is incomplete or has diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.records.cell_states import CellState
+from analysis.records.load import Cell
+
+CELL_HEADS = ("BS/LR", "BS", "LR", "seeds")
+
+INCOMPLETE, DIVERGED = "*", "†"
+
+
+def cell_texts(cell: Cell, seeds: str, state: CellState) -> tuple[str, str, str, str]:
+    """Return a cell's entries under `CELL_HEADS`, its seeds with the marks of its state."""
+    ratio = f"{cell.batch_size_over_learning_rate:g}"
+    return (ratio, str(cell.batch_size), f"{cell.learning_rate:g}", seeds + mark(state))
+
+
+def cell_head(cell: Cell, state: CellState) -> str:
+    """Return a cell's name as the head of a column: `100, 0.1`, with its marks."""
+    return f"{cell.batch_size}, {cell.learning_rate:g}{mark(state)}"
+
+
+def mark(state: CellState) -> str:
+    """Return the marks of a cell: incomplete, diverged, both or neither."""
+    return INCOMPLETE * bool(state.num_missing) + DIVERGED * bool(state.num_diverged)
+
+
+def mark_notes(states: Mapping[Cell, CellState]) -> list[str]:
+    """Explain the marks that occur."""
+    notes = []
+    if any(state.num_missing for state in states.values()):
+        notes.append(f"{INCOMPLETE} not every seed is trained and measured.")
+    if any(state.num_diverged for state in states.values()):
+        notes.append(
+            f"{DIVERGED} a seed diverged: it has no minimum to measure and counts nowhere."
+        )
+    return notes

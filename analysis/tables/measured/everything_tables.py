@@ -1,0 +1,144 @@
+"""Every number measured, statistic by statistic: of the whole model, then layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from analysis.findings.leading import rows_of_leading_variant
+from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell_states import CellState
+from analysis.records.load import CELL_COLUMNS, Cell, SweepData
+from analysis.tables.measured.cell_marks import cell_head, mark_notes
+from analysis.text.number_text import NOTHING, with_error
+from analysis.text.text_table import TextTable
+from workers.contract.quantities import GLOSSARY
+
+MOST_COLUMNS = 12
+"""Cells beside each other in one table."""
+
+_WHOLE = ["quantity", "index", "split", "objective", "bn_mode", "method"]
+_LAYER = ["layer"]
+_NOTE = "Columns are cells (BS, LR): mean over seeds ± one standard error; [n] where n seeds alone have a value."
+
+
+def everything_tables(
+    data: SweepData, cell_measurements: pd.DataFrame, states: Mapping[Cell, CellState]
+) -> list[TextTable]:
+    """Tabulate every mean of the whole model, one table a statistic and twelve cells."""
+    whole = cell_measurements[cell_measurements["layer"].isna() & cell_measurements["mean"].notna()]
+    tables = []
+    for planned in data.plan.statistics:
+        rows = whole[whole["statistic_id"] == planned.statistic_id]
+        for cells, part in _parts(rows, states):
+            heads = ("quantity", "index", "split", "objective", "BN", "method")
+            notes = (_NOTE, *mark_notes({cell: states[cell] for cell in cells}))
+            columns = (*heads, *(cell_head(cell, states[cell]) for cell in cells))
+            tables.append(
+                TextTable(
+                    f"Everything measured by {planned.statistic.name}",
+                    columns,
+                    _rows(part, _WHOLE, cells, states),
+                    notes,
+                    num_left=len(heads),
+                )
+            )
+    return tables
+
+
+def layer_tables(
+    data: SweepData, cell_measurements: pd.DataFrame, states: Mapping[Cell, CellState]
+) -> list[TextTable]:
+    """Tabulate every quantity layer by layer, in at most twelve cells evenly chosen by BS/LR.
+
+    Of several variants of a quantity the leading one is shown.
+    """
+    by_layer = cell_measurements[
+        cell_measurements["layer"].notna() & cell_measurements["mean"].notna()
+    ]
+    if by_layer.empty:
+        return []
+    rows = rows_of_leading_variant(by_layer, data.plan)
+    order = list(dict.fromkeys(data.measurements["layer"].dropna()))
+    cells = evenly_chosen(sorted(states, key=lambda c: (c.batch_size_over_learning_rate, c)))
+    left = len(states) - len(cells)
+    more = (f"{left} further cells are in view cell_measurements.",) if left else ()
+    tables = []
+    for quantity, group in rows.groupby("quantity", sort=False):
+        ranked = group.assign(layer=pd.Categorical(group["layer"], order, ordered=True))
+        heads = tuple(cell_head(cell, states[cell]) for cell in cells)
+        first = group.iloc[0]
+        tables.append(
+            TextTable(
+                f"{_symbol(str(quantity))} by layer ({first['statistic']}, {first['objective']} objective)",
+                ("layer", *heads),
+                _rows(ranked, _LAYER, cells, states),
+                (_NOTE, *more, *mark_notes({cell: states[cell] for cell in cells})),
+                num_left=1,
+            )
+        )
+    return tables
+
+
+def evenly_chosen(cells: Sequence[Cell], most: int = MOST_COLUMNS) -> list[Cell]:
+    """Choose at most so many, first and last included, evenly by their place."""
+    if len(cells) <= most:
+        return list(cells)
+    return [cells[round(place * (len(cells) - 1) / (most - 1))] for place in range(most)]
+
+
+def _parts(
+    rows: pd.DataFrame, states: Mapping[Cell, CellState]
+) -> Iterator[tuple[list[Cell], pd.DataFrame]]:
+    """Part rows by their cells, twelve cells at a time; cells without any are left out."""
+    if rows.empty:
+        return
+    of_rows = _cells_of(rows)
+    present = set(of_rows)
+    cells = [cell for cell in states if cell in present]
+    for first in range(0, len(cells), MOST_COLUMNS):
+        shown = cells[first : first + MOST_COLUMNS]
+        wanted = set(shown)
+        yield shown, rows[[cell in wanted for cell in of_rows]]
+
+
+def _rows(
+    rows: pd.DataFrame,
+    keys: Sequence[str],
+    cells: Sequence[Cell],
+    states: Mapping[Cell, CellState],
+) -> tuple[tuple[str, ...], ...]:
+    """Lay rows out with a line for each combination of the keys and a column for each cell."""
+    ordered = rows.sort_values(list(keys), kind="stable")
+    names = zip(*(ordered[key].tolist() for key in keys), strict=True)
+    means, stderrs = (ordered[name].astype(float).tolist() for name in ("mean", "stderr"))
+    counts = ordered["num_seeds"].astype(int).tolist()
+    lines: dict[tuple[str, ...], dict[Cell, str]] = {}
+    for key, cell, mean, stderr, count in zip(
+        names, _cells_of(ordered), means, stderrs, counts, strict=True
+    ):
+        line = tuple(_text(name, value) for name, value in zip(keys, key, strict=True))
+        num_seeds = states[cell].num_seeds
+        few = "" if count == num_seeds else f" [{count}]"
+        lines.setdefault(line, {})[cell] = with_error(Uncertain(mean, stderr)) + few
+    return tuple(
+        (*line, *(texts.get(cell, NOTHING) for cell in cells)) for line, texts in lines.items()
+    )
+
+
+def _cells_of(rows: pd.DataFrame) -> list[Cell]:
+    keys = rows[CELL_COLUMNS].itertuples(index=False, name=None)
+    return [Cell(str(loss), int(size), float(rate)) for loss, size, rate in keys]
+
+
+def _text(name: str, value: object) -> str:
+    if name == "quantity":
+        return _symbol(str(value))
+    if pd.isna(value):  # type: ignore[call-overload]  # a scalar of any type
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _symbol(quantity: str) -> str:
+    return GLOSSARY[quantity].symbol if quantity in GLOSSARY else quantity

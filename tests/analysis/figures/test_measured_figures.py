@@ -1,0 +1,137 @@
+"""Maps over the grid and spectra: what is drawn, what is marked, what is not drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.figures.figure_style import drawing_settings
+from analysis.figures.heat_maps import heat_maps
+from analysis.figures.measured_figures import (
+    MEASURED_FIGURES,
+    MeasuredFindings,
+    draw_measured,
+)
+from analysis.figures.spectrum_figure import spectrum_figure
+from analysis.figures.sweep_figures import build_all
+from analysis.findings.spectral_density import SpectralDensity, spectral_densities
+from analysis.records.load import Cell
+
+_GRID = [(size, rate) for size in (50, 100) for rate in (0.1, 0.2)]
+
+
+def _texts(axes):
+    """Give what is written in the squares, by column and row."""
+    return {(round(text.get_position()[0]), round(text.get_position()[1])): text.get_text() for text in axes.texts}  # fmt: skip
+
+
+def _maps(found):
+    with drawing_settings():
+        figure = heat_maps(found)
+    return None if figure is None else [axes for axes in figure.axes if axes.get_visible()]
+
+
+def test_each_square_holds_its_value(store, synthetic_sweep, measured_in):
+    """The map of tr σ² = 10 mη + the mean seed 1, batch sizes upward and rates to the right."""
+    synthetic_sweep(pairs=_GRID).fill()
+    _, _, found = measured_in(store)
+    noise, *_ = panels = _maps(found)
+    assert [axes.get_title() for axes in panels] == [
+        "tr σ²", "tr H", "tr σ²/tr H", "test accuracy %",
+    ]  # fmt: skip
+    assert _texts(noise) == {(0, 0): "51", (1, 0): "101", (0, 1): "101", (1, 1): "201"}
+    assert noise.images[0].get_array()[1, 0] == pytest.approx(101)
+
+
+def test_missing_and_diverged_squares_are_marked(store, synthetic_sweep, measured_in):
+    """A cross where nothing is planned, a word where nothing is measured, hatching where SGD diverged."""
+    sweep = synthetic_sweep(pairs=[*_GRID[:3], (200, 0.1)], seeds=[0])
+    sweep.plan()
+    whole, lost, missing, last = sweep.trials()
+    for trial in (whole, last):
+        sweep.train(trial)
+        sweep.measure(trial)
+    sweep.train(lost, outcome="diverged")
+    sweep.measure(lost, skipped_reason="diverged: the loss ran away")
+    assert missing.batch_size == 100
+    _, _, found = measured_in(store)
+    noise = _maps(found)[0]
+    assert _texts(noise) == {
+        (0, 0): "50", (1, 0): "diverged", (0, 1): "missing", (1, 1): "×", (0, 2): "200", (1, 2): "×",
+    }  # fmt: skip
+    hatched = [patch for patch in noise.patches if patch.get_hatch()]
+    assert [patch.get_xy() for patch in hatched] == [(0.5, -0.5)]
+    caption = MEASURED_FIGURES["heat_maps"].caption(MeasuredFindings(found, []))
+    assert "Hatched: a seed diverged" in caption
+    assert "missing: planned and not measured." in caption
+    assert "×: not planned." in caption
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(50, 0.1)],
+        [(50, 0.1), (100, 0.1)],
+        [(50 * (1 + place), 0.1 * (1 + place)) for place in range(5)],  # a diagonal is no map
+        [(size, rate / 100) for size in range(1, 12) for rate in range(1, 11)],
+    ],
+)
+def test_what_is_no_readable_grid_is_not_mapped(store, synthetic_sweep, measured_in, pairs):
+    """One cell, one row, scattered pairs, more squares than can be read."""
+    sweep = synthetic_sweep(pairs=pairs, seeds=[0])
+    sweep.plan()
+    trial = sweep.trials()[0]
+    sweep.train(trial)
+    sweep.measure(trial)
+    assert _maps(measured_in(store)[2]) is None
+
+
+def test_nothing_measured_draws_nothing(store, synthetic_sweep, measured_in):
+    sweep = synthetic_sweep(pairs=_GRID)
+    sweep.plan()
+    data, _, found = measured_in(store)
+    assert draw_measured(MeasuredFindings(found, spectral_densities(data))) == []
+
+
+def test_equal_values_have_one_colour(store, synthetic_sweep, measured_in):
+    """Rounding is no structure: a ratio of 1 ± 1e-16 is drawn flat."""
+    sweep = synthetic_sweep(pairs=_GRID, seeds=[0])
+    sweep.plan()
+    for place, trial in enumerate(sweep.trials()):
+        sweep.train(trial)
+        sweep.measure(trial, changes={"gradient_noise_trace": 0.3 * (1 + 1e-15 * place)})
+    norm = _maps(measured_in(store)[2])[0].images[0].norm
+    assert norm.vmax - norm.vmin > 0.01
+
+
+def test_spectra_are_drawn_by_cell_with_the_limit_of_stability(store, forked_sweep, measured_in):
+    """Two curves a cell, cells by BS/LR; 2/η = 200 lies beyond λ₁ = 63 and is not drawn."""
+    forked_sweep(pairs=[(50, 0.1), (50, 0.2)], seeds=[0]).fill()
+    data, _, found = measured_in(store)
+    findings = MeasuredFindings(found, spectral_densities(data))
+    (figure,) = build_all({"spectra": MEASURED_FIGURES["spectra"]}, findings).values()
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == ["BS 50, LR 0.2", "BS 50, LR 0.1"]
+    assert [len(axes.lines) for axes in panels] == [2, 2]
+
+
+def test_the_limit_of_stability_is_drawn_within_the_spectrum():
+    """With μ = 0.5 and η = 0.01 it is 2 · 1.5/0.01 = 300."""
+    cell, eigenvalues = Cell("kld", 50, 0.1), np.linspace(0, 400, 50)
+    curve = np.exp(-eigenvalues / 100)
+    density = SpectralDensity(cell, eigenvalues, {"hessian": curve}, 4.0, 1)
+    with drawing_settings():
+        figure = spectrum_figure([density], {cell: 0.01}, 0.5, {})
+    assert [line.get_xdata()[0] for line in figure.axes[0].lines] == [0.0, pytest.approx(300.0)]
+
+
+def test_many_cells_are_chosen_and_the_caption_says_so(store, forked_sweep, measured_in):
+    """Nine of eleven, the first and the last among them."""
+    pairs = [(10 * (1 + place), 0.1) for place in range(11)]
+    forked_sweep(pairs=pairs, seeds=[0]).fill()
+    data, _, found = measured_in(store)
+    findings = MeasuredFindings(found, spectral_densities(data))
+    (figure,) = build_all({"spectra": MEASURED_FIGURES["spectra"]}, findings).values()
+    titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
+    assert (len(titles), titles[0], titles[-1]) == (9, "BS 10, LR 0.1", "BS 110, LR 0.1")
+    assert "9 of 11 cells" in MEASURED_FIGURES["spectra"].caption(findings)
