@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from analysis.findings.cost import cost
 from analysis.findings.league import Standing
 from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
 from analysis.mathematics.interval import Interval
@@ -14,10 +15,10 @@ from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
 from analysis.records.cell_states import cell_states
 from analysis.records.load import Cell, SweepData
-from analysis.report.cost import cost_sentence
 from analysis.report.web.first_screen import Answer, Finding, Forest, Mark
 from analysis.report.words import headline
 from analysis.tables.law_tables import ratio_text
+from analysis.tables.measured.cost_tables import cost_sentence
 from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9
@@ -31,7 +32,7 @@ def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Ans
     found = _measured(data, chief) if chief else _known(data, table)
     findings, asides, forest = found
     sentence, kind = headline(cell_states(data))
-    return Answer(findings, asides, forest, sentence, kind == "good", cost_sentence(data))
+    return Answer(findings, asides, forest, sentence, kind == "good", cost_sentence(cost(data)))
 
 
 def chief_standings(standings: Sequence[Standing]) -> list[Standing]:

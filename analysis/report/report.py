@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.aggregation.aggregate import Aggregated, aggregate_records
+from analysis.figures.measured_figures import MeasuredFindings, draw_measured
 from analysis.figures.sweep_figures import DrawnFigure, draw_figures, write_figures
 from analysis.findings.generalisation import generalisation_table
+from analysis.findings.measured import MeasuredCells, measured_cells
+from analysis.findings.spectral_density import spectral_densities
 from analysis.findings.table1 import Table1, build_table1
-from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData, load_sweep
 from analysis.report.answer import answer
 from analysis.report.conclusions import Conclusions, conclude
 from analysis.report.law_section import draw_law_figures, law_section, paper_section
+from analysis.report.measured_sections import (
+    cost_section,
+    done_section,
+    measured_section,
+    provenance_section,
+)
 from analysis.report.table1_part import table1_part
 from analysis.report.web.page import (
     Bullets,
-    Code,
     FigurePart,
     Folded,
     Links,
@@ -30,13 +36,7 @@ from analysis.report.web.page import (
 )
 from analysis.report.web.render import render_page
 from analysis.report.words import METHODS, PREDICTIONS, TABLE1, sources
-from analysis.tables.report_tables import (
-    failure_table,
-    network_table,
-    prediction_table,
-    run_facts,
-    state_table,
-)
+from analysis.tables.report_tables import failure_table, prediction_table
 from analysis.tables.table1_files import to_csv, to_latex
 from workers.contract.errors import user_error
 from workers.contract.store import Store
@@ -51,6 +51,7 @@ class Report:
         table: Table 1.
         derived: The derived views.
         laws: The conclusions about the laws.
+        measured: What was measured, by cell.
         figures: All figures, drawn.
         store_uri: Where the records are.
     """
@@ -59,6 +60,7 @@ class Report:
     table: Table1
     derived: Aggregated
     laws: Conclusions
+    measured: MeasuredCells
     figures: list[DrawnFigure]
     store_uri: str
 
@@ -98,8 +100,10 @@ def compute_report(data: SweepData, store_uri: str) -> Report:
     """Compute everything a report shows; a pure function of the sweep's records."""
     table, derived = build_table1(data), aggregate_records(data)
     laws = laws_of(data, table, derived)
-    figures = [*draw_figures(data, table), *draw_law_figures(laws)]
-    return Report(data, table, derived, laws, figures, store_uri)
+    measured = measured_cells(data, derived.cell_measurements.to_pandas())
+    findings = MeasuredFindings(measured, spectral_densities(data))
+    figures = [*draw_figures(data, table), *draw_law_figures(laws), *draw_measured(findings)]
+    return Report(data, table, derived, laws, measured, figures, store_uri)
 
 
 def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
@@ -115,8 +119,8 @@ def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
 
 def report_page(report: Report) -> Page:
     """Arrange the whole page; a section that holds nothing is not shown."""
-    data, states = report.data, cell_states(report.data)
-    gaps = generalisation_table(data, states)
+    data, measured, store_uri = report.data, report.measured, report.store_uri
+    gaps = generalisation_table(data, measured.states)
     figures = {
         each.name: FigurePart(each.name, each.title, each.caption, each.svg)
         for each in report.figures
@@ -124,15 +128,17 @@ def report_page(report: Report) -> Page:
     sections = [
         Section("Table 1", _table1(report.table, figures)),
         law_section(report.laws, figures),
+        measured_section(data, measured, report.derived.cell_measurements.to_pandas(), figures),
         paper_section(report.laws),
         Section("Learning curves", _present(figures, "learning_curves")),
         Section("Generalisation", [Table(gaps, num_keys=4)] if gaps else []),
         Section("Layers", _present(figures, "layers")),
         Section("Predictions", _predictions(report.derived)),
-        Section("What was run", _run(data, report.store_uri)),
-        Section("What is done", [Table(state_table(states))]),
+        cost_section(data),
+        done_section(data, measured, store_uri),
         Section("Failures", [] if data.failures.empty else [Table(failure_table(data))]),
         Section("How it was measured", [Bullets(METHODS)]),
+        provenance_section(data, store_uri),
         Section("Sources", [Links(sources())]),
     ]
     return Page(data.plan.sweep, answer(data, report.table, report.laws.standings), sections)
@@ -149,13 +155,6 @@ def _predictions(derived: Aggregated) -> list[Part]:
         return []
     table = Table(prediction_table(derived.predictions))
     return [Paragraph(PREDICTIONS), Folded("Every prediction, with reasons", [table])]
-
-
-def _run(data: SweepData, store_uri: str) -> list[Part]:
-    spec = json.dumps(data.plan.spec, indent=1, ensure_ascii=False)
-    networks = [] if data.trials.empty else [Table(network_table(data))]
-    facts = Bullets(run_facts(data, store_uri))
-    return [facts, *networks, Folded("The resolved sweep", [Code(spec)])]
 
 
 def _present(figures: dict[str, FigurePart], *names: str) -> list[Part]:
