@@ -18,4 +18,3 @@ def test_a_reason_stays_one_whatever_is_written_in_it(prediction, predictions_ta
     assert [row[-1] for row in table.rows] == [
         EARLIER, f"tr H was not measured • {EARLIER}", ""
     ]  # fmt: skip
-    assert table.notes[1:] == (f"a: {EARLIER}.", "b: tr H was not measured.")
