@@ -83,9 +83,8 @@ def _draw(
     for cell, value in values.items():
         squares[sizes.index(cell.batch_size), rates.index(cell.learning_rate)] = value.value
     norm = _norm(squares, is_log=is_log)
-    axes.imshow(
-        np.ma.masked_invalid(squares), cmap=_COLOR_MAP, norm=norm, aspect="auto", origin="lower"
-    )
+    columns, rows = np.arange(len(rates) + 1) - 0.5, np.arange(len(sizes) + 1) - 0.5
+    axes.pcolormesh(columns, rows, np.ma.masked_invalid(squares), cmap=_COLOR_MAP, norm=norm)
     axes.grid(visible=False)
     axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     axes.set_yticks(range(len(sizes)), [str(size) for size in sizes])

@@ -118,7 +118,9 @@ def precisions(data: SweepData) -> list[Precision]:
     seconds = _runs(data).set_index(_OF_ONE_RUN)["wall_seconds"]
     rows = data.measurements.assign(mean=data.measurements["value"])
     rows = rows[rows["stderr"].notna() & (rows["split"] == "train")]
-    found = []
+    found: list[Precision] = []
+    if rows.empty:
+        return found
     for planned in data.plan.statistics:
         its = leading_rows(rows[rows["statistic_id"] == planned.statistic_id], data.plan)
         its = its[its["value"] != 0].join(seconds.rename("run_seconds"), on=_OF_ONE_RUN)

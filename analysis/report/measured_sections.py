@@ -51,7 +51,9 @@ def measured_section(
 
 def cost_section(data: SweepData) -> Section:
     """Show what training and each statistic took, and what a digit of each estimate costs."""
-    return Section("Cost", _tables([cost_table(cost(data)), precision_table(precisions(data))]))
+    return Section(
+        "What it cost", _tables([cost_table(cost(data)), precision_table(precisions(data))])
+    )
 
 
 def done_section(data: SweepData, measured: MeasuredCells, store_uri: str) -> Section:

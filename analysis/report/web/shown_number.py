@@ -13,9 +13,15 @@ _FORMS = (
     re.compile(rf"(?P<value>{_DIGITS}) ± (?P<error>{_DIGITS}|\?)"),
     re.compile(rf"\((?P<value>{_DIGITS}) ± (?P<error>{_DIGITS})\)(?P<power>e[-+]?\d+)"),
     re.compile(rf"(?P<value>{_DIGITS}) \[(?P<low>{_DIGITS}), (?P<high>{_DIGITS})\]"),
+    re.compile(
+        rf"\((?P<value>{_DIGITS}) \[(?P<low>{_DIGITS}), (?P<high>{_DIGITS})\]\)(?P<power>e[-+]?\d+)"
+    ),
     re.compile(rf"(?P<value>{_DIGITS}) \[\?\]"),
 )
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUPERSCRIPTS = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
+_SUPERSCRIPT = str.maketrans("-0123456789", _SUPERSCRIPTS)
+_PLAIN = str.maketrans(_SUPERSCRIPTS + "−", "-0123456789-")
+_POWER = re.compile(rf"×10([{_SUPERSCRIPTS}]+)")
 _MOST_SPREAD = 4
 """Decades that one power of ten serves; numbers further apart have one each."""
 
@@ -82,7 +88,8 @@ class ShownNumber:
 
 def read_number(text: str) -> ShownNumber | None:
     """Read a number that a table wrote, with its error or interval; None where it is none."""
-    found = next((match for form in _FORMS if (match := form.fullmatch(text))), None)
+    plain = _POWER.sub(r"e\1", text).translate(_PLAIN)
+    found = next((match for form in _FORMS if (match := form.fullmatch(plain))), None)
     if found is None:
         return None
     parts = found.groupdict()
@@ -93,7 +100,7 @@ def read_number(text: str) -> ShownNumber | None:
     assert value is not None  # noqa: S101 - every form has one
     return ShownNumber(
         value, error, low, high,
-        has_unknown_error="?" in text, is_scientific="e" in text, has_sign=text.startswith("+"),
+        has_unknown_error="?" in text, is_scientific="e" in plain, has_sign=text.startswith("+"),
         was=text,
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ def test_each_square_holds_its_value(store, synthetic_sweep, measured_in):
         "tr σ²", "tr H", "tr σ²/tr H", "test accuracy %",
     ]  # fmt: skip
     assert _texts(noise) == {(0, 0): "51", (1, 0): "101", (0, 1): "101", (1, 1): "201"}
-    assert noise.images[0].get_array()[1, 0] == pytest.approx(101)
+    assert noise.collections[0].get_array()[1, 0] == pytest.approx(101)
 
 
 def test_missing_and_diverged_squares_are_marked(store, synthetic_sweep, measured_in):
@@ -100,7 +100,7 @@ def test_equal_values_have_one_colour(store, synthetic_sweep, measured_in):
     for place, trial in enumerate(sweep.trials()):
         sweep.train(trial)
         sweep.measure(trial, changes={"gradient_noise_trace": 0.3 * (1 + 1e-15 * place)})
-    norm = _maps(measured_in(store)[2])[0].images[0].norm
+    norm = _maps(measured_in(store)[2])[0].collections[0].norm
     assert norm.vmax - norm.vmin > 0.01
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections import Counter
 from hashlib import sha256
 from html.parser import HTMLParser
 
@@ -72,7 +73,7 @@ def report(sweep_in, folder):
 def test_all_files_are_written(report, folder):
     """The page, the table in two formats, every figure in two."""
     names = [str(path.relative_to(folder / "out")) for path in report]
-    figures = ["learning_curves", "traces", "trace_ratio", "layers"]
+    figures = ["learning_curves", "traces", "trace_ratio", "layers", "heat_maps"]
     assert names == ["report.html", "table1.csv", "table1.tex"] + [
         f"figures/{figure}.{ending}" for figure in figures for ending in ("svg", "pdf")
     ]
@@ -85,7 +86,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
     page = _Page(text)
     assert text.startswith("<!DOCTYPE html>\n<html lang=")
     assert (page.open, page.faults) == ([], [])
-    assert len(page.ids) == len(set(page.ids))
+    assert [name for name, count in Counter(page.ids).items() if count > 1] == []
     assert all(address.startswith("#") for address in page.loads)
     assert {address[1:] for address in page.loads} <= set(page.ids)
     assert page.tags.isdisjoint({"iframe", "object", "embed", "link", "img"})
