@@ -35,11 +35,14 @@ app = typer.Typer(
 EXIT_BAD_INPUT, EXIT_INTERNAL = 2, 4
 _TYPER_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
 
-
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a built-in name.")]
 MaybeSweep = Annotated[
     Optional[str],  # noqa: UP045  # typer reads it at run time
     typer.Argument(metavar="[SWEEP]", help="A YAML file or a sweep's name; all when left out."),
+]
+Sweeps = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(metavar="[SWEEP]...", help="Several: side by side; all when left out."),
 ]
 StoreOption = Annotated[str, typer.Option("--store", help="Local path, s3:// or gs://.")]
 Address = Annotated[
@@ -69,6 +72,7 @@ CheckpointSeconds = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Look again every few seconds.")]
 STORE = "./minima-store"
+REPORT = Path("minima-report")
 
 
 def main() -> None:
@@ -226,14 +230,14 @@ def query(
 
 @app.command()
 def report(
-    out: Annotated[Path, typer.Option("--out", help="A folder; made when it is not there.")],
-    sweep: MaybeSweep = None,
+    sweeps: Sweeps = None,
     store: StoreOption = STORE,
+    out: Annotated[Path, typer.Option("--out", help="A folder, made if need be.")] = REPORT,
     *,
     json: Json = False,
 ) -> int:
     """Write report.html, figures, table1.csv and table1.tex."""
-    return store_commands.report(sweep, store, out, Output(json))
+    return store_commands.report(sweeps or [], store, out, Output(json))
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,20 +80,48 @@ def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
         UserError: There is no such sweep in the store, or the folder cannot be written.
     """
     report = compute_report(load_sweep(store, sweep), store.uri)
+    return [
+        *write_texts({out / "report.html": render_page(report_page(report))}),
+        *write_beside(report, out),
+    ]
+
+
+def write_beside(report: Report, folder: Path) -> list[Path]:
+    """Write what stands beside a page: Table 1 as CSV and LaTeX, the figures.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
     texts = {
-        out / "report.html": render_page(report_page(report)),
-        out / "table1.csv": to_csv(report.table),
-        out / "table1.tex": to_latex(report.table),
+        folder / "table1.csv": to_csv(report.table),
+        folder / "table1.tex": to_latex(report.table),
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for path, text in texts.items():
+    tables = write_texts(texts)
+    with _told_where(folder):
+        return [*tables, *write_figures(report.figures, folder / "figures")]
+
+
+def write_texts(texts: Mapping[Path, str]) -> list[Path]:
+    """Write texts, and the folders they are in.
+
+    Raises:
+        UserError: They cannot be written.
+    """
+    for path, text in texts.items():
+        with _told_where(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return [*texts, *write_figures(report.figures, out / "figures")]
+    return [*texts]
+
+
+@contextmanager
+def _told_where(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise user_error(
             f"the report cannot be written: {error}",
-            where=f"--out {out}",
+            where=f"--out {folder}",
             mend="choose a folder that can be written",
         ) from error
 
@@ -117,12 +147,12 @@ def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
     )
 
 
-def report_page(report: Report) -> Page:
-    """Arrange the whole page; a section that holds nothing is not shown."""
+def report_page(report: Report, folder: str = "") -> Page:
+    """Arrange the whole page, whose figures are in `folder`; a section that holds nothing is not shown."""
     data, measured, store_uri = report.data, report.measured, report.store_uri
     gaps = generalisation_table(data, measured.states)
     figures = {
-        each.name: FigurePart(each.name, each.title, each.caption, each.svg)
+        each.name: FigurePart(each.name, each.title, each.caption, each.svg, folder)
         for each in report.figures
     }
     sections = [
@@ -141,7 +171,8 @@ def report_page(report: Report) -> Page:
         provenance_section(data, store_uri),
         Section("Sources", [Links(sources())]),
     ]
-    return Page(data.plan.sweep, answer(data, report.table, report.laws.standings), sections)
+    name = data.plan.sweep
+    return Page(name, {name: answer(data, report.table, report.laws.standings)}, sections)
 
 
 def _table1(table: Table1, figures: dict[str, FigurePart]) -> list[Part]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,7 +21,7 @@ from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
 from orchestrator.monitor.watch import status_view, watch
 from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
-from workers.contract.errors import UserError, did_you_mean, user_error
+from workers.contract.errors import Fault, UserError, did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.plans import list_sweeps, newest_plan
 from workers.contract.store import Store
@@ -135,32 +136,50 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
         sys.stdout.write(written.rstrip("\n") + "\n")
 
 
-def report(sweep: str | None, store_uri: str, out: Path, output: Output) -> int:
-    """Write the report of a sweep; with several in the store, a folder each."""
+def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> int:
+    """Write the report of a sweep; of several that are named side by side, of all that there are a folder each."""
     from analysis.aggregation.aggregate import aggregate as aggregate_sweep
 
     import_matplotlib()
     from analysis.report.report import write_report
+    from analysis.report.side_by_side import write_side_by_side
 
     store = open_existing(store_uri)
-    plans = plans_in(store, sweep)
-    if not plans:
+    names = list(dict.fromkeys(plan.sweep for plan in _plans_of(store, sweeps)))
+    if not names:
         raise user_error(
             f"no sweep was run in {store.uri} yet",
             where="--store",
             mend="run one: minima run quickstart",
         )
-    written: list[JsonValue] = []
-    for item in plans:
-        folder = out if len(plans) == 1 else out / item.sweep
-        with output.step(f"averaging {item.sweep} over seeds and making its predictions"):
-            aggregate_sweep(store, item.sweep)
-        with output.step(f"drawing the figures of {item.sweep} and writing its report"):
-            paths = write_report(store, item.sweep, folder)
-        written += [str(path) for path in paths]
-    output.show("\n".join(str(path) for path in written))
-    output.document({"written": written})
+    for name in names:
+        with output.step(f"averaging {name} over seeds and making its predictions"):
+            aggregate_sweep(store, name)
+    written: list[Path] = []
+    if len(sweeps) > 1 and len(names) > 1:
+        with output.step(f"drawing the figures of {' and '.join(names)} and writing their report"):
+            written = write_side_by_side(store, names, out)
+    else:
+        for name in names:
+            with output.step(f"drawing the figures of {name} and writing its report"):
+                written += write_report(store, name, out if len(names) == 1 else out / name)
+    output.show("\n".join(map(str, written)))
+    output.document({"written": [*map(str, written)]})
     return 0
+
+
+def _plans_of(store: Store, sweeps: Sequence[str]) -> list[PlanDocument]:
+    """Read the newest plans of the sweeps named, or of all; every one that is not there is told."""
+    plans, faults = list[PlanDocument](), list[Fault]()
+    wanted: Sequence[str | None] = sweeps or [None]
+    for sweep in wanted:
+        try:
+            plans += plans_in(store, sweep)
+        except UserError as error:
+            faults += error.faults
+    if faults:
+        raise UserError(faults)
+    return plans
 
 
 def compact(store_uri: str, output: Output) -> int:

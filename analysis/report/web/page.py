@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
@@ -85,6 +85,7 @@ class FigurePart:
         title: One line.
         caption: What is shown and how.
         svg: The whole SVG document.
+        folder: Where `figures/` is, beside the page, with a slash at its end; empty in a page of one sweep.
     """
 
     template: ClassVar[str] = "figure"
@@ -92,6 +93,20 @@ class FigurePart:
     title: str
     caption: str
     svg: str
+    folder: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Its id in the page, on which those of its marks are built."""
+        return re.sub(r"[^A-Za-z0-9_]", "-", f"figure-{self.folder}{self.name}")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The name of the sweep that the parts below it are of, in a page of several."""
+
+    template: ClassVar[str] = "heading"
+    text: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ class Folded:
     parts: Sequence[Part]
 
 
-Part: TypeAlias = Paragraph | Bullets | Code | Links | Table | FigurePart | Folded
+Part: TypeAlias = Heading | Paragraph | Bullets | Code | Links | Table | FigurePart | Folded
 
 
 @dataclass(frozen=True)
@@ -124,13 +139,13 @@ class Page:
     """A whole page.
 
     Attributes:
-        title: The sweep's name.
-        answer: The first screen.
+        title: The sweep's name, or those of all.
+        answers: The first screen, by the sweep's name.
         sections: In order, under their headings.
     """
 
     title: str
-    answer: Answer
+    answers: Mapping[str, Answer]
     sections: Sequence[Section] = field(default_factory=list)
 
     @property

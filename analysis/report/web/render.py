@@ -64,6 +64,6 @@ def _environment() -> Environment:
     )
     found.filters["shown"] = shown_table
     found.filters["inline_svg"] = lambda figure: Markup(  # noqa: S704 - drawn by Matplotlib, which escapes
-        inline_svg(figure.svg, f"figure-{figure.name}", figure.title)
+        inline_svg(figure.svg, figure.anchor, figure.title)
     )
     return found

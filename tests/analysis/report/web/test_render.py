@@ -40,7 +40,7 @@ def test_every_text_is_escaped():
     answer = Answer(
         [Finding(_BAD, _BAD, _BAD, _BAD)], [_BAD], forest, _BAD, is_complete=True, cost=_BAD
     )
-    html = render_page(Page(_BAD, answer, [Section(_BAD, parts)]))
+    html = render_page(Page(_BAD, {_BAD: answer}, [Section(_BAD, parts)]))
     assert html.count("<script") == 1  # our own
     assert html.count("&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; more") > 25
 
