@@ -19,7 +19,7 @@ _OF_ONE_RUN = ["trial_id", "statistic_id", "statistic", "split"]
 
 
 @dataclass(frozen=True)
-class Work:
+class PaidWork:
     """What one kind of work took.
 
     Attributes:
@@ -46,8 +46,8 @@ class Cost:
         measuring: By statistic, in the plan's order; those that have a record.
     """
 
-    training: Work
-    measuring: tuple[Work, ...]
+    training: PaidWork
+    measuring: tuple[PaidWork, ...]
 
     @property
     def measuring_core_hours(self) -> float:
@@ -95,7 +95,7 @@ def cost(data: SweepData) -> Cost:
     threads = num_threads(data)
     spent = data.trials["wall_seconds"].astype(float) / _HOUR_SECONDS
     shares = data.trials["device_share"].astype(float)
-    training = Work(
+    training = PaidWork(
         "training",
         len(data.trials),
         float(spent.sum()) * threads,
@@ -141,7 +141,7 @@ def precisions(data: SweepData) -> list[Precision]:
     return found
 
 
-def _of_statistics(data: SweepData, threads: int) -> list[Work]:
+def _of_statistics(data: SweepData, threads: int) -> list[PaidWork]:
     shares = data.trials.set_index("trial_id")["device_share"].astype(float)
     runs = _runs(data)
     hours = runs["wall_seconds"] / _HOUR_SECONDS
@@ -153,7 +153,7 @@ def _of_statistics(data: SweepData, threads: int) -> list[Work]:
             continue
         gradients = its["cost_gradients"].sum(min_count=1)
         found.append(
-            Work(
+            PaidWork(
                 planned.statistic.name,
                 its["trial_id"].nunique(),
                 float(its["hours"].sum(min_count=1)) * threads,

@@ -15,7 +15,7 @@ from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
 from analysis.records.cell_states import cell_states
 from analysis.records.load import Cell, SweepData
-from analysis.report.web.first_screen import Answer, Finding, Forest, Mark
+from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
 from analysis.tables.law_tables import ratio_text
 from analysis.tables.measured.cost_tables import cost_sentence
@@ -26,13 +26,15 @@ _MOST_MARKS = 9
 _Found: TypeAlias = tuple[list[Finding], list[str], Forest | None]
 
 
-def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Answer:
-    """Answer which law holds; before any is measured, by what factor their predictions differ."""
+def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> FirstScreen:
+    """FirstScreen which law holds; before any is measured, by what factor their predictions differ."""
     chief = chief_standings(standings)
     found = _measured(data, chief) if chief else _known(data, table)
     findings, asides, forest = found
     sentence, kind = headline(cell_states(data))
-    return Answer(findings, asides, forest, sentence, kind == "good", cost_sentence(cost(data)))
+    return FirstScreen(
+        findings, asides, forest, sentence, kind == "good", cost_sentence(cost(data))
+    )
 
 
 def chief_standings(standings: Sequence[Standing]) -> list[Standing]:
@@ -114,12 +116,12 @@ def _support(data: SweepData, item: Standing) -> str:
     return f"{cells}, {of_seeds}, its assumptions met in none"
 
 
-def _mark(label: str, log_ratio: Interval, color: str = "") -> Mark:
+def _mark(label: str, log_ratio: Interval, color: str = "") -> ForestMark:
     low, high = (
         None if bound is None else math.exp(min(bound, 700.0))
         for bound in (log_ratio.low, log_ratio.high)
     )
-    return Mark(label, math.exp(log_ratio.value), low, high, ratio_text(log_ratio), color)
+    return ForestMark(label, math.exp(log_ratio.value), low, high, ratio_text(log_ratio), color)
 
 
 def _known(data: SweepData, table: Table1) -> _Found:

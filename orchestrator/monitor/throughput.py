@@ -70,9 +70,8 @@ def throughput(
         window, since, num_finished = math.inf, "the sweep", sum(map(math.isfinite, ages))
         shortest = 1.0  # all of it is over: no rate to come is guessed from it
     trials = {item.planned.trial_id for item in missing}
-    worked = worked_seconds(
-        [*_recorded_work(state, trials, moment), *_live_work(running, moment)], window
-    )
+    work = [*_recorded_work(state, trials, moment), *_live_work(running, moment)]
+    worked = round(worked_seconds(work, window), 3)  # the last digits of ages go with the clock
     rates = [
         rate for beat in running if beat.statistic is None and (rate := units_per_second(beat))
     ]

@@ -28,7 +28,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ForestMark:
     """A ratio with its 95 % interval.
 
     Attributes:
@@ -58,7 +58,7 @@ class Forest:
     """
 
     title: str
-    marks: Sequence[Mark]
+    marks: Sequence[ForestMark]
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -103,7 +103,7 @@ class Forest:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FirstScreen:
     """What a reader gets first.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from analysis.report.web.first_screen import Answer
+from analysis.report.web.first_screen import FirstScreen
 from analysis.text.text_table import TextTable
 
 
@@ -145,7 +145,7 @@ class Page:
     """
 
     title: str
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, FirstScreen]
     sections: Sequence[Section] = field(default_factory=list)
 
     @property

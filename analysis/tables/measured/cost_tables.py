@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.findings.cost import Cost, Precision, Work
+from analysis.findings.cost import Cost, PaidWork, Precision
 from analysis.findings.unfinished import OpenSeeds
 from analysis.text.number_text import plain
 from analysis.text.text_table import TextTable
@@ -101,7 +101,7 @@ def hours_text(hours: float) -> str:
     return plain(hours, 3)
 
 
-def _cost_row(work: Work, cost: Cost, *, has_gpu: bool) -> tuple[str, ...]:
+def _cost_row(work: PaidWork, cost: Cost, *, has_gpu: bool) -> tuple[str, ...]:
     total = cost.core_hours
     return (
         work.name,

@@ -140,7 +140,7 @@ def test_table_1_shows_itself_and_computes(door):
     html = table._repr_html_()
     assert html.count("<table ") == 4
     assert "<button" not in html  # no script of ours runs there
-    assert "<caption>Table 1 · toy · traces per example (mean loss)</caption>" in html
+    assert 'data-title="Table 1 · toy · traces per example (mean loss)"' in html
     assert "Table 1 · toy · traces per example" in repr(table)
     assert table.to_latex().count(r"\begin{table}") == 4
     frame = table.frame

@@ -11,7 +11,7 @@ from analysis.report.report import compute_report, report_page
 
 @pytest.fixture
 def answer_to(prediction, predictions_table, store, synthetic_sweep):
-    """Answer from rows of view `predictions` about a small sweep."""
+    """FirstScreen from rows of view `predictions` about a small sweep."""
 
     def make(rows):
         data = load_sweep(synthetic_sweep().fill().store, "toy")

@@ -5,14 +5,14 @@ import re
 import pytest
 
 from analysis.report.side_by_side import side_by_side, write_side_by_side
-from analysis.report.web.first_screen import Answer
+from analysis.report.web.first_screen import FirstScreen
 from analysis.report.web.page import Bullets, Heading, Page, Paragraph, Section
 from workers.contract.errors import UserError
 from workers.contract.store import Store
 
 
 def page(name, *sections):
-    answer = Answer(
+    answer = FirstScreen(
         [], [], None, "1 of 1 cells are complete.", is_complete=True, cost="1 core-hour"
     )
     return Page(name, {name: answer}, [Section(title, parts) for title, parts in sections])

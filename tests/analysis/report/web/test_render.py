@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.report.web.first_screen import Answer, Finding, Forest, Mark
+from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.web.inline_svg import inline_svg
 from analysis.report.web.page import (
     Bullets,
@@ -36,8 +36,8 @@ def test_every_text_is_escaped():
         Table(table, switches=(Switch(_BAD, ((_BAD, _BAD),)),)), FigurePart("name", _BAD, _BAD, _SVG),
         Folded(_BAD, [Paragraph(_BAD)]),
     ]  # fmt: skip
-    forest = Forest(_BAD, [Mark(_BAD, 1.0, None, None, _BAD)])
-    answer = Answer(
+    forest = Forest(_BAD, [ForestMark(_BAD, 1.0, None, None, _BAD)])
+    answer = FirstScreen(
         [Finding(_BAD, _BAD, _BAD, _BAD)], [_BAD], forest, _BAD, is_complete=True, cost=_BAD
     )
     html = render_page(Page(_BAD, {_BAD: answer}, [Section(_BAD, parts)]))
@@ -69,7 +69,9 @@ def test_where_no_script_runs_nothing_is_to_press():
 
 def test_the_forest_puts_equality_and_bounds_where_they_belong():
     """Positions are shares of the logarithm: 1 lies midway between 1/k and k."""
-    forest = Forest("t", [Mark("a", 0.1, 0.05, 0.2, "0.1"), Mark("b", 10.0, 5.0, 20.0, "10")])
+    forest = Forest(
+        "t", [ForestMark("a", 0.1, 0.05, 0.2, "0.1"), ForestMark("b", 10.0, 5.0, 20.0, "10")]
+    )
     assert forest.percent(1) == pytest.approx(50)
     assert forest.percent(0.1) + forest.percent(10) == pytest.approx(100)
     assert forest.percent(0) == 0
@@ -80,7 +82,9 @@ def test_the_forest_puts_equality_and_bounds_where_they_belong():
 
 def test_a_bound_that_says_nothing_does_not_squeeze_the_forest():
     """One interval of 300 decades leaves the axis to the others."""
-    forest = Forest("t", [Mark("a", 1.0, 1e-150, 1e150, "?"), Mark("b", 2.0, 1.8, 2.2, "2")])
+    forest = Forest(
+        "t", [ForestMark("a", 1.0, 1e-150, 1e150, "?"), ForestMark("b", 2.0, 1.8, 2.2, "2")]
+    )
     low, high = forest.limits
     assert low > 0.01
     assert high < 100

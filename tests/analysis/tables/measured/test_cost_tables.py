@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.findings.cost import Cost, Precision, Work
+from analysis.findings.cost import Cost, PaidWork, Precision
 from analysis.findings.unfinished import OpenSeeds
 from analysis.records.load import Cell
 from analysis.tables.measured.cost_tables import (
@@ -15,8 +15,8 @@ from analysis.tables.measured.cost_tables import (
 )
 
 COST = Cost(
-    Work("training", 4, 2.0, 0.0, 40.0),
-    (Work("traces", 4, 5.0, 0.0, 16.0), Work("losses", 4, math.nan, math.nan, math.nan)),
+    PaidWork("training", 4, 2.0, 0.0, 40.0),
+    (PaidWork("traces", 4, 5.0, 0.0, 16.0), PaidWork("losses", 4, math.nan, math.nan, math.nan)),
 )
 
 
@@ -28,14 +28,14 @@ def test_training_and_measuring_are_told_apart():
 
 
 def test_gpu_hours_stand_where_there_are_any():
-    found = Cost(Work("training", 1, 2.0, 0.5, 4.0), ())
+    found = Cost(PaidWork("training", 1, 2.0, 0.5, 4.0), ())
     assert cost_sentence(found) == "2 core-hours, 0.5 GPU-hours: 2 of training, 0 of measuring."
     assert "GPU-hours" in cost_table(found).columns
     assert "GPU-hours" not in cost_table(COST).columns
 
 
 def test_nothing_trained_and_nothing_estimated_give_no_table():
-    assert cost_table(Cost(Work("training", 0, 0.0, 0.0, 0.0), ())) is None
+    assert cost_table(Cost(PaidWork("training", 0, 0.0, 0.0, 0.0), ())) is None
     exact = Precision("hessian_trace", "traces", "data", 0.0, 1.0, 0.0)
     assert precision_table([exact]) is None
     estimate = Precision("hessian_trace", "traces", "data", 0.02, 0.5, 2.0)
