@@ -24,14 +24,16 @@ _OF_THE_SCREEN = {"backend", "backend_fallback", "interactive", "toolbar"}
 """What no file shows; a notebook keeps the backend that it has."""
 
 _DASHES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">", "p", "h", "d", "8", "H")
 
 
 @dataclass(frozen=True)
 class CellStyle:
-    """The colour, dashes and legend label of a cell."""
+    """The colour, dashes, marker and legend label of a cell; no two cells have all three alike."""
 
     color: str
     dashes: str
+    marker: str
     label: str
 
 
@@ -46,7 +48,7 @@ def drawing_settings() -> AbstractContextManager[None]:
     return mpl.rc_context(
         plain
         | {
-            "font.family": "DejaVu Sans",
+            "font.family": ["DejaVu Sans", "sans-serif"],
             "font.size": 8.5,
             "axes.labelsize": 9,
             "axes.spines.top": False,
@@ -57,7 +59,7 @@ def drawing_settings() -> AbstractContextManager[None]:
             "legend.frameon": False,
             "lines.linewidth": 1.4,
             "figure.facecolor": "white",
-            "svg.fonttype": "path",
+            "svg.fonttype": "none",  # text stays text: found, read aloud, dark in the dark
             "svg.hashsalt": "minima",
             "pdf.fonttype": 42,
             "text.parse_math": False,  # names may hold a dollar sign
@@ -69,16 +71,18 @@ def cell_styles(cells: Sequence[Cell]) -> dict[Cell, CellStyle]:
     """Colour cells by the group of their BS/LR, as the paper's Figures 2 and 3 do.
 
     Blue and sky blue: a BS/LR that several cells share (without any, the median one). Green: within
-    a factor 1.5 of such a value. Vermillion: further away. Dashes distinguish cells of one colour.
+    a factor 1.5 of such a value. Vermillion: further away. Of cells of one colour the first four differ
+    by their dashes, all by their marker, and with more than fifteen by both together.
     """
     references = shared_ratios(cells)
     used: dict[str, int] = {}
     styles = {}
     for cell in sorted(cells, key=lambda c: (c.batch_size_over_learning_rate, c)):
         color = _color(cell.batch_size_over_learning_rate, references)
-        dashes = _DASHES[used.get(color, 0) % len(_DASHES)]
-        used[color] = used.get(color, 0) + 1
-        styles[cell] = CellStyle(color, dashes, cell_label(cell))
+        place = used.get(color, 0)
+        used[color] = place + 1
+        dashes, marker = _DASHES[place % len(_DASHES)], _MARKERS[place % len(_MARKERS)]
+        styles[cell] = CellStyle(color, dashes, marker, cell_label(cell))
     return styles
 
 

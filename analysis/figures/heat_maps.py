@@ -30,6 +30,9 @@ _DARK_TEXT_ABOVE = 0.55
 Panel = tuple[str, Mapping[Cell, Uncertain], bool]
 """Its title, its values, and whether they are on a logarithmic scale."""
 
+_DARK, _LIGHT = "#111111", "#fefefe"
+"""Of texts on coloured squares, which stay as they are where the page around them is dark."""
+
 
 def heat_maps(found: MeasuredCells) -> Figure | None:
     """Draw a map for each of tr σ², tr H, their ratio, ηλ₁ and test accuracy that was measured.
@@ -103,7 +106,7 @@ def _square(
     """Write a value, or that it is missing; hatch the square of a cell with a diverged seed."""
     is_known = math.isfinite(value)
     is_light = is_known and float(norm(value)) > _DARK_TEXT_ABOVE
-    color = "white" if is_known and not is_light else "black"
+    color = _LIGHT if is_known and not is_light else _DARK
     if has_diverged:
         corner = (place[0] - 0.5, place[1] - 0.5)
         axes.add_patch(
@@ -113,7 +116,7 @@ def _square(
     text = plain(value, 3) if is_known else missing
     box = {"boxstyle": "square,pad=0.1", "facecolor": "none", "edgecolor": "none"}
     if has_diverged:
-        box |= {"facecolor": "black" if color == "white" else "white"}
+        box |= {"facecolor": _DARK if color == _LIGHT else _LIGHT}
     axes.text(*place, text, ha="center", va="center", color=color, fontsize=7, bbox=box)
 
 

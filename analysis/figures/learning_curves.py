@@ -19,6 +19,9 @@ _PANELS = (
     ("validation_loss", "validation loss L"),
 )
 
+_MARKS = 6
+"""About so many markers stand on a curve; a single epoch is a marker alone."""
+
 
 def learning_curves(data: SweepData) -> Figure:
     """Draw accuracy and loss against epochs: mean over seeds, band ± one standard error.
@@ -49,7 +52,16 @@ def _draw(axes: Axes, rows: pd.DataFrame, column: str, style: CellStyle) -> None
     by_epoch = rows.astype({column: float}).groupby("epoch")[column]
     mean, stderr = by_epoch.mean(), by_epoch.sem().fillna(0.0)
     epochs = mean.index.to_numpy() + 1
-    axes.plot(epochs, mean, color=style.color, linestyle=style.dashes, label=style.label)
+    axes.plot(
+        epochs,
+        mean,
+        color=style.color,
+        linestyle=style.dashes,
+        marker=style.marker,
+        markersize=4,
+        markevery=max(1, len(epochs) // _MARKS),
+        label=style.label,
+    )
     axes.fill_between(
         epochs, mean - stderr, mean + stderr, color=style.color, alpha=0.18, linewidth=0
     )

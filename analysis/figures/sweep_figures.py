@@ -149,7 +149,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
         _ratio,
         lambda *_: (
             "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, "
-            f"as in Figure 4 of the paper. {_COLORS}."
+            f"as in Figure 4 of the paper. On the grey line both laws say the same, ± 10 % in the band. {_COLORS}."
         ),
     ),
     "layers": FigureRecipe(

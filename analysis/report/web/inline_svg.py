@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from html import escape
 
+_OF_THE_PAGE = {"#000000": "--ink", "#ffffff": "--paper", "#dddddd": "--line"}
+"""Colours of figures that are the page's own, by its CSS variables."""
+
 
 def inline_svg(document: str, name: str, label: str) -> str:
     """Return an SVG document of Matplotlib as an element of a page.
 
     Ids are prefixed with the figure's name, so that several figures fit in one page; the style
     sheet is confined to the figure; what does not belong in a page (prologue, metadata, the
-    document's own title) is left out. Titles of marks stay: they give values on hover.
+    document's own title) is left out. Titles of marks stay: they give values on hover. Ink, paper and
+    grid take the page's colours, dark in the dark.
     """
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -20,5 +24,7 @@ def inline_svg(document: str, name: str, label: str) -> str:
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     svg = svg.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{')
-    head = f'<svg id="{name}" role="img" aria-label="{escape(label)}"'
+    for color, variable in _OF_THE_PAGE.items():
+        svg = re.sub(rf": {color}\b", f": var({variable}, {color})", svg)
+    head = f'<svg id="{name}" fill="currentColor" role="img" aria-label="{escape(label)}"'
     return svg.replace("<svg", head, 1).strip()

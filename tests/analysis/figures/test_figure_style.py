@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from analysis.figures.figure_style import (
     cell_label,
     cell_styles,
@@ -28,10 +30,12 @@ def test_the_papers_grid_has_the_papers_groups():
     }
 
 
-def test_cells_of_one_color_differ_by_their_dashes():
-    """Colour and dashes together name a cell, also in print without colour."""
-    styles = cell_styles(_PAPER)
-    assert len({(style.color, style.dashes) for style in styles.values()}) == len(_PAPER)
+@pytest.mark.parametrize("count", [4, 9, 25, 60])
+def test_no_two_cells_have_one_style(count):
+    """Colour, dashes and marker together name a cell, also in print without colour."""
+    cells = [Cell("kld", 10 * (1 + place % 8), 0.01 * (1 + place // 8)) for place in range(count)]
+    styles = cell_styles(cells).values()
+    assert len({(style.color, style.dashes, style.marker) for style in styles}) == count
 
 
 def test_without_a_shared_ratio_the_median_leads():

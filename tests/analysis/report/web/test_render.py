@@ -48,7 +48,7 @@ def test_every_text_is_escaped():
 def test_two_figures_share_no_names():
     """Ids, references and styles of an inline SVG are its own; titles of marks stay for the hover."""
     svg = inline_svg(_SVG, "one", "the label")
-    assert svg.startswith('<svg id="one" role="img" aria-label="the label"')
+    assert svg.startswith('<svg id="one" fill="currentColor" role="img" aria-label="the label"')
     assert 'id="one-p1"' in svg
     assert 'href="#one-p1"' in svg
     assert "url(#one-p1)" in svg
@@ -89,3 +89,17 @@ def test_a_bound_that_says_nothing_does_not_squeeze_the_forest():
     assert low > 0.01
     assert high < 100
     assert (forest.percent(1e-150), forest.percent(1e150)) == (0, 100)
+
+
+def test_a_figure_takes_the_pages_ink_paper_and_lines():
+    """Text without a colour too; colours of data stay."""
+    svg = inline_svg(
+        '<svg width="1"><style type="text/css">*{}</style><path style="fill: #ffffff; stroke: #000000"/>'
+        '<path style="stroke: #dddddd"/><path style="stroke: #0072b2"/></svg>',
+        "one",
+        "x",
+    )
+    assert 'style="fill: var(--paper, #ffffff); stroke: var(--ink, #000000)"' in svg
+    assert "stroke: var(--line, #dddddd)" in svg
+    assert "stroke: #0072b2" in svg
+    assert 'fill="currentColor"' in svg
