@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -21,6 +22,12 @@ def _one_thread():
         from workers.process.environment import prepare
 
         prepare(1, uses_gpu=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_width():
+    """Forget how wide the terminal is that the tests run in, which pytest-xdist tells its workers."""
+    os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(autouse=True)

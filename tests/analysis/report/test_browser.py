@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
+import unicodedata
 
 import pytest
+from pypdf import PdfReader
 
 from analysis.report.report import write_report
 from workers.contract.store import Store
@@ -171,6 +175,10 @@ def test_a_table_is_copied_and_saved(opened):
     place = lines[0].index("tr H")
     assert lines[0][place + 1] == "tr H stderr"
     assert all(float(line[place]) > 0 for line in lines[1:])
+    box.get_by_role("button", name="Download CSV").focus()
+    with page.expect_download() as saved_again:
+        page.keyboard.press("Enter")
+    assert saved_again.value.path().read_text(encoding="utf-8") == text
     box.get_by_role("button", name="Copy LaTeX").click()
     page.wait_for_function(
         "navigator.clipboard.readText().then((text) => text.includes('toprule'))"
@@ -197,4 +205,12 @@ def test_the_printed_page_loses_nothing(opened, name):
     }).map((each) => each.closest('.table, figure, section').textContent.trim().slice(0, 60))""")
     assert clipped == []
     assert page.locator("details:not([open])").count() == 0
-    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    printed = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+    text = _letters("".join(sheet.extract_text() for sheet in printed.pages))
+    told = page.eval_on_selector_all("th, td", "all => all.map((each) => each.textContent)")
+    assert [each for each in told if _letters(each) not in text] == []
+
+
+def _letters(text: str) -> str:
+    """Keep letters and digits: a PDF breaks lines as it likes, and names some signs otherwise."""
+    return re.sub(r"[^A-Za-z0-9.]", "", unicodedata.normalize("NFKC", text))
