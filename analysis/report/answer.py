@@ -71,7 +71,7 @@ def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
         for item in chief
     ]
     silent = [law for law in laws().values() if law.name not in {item.prediction for item in chief}]
-    asides = [f"Not measured: {', '.join(law.human_name for law in silent)}."] if silent else []
+    asides = [f"Not measured: {'; '.join(law.human_name for law in silent)}."] if silent else []
     return (
         findings,
         asides,
@@ -107,13 +107,13 @@ def _short(factor: float) -> str:
 def _support(data: SweepData, item: Standing) -> str:
     rows = data.measurements
     seeds = rows[(rows["quantity"] == item.target) & rows["value"].notna()]["seed"].nunique()
-    of_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
+    of_seeds = f"{seeds} seed" if seeds == 1 else f"{seeds} seeds each"
     cells = f"{item.num_cells} cell{'' if item.num_cells == 1 else 's'}"
     if item.num_valid == item.num_cells:
         return f"{cells}, {of_seeds}"
     if item.num_valid:
         return f"{item.num_valid} of {cells}, where its assumptions are met, {of_seeds}"
-    return f"{cells}, {of_seeds}, its assumptions met in none"
+    return f"{cells}, {of_seeds}, though its assumptions are met in no cell"
 
 
 def _mark(label: str, log_ratio: Interval, color: str = "") -> ForestMark:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -163,9 +165,9 @@ def test_a_signal_ends_the_question(number):
 
 
 @pytest.fixture(scope="module")
-def head_with_token(tmp_path_factory) -> Iterator[tuple[str, dict[str, str]]]:
+def head_with_token() -> Iterator[tuple[str, dict[str, str]]]:
     """A head on this machine that wants a token; its address, and the environment that has it."""
-    folder = tmp_path_factory.mktemp("head")
+    folder = tempfile.mkdtemp(prefix="h-")  # short: the names of its sockets have 107 characters
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -173,7 +175,7 @@ def head_with_token(tmp_path_factory) -> Iterator[tuple[str, dict[str, str]]]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": "a" * 64,
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_TMPDIR": str(folder),
+        "RAY_TMPDIR": folder,
     }
     ray = str(Path(sys.executable).with_name("ray"))
     command = [ray, "start", "--head", f"--port={port}", "--num-cpus=1", "--block",
@@ -191,6 +193,7 @@ def head_with_token(tmp_path_factory) -> Iterator[tuple[str, dict[str, str]]]:
     finally:
         process.terminate()
         process.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def asked(address: str, environment: dict[str, str]) -> tuple[int, str, str]:
