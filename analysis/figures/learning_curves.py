@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,17 +24,23 @@ _MARKS = 6
 """About so many markers stand on a curve; a single epoch is a marker alone."""
 
 
-def learning_curves(data: SweepData) -> Figure:
+def learning_curves(data: SweepData) -> Figure | None:
     """Draw accuracy and loss against epochs: mean over seeds, band ± one standard error.
 
-    Seeds that diverged are left out; at each epoch the mean is over the seeds that have a value.
+    Seeds that diverged are left out; at each epoch the mean is over the seeds that have a value. What
+    no seed has a value of has no panel; without any there is no figure.
     """
-    figure = Figure(figsize=(WIDTH_INCHES, 6.4), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True).flatten()
     lost = data.trials[data.trials["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM)]["trial_id"]
     epochs = data.epochs[~data.epochs["trial_id"].isin(lost)]
-    styles = cell_styles(data.cells)
-    for axes, (column, label) in zip(panels, _PANELS, strict=True):
+    drawn = [panel for panel in _PANELS if np.isfinite(epochs[panel[0]].astype(float)).any()]
+    if not drawn:
+        return None
+    styles, num_rows = cell_styles(data.cells), -(-len(drawn) // 2)
+    figure = Figure(figsize=(WIDTH_INCHES, 3.2 * num_rows), layout="constrained")
+    panels = figure.subplots(num_rows, 2, sharex=True, squeeze=False).flatten()
+    for unused in panels[len(drawn) :]:
+        unused.remove()
+    for axes, (column, label) in zip(panels, drawn, strict=False):
         for cell, rows in groups_by_cell(epochs):
             _draw(axes, rows, column, styles[cell])
         axes.set_ylabel(label)
@@ -42,8 +49,8 @@ def learning_curves(data: SweepData) -> Figure:
             axes.set_xlabel("epochs")
         for milestone in _milestones(data):
             axes.axvline(milestone, color=GREY, linewidth=0.7, linestyle=":")
-    panels[2].xaxis.set_major_locator(MaxNLocator(integer=True))
-    handles, labels = panels[2].get_legend_handles_labels()
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
