@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
@@ -17,13 +17,12 @@ from analysis.figures.law_figures import (
 )
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.report.conclusions import Conclusions
-from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table
+from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
 from analysis.tables.curve_tables import curve_claims_table, curve_pairs_table
 from analysis.tables.law_tables import league_tables, verdict_tables
 from analysis.tables.paper_tables import claims_table, conventions_table, factor_table
 from analysis.text.number_text import plain
-from analysis.text.text_table import TextTable
 
 _MOST_SHARES = 4
 
@@ -49,7 +48,7 @@ def law_section(found: Conclusions, figures: Mapping[str, FigurePart]) -> Sectio
 def paper_section(found: Conclusions) -> Section:
     """Return the section that tests the paper's claims; it needs no measured law."""
     is_beside_paper = bool(found.conventions and found.conventions[0].num_cells)
-    tables = [
+    tested = [
         factor_table(found.factors) if found.factors else None,
         claims_table(found.claims, found.paper_claims) if found.claims else None,
         curve_claims_table(found.curve_claims) if found.curve_claims else None,
@@ -57,7 +56,7 @@ def paper_section(found: Conclusions) -> Section:
     ]
     pairs = curve_pairs_table(found.curve_pairs)
     folded = [] if pairs is None else [Folded("Every pair of curves", [Table(pairs)])]
-    return Section("What the paper says, tested", [*_tables(tables), *folded])
+    return Section("What the paper says, tested", [*tables(tested), *folded])
 
 
 def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Part]:
@@ -65,18 +64,14 @@ def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Par
     drawn_here = {name: figures[name] for name in LAW_FIGURES if name in figures}
     return [
         *([] if found.has_measured_laws else [Paragraph(NOT_MEASURED, "note")]),
-        *_tables(league_tables(found.standings)),
+        *tables(league_tables(found.standings)),
         *(drawn_here[name] for name in ("fork_curve", "parity") if name in drawn_here),
-        *_tables(verdict_tables(found.rows)),
+        *tables(verdict_tables(found.rows)),
         *(drawn_here[name] for name in ("covariance",) if name in drawn_here),
-        *_tables([covariance_table(found.covariances), layer_table(found.layers)]),
+        *tables([covariance_table(found.covariances), layer_table(found.layers)]),
         *([Paragraph(line, "note")] if line else []),
-        *_tables(validity_tables(found.validity, found.statistic_names)),
+        *tables(validity_tables(found.validity, found.statistic_names)),
     ]
-
-
-def _tables(tables: Sequence[TextTable | None]) -> list[Part]:
-    return [Table(table) for table in tables if table is not None]
 
 
 _PARITY = (

@@ -9,10 +9,10 @@ import pandas as pd
 from analysis.figures.measured_figures import MEASURED_FIGURES
 from analysis.findings.cost import cost, precisions
 from analysis.findings.measured import MeasuredCells
-from analysis.findings.provenance import provenance
+from analysis.findings.provenance import Provenance
 from analysis.findings.unfinished import unfinished
 from analysis.records.load import SweepData
-from analysis.report.web.page import Bullets, Code, FigurePart, Folded, Part, Section, Table
+from analysis.report.web.page import Bullets, Code, FigurePart, Folded, Part, Section, Table, tables
 from analysis.tables.measured.cost_tables import cost_table, precision_table, unfinished_table
 from analysis.tables.measured.everything_tables import everything_tables, layer_tables
 from analysis.tables.measured.measured_tables import measured_tables
@@ -24,9 +24,8 @@ from analysis.tables.measured.provenance_text import (
     resolved_sweep,
 )
 from analysis.tables.report_tables import network_table, run_facts, state_table
+from analysis.tables.table1_text import CELL_COLUMNS
 from analysis.text.text_table import TextTable
-
-_NUM_CELL_COLUMNS = 4
 
 
 def measured_section(
@@ -36,7 +35,7 @@ def measured_section(
     figures: Mapping[str, FigurePart],
 ) -> Section:
     """Show every quantity by cell, and folded every number there is, by layer too."""
-    by_cell = [Table(table, num_keys=_NUM_CELL_COLUMNS) for table in measured_tables(measured)]
+    by_cell = [Table(table, num_keys=len(CELL_COLUMNS)) for table in measured_tables(measured)]
     states = measured.states
     return Section(
         "Curvature and noise",
@@ -52,36 +51,30 @@ def measured_section(
 def cost_section(data: SweepData) -> Section:
     """Show what training and each statistic took, and what a digit of each estimate costs."""
     return Section(
-        "What it cost", _tables([cost_table(cost(data)), precision_table(precisions(data))])
+        "What it cost", tables([cost_table(cost(data)), precision_table(precisions(data))])
     )
 
 
-def done_section(data: SweepData, measured: MeasuredCells, store_uri: str) -> Section:
+def done_section(data: SweepData, measured: MeasuredCells, origin: Provenance) -> Section:
     """Show the state of every cell, and by which command what is open is finished."""
-    command = provenance(data, store_uri).run_command
-    tables = [state_table(measured.states), unfinished_table(unfinished(data), command)]
-    return Section("What is done", _tables(tables))
+    open_seeds = unfinished_table(unfinished(data), origin.run_command)
+    return Section("What is done", tables([state_table(measured.states), open_seeds]))
 
 
-def provenance_section(data: SweepData, store_uri: str) -> Section:
+def provenance_section(data: SweepData, origin: Provenance, store_uri: str) -> Section:
     """Show what was run, on what, with which code, and the commands that make it again."""
-    found = provenance(data, store_uri)
     networks = None if data.trials.empty else network_table(data)
     return Section(
         "Provenance",
         [
-            Bullets([*run_facts(data, store_uri), *provenance_facts(found)]),
-            *_tables([networks, environment_table(found)]),
-            Folded("The commands that make it again", [Code("\n".join(commands(found)))]),
+            Bullets([*run_facts(data, store_uri), *provenance_facts(origin)]),
+            *tables([networks, environment_table(origin)]),
+            Folded("The commands that make it again", [Code("\n".join(commands(origin)))]),
             Folded("The resolved sweep", [Code(resolved_sweep(data.plan))]),
-            Folded("BibTeX", [Code(bibtex(found))]),
+            Folded("BibTeX", [Code(bibtex(origin))]),
         ],
     )
 
 
-def _tables(tables: Sequence[TextTable | None]) -> list[Part]:
-    return [Table(table) for table in tables if table is not None]
-
-
-def _folded(summary: str, tables: Sequence[TextTable]) -> list[Part]:
-    return [Folded(summary, _tables(tables))] if tables else []
+def _folded(summary: str, found: Sequence[TextTable]) -> list[Part]:
+    return [Folded(summary, tables(found))] if found else []

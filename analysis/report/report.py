@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from analysis.aggregation.aggregate import Aggregated, aggregate_records
 from analysis.figures.measured_figures import MeasuredFindings, draw_measured
 from analysis.figures.sweep_figures import DrawnFigure, draw_figures, write_figures
 from analysis.findings.generalisation import generalisation_table
 from analysis.findings.measured import MeasuredCells, measured_cells
+from analysis.findings.provenance import provenance
 from analysis.findings.spectral_density import spectral_densities
 from analysis.findings.table1 import Table1, build_table1
 from analysis.records.load import SweepData, load_sweep
@@ -53,6 +56,7 @@ class Report:
         table: Table 1.
         derived: The derived views.
         laws: The conclusions about the laws.
+        cell_measurements: The view of that name as a frame.
         measured: What was measured, by cell.
         figures: All figures, drawn.
         store_uri: Where the records are.
@@ -62,6 +66,7 @@ class Report:
     table: Table1
     derived: Aggregated
     laws: Conclusions
+    cell_measurements: pd.DataFrame
     measured: MeasuredCells
     figures: list[DrawnFigure]
     store_uri: str
@@ -130,10 +135,11 @@ def compute_report(data: SweepData, store_uri: str) -> Report:
     """Compute everything a report shows; a pure function of the sweep's records."""
     table, derived = build_table1(data), aggregate_records(data)
     laws = laws_of(data, table, derived)
-    measured = measured_cells(data, derived.cell_measurements.to_pandas())
+    cell_measurements = derived.cell_measurements.to_pandas()
+    measured = measured_cells(data, cell_measurements)
     findings = MeasuredFindings(measured, spectral_densities(data))
     figures = [*draw_figures(data, table), *draw_law_figures(laws), *draw_measured(findings)]
-    return Report(data, table, derived, laws, measured, figures, store_uri)
+    return Report(data, table, derived, laws, cell_measurements, measured, figures, store_uri)
 
 
 def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
@@ -150,7 +156,7 @@ def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
 def report_page(report: Report, folder: str = "") -> Page:
     """Arrange the whole page, whose figures are in `folder`; a section that holds nothing is not shown."""
     data, measured, store_uri = report.data, report.measured, report.store_uri
-    gaps = generalisation_table(data, measured.states)
+    gaps, origin = generalisation_table(data, measured.states), provenance(data, store_uri)
     figures = {
         each.name: FigurePart(each.name, each.title, each.caption, each.svg, folder)
         for each in report.figures
@@ -158,17 +164,17 @@ def report_page(report: Report, folder: str = "") -> Page:
     sections = [
         Section("Table 1", _table1(report.table, figures)),
         law_section(report.laws, figures),
-        measured_section(data, measured, report.derived.cell_measurements.to_pandas(), figures),
+        measured_section(data, measured, report.cell_measurements, figures),
         paper_section(report.laws),
         Section("Learning curves", _present(figures, "learning_curves")),
         Section("Generalisation", [Table(gaps, num_keys=4)] if gaps else []),
         Section("Layers", _present(figures, "layers")),
         Section("Predictions", _predictions(report.derived)),
         cost_section(data),
-        done_section(data, measured, store_uri),
+        done_section(data, measured, origin),
         Section("Failures", [] if data.failures.empty else [Table(failure_table(data))]),
         Section("How it was measured", [Bullets(METHODS)]),
-        provenance_section(data, store_uri),
+        provenance_section(data, origin, store_uri),
         Section("Sources", [Links(sources())]),
     ]
     name = data.plan.sweep

@@ -11,6 +11,7 @@ import pyarrow as pa
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.load import Cell, SweepData
+from analysis.tables.table1_text import CELL_COLUMNS
 from analysis.text.number_text import NOTHING, plain, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
@@ -60,7 +61,7 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
         )
         for cell, state in states.items()
     )
-    columns = ("BS/LR", "BS", "LR", "seeds", "missing", "failed", "diverged", "state")
+    columns = (*CELL_COLUMNS, "missing", "failed", "diverged", "state")
     notes = [
         "seeds: trained to a minimum and wholly measured, of all planned; "
         "missing: not trained, or a planned statistic is not committed; failed: of these, those "

@@ -19,7 +19,8 @@ _MOST_DIGITS = 8
 _WIDEST = 3
 """Powers of ten between values of a column that one exponent still serves."""
 
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPTS = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
+_RAISED = str.maketrans("-0123456789", SUPERSCRIPTS)
 _SCALED = re.compile(r"\(([^()]*)\)(×10\S+)")
 _POWER = re.compile(r"e([+-]\d+)")
 
@@ -102,7 +103,7 @@ def typeset(number: str) -> str:
 
 def power(exponent: int) -> str:
     """Return a power of ten as a factor: ×10⁻³."""
-    return f"×10{str(exponent).translate(_SUPERSCRIPTS)}"
+    return f"×10{str(exponent).translate(_RAISED)}"
 
 
 def _exponent(value: float) -> int:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel
 
 from orchestrator.liveness.claims import is_ours
 from orchestrator.machine.cores import cores_environment
@@ -36,6 +38,8 @@ from workers.contract.plugin_call import PluginCall
 from workers.contract.store import Store, new_attempt_id
 
 _POLL_SECONDS = 0.5
+_Told = TypeVar("_Told", bound=BaseModel)
+"""What a child tells in a file of its scratch folder."""
 _SUSPENDED_SECONDS = 30.0
 """A poll that took longer was suspended, most likely with the child, whose time starts afresh."""
 _MARKER_SECONDS = 2.0
@@ -104,7 +108,7 @@ class SupervisedAttempt:
             self._keep_log(log)
         if self._killed == "drain":
             return None, "drained"
-        answer = _answer(scratch)
+        answer = _told(scratch / ANSWER_FILE, Answer)
         failure = failure_of(
             exit_code,
             answer,
@@ -112,7 +116,8 @@ class SupervisedAttempt:
             was_out_of_memory=out_of_memory_kills() > num_killed,
         )
         hang_seconds = self._work.task.hang_seconds
-        failure = failure_within(_plugin(scratch), failure, exit_code, hang_seconds)
+        plugin = _told(scratch / PLUGIN_FILE, PluginCall)  # the one that had the word at its end
+        failure = failure_within(plugin, failure, exit_code, hang_seconds)
         is_drained = answer is not None and answer.status == "drained"
         return failure, "drained" if is_drained else "done"
 
@@ -137,7 +142,7 @@ class SupervisedAttempt:
         asked_to_stop = None
         while (exit_code := self._server.wait(_POLL_SECONDS)) is None:
             now = time.monotonic()
-            progress = _progress(scratch) or self._progress
+            progress = _told(scratch / PROGRESS_FILE, Progress) or self._progress
             if progress != self._progress or now - asked > _SUSPENDED_SECONDS:
                 self._progress, moved = progress, now
             if now - heartbeat > _HEARTBEAT_SECONDS:
@@ -236,23 +241,9 @@ def out_of_memory_kills() -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
-def _answer(scratch: Path) -> Answer | None:
+def _told(path: Path, kind: type[_Told]) -> _Told | None:
+    """Return what a child has left in a file; None where it is not there, or not whole."""
     try:
-        return Answer.model_validate_json((scratch / ANSWER_FILE).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def _plugin(scratch: Path) -> PluginCall | None:
-    """Return the plugin that had the word when the attempt ended, if one had."""
-    try:
-        return PluginCall.model_validate_json((scratch / PLUGIN_FILE).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def _progress(scratch: Path) -> Progress | None:
-    try:
-        return Progress.model_validate_json((scratch / PROGRESS_FILE).read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None

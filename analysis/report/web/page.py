@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
@@ -119,6 +119,11 @@ class Folded:
 
 
 Part: TypeAlias = Heading | Paragraph | Bullets | Code | Links | Table | FigurePart | Folded
+
+
+def tables(found: Iterable[TextTable | None]) -> list[Part]:
+    """Return the tables that there are as parts."""
+    return [Table(each) for each in found if each is not None]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from analysis.text.number_text import SUPERSCRIPTS, power
+
 _DIGITS = r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
 _FORMS = (
     re.compile(rf"(?P<value>{_DIGITS})"),
@@ -18,10 +20,8 @@ _FORMS = (
     ),
     re.compile(rf"(?P<value>{_DIGITS}) \[\?\]"),
 )
-_SUPERSCRIPTS = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
-_SUPERSCRIPT = str.maketrans("-0123456789", _SUPERSCRIPTS)
-_PLAIN = str.maketrans(_SUPERSCRIPTS + "−", "-0123456789-")
-_POWER = re.compile(rf"×10([{_SUPERSCRIPTS}]+)")
+_PLAIN = str.maketrans(SUPERSCRIPTS + "−", "-0123456789-")
+_POWER = re.compile(rf"×10([{SUPERSCRIPTS}]+)")
 _MOST_SPREAD = 4
 """Decades that one power of ten serves; numbers further apart have one each."""
 
@@ -57,18 +57,13 @@ class ShownNumber:
         value, error, low, high = ("" if part is None else f"{part:f}" for part in parts)
         return value, error, low, high
 
-    @staticmethod
-    def power(exponent: int) -> str:
-        """Write a power of ten: 10⁻³."""
-        return f"10{str(exponent).translate(_SUPERSCRIPT)}"
-
     def text(self, exponent: int | None) -> str:
         """Write it in units of 10^exponent; None: with a power of its own where it had one."""
         if exponent is None and self.is_scientific and self.value:
             own = self.value.adjusted()
             text = self._scaled(own)
             is_several = self.has_unknown_error or self.error is not None or self.low is not None
-            return f"({text})×{self.power(own)}" if is_several else f"{text}×{self.power(own)}"
+            return f"({text}){power(own)}" if is_several else f"{text}{power(own)}"
         if not exponent:
             return self.was.replace("-", "−") if not self.is_scientific else self._scaled(0)
         return self._scaled(exponent)
@@ -93,9 +88,9 @@ def read_number(text: str) -> ShownNumber | None:
     if found is None:
         return None
     parts = found.groupdict()
-    power = parts.get("power") or ""
+    written_power = parts.get("power") or ""
     value, error, low, high = (
-        _decimal(parts.get(name), power) for name in ("value", "error", "low", "high")
+        _decimal(parts.get(name), written_power) for name in ("value", "error", "low", "high")
     )
     assert value is not None  # noqa: S101 - every form has one
     return ShownNumber(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis.report.web.page import Table
 from analysis.report.web.shown_number import ShownNumber, common_exponent, read_number
-from analysis.text.number_text import NOTHING
+from analysis.text.number_text import NOTHING, power
 
 _LONG_TEXT = 40
 _VERDICTS = ("holds", "fails", "undecided")
@@ -90,9 +90,9 @@ def _column(head: str, texts: list[str], *, is_left: bool) -> tuple[ShownColumn,
         _cell(text, number if is_numeric else None, exponent, is_left=is_left)
         for text, number in zip(texts, found, strict=True)
     ]
-    power = f" (×{ShownNumber.power(exponent)})" if exponent else ""
+    scale = f" ({power(exponent)})" if exponent else ""
     kind = "left" if is_left else ""
-    return ShownColumn(f"{head}{power}", kind, is_numeric, ""), cells
+    return ShownColumn(f"{head}{scale}", kind, is_numeric, ""), cells
 
 
 def _cell(

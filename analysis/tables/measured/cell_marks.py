@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from analysis.records.cell_states import CellState
 from analysis.records.load import Cell
 
-CELL_HEADS = ("BS/LR", "BS", "LR", "seeds")
-
 INCOMPLETE, DIVERGED = "*", "†"
 
 
 def cell_texts(cell: Cell, seeds: str, state: CellState) -> tuple[str, str, str, str]:
-    """Return a cell's entries under `CELL_HEADS`, its seeds with the marks of its state."""
+    """Return a cell's entries under `CELL_COLUMNS`, its seeds with the marks of its state."""
     ratio = f"{cell.batch_size_over_learning_rate:g}"
     return (ratio, str(cell.batch_size), f"{cell.learning_rate:g}", seeds + mark(state))
 

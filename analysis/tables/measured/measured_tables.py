@@ -16,7 +16,8 @@ from analysis.findings.measured import (
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell_states import CellState
 from analysis.records.load import Cell
-from analysis.tables.measured.cell_marks import CELL_HEADS, cell_texts, mark_notes
+from analysis.tables.measured.cell_marks import cell_texts, mark_notes
+from analysis.tables.table1_text import CELL_COLUMNS
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
@@ -106,7 +107,7 @@ def _table(
         (*cell_texts(cell, _seeds(cell, state, columns), state), *(each.show(cell) for each in columns))
         for cell, state in found.states.items()
     )  # fmt: skip
-    heads = (*CELL_HEADS, *(column.head for column in columns))
+    heads = (*CELL_COLUMNS, *(column.head for column in columns))
     return TextTable(f"{title} by cell", heads, rows, (_ERROR, *notes, *mark_notes(found.states)))
 
 
