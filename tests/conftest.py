@@ -31,6 +31,14 @@ def _no_width():
 
 
 @pytest.fixture(autouse=True)
+def _quiet_steps(monkeypatch):
+    """Leave steps untold, however slow the machine; what tells of them sets its own patience."""
+    from orchestrator.machine import console
+
+    monkeypatch.setattr(console, "_QUIET_SECONDS", 3600.0)
+
+
+@pytest.fixture(autouse=True)
 def _former_signals():
     """Put back the handlers of signals; a command that has ended ignores them."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)

@@ -69,5 +69,6 @@ def test_a_letter_that_the_locale_lacks_is_written_as_its_escape(encoding, tmp_p
     for form in ("table", "csv"):
         line = f'{COMMAND} query "{question}" --format {form}'
         asked = shell(line, tmp_path, PYTHONIOENCODING=encoding)
-        assert (asked.returncode, asked.stderr) == (0, b"")
+        assert asked.returncode == 0, asked.stderr
+        assert set(asked.stderr.splitlines()) <= {b"reading the store ..."}  # where it is slow
         assert (b"eta" if form == "table" else rb"\u03b7") in asked.stdout
