@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.mathematics.soundness import is_sound
-from analysis.records.load import CELL_COLUMNS, SweepData
+from analysis.records.cell import CELL_COLUMNS
+from analysis.records.load import SweepData
 from workers.contract.schema import VIEWS
 
 _WHAT = [

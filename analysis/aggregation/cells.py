@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
-from analysis.records.cell_values import EXCURSION_QUANTITIES, SeedValues, whole_model_values
-from analysis.records.load import Cell, SweepData
+from analysis.records.cell_values import EXCURSION_QUANTITIES, whole_model_values
+from analysis.records.load import SweepData
+from analysis.records.seed_values import SeedValues
 from workers.contract.schema import CELL_QUANTITIES, VIEWS
 
 

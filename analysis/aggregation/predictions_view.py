@@ -14,7 +14,7 @@ from analysis.laws.prediction import Prediction, value_faults
 from analysis.mathematics.log_ratio import log_ratio
 from analysis.mathematics.verdict import judge
 from analysis.predictions import laws
-from analysis.records.cell_values import SeedValues
+from analysis.records.seed_values import SeedValues
 from workers.contract.schema import VIEWS
 
 

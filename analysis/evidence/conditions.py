@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -10,23 +10,23 @@ import pandas as pd
 from analysis.evidence.excursions import ALONG_THE_WAY, MeasuredExcursion, excursions
 from analysis.evidence.noise_spectra import CellSpectra, NoiseSpectrum, total_spectra
 from analysis.mathematics.linear_dynamics import SGD
-from analysis.mathematics.soundness import is_sound
+from analysis.records.cell import Cell, cells_of, groups_by_cell
 from analysis.records.cell_states import CellState
-from analysis.records.cell_values import SeedValues, seed_values
-from analysis.records.load import Cell, SweepData, groups_by_cell
-from workers.contract.method_text import batch_size_of
+from analysis.records.load import SweepData
+from analysis.records.seed_values import SeedValues
+from analysis.records.series import Series
 from workers.contract.registry import STATISTICS
 from workers.contract.specs import TrialSpec
 
-_INPUTS = (
-    "gradient_noise_trace", "hessian_trace", "hessian_noise_trace", "hessian_top_eigenvalue",
-    "hessian_residual_norm",
-)  # fmt: skip
+_AT_THE_START = ("hessian_top_eigenvalue", "hessian_residual_norm")
+"""Which an excursion takes of the kept weights, before its first step."""
+
+_INPUTS = ("gradient_noise_trace", "hessian_trace", "hessian_noise_trace", *_AT_THE_START)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CellConditions:
-    """What a law may use.
+    """What a law may use; two are equal where they are one object.
 
     Attributes:
         cell: Loss, batch size m and initial learning rate.
@@ -82,26 +82,23 @@ def all_conditions(
     """Collect the conditions of every excursion of every cell; `compared` is the sweep's `agreement`."""
     trials, trial_ids = _trials(data)
     of_cell = excursions(data, states, trials)
-    rows = data.measurements
-    rows = rows[rows["layer"].isna() & (rows["split"] == "train") & is_sound(rows["value"])]
-    measured = dict(groups_by_cell(rows))
     spectra = dict(groups_by_cell(data.spectra))
-    broken = compared[_is_disagreement_of_input(compared)]
+    broken = _disagreements(data, compared)
     found = []
     for cell, state in states.items():
-        trial, its = trials[cell], measured.get(cell, rows.iloc[:0])
+        trial = trials[cell]
         decay = trial.training.weight_decay
         nodes = spectra.get(cell, data.spectra.iloc[:0])
         frozen = total_spectra(data, nodes, weight_decay=decay)
         for excursion in of_cell[cell]:
             is_batch = excursion.bn_mode == "batch"
-            inputs = _inputs(data, its, excursion, cell.batch_size, weight_decay=decay)
+            inputs = _inputs(data, cell, excursion.bn_mode, weight_decay=decay)
             found.append(
                 CellConditions(
                     cell, state, trial, trial_ids[cell], excursion, inputs,
                     spectra=None if is_batch else frozen,
-                    additivity=_additivity(its) if is_batch else None,
-                    disagreements=_disagreements(broken, trial_ids[cell], excursion.bn_mode),
+                    additivity=_additivity(data, cell) if is_batch else None,
+                    disagreements=broken.get((cell, excursion.bn_mode), {}),
                 )
             )  # fmt: skip
     return found
@@ -113,33 +110,28 @@ def _is_disagreement_of_input(compared: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _disagreements(
-    broken: pd.DataFrame, trial_ids: Mapping[int, str], bn_mode: str
-) -> dict[str, dict[int, str]]:
-    seeds = {trial_id: seed for seed, trial_id in trial_ids.items()}
-    its = broken[broken["trial_id"].isin(seeds) & (broken["bn_mode"] == bn_mode)]
-    found: dict[str, dict[int, str]] = {}
-    for trial_id, quantity, detail in its[["trial_id", "quantity", "detail"]].to_numpy().tolist():
-        found.setdefault(quantity, {})[seeds[trial_id]] = detail
+    data: SweepData, compared: pd.DataFrame
+) -> dict[tuple[Cell, str], dict[str, dict[int, str]]]:
+    """Arrange what statistics state of an input, where they disagree, by cell and bn_mode."""
+    broken = compared[_is_disagreement_of_input(compared)].merge(data.planned, on="trial_id")
+    found: dict[tuple[Cell, str], dict[str, dict[int, str]]] = {}
+    columns = (broken[name].tolist() for name in ("bn_mode", "quantity", "seed", "detail"))
+    for cell, bn_mode, quantity, seed, detail in zip(cells_of(broken), *columns, strict=True):
+        found.setdefault((cell, bn_mode), {}).setdefault(quantity, {})[seed] = detail
     return found
 
 
 def _trials(data: SweepData) -> tuple[dict[Cell, TrialSpec], dict[Cell, dict[int, str]]]:
-    by_trial = {item.trial_id: item.trial for item in data.plan.trials}
-    trials, trial_ids = {}, {}
-    for cell, group in groups_by_cell(data.planned):
-        trials[cell] = by_trial[str(group["trial_id"].iloc[0])]
-        pairs = zip(group["seed"].tolist(), group["trial_id"].astype(str), strict=True)
-        trial_ids[cell] = {int(seed): trial_id for seed, trial_id in pairs}
+    trials: dict[Cell, TrialSpec] = {}
+    trial_ids: dict[Cell, dict[int, str]] = {}
+    for cell, item in zip(cells_of(data.planned), data.plan.trials, strict=True):
+        trials.setdefault(cell, item.trial)
+        trial_ids.setdefault(cell, {})[item.trial.seed] = item.trial_id
     return trials, trial_ids
 
 
 def _inputs(
-    data: SweepData,
-    rows: pd.DataFrame,
-    excursion: MeasuredExcursion,
-    batch_size: int,
-    *,
-    weight_decay: float,
+    data: SweepData, cell: Cell, bn_mode: str, *, weight_decay: float
 ) -> dict[str, SeedValues]:
     """Choose the values of each quantity at the kept weights, in the excursion's bn_mode.
 
@@ -150,20 +142,31 @@ def _inputs(
     """
     found = {}
     for quantity in _INPUTS:
-        its = rows[(rows["quantity"] == quantity) & (rows["bn_mode"] == excursion.bn_mode)]
-        its = its[its["index"].isna() | (its["index"] == 0)]
-        if not quantity.startswith("hessian_top") and quantity != "hessian_residual_norm":
-            its = its[~its["statistic"].isin(ALONG_THE_WAY)]
-        if excursion.bn_mode == "batch":
-            sizes = its["method"].map(batch_size_of)
-            its = its[sizes.isna() | (sizes == batch_size)]
-        is_total = its["objective"] == "total"
-        if quantity == "gradient_noise_trace" or weight_decay == 0:
-            is_total = is_total if is_total.any() else its["objective"] == "data"
-        its = its[is_total]
-        if not its.empty:
-            found[quantity] = seed_values(_best_source(data, its))
+        total, of_data = (
+            [
+                each
+                for each in data.whole_model.of(
+                    quantity, bn_mode=bn_mode, split="train", objective=objective
+                ).get(cell, ())
+                if _is_input(each, cell)
+            ]
+            for objective in ("total", "data")
+        )
+        serves = quantity == "gradient_noise_trace" or weight_decay == 0
+        its = total or (of_data if serves else [])
+        if its:
+            found[quantity] = _best_source(data, its).values
     return found
+
+
+def _is_input(series: Series, cell: Cell) -> bool:
+    """Whether a series is of the kept weights, of the largest eigenvalue, and of batches as SGD draws them."""
+    if series.statistic in ALONG_THE_WAY and series.quantity not in _AT_THE_START:
+        return False
+    is_first = series.index in {None, 0}
+    return is_first and (
+        series.bn_mode != "batch" or series.probed_batch_size in {None, cell.batch_size}
+    )
 
 
 def is_by_few_draws(statistic: str) -> bool:
@@ -172,28 +175,29 @@ def is_by_few_draws(statistic: str) -> bool:
     return declared is not None and declared.is_by_few_draws
 
 
-def _best_source(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
-    listed = {each.statistic_id: each.statistic.name for each in data.plan.statistics}
-    identities: list[str] = rows["statistic_id"].unique().tolist()
+def _best_source(data: SweepData, series: Sequence[Series]) -> Series:
+    listed = data.statistic_ids
 
-    def of(identity: str) -> pd.DataFrame:
-        return rows[rows["statistic_id"] == identity]
+    def rank(each: Series) -> tuple[bool, bool, int]:
+        return (
+            is_by_few_draws(each.statistic),
+            not each.is_exact,
+            listed.index(each.statistic_id),
+        )
 
-    def rank(identity: str) -> tuple[bool, bool, int]:
-        is_exact = bool((of(identity)["stderr"] == 0).all())
-        return is_by_few_draws(listed[identity]), not is_exact, list(listed).index(identity)
-
-    return of(min(identities, key=rank))
+    return min(series, key=rank)
 
 
-def _additivity(rows: pd.DataFrame) -> dict[int, SeedValues]:
-    its = rows[
-        rows["method"].map(batch_size_of).notna()
-        & (rows["quantity"] == "gradient_noise_trace")
-        & (rows["objective"] == "data")
+def _additivity(data: SweepData, cell: Cell) -> dict[int, SeedValues]:
+    """Collect tr σ² of batches of each size that one statistic drew, the first that did."""
+    its = [
+        each
+        for each in data.whole_model.by_cell.get(cell, ())
+        if each.probed_batch_size is not None
+        and (each.quantity, each.split, each.objective) == ("gradient_noise_trace", "train", "data")
     ]
-    if its.empty:
-        return {}
-    its = its[its["statistic_id"] == its["statistic_id"].iloc[0]]
-    sizes = its["method"].map(batch_size_of).astype(int)
-    return {int(size): seed_values(group) for size, group in its.groupby(sizes)}
+    return {
+        each.probed_batch_size: each.values
+        for each in its
+        if each.probed_batch_size is not None and each.statistic_id == its[0].statistic_id
+    }

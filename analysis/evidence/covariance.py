@@ -14,7 +14,8 @@ from analysis.evidence.directions import QUANTITIES, Direction, directions, excu
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.regression import fit, is_independent
-from analysis.records.load import Cell, SweepData, groups_by_cell
+from analysis.records.cell import Cell, groups_by_cell
+from analysis.records.load import SweepData
 from workers.contract.specs import TrialSpec
 from workers.statistics.fork import ForkSpec
 

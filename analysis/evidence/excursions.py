@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.mathematics.soundness import is_sound
+from analysis.records.cell import CELL_COLUMNS, Cell, cells_of
 from analysis.records.cell_states import CellState
-from analysis.records.cell_values import SeedValues, seed_values
-from analysis.records.load import Cell, SweepData, groups_by_cell
+from analysis.records.load import SweepData
+from analysis.records.seed_values import SeedValues
+from analysis.records.series import Series
 from workers.contract.registry import STATISTICS
 from workers.contract.skipping import skipped_kind
 from workers.contract.specs import PluginSpec, TrialSpec
@@ -65,19 +67,54 @@ def excursions(
     A plugin that gives a target without saying how is taken for a stationary run at the schedule's
     final rate with the trial's sampler. A cell without any has one such excursion with no values.
     """
-    rows = data.measurements
     found: dict[Cell, list[MeasuredExcursion]] = {cell: [] for cell in states}
-    for cell, all_rows in groups_by_cell(rows):
+    measured = _measured_by(data.measurements)
+    for cell, of_statistics in measured.items():
         default, trial = _default(states[cell], trials[cell]), trials[cell]
+        series = data.whole_model.by_cell.get(cell, ())
         for planned in data.plan.statistics:
-            its = all_rows[all_rows["statistic_id"] == planned.statistic_id]
+            by = of_statistics.get(planned.statistic_id)
+            if by is None:
+                continue
+            its = [each for each in series if each.statistic_id == planned.statistic_id]
             if isinstance(planned.statistic, PluginSpec):
-                found[cell] += _of_plugin(its, default, trial.training.weight_decay)
-            elif isinstance(planned.statistic, ForkSpec | TailSpec) and not its.empty:
-                found[cell] += _of_sgd(planned.statistic, its, default)
+                found[cell] += _of_plugin(by, its, default, trial.training.weight_decay)
+            elif isinstance(planned.statistic, ForkSpec | TailSpec):
+                found[cell] += _of_sgd(planned.statistic, by, its, default)
     return {
         cell: of_cell or [_default(states[cell], trials[cell])] for cell, of_cell in found.items()
     }
+
+
+class _MeasuredBy(NamedTuple):
+    """A statistic with rows in a cell, skipped ones included.
+
+    Attributes:
+        statistic_id: Its identity.
+        name: Its name.
+        num_unstable: Seeds that SGD ran away from.
+    """
+
+    statistic_id: str
+    name: str
+    num_unstable: int
+
+
+def _measured_by(measurements: pd.DataFrame) -> dict[Cell, dict[str, _MeasuredBy]]:
+    """List the statistics that have rows in each cell, by their identities."""
+    reasons = {
+        reason: skipped_kind(reason) for reason in measurements["skipped_reason"].dropna().unique()
+    }
+    is_unstable = measurements["skipped_reason"].map(reasons) == "unstable"
+    keys = [*CELL_COLUMNS, "statistic_id", "statistic"]
+    unstable = measurements["seed"].where(is_unstable)
+    groups = unstable.groupby([measurements[key] for key in keys], sort=True).nunique()
+    rows = groups.reset_index(name="num_unstable")
+    found: dict[Cell, dict[str, _MeasuredBy]] = {}
+    columns = (rows[name].tolist() for name in ("statistic_id", "statistic", "num_unstable"))
+    for cell, *by in zip(cells_of(rows), *columns, strict=True):
+        found.setdefault(cell, {}).setdefault(by[0], _MeasuredBy(*by))
+    return found
 
 
 def _default(state: CellState, trial: TrialSpec) -> MeasuredExcursion:
@@ -87,68 +124,51 @@ def _default(state: CellState, trial: TrialSpec) -> MeasuredExcursion:
 
 
 def _of_plugin(
-    rows: pd.DataFrame, default: MeasuredExcursion, weight_decay: float
+    by: _MeasuredBy, series: Sequence[Series], default: MeasuredExcursion, weight_decay: float
 ) -> Iterator[MeasuredExcursion]:
     """Yield targets of the total objective; without weight decay the data objective is that too."""
-    targets = rows[rows["quantity"].isin(TARGETS)]
+    targets = [each for each in series if each.quantity in TARGETS]
     measured = _measured(targets, default.bn_mode)
-    if measured.empty and weight_decay == 0:
+    if not measured and weight_decay == 0:
         measured = _measured(targets, default.bn_mode, objective="data")
-    if not measured.empty:
-        identity, name = _source(rows)
-        yield replace(default, statistic_id=identity, statistic=name, values=_values(measured))
+    if measured:
+        yield replace(
+            default, statistic_id=by.statistic_id, statistic=by.name, values=_values(measured)
+        )
 
 
 def _of_sgd(
-    spec: ForkSpec | TailSpec, rows: pd.DataFrame, default: MeasuredExcursion
+    spec: ForkSpec | TailSpec,
+    by: _MeasuredBy,
+    series: Sequence[Series],
+    default: MeasuredExcursion,
 ) -> Iterator[MeasuredExcursion]:
-    identity, name = _source(rows)
-    measured = _measured(rows, spec.bn_mode)
+    measured = _measured(series, spec.bn_mode)
+    indexed = {
+        (each.quantity, each.index): each.values for each in measured if each.index is not None
+    }
     windows = spec.windows() if isinstance(spec, ForkSpec) else [None]
     for window in windows:
-        at_end = measured["index"].isna() if window is None else measured["index"] == window[-1]
+        end = None if window is None else window[-1]
         yield MeasuredExcursion(
-            identity,
-            name,
+            by.statistic_id,
+            by.name,
             learning_rate=spec.learning_rate or default.learning_rate,
             sampler=spec.sampler,
             bn_mode=spec.bn_mode,
             steps=window,
             num_steps=spec.num_steps if window is None else window[-1],
             is_longest=window is windows[-1],
-            values=_values(measured[at_end]),
-            indexed=_indexed(measured),
-            num_unstable=_num_unstable(rows),
+            values=_values([each for each in measured if each.index == end]),
+            indexed=indexed,
+            num_unstable=by.num_unstable,
         )
 
 
-def _source(rows: pd.DataFrame) -> tuple[str, str]:
-    identity, name = rows[["statistic_id", "statistic"]].iloc[0].tolist()
-    return str(identity), str(name)
+def _measured(series: Sequence[Series], bn_mode: str, *, objective: str = "total") -> list[Series]:
+    place = (bn_mode, "train", objective)
+    return [each for each in series if (each.bn_mode, each.split, each.objective) == place]
 
 
-def _measured(rows: pd.DataFrame, bn_mode: str, *, objective: str = "total") -> pd.DataFrame:
-    return rows[
-        rows["layer"].isna()
-        & (rows["split"] == "train")
-        & (rows["objective"] == objective)
-        & (rows["bn_mode"] == bn_mode)
-        & is_sound(rows["value"])
-    ]
-
-
-def _values(rows: pd.DataFrame) -> dict[str, SeedValues]:
-    return {str(quantity): seed_values(group) for quantity, group in rows.groupby("quantity")}
-
-
-def _indexed(rows: pd.DataFrame) -> dict[tuple[str, int], SeedValues]:
-    found = {}
-    for _, group in rows[rows["index"].notna()].groupby(["quantity", "index"]):
-        quantity, index = group[["quantity", "index"]].iloc[0].tolist()
-        found[str(quantity), int(index)] = seed_values(group)
-    return found
-
-
-def _num_unstable(rows: pd.DataFrame) -> int:
-    kinds = rows["skipped_reason"].astype(object).where(rows["skipped_reason"].notna(), None)
-    return int(rows[kinds.map(skipped_kind) == "unstable"]["seed"].nunique())
+def _values(series: Sequence[Series]) -> dict[str, SeedValues]:
+    return {each.quantity: each.values for each in series}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from analysis.evidence.noise_spectra import NoiseSpectrum, Spectrum
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.linear_dynamics import SGD
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell_values import SeedValues
+from analysis.records.seed_values import SeedValues
 from workers.contract.schema import VIEWS
 from workers.contract.student import CONFIDENCE
 
@@ -37,7 +38,18 @@ def validity(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Table:
 
 
 def checks(conditions: CellConditions, seed: int) -> list[AssumptionCheck]:
-    """Run every test whose numbers there are on one trial's excursion."""
+    """Run every test whose numbers there are on one trial's excursion; once, whoever asks."""
+    by_seed = _CHECKED.setdefault(conditions, {})
+    if seed not in by_seed:
+        by_seed[seed] = _run_checks(conditions, seed)
+    return by_seed[seed]
+
+
+_CHECKED: WeakKeyDictionary[CellConditions, dict[int, list[AssumptionCheck]]] = WeakKeyDictionary()
+"""What was found of conditions that are still in use: every law asks for the same tests."""
+
+
+def _run_checks(conditions: CellConditions, seed: int) -> list[AssumptionCheck]:
     groups = (_of_excursion, _of_steps, _of_spectra, _of_noise)
     found = [each for group in groups for each in group(conditions, seed)]
     return [each for each in found if each is not None]

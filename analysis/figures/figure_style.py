@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from analysis.laws.palette import BLUE, GREEN, SKY, VERMILLION
 from analysis.paper.ratio_groups import ratio_group
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 
 WIDTH_INCHES = 7.2
 """Full text width of a printed page."""

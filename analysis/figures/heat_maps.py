@@ -15,7 +15,7 @@ from analysis.figures.figure_style import WIDTH_INCHES
 from analysis.findings.measured import MeasuredCells
 from analysis.laws.palette import GREY
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 from analysis.text.number_text import plain
 
 LEAST_SHARE = 0.4

@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.figure_style import WIDTH_INCHES, CellStyle, cell_styles, set_log
 from analysis.laws.palette import GREY
-from analysis.records.load import SweepData, groups_by_cell
+from analysis.records.cell import groups_by_cell
+from analysis.records.load import SweepData
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 
 _PANELS = (

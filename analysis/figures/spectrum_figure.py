@@ -14,7 +14,7 @@ from analysis.figures.figure_style import WIDTH_INCHES
 from analysis.findings.measured import STABILITY_LIMIT
 from analysis.findings.spectral_density import SpectralDensity
 from analysis.laws.palette import BLUE, GREY, VERMILLION
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 
 MOST_PANELS = 9
 DECADES = 7

@@ -12,8 +12,9 @@ from analysis.figures.figure_style import WIDTH_INCHES, cell_styles, set_log
 from analysis.findings.table1 import Table1, Table1Row
 from analysis.laws.palette import BLUE, GREY, VERMILLION
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import Cell
 from analysis.records.cell_values import layer_means
-from analysis.records.load import Cell, SweepData
+from analysis.records.load import SweepData
 from analysis.records.paper_table1 import NUM_TRAIN
 
 _MOST_TICKS = 24

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
-from analysis.records.cell_values import SeedValues, whole_model_values
-from analysis.records.load import Cell, SweepData
+from analysis.records.cell_values import whole_model_values
+from analysis.records.load import SweepData
+from analysis.records.seed_values import SeedValues
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.mathematics.interval import Interval
 from analysis.predictions import laws
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.findings.law_rows import LawRow, law_rows, where_they_speak
 from analysis.mathematics.interval import Interval, side_by_side
 from analysis.mathematics.means import mean_of_units
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 
 
 @dataclass(frozen=True)

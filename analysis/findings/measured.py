@@ -11,9 +11,10 @@ import pandas as pd
 from analysis.findings.leading import leading_rows
 from analysis.mathematics.means import mean_of_units, ratio_of_means
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import CELL_COLUMNS, Cell
 from analysis.records.cell_states import CellState, cell_states
 from analysis.records.cell_values import whole_model_values
-from analysis.records.load import CELL_COLUMNS, Cell, SweepData
+from analysis.records.load import SweepData
 
 Stability = Literal["stable", "edge", "unstable"]
 Rate = Literal["initial", "final"]

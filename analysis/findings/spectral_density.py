@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.records.load import Cell, SweepData, groups_by_cell
+from analysis.records.cell import Cell, groups_by_cell
+from analysis.records.load import SweepData
 
 Array = npt.NDArray[np.float64]
 

@@ -10,10 +10,12 @@ from analysis.laws.trace_law import TraceFormula
 from analysis.mathematics.means import ratio_of_means
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState, cell_states
-from analysis.records.cell_values import SeedValues, whole_model_values
-from analysis.records.load import Cell, SweepData, load_sweep
+from analysis.records.cell_values import whole_model_values
+from analysis.records.load import SweepData, load_sweep
 from analysis.records.paper_table1 import NUM_TRAIN, PaperRow, paper_row
+from analysis.records.seed_values import SeedValues
 from workers.contract.store import Store
 from workers.datasets.cifar10 import Cifar10Spec
 from workers.models.resnet import ResNetSpec

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from analysis.records.cell import Cell
 from analysis.records.cell_states import missing_work
-from analysis.records.load import Cell, SweepData
+from analysis.records.load import SweepData
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Missing
 
 Unfinished = Literal["missing", "failed", "diverged"]

@@ -16,7 +16,7 @@ from analysis.laws.reasons import (
     plain_faults,
     rest_faults,
 )
-from analysis.records.cell_values import SeedValues
+from analysis.records.seed_values import SeedValues
 from workers.contract.quantities import GLOSSARY
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.records.cell import Cell, groups_by_cell
 from analysis.records.cell_states import CellState
-from analysis.records.load import Cell, SweepData, groups_by_cell
+from analysis.records.load import SweepData
 from analysis.records.paper_table1 import ROWS, paper_row
 
 NORMALISATIONS = ("mean", "sum")

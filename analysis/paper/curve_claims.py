@@ -13,7 +13,8 @@ import pandas as pd
 from analysis.paper.claim import Claim, overall
 from analysis.paper.curve_distance import CurveDistance, curve_distance
 from analysis.paper.ratio_groups import CLOSE_FACTOR, RatioGroup, ratio_group
-from analysis.records.load import Cell, SweepData, groups_by_cell
+from analysis.records.cell import Cell, groups_by_cell
+from analysis.records.load import SweepData
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.student import CONFIDENCE
 

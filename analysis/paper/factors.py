@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.mathematics.regression import Array, FTest, directions_beyond, nested_f_test
+from analysis.records.cell import CELL_COLUMNS
 from analysis.records.cell_values import whole_model_values
-from analysis.records.load import CELL_COLUMNS, SweepData
+from analysis.records.load import SweepData
 from workers.contract.quantities import GLOSSARY
 
 TRACES = ("gradient_noise_trace", "hessian_noise_trace", "hessian_trace")

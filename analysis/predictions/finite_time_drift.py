@@ -14,7 +14,7 @@ from analysis.laws.reasons import broken, independence_faults, stability_faults
 from analysis.laws.spectral_law import Array, spectral_predictions
 from analysis.mathematics import linear_dynamics
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell_values import SeedValues
+from analysis.records.seed_values import SeedValues
 
 _NOISE = "gradient_noise_trace"
 

@@ -10,7 +10,7 @@ from analysis.laws.palette import BLUE
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import CONSTANT, REST, SMALL_STEPS
 from analysis.laws.trace_law import TraceFormula, trace_prediction
-from analysis.records.cell_values import SeedValues
+from analysis.records.seed_values import SeedValues
 
 _INPUT = "hessian_noise_trace"
 _FORMULA = TraceFormula(_INPUT, lambda rate, batch_size: rate / (2 * batch_size), "(η/2m)·tr(σ²H)")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.records.load import Cell, SweepData, groups_by_cell
+from analysis.records.cell import Cell, cells_of, groups_by_cell
+from analysis.records.load import SweepData
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Facts, Missing, lacking
 
 
@@ -78,35 +80,49 @@ class CellState:
 
 def cell_states(data: SweepData) -> dict[Cell, CellState]:
     """Count what is done in every planned cell."""
-    missing = {item.planned.trial_id: item for item in missing_work(data)}
+    planned: dict[Cell, list[Missing]] = {}
+    cell_of = dict(zip(data.planned["trial_id"].tolist(), cells_of(data.planned), strict=True))
+    for item in missing_work(data):
+        planned.setdefault(cell_of[item.planned.trial_id], []).append(item)
+    trained: dict[Cell, list[_Trained]] = {}
+    for trial in map(_Trained._make, data.trials[[*_Trained._fields]].itertuples(index=False)):
+        trained.setdefault(cell_of[trial.trial_id], []).append(trial)
     by_earlier = data.measurements[data.measurements["is_earlier"].astype(bool)]
     earlier = {
         cell: tuple(sorted(rows["statistic"].unique())) for cell, rows in groups_by_cell(by_earlier)
     }
-    final_rates = {item.trial_id: item.trial.final_learning_rate for item in data.plan.trials}
-    states: dict[Cell, CellState] = {}
-    for cell, group in groups_by_cell(data.planned):
-        trial_ids = [str(trial_id) for trial_id in group["trial_id"]]
-        trained = data.trials[data.trials["trial_id"].isin(trial_ids)]
-        open_trials = [missing[name] for name in trial_ids if not missing[name].is_done]
-        states[cell] = CellState(
-            num_seeds=len(trial_ids),
-            num_missing=len(open_trials),
-            num_failed=sum(item.has_failed for item in open_trials),
-            num_diverged=len(_lost(trained)),
-            num_train=None if trained.empty else int(trained["num_train"].iloc[0]),
-            environment_ids=tuple(sorted(trained["environment_id"].unique())),
-            final_learning_rate=final_rates[trial_ids[0]],
-            earlier=earlier.get(cell, ()),
-            open_seeds=tuple((item.planned.trial.seed, item.lacks) for item in open_trials),
-            num_open_diverged=len(_lost(trained) & {i.planned.trial_id for i in open_trials}),
-        )
-    return states
+    return {
+        cell: _state(planned[cell], trained.get(cell, []), earlier.get(cell, ()))
+        for cell in sorted(planned)
+    }
 
 
-def _lost(trained: pd.DataFrame) -> set[str]:
-    """Return the ids of trials whose training ended at no minimum."""
-    return set(trained["trial_id"][trained["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM)])
+class _Trained(NamedTuple):
+    """What counts of the record of a trial."""
+
+    trial_id: str
+    outcome: str
+    num_train: int
+    environment_id: str
+
+
+def _state(
+    planned: Sequence[Missing], trained: Sequence[_Trained], earlier: tuple[str, ...]
+) -> CellState:
+    open_trials = [item for item in planned if not item.is_done]
+    lost = {trial.trial_id for trial in trained if trial.outcome in OUTCOMES_WITHOUT_MINIMUM}
+    return CellState(
+        num_seeds=len(planned),
+        num_missing=len(open_trials),
+        num_failed=sum(item.has_failed for item in open_trials),
+        num_diverged=len(lost),
+        num_train=trained[0].num_train if trained else None,
+        environment_ids=tuple(sorted({trial.environment_id for trial in trained})),
+        final_learning_rate=planned[0].planned.trial.final_learning_rate,
+        earlier=earlier,
+        open_seeds=tuple((item.planned.trial.seed, item.lacks) for item in open_trials),
+        num_open_diverged=len(lost & {item.planned.trial_id for item in open_trials}),
+    )
 
 
 def missing_work(data: SweepData) -> list[Missing]:
@@ -124,4 +140,5 @@ def _facts_of(data: SweepData) -> Facts:
 
 
 def _pairs(frame: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    return frame[["trial_id", "statistic_id"]].itertuples(index=False, name=None)
+    pairs = frame[["trial_id", "statistic_id"]].drop_duplicates()
+    return pairs.itertuples(index=False, name=None)

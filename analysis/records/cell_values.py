@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
-
-from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.soundness import is_sound
-from analysis.mathematics.uncertain import Uncertain
-from analysis.records.load import Cell, SweepData, groups_by_cell
+from analysis.records.cell import CELL_COLUMNS, Cell, cells_of
+from analysis.records.load import SweepData
+from analysis.records.seed_values import SeedValues
+from analysis.records.series import Series
 
 BN_MODE = "frozen"
 """Cells and Table 1 use what was measured with recomputed population statistics."""
@@ -36,67 +32,6 @@ EXCURSION_QUANTITIES = (
 """Measured on the total objective alone, which is the one that SGD descends."""
 
 
-@dataclass(frozen=True)
-class SeedValues:
-    """One quantity of one cell.
-
-    Attributes:
-        statistic_id: The statistic all values come from.
-        statistic: Its name.
-        by_seed: Finite values by seed.
-        errors: The same with the error of the estimator, where it was recorded.
-    """
-
-    statistic_id: str
-    statistic: str
-    by_seed: Mapping[int, float]
-    errors: Mapping[int, Uncertain] = field(default_factory=dict)
-
-    @property
-    def estimate(self) -> Uncertain:
-        """The mean over seeds."""
-        return mean_of_units(list(self.by_seed.values()))
-
-    def of(self, seeds: Collection[int]) -> SeedValues:
-        """Return the values of the given seeds alone."""
-        return replace(self, by_seed={s: v for s, v in self.by_seed.items() if s in seeds})
-
-    @property
-    def stderr(self) -> float:
-        """The mean's standard error from the spread over seeds; of one seed the estimator's."""
-        if len(self.by_seed) == 1:
-            (only,) = self.uncertain.values()
-            return only.stderr
-        return self.estimate.stderr
-
-    @property
-    def uncertain(self) -> dict[int, Uncertain]:
-        """The values with their errors, NaN where none was recorded."""
-        return {
-            seed: self.errors.get(seed, Uncertain(value, math.nan))
-            for seed, value in self.by_seed.items()
-        }
-
-
-def seed_values(rows: pd.DataFrame) -> SeedValues:
-    """Return the values in rows of `measurements`: finite, of one statistic, one row per seed.
-
-    Degrees of freedom are num_samples - 1; an error of 0 is that of an exact value.
-    """
-    rows = rows.sort_values("seed")
-    seeds: list[int] = rows["seed"].astype(int).tolist()
-    columns = (rows[name].to_numpy(np.float64) for name in ("value", "stderr", "num_samples"))
-    errors = {
-        seed: Uncertain(value, stderr, math.inf if stderr == 0 else num_samples - 1)
-        for seed, value, stderr, num_samples in zip(
-            seeds, *map(np.ndarray.tolist, columns), strict=True
-        )
-    }
-    by_seed = {seed: each.value for seed, each in errors.items()}
-    first = rows.iloc[0]
-    return SeedValues(str(first["statistic_id"]), str(first["statistic"]), by_seed, errors)
-
-
 def whole_model_values(
     data: SweepData, quantity: str, *, objective: str = "data", split: str = "train"
 ) -> dict[Cell, SeedValues]:
@@ -106,44 +41,47 @@ def whole_model_values(
     quantity with an index the first value counts (eigenvalues), unless there is one of the whole
     (halves of a run); of windows of steps the longest counts.
     """
-    rows = _of(data.measurements, quantity, objective=objective, split=split)
-    rows = rows[rows["layer"].isna()]
-    values: dict[Cell, SeedValues] = {}
-    for cell, group in groups_by_cell(rows):
-        chosen = group[group["statistic_id"] == _first_listed(data, group)]
-        values[cell] = seed_values(_of_one_index(chosen, quantity))
-    return values
+    found = data.whole_model.of(quantity, bn_mode=BN_MODE, split=split, objective=objective)
+    listed = data.statistic_ids
+    return {
+        cell: one.values
+        for cell, its in found.items()
+        if (one := _of_one_index(of_first_listed(its, listed), quantity)) is not None
+    }
 
 
-def _of_one_index(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    index = rows["index"]
-    if index.isna().any():
-        return rows[index.isna()]
-    return rows[index == (index.max() if quantity in WINDOW_QUANTITIES else 0)]
+def of_first_listed(series: Sequence[Series], listed: Sequence[str]) -> list[Series]:
+    """Keep the series of the statistic that is listed first."""
+    first = min((each.statistic_id for each in series), key=listed.index)
+    return [each for each in series if each.statistic_id == first]
+
+
+def _of_one_index(series: Sequence[Series], quantity: str) -> Series | None:
+    by_index = {each.index: each for each in series}
+    if None in by_index:
+        return by_index[None]
+    indices = [index for index in by_index if index is not None]
+    return by_index.get(max(indices) if quantity in WINDOW_QUANTITIES else 0)
 
 
 def layer_means(data: SweepData, quantity: str) -> dict[Cell, dict[str, float]]:
     """Average a quantity of every layer over seeds, layers in the order they were measured."""
-    rows = _of(data.measurements, quantity, objective="data", split="train")
-    rows = rows[rows["layer"].notna()]
-    means: dict[Cell, dict[str, float]] = {}
-    for cell, group in groups_by_cell(rows):
-        chosen = group[group["statistic_id"] == _first_listed(data, group)]
-        by_layer = chosen.groupby("layer", sort=False)["value"].mean()
-        means[cell] = {str(layer): float(value) for layer, value in by_layer.items()}
-    return means
-
-
-def _of(rows: pd.DataFrame, quantity: str, *, objective: str, split: str) -> pd.DataFrame:
-    return rows[
+    rows = data.measurements
+    rows = rows[
         (rows["quantity"] == quantity)
         & (rows["bn_mode"] == BN_MODE)
-        & (rows["split"] == split)
-        & (rows["objective"] == objective)
+        & (rows["split"] == "train")
+        & (rows["objective"] == "data")
+        & rows["layer"].notna()
         & is_sound(rows["value"])
     ]
-
-
-def _first_listed(data: SweepData, rows: pd.DataFrame) -> str:
-    listed = [statistic.statistic_id for statistic in data.plan.statistics]
-    return str(min(rows["statistic_id"].unique(), key=listed.index))
+    ranks = {identity: place for place, identity in enumerate(data.statistic_ids)}
+    rows = rows.assign(place=rows["statistic_id"].map(ranks).astype(int))
+    rows = rows[rows["place"] == rows.groupby(CELL_COLUMNS)["place"].transform("min")]
+    found = rows.groupby([*CELL_COLUMNS, "layer"], sort=False)["value"].mean().reset_index()
+    means: dict[Cell, dict[str, float]] = {}
+    for cell, layer, value in zip(
+        cells_of(found), found["layer"].tolist(), found["value"].tolist(), strict=True
+    ):
+        means.setdefault(cell, {})[layer] = value
+    return {cell: means[cell] for cell in sorted(means)}

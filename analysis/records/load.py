@@ -7,37 +7,17 @@ several sweeps serve each of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
+from analysis.records.cell import CELL_COLUMNS, Cell, cells_of
+from analysis.records.series import WholeModel, whole_model
 from workers.contract.errors import StoreError, did_you_mean, user_error
 from workers.contract.identity import earlier_statistic_ids
 from workers.contract.plan_document import PlanDocument
 from workers.contract.plans import list_revisions, list_sweeps, newest_plan, read_plan
 from workers.contract.store import Store
-
-CELL_COLUMNS = ["loss", "batch_size", "learning_rate"]
-"""What defines a cell: its trials differ only by their seed."""
-
-
-@dataclass(frozen=True, order=True)
-class Cell:
-    """Trials that differ only by their seed.
-
-    Attributes:
-        loss: Name of the loss.
-        batch_size: m.
-        learning_rate: Initial η.
-    """
-
-    loss: str
-    batch_size: int
-    learning_rate: float
-
-    @property
-    def batch_size_over_learning_rate(self) -> float:
-        """m/η, on which alone the stationary state of the continuous-time limit depends."""
-        return self.batch_size / self.learning_rate
 
 
 @dataclass(frozen=True)
@@ -69,9 +49,19 @@ class SweepData:
     with_model: frozenset[str]
 
     @property
+    def statistic_ids(self) -> list[str]:
+        """Those of the plan, in the order listed under `measure`."""
+        return [each.statistic_id for each in self.plan.statistics]
+
+    @cached_property
+    def whole_model(self) -> WholeModel:
+        """The sound whole-model rows of `measurements`, as series over seeds."""
+        return whole_model(self.measurements)
+
+    @cached_property
     def cells(self) -> list[Cell]:
         """The planned cells, sorted."""
-        return [cell for cell, _ in groups_by_cell(self.planned)]
+        return sorted(set(cells_of(self.planned)))
 
 
 def view_frame(store: Store, view: str) -> pd.DataFrame:
@@ -136,15 +126,6 @@ def planned_frame(plan: PlanDocument) -> pd.DataFrame:
         for trial in (item.trial,)
     ]
     return pd.DataFrame(rows, columns=["trial_id", *CELL_COLUMNS, "seed"])
-
-
-def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
-    """Split rows by their cell; cells are sorted."""
-    groups = []
-    for _, group in frame.groupby(CELL_COLUMNS, sort=True):
-        loss, batch_size, learning_rate = group[CELL_COLUMNS].iloc[0].tolist()
-        groups.append((Cell(str(loss), int(batch_size), float(learning_rate)), group))
-    return groups
 
 
 def _of_planned_statistics(frame: pd.DataFrame, plan: PlanDocument) -> pd.DataFrame:

@@ -13,8 +13,9 @@ from analysis.mathematics.interval import Interval
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
+from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
-from analysis.records.load import Cell, SweepData
+from analysis.records.load import SweepData
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
 from analysis.tables.law_tables import ratio_text

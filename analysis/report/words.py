@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.predictions import laws
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
-from analysis.records.load import Cell
 from analysis.records.paper_table1 import CITATION, ERRATA
 
 TABLE1 = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.paper.claim import Claim
 from analysis.paper.curve_claims import APART, MATCH, MOST_PAIRS, CurvePair
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 from analysis.text.number_text import NOTHING
 from analysis.text.text_table import TextTable
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
-from analysis.records.load import Cell, SweepData
+from analysis.records.load import SweepData
 from analysis.tables.table1_text import CELL_COLUMNS
 from analysis.text.number_text import NOTHING, plain, with_error
 from analysis.text.text_table import TextTable

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import scipy.stats
+from functools import lru_cache
+
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 """Of every interval that is recorded, printed or judged by: the convention of the field."""
 
 
+@lru_cache(maxsize=4096)
 def student_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     """Return t with P(|T| ≤ t) = confidence, T of Student's distribution.
 
@@ -17,4 +20,4 @@ def student_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
         degrees: Degrees of freedom ν > 0 of the error; infinite for one that is known.
         confidence: Between 0 and 1.
     """
-    return float(scipy.stats.t.ppf((1 + confidence) / 2, degrees))
+    return float(stdtrit(degrees, (1 + confidence) / 2))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
-from analysis.records.load import Cell
 
 INCOMPLETE, DIVERGED = "*", "†"
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from analysis.findings.leading import rows_of_leading_variant
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import CELL_COLUMNS, Cell
 from analysis.records.cell_states import CellState
-from analysis.records.load import CELL_COLUMNS, Cell, SweepData
+from analysis.records.load import SweepData
 from analysis.tables.measured.cell_marks import cell_head, mark_notes
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable

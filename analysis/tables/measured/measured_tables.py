@@ -14,8 +14,8 @@ from analysis.findings.measured import (
     stability,
 )
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
-from analysis.records.load import Cell
 from analysis.tables.measured.cell_marks import cell_texts, mark_notes
 from analysis.tables.table1_text import CELL_COLUMNS
 from analysis.text.number_text import NOTHING, with_error

@@ -14,9 +14,9 @@ from analysis.evidence.noise_spectra import CellSpectra, Spectrum
 from analysis.evidence.validity import checks, validity
 from analysis.laws.reasons import broken
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
-from analysis.records.cell_values import SeedValues
-from analysis.records.load import Cell
+from analysis.records.seed_values import SeedValues
 from workers.contract.schema import VIEWS
 from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.contract.student import student_quantile

@@ -8,7 +8,7 @@ from analysis.figures.figure_style import (
     shared_ratios,
 )
 from analysis.laws.palette import BLUE, GREEN, SKY, VERMILLION
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 
 _PAPER = [Cell("kld", size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)]
 

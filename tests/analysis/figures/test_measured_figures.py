@@ -15,7 +15,7 @@ from analysis.figures.measured_figures import (
 from analysis.figures.spectrum_figure import spectrum_figure
 from analysis.figures.sweep_figures import build_all
 from analysis.findings.spectral_density import SpectralDensity, spectral_densities
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 
 _GRID = [(size, rate) for size in (50, 100) for rate in (0.1, 0.2)]
 

@@ -4,8 +4,8 @@ import math
 
 from analysis.findings.generalisation import gap, generalisation_table
 from analysis.records.cell_states import cell_states
-from analysis.records.cell_values import SeedValues
 from analysis.records.load import load_sweep
+from analysis.records.seed_values import SeedValues
 
 
 def test_gaps_are_paired_by_seed():

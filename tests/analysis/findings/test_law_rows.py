@@ -4,7 +4,7 @@ import math
 
 from analysis.findings.law_rows import at_the_end, law_rows, where_they_speak
 from analysis.mathematics.interval import Interval
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 
 
 def test_rows_without_a_measurement_are_left_out(prediction, predictions_table):

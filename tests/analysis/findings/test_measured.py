@@ -9,7 +9,7 @@ import pytest
 
 from analysis.findings.leading import leading_rows
 from analysis.findings.measured import stability
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 from workers.statistics.hessian import HessianSpec
 from workers.statistics.tail import TailSpec
 

@@ -9,7 +9,8 @@ import pytest
 
 from analysis.paper.curve_claims import MOST_PAIRS, CurvePair, curve_claims, curve_pairs
 from analysis.paper.curve_distance import NO_EPOCHS, NO_SPREAD, TOO_FEW_SEEDS, curve_distance
-from analysis.records.load import Cell, load_sweep
+from analysis.records.cell import Cell
+from analysis.records.load import load_sweep
 from analysis.tables.curve_tables import curve_claims_table, curve_pairs_table
 
 _FIGURES = [(200, 0.08), (500, 0.2), (200, 0.2), (500, 0.5), (100, 0.08), (100, 0.5), (500, 0.08)]

@@ -11,7 +11,7 @@ from analysis.laws.reasons import INDEPENDENT, NO_STATIONARY_STATE, SHUFFLED, UN
 from analysis.laws.spectral_law import NOT_IN_THIS_MODE, NOT_MEASURED
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import finite_time, laws, shuffled
-from analysis.records.cell_values import SeedValues
+from analysis.records.seed_values import SeedValues
 
 ETA, M, N = 0.001, 50, 1000
 CURVATURE, MASS = 30.0, 7.0

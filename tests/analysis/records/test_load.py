@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.records.load import (
-    Cell,
-    load_plan,
-    load_sweep,
-    view_frame,
-)
+from analysis.records.cell import Cell
+from analysis.records.load import load_plan, load_sweep, view_frame
 from workers.contract.errors import StoreError, UserError
 from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.plans import list_revisions, list_sweeps

@@ -79,9 +79,9 @@ def _conditions(exact, **changes):
     from analysis.evidence.excursions import MeasuredExcursion
     from analysis.evidence.noise_spectra import CellSpectra, Spectrum
     from analysis.mathematics.uncertain import Uncertain
+    from analysis.records.cell import Cell
     from analysis.records.cell_states import CellState
-    from analysis.records.cell_values import SeedValues
-    from analysis.records.load import Cell
+    from analysis.records.seed_values import SeedValues
     from workers.contract.specs import TrainingSpec, TrialSpec
     from workers.datasets.digits import DigitsSpec
     from workers.models.mlp import MLPSpec

@@ -134,7 +134,7 @@ def test_the_law_of_regression_is_exact(predict, momentum, batch_size):
 def _met(exact, moments, ends):
     """Give the exact tr σ² that streams meet between the ends of windows, as a fork would say it."""
     from analysis.mathematics.uncertain import Uncertain
-    from analysis.records.cell_values import SeedValues
+    from analysis.records.seed_values import SeedValues
 
     found = {}
     for first, end in zip([0, *ends], ends, strict=False):

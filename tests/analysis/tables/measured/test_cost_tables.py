@@ -6,7 +6,7 @@ import math
 
 from analysis.findings.cost import Cost, PaidWork, Precision
 from analysis.findings.unfinished import OpenSeeds
-from analysis.records.load import Cell
+from analysis.records.cell import Cell
 from analysis.tables.measured.cost_tables import (
     cost_sentence,
     cost_table,
