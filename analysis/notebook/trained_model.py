@@ -25,7 +25,7 @@ def trained_model(store: Store, trial_id: str) -> keras.Model:
     commits = store.commits_of("trials", trial_id)
     if not commits:
         raise _unknown(store, trial_id)
-    kept, *_ = rows = [commit.file.table.to_pylist()[0] for commit in commits]
+    kept, *_ = rows = [commit.table.to_pylist()[0] for commit in commits]
     attempts = [r["attempt_id"] for r in rows if r["weights_sha256"] == kept["weights_sha256"]]
     for path in (store.model_path(trial_id, attempt_id) for attempt_id in attempts):
         content = store.read_bytes(path)

@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.records.cell import CELL_COLUMNS, Cell, cells_of
 from analysis.records.series import WholeModel, whole_model
@@ -100,20 +104,15 @@ def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepDa
     """
     plan = load_plan(store, sweep, revision)
     planned = planned_frame(plan)
-    trials = _of_planned(view_frame(store, "trials"), planned)
-    epochs = view_frame(store, "epochs").rename(columns={"learning_rate": "epoch_learning_rate"})
-    measured = {
-        view: _of_planned_statistics(view_frame(store, view), plan).merge(planned, on="trial_id")
-        for view in ("measurements", "spectra")
-    }
+    epochs = store.read("epochs").rename_columns({"learning_rate": "epoch_learning_rate"})
     return SweepData(
         plan=plan,
         planned=planned,
-        trials=trials,
-        epochs=epochs.merge(planned, on="trial_id"),
-        measurements=measured["measurements"],
-        spectra=measured["spectra"],
-        failures=_of_planned(view_frame(store, "failures"), planned),
+        trials=_of_planned(store.read("trials"), planned).to_pandas(),
+        epochs=_with_cells(epochs, planned),
+        measurements=_of_planned_statistics(store.read("measurements"), plan, planned),
+        spectra=_of_planned_statistics(store.read("spectra"), plan, planned),
+        failures=_of_planned(store.read("failures"), planned).to_pandas(),
         with_model=frozenset(map(Store.model_trial, store.names("models"))),
     )
 
@@ -128,23 +127,54 @@ def planned_frame(plan: PlanDocument) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial_id", *CELL_COLUMNS, "seed"])
 
 
-def _of_planned_statistics(frame: pd.DataFrame, plan: PlanDocument) -> pd.DataFrame:
+def _of_planned_statistics(
+    rows: pa.Table, plan: PlanDocument, planned: pd.DataFrame
+) -> pd.DataFrame:
     """Return the rows of planned statistics, for each trial those under the best identity found."""
     accepted = pd.DataFrame(
         [
-            (identity, planned.statistic_id, rank, identity in earlier)
-            for planned in plan.statistics
-            for earlier in (earlier_statistic_ids(planned.statistic),)
-            for rank, identity in enumerate(planned.accepted_ids)
+            (identity, place, rank, identity in earlier)
+            for place, item in enumerate(plan.statistics)
+            for earlier in (earlier_statistic_ids(item.statistic),)
+            for rank, identity in enumerate(item.accepted_ids)
         ],
-        columns=["statistic_id", "planned_id", "rank", "is_earlier"],
+        columns=["statistic_id", "place", "rank", "is_earlier"],
     )
-    found = frame.merge(accepted, on="statistic_id")
-    best = found.groupby(["trial_id", "planned_id"])["rank"].transform("min")
-    found = found[found["rank"] == best]
-    found = found.assign(statistic_id=found["planned_id"])
-    return found.drop(columns=["planned_id", "rank"])
+    rows = _only(rows, _places(rows, "trial_id", planned) >= 0)
+    rows = _only(rows, _places(rows, "statistic_id", accepted) >= 0)
+    by_row = accepted.iloc[_places(rows, "statistic_id", accepted)].reset_index(drop=True)
+    by_row["trial"] = _places(rows, "trial_id", planned)
+    best = by_row.groupby(["trial", "place"])["rank"].transform("min")
+    names = pa.array([item.statistic_id for item in plan.statistics], pa.string())
+    rows = rows.set_column(
+        rows.column_names.index("statistic_id"),
+        "statistic_id",
+        names.take(pa.array(by_row["place"])),
+    )
+    rows = rows.append_column("is_earlier", pa.array(by_row["is_earlier"], pa.bool_()))
+    rows = _only(rows, (by_row["rank"] == best).to_numpy())
+    return _with_cells(rows, planned)
 
 
-def _of_planned(frame: pd.DataFrame, planned: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["trial_id"].isin(planned["trial_id"])].reset_index(drop=True)
+def _of_planned(rows: pa.Table, planned: pd.DataFrame) -> pa.Table:
+    return _only(rows, _places(rows, "trial_id", planned) >= 0)
+
+
+def _with_cells(rows: pa.Table, planned: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of planned trials, each with the cell and seed of its trial."""
+    rows = _of_planned(rows, planned)
+    trials = planned.iloc[_places(rows, "trial_id", planned)]
+    frame: pd.DataFrame = rows.to_pandas()
+    return frame.assign(**{name: trials[name].array for name in (*CELL_COLUMNS, "seed")})
+
+
+def _places(rows: pa.Table, column: str, known: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return, of each row [n], which of the known rows has the same text in a column; -1 where none has."""
+    found = pc.index_in(rows.column(column), value_set=pa.array(known[column], pa.string()))
+    places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+    return places
+
+
+def _only(rows: pa.Table, is_wanted: npt.NDArray[np.bool_]) -> pa.Table:
+    """Return the wanted rows."""
+    return rows if is_wanted.all() else rows.filter(pa.array(is_wanted))

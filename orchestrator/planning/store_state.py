@@ -112,10 +112,10 @@ def model_text(trial: TrialSpec) -> str:
 
 def _trial(commit: Commit) -> RecordedTrial | None:
     names = set(RecordedTrial._fields) - {"model", "committed_at"}
-    for row in commit.file.table.select([*names, "spec"]).to_pylist():
+    for row in commit.table.select([*names, "spec"]).to_pylist():
         model = _model_of(row.pop("spec"))
         texts = {key: sys.intern(value) for key, value in row.items() if isinstance(value, str)}
-        return RecordedTrial(**row | texts, model=model, committed_at=commit.file.committed_at)
+        return RecordedTrial(**row | texts, model=model, committed_at=commit.committed_at)
     return None
 
 
@@ -128,17 +128,17 @@ def _model_of(spec: str | None) -> str:
 
 
 def _statistic(commit: Commit) -> RecordedStatistic | None:
-    rows = commit.file.table.select(["statistic", "split", "wall_seconds"]).to_pylist()
+    rows = commit.table.select(["statistic", "split", "wall_seconds"]).to_pylist()
     if not rows:
         return None
     seconds = {  # every row of a split carries the time of the whole split
         row["split"]: row["wall_seconds"] for row in rows if row["wall_seconds"] is not None
     }
     total = sum(seconds.values()) if seconds else None
-    return RecordedStatistic(sys.intern(rows[0]["statistic"]), total, commit.file.committed_at)
+    return RecordedStatistic(sys.intern(rows[0]["statistic"]), total, commit.committed_at)
 
 
 def _failure(commit: Commit) -> FailedAttempt | None:
-    for row in commit.file.table.select(list(FailedAttempt._fields)).to_pylist():
+    for row in commit.table.select(list(FailedAttempt._fields)).to_pylist():
         return FailedAttempt(**row | {"message": (row["message"] or "")[:_MESSAGE_CHARACTERS]})
     return None

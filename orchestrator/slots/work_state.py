@@ -22,7 +22,7 @@ def is_committed(store: Store, work: Work) -> bool:
     if not commits:
         return False
     return is_trained(
-        commits[0].file.table.column("outcome")[0].as_py(),
+        commits[0].table.column("outcome")[0].as_py(),
         has_model=any(Store.model_trial(name) == work.trial_id for name in store.names("models")),
         is_needed=bool(work.task.statistics),
     )
@@ -37,7 +37,7 @@ def failure_classes(store: Store, work: Work) -> list[str]:
     rows = [
         row
         for commit in store.commits_of("failures", work.trial_id)
-        for row in commit.file.table.to_pylist()
+        for row in commit.table.to_pylist()
         if row["statistic_id"] == work.statistic_id
         and row["attempt_id"] not in work.task.earlier_failures
     ]

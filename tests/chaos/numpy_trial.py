@@ -237,7 +237,7 @@ class NumpyAttempt:
     def _kept_values(self) -> tuple[np.ndarray, str]:
         order = self._order
         rows = [
-            commit.file.table.to_pylist()[0]
+            commit.table.to_pylist()[0]
             for commit in self._store.commits("trials")
             if commit.key == (order.trial_id,)
         ]

@@ -189,10 +189,10 @@ def test_verify_finds_the_one_planted_difference(minima):
 def _plant(store: Store, trial_id: str) -> None:
     """Put another first value in place of a trial's measurements."""
     commit = next(c for c in store.commits("measurements") if c.key[0] == trial_id)
-    rows = commit.file.table.to_pylist()
+    rows = commit.table.to_pylist()
     rows[0]["value"] += 1e-9
     store.remove(commit.path)
-    changed = commit.file.table.from_pylist(rows, schema=commit.file.table.schema)
+    changed = commit.table.from_pylist(rows, schema=commit.table.schema)
     store.commit("measurements", commit.key, "planted", changed)
 
 

@@ -97,7 +97,7 @@ def find_trial(store: Store, trial_id: str) -> CommittedTrial:
     Raises:
         ModelLost: There is no record.
     """
-    rows = [commit.file.table.to_pylist()[0] for commit in store.commits_of("trials", trial_id)]
+    rows = [commit.table.to_pylist()[0] for commit in store.commits_of("trials", trial_id)]
     if not rows:
         raise ModelLost(f"trial {trial_id} is not in the store {store.uri}; train it first")
     digest = rows[0]["weights_sha256"]

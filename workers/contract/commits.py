@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from workers.contract.file_names import FileNames
-from workers.contract.parquet_file import CommittedFile, DamagedFile, Part, decode
+from workers.contract.parquet_file import CommittedFile, DamagedFile, decode
+from workers.contract.schema import VIEWS
 from workers.contract.soundness import key_fault
 
 KEY_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -35,13 +36,50 @@ _ONE_ROW = frozenset({"trials", "failures"})
 _SHOWN_DAMAGES = 3
 
 
-@dataclass(frozen=True)
-class Commit:
-    """One file of a view of facts: its path, the id it is for, and what it holds."""
+class Commit(NamedTuple):
+    """What was committed of one id at once: where it stands, whose it is, and its rows.
+
+    Attributes:
+        path: Of the file.
+        key: The id.
+        committed_at: ISO 8601 time, UTC.
+        attempt_id: Who committed it.
+        is_compacted: The file holds many ids.
+        rows_of_file: All rows of the file, in the view's newest schema.
+        start: Its first row there.
+        num_rows: How many are its own.
+    """
 
     path: str
     key: tuple[str, ...]
-    file: CommittedFile
+    committed_at: str
+    attempt_id: str
+    is_compacted: bool
+    rows_of_file: pa.Table
+    start: int
+    num_rows: int
+
+    @property
+    def table(self) -> pa.Table:
+        """Its rows."""
+        return self.rows_of_file.slice(self.start, self.num_rows)
+
+
+def rows_of(view: str, commits: Iterable[Commit]) -> pa.Table:
+    """Return the rows of commits, file by file, in the order in which they stand there."""
+    by_path: dict[str, list[Commit]] = {}
+    for commit in commits:
+        by_path.setdefault(commit.path, []).append(commit)
+    tables = map(_rows_of_one_file, by_path.values())
+    return pa.concat_tables([VIEWS[view].empty_table(), *tables]).combine_chunks()
+
+
+def _rows_of_one_file(commits: Sequence[Commit]) -> pa.Table:
+    rows = commits[0].rows_of_file
+    chosen = np.zeros(rows.num_rows, dtype=np.bool_)
+    for commit in commits:
+        chosen[commit.start : commit.start + commit.num_rows] = True
+    return rows if chosen.all() else rows.filter(pa.array(chosen))
 
 
 def first_of_each(commits: Sequence[Commit]) -> dict[tuple[str, ...], Commit]:
@@ -59,16 +97,16 @@ def of_kept_attempts(
     return [
         commit
         for commit in epochs
-        if commit.key in trials and commit.file.attempt_id == trials[commit.key].file.attempt_id
+        if commit.key in trials and commit.attempt_id == trials[commit.key].attempt_id
     ]
 
 
 def rank(commit: Commit) -> tuple[bool, str, str, str]:
     """Sort commits of one id, the one that counts first: what was compacted, then by time."""
     return (
-        not commit.file.is_compacted,
-        commit.file.committed_at,
-        commit.file.attempt_id,
+        not commit.is_compacted,
+        commit.committed_at,
+        commit.attempt_id,
         commit.path,
     )
 
@@ -96,7 +134,7 @@ def decode_commits(
     try:
         file = decode(view, content)
         if view in DERIVED_VIEWS:
-            return [Commit(path, (path,), file)]
+            return [_whole(path, (path,), file)]
         return _compacted(view, path, file) if file.is_compacted else [_single(view, path, file)]
     except DamagedFile as damage:
         return damage
@@ -119,21 +157,34 @@ def _compacted(view: str, path: str, file: CommittedFile) -> list[Commit]:
     for place, column in enumerate(columns):
         told = pa.array([part.key[place] for part in file.parts], pa.string()).take(owners)
         _refuse_other_ids(file.table.column(column), told, column)
-    ends = np.cumsum([0, *num_rows]).tolist()
+    for number in set(num_rows):
+        _refuse_other_count(view, number)
+    starts = np.cumsum([0, *num_rows]).tolist()
     return [
-        Commit(path, part.key, _part_of(view, file, part, start))
-        for part, start in zip(file.parts, ends, strict=False)
+        Commit(
+            path,
+            part.key,
+            part.committed_at,
+            part.attempt_id,
+            file.is_compacted,
+            file.table,
+            start,
+            part.num_rows,
+        )
+        for part, start in zip(file.parts, starts, strict=False)
     ]
 
 
-def _part_of(view: str, file: CommittedFile, part: Part, start: int) -> CommittedFile:
-    _refuse_other_count(view, part.num_rows)
-    return replace(
-        file,
-        table=file.table.slice(start, part.num_rows),
-        committed_at=part.committed_at,
-        attempt_id=part.attempt_id,
-        parts=(part,),
+def _whole(path: str, key: tuple[str, ...], file: CommittedFile) -> Commit:
+    return Commit(
+        path,
+        key,
+        file.committed_at,
+        file.attempt_id,
+        file.is_compacted,
+        file.table,
+        0,
+        file.table.num_rows,
     )
 
 
@@ -155,7 +206,7 @@ def _single(view: str, path: str, file: CommittedFile) -> Commit:
     for part, column in zip(key, columns, strict=True):
         _refuse_other_ids(file.table.column(column), pa.scalar(part), column)
     _refuse_other_count(view, file.table.num_rows)
-    return Commit(path, key, file)
+    return _whole(path, key, file)
 
 
 def _refuse_other_ids(

@@ -86,9 +86,7 @@ def conflicts(store: Store) -> list[Conflict]:
     digests: dict[str, dict[str, str]] = {}
     for commit in store.commits("trials"):
         found = digests.setdefault(commit.key[0], {})
-        found.setdefault(
-            commit.file.attempt_id, commit.file.table.column("weights_sha256")[0].as_py()
-        )
+        found.setdefault(commit.attempt_id, commit.table.column("weights_sha256")[0].as_py())
     return [
         Conflict(trial_id, by_attempt)
         for trial_id, by_attempt in sorted(digests.items())
@@ -124,15 +122,13 @@ def _is_equal(commit: Commit, other: Commit) -> bool:
     """Compare values, NaN being equal to itself."""
     if commit.path == other.path:
         return True
-    return values_sha256(commit.file.table) == values_sha256(other.file.table)
+    return values_sha256(commit.table) == values_sha256(other.table)
 
 
 def _merged(view: str, kept: Mapping[tuple[str, ...], Commit]) -> tuple[tuple[Part, ...], pa.Table]:
     commits = [kept[key] for key in sorted(kept)]
-    parts = tuple(
-        Part(c.key, c.file.committed_at, c.file.attempt_id, c.file.table.num_rows) for c in commits
-    )
-    tables = (commit.file.table for commit in commits)
+    parts = tuple(Part(c.key, c.committed_at, c.attempt_id, c.num_rows) for c in commits)
+    tables = (commit.table for commit in commits)
     return parts, pa.concat_tables([VIEWS[view].empty_table(), *tables])
 
 

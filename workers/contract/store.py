@@ -27,13 +27,13 @@ from workers.contract.commits import (
     first_of_each,
     of_kept_attempts,
     rank,
+    rows_of,
     warn_of_damage,
 )
 from workers.contract.errors import UnreadableFile
 from workers.contract.file_names import FileNames
 from workers.contract.local_files import Mark
 from workers.contract.parquet_file import DamagedFile, encode
-from workers.contract.schema import VIEWS
 
 Result = TypeVar("Result")
 
@@ -140,11 +140,8 @@ class Store(FileNames):
 
     def read(self, view: str) -> pa.Table:
         """Read a view: of every id the rows committed first; of a derived view all rows."""
-        if view in DERIVED_VIEWS:
-            tables = [commit.file.table for commit in self.commits(view)]
-        else:
-            tables = [commit.file.table for commit in self.winners(view).values()]
-        return pa.concat_tables([VIEWS[view].empty_table(), *tables]).combine_chunks()
+        commits = self.commits(view) if view in DERIVED_VIEWS else self.winners(view).values()
+        return rows_of(view, commits)
 
     def winners(self, view: str) -> dict[tuple[str, ...], Commit]:
         """Return the first commit of each id; of epochs that of the attempt whose trial was kept."""

@@ -37,7 +37,7 @@ def sweep(store, forked_sweep):
 def repeat(store: Store, view: str, attempt_id: str) -> None:
     """Commit every id once more, as a second driver may."""
     for key, commit in store.winners(view).items():
-        store.commit(view, key, attempt_id, commit.file.table)
+        store.commit(view, key, attempt_id, commit.table)
 
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:

@@ -57,9 +57,9 @@ def compare_changed(prepared, planned, tmp_path):
         shutil.copytree(tmp_path / "store", tmp_path / "copy", dirs_exist_ok=True)
         other = Store.open(str(tmp_path / "copy"))
         (commit,) = [c for c in other.commits(view) if c.key[0] == planned.trial_id]
-        rows = change(commit.file.table.to_pylist())
+        rows = change(commit.table.to_pylist())
         other.remove(commit.path)
-        attempt_id = commit.file.attempt_id
+        attempt_id = commit.attempt_id
         content = pa.Table.from_pylist(rows, schema=VIEWS[view])
         other.commit(view, commit.key, attempt_id, content)
         found = compare(prepared.store, other, planned.trial_id)

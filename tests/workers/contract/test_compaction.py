@@ -99,11 +99,11 @@ def test_every_view_becomes_one_file_with_the_same_values(store, fill):
 def test_commits_keep_their_time_and_attempt(local_store, fill):
     """A compacted commit is the commit it was."""
     fill(local_store)
-    before = {key: c.file.committed_at for key, c in local_store.winners("trials").items()}
+    before = {key: c.committed_at for key, c in local_store.winners("trials").items()}
     compact(local_store, now=NOW)
     after = local_store.winners("trials")
-    assert {key: c.file.committed_at for key, c in after.items()} == before
-    assert {c.file.attempt_id for c in after.values()} == {"a1"}
+    assert {key: c.committed_at for key, c in after.items()} == before
+    assert {c.attempt_id for c in after.values()} == {"a1"}
 
 
 def test_compacting_again_merges_compacted_files_too(local_store, fill):
@@ -237,7 +237,7 @@ def test_what_was_compacted_counts_before_what_comes_late(local_store, trial_row
     compact(local_store, now=NOW)
     clock(1)
     local_store.commit("trials", ("t1",), "a0", trial_rows(attempt_id="a0"))
-    assert local_store.winners("trials")["t1",].file.attempt_id == "a1"
+    assert local_store.winners("trials")["t1",].attempt_id == "a1"
 
 
 def test_epochs_without_their_trial_wait(local_store, trial_rows, epoch_rows, clock):

@@ -37,7 +37,7 @@ def test_the_first_commit_of_an_id_counts(store, trial_rows, clock):
     store.commit("trials", ("t2",), "a0", trial_rows("t2", attempt_id="a0", train_loss=3.0))
     assert sorted(_losses(store, "trials")) == [2.0, 3.0]
     assert len(store.commits("trials")) == 3
-    assert store.winners("trials")["t1",].file.attempt_id == "a2"
+    assert store.winners("trials")["t1",].attempt_id == "a2"
 
 
 def test_epochs_are_those_of_the_kept_attempt(local_store, trial_rows, epoch_rows, clock):
