@@ -15,6 +15,7 @@ from analysis.evidence.conditions import all_conditions
 from analysis.evidence.validity import validity
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData, load_sweep
+from workers.contract.commits import DERIVED_VIEWS
 from workers.contract.store import Store
 
 
@@ -49,9 +50,16 @@ def aggregate(store: Store, sweep: str) -> Aggregated:
         UserError: There is no such sweep in the store.
         StoreError: The store cannot be read or written.
     """
-    found = aggregate_records(load_sweep(store, sweep))
-    store.replace_derived("cell_measurements", sweep, found.cell_measurements)
-    store.replace_derived("cells", sweep, found.cells)
-    store.replace_derived("predictions", sweep, found.predictions)
-    store.replace_derived("validity", sweep, found.validity)
+    return aggregate_into(store, load_sweep(store, sweep))
+
+
+def aggregate_into(store: Store, data: SweepData) -> Aggregated:
+    """Compute the derived views of a sweep's records and replace those in the store.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    found = aggregate_records(data)
+    for view in DERIVED_VIEWS:
+        store.replace_derived(view, data.plan.sweep, getattr(found, view))
     return found

@@ -30,17 +30,23 @@ def cell_measurements(data: SweepData) -> pa.Table:
     mean = Σ x_i/n and stderr = sd(x; n - 1)/√n over the n seeds whose value is sound; `num_seeds`
     is n, and stderr is null for n = 1. Skipped measurements have no value and give no row.
     """
-    measured = data.measurements
-    rows = measured[measured["skipped_reason"].isna()].sort_values("seed")
-    rows = rows.assign(value=rows["value"].astype(float).where(is_sound(rows["value"])))
-    groups = rows.groupby([*CELL_COLUMNS, *_WHAT], dropna=False, sort=True)["value"]
-    found = groups.agg(num_seeds="count", mean="mean", deviation="std").reset_index()
-    found = found.assign(
+    rows = data.measurements
+    rows = rows[rows["skipped_reason"].isna()]
+    group = rows.groupby([*CELL_COLUMNS, *_WHAT], dropna=False, sort=True).ngroup().to_numpy()
+    values = rows["value"].astype(float).where(is_sound(rows["value"])).to_numpy()
+    seeds = pd.DataFrame({"group": group, "seed": rows["seed"].to_numpy(), "value": values})
+    groups = seeds.sort_values("seed").groupby("group", sort=True)["value"]
+    num_seeds, deviation = groups.count(), groups.std()
+    first = np.unique(group, return_index=True)[1]
+    labels = rows[[*CELL_COLUMNS, *_WHAT]].iloc[first].reset_index(drop=True)
+    averaged = labels.assign(
         sweep=data.plan.sweep,
-        stderr=found["deviation"] / np.sqrt(found["num_seeds"].where(found["num_seeds"] > 0)),
-        index=found["index"].astype("Int64"),
+        num_seeds=num_seeds,
+        mean=groups.mean(),
+        stderr=deviation / np.sqrt(num_seeds.where(num_seeds > 0)),
+        index=labels["index"].astype("Int64"),
     )
-    return as_table("cell_measurements", found)
+    return as_table("cell_measurements", averaged)
 
 
 def as_table(view: str, frame: pd.DataFrame) -> pa.Table:

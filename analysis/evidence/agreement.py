@@ -109,8 +109,9 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _read(methods: pd.Series[str], size_of: Callable[[str], int | None]) -> pd.Series[int]:
     """Return the sizes that methods name, of batches or of a subset; 0 where none is named."""
-    sizes: pd.Series[int] = methods.map({name: size_of(name) or 0 for name in methods.unique()})
-    return sizes
+    codes, names = pd.factorize(methods)
+    sizes = np.array([size_of(name) or 0 for name in names], dtype=np.int64)
+    return pd.Series(sizes[codes], index=methods.index)
 
 
 def _residuals(rows: pd.DataFrame) -> pd.Series[float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from analysis.evidence.noise_spectra import NoiseSpectrum, Spectrum
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.linear_dynamics import SGD
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.once import once
 from analysis.records.seed_values import SeedValues
 from workers.contract.schema import VIEWS
 from workers.contract.student import CONFIDENCE
@@ -38,21 +38,18 @@ def validity(sweep: str, all_conditions: Sequence[CellConditions]) -> pa.Table:
 
 
 def checks(conditions: CellConditions, seed: int) -> list[AssumptionCheck]:
-    """Run every test whose numbers there are on one trial's excursion; once, whoever asks."""
-    by_seed = _CHECKED.setdefault(conditions, {})
-    if seed not in by_seed:
-        by_seed[seed] = _run_checks(conditions, seed)
-    return by_seed[seed]
+    """Run every test whose numbers there are on one trial's excursion."""
+    return _all_checks(conditions)[seed]
 
 
-_CHECKED: WeakKeyDictionary[CellConditions, dict[int, list[AssumptionCheck]]] = WeakKeyDictionary()
-"""What was found of conditions that are still in use: every law asks for the same tests."""
-
-
-def _run_checks(conditions: CellConditions, seed: int) -> list[AssumptionCheck]:
+@once
+def _all_checks(conditions: CellConditions) -> dict[int, list[AssumptionCheck]]:
+    """Run the tests by seed; every law asks for the same ones."""
     groups = (_of_excursion, _of_steps, _of_spectra, _of_noise)
-    found = [each for group in groups for each in group(conditions, seed)]
-    return [each for each in found if each is not None]
+    return {
+        seed: [each for group in groups for each in group(conditions, seed) if each is not None]
+        for seed in conditions.trial_ids
+    }
 
 
 def _of_excursion(conditions: CellConditions, seed: int) -> Iterator[AssumptionCheck | None]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.records.cell import Cell, cells_of, groups_by_cell
 from analysis.records.load import SweepData
+from analysis.records.once import once
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Facts, Missing, lacking
 
 
@@ -78,6 +79,7 @@ class CellState:
         )
 
 
+@once
 def cell_states(data: SweepData) -> dict[Cell, CellState]:
     """Count what is done in every planned cell."""
     planned: dict[Cell, list[Missing]] = {}

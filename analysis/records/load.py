@@ -24,7 +24,7 @@ from workers.contract.plans import list_revisions, list_sweeps, newest_plan, rea
 from workers.contract.store import Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SweepData:
     """A sweep's plan and its records.
 

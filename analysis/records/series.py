@@ -99,8 +99,9 @@ class WholeModel:
 def whole_model(measurements: pd.DataFrame) -> WholeModel:
     """Arrange the sound rows of whole models in one pass."""
     rows = measurements[measurements["layer"].isna() & is_sound(measurements["value"])]
-    sizes = {method: batch_size_of(method) for method in rows["method"].unique()}
-    rows = rows.assign(probed_batch_size=rows["method"].map(sizes).astype(float))
+    methods, names = pd.factorize(rows["method"])
+    sizes = np.array([batch_size_of(name) for name in names], dtype=np.float64)
+    rows = rows.assign(probed_batch_size=sizes[methods])
     number = rows.groupby([*CELL_COLUMNS, *_LABELS], sort=False, dropna=False).ngroup().to_numpy()
     order = np.lexsort((rows["seed"].to_numpy(), number))
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))

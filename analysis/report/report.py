@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.aggregation.aggregate import Aggregated, aggregate_records
+from analysis.aggregation.aggregate import Aggregated
 from analysis.figures.measured_figures import MeasuredFindings, draw_measured
 from analysis.figures.sweep_figures import DrawnFigure, draw_figures, write_figures
 from analysis.findings.generalisation import generalisation_table
@@ -17,7 +17,7 @@ from analysis.findings.measured import MeasuredCells, measured_cells
 from analysis.findings.provenance import provenance
 from analysis.findings.spectral_density import spectral_densities
 from analysis.findings.table1 import Table1, build_table1
-from analysis.records.load import SweepData, load_sweep
+from analysis.records.load import SweepData
 from analysis.report.answer import answer
 from analysis.report.conclusions import Conclusions, conclude
 from analysis.report.law_section import draw_law_figures, law_section, paper_section
@@ -44,7 +44,6 @@ from analysis.report.words import METHODS, PREDICTIONS, TABLE1, sources
 from analysis.tables.report_tables import failure_table, prediction_table
 from analysis.tables.table1_files import to_csv, to_latex
 from workers.contract.errors import user_error
-from workers.contract.store import Store
 
 
 @dataclass(frozen=True)
@@ -72,19 +71,15 @@ class Report:
     store_uri: str
 
 
-def write_report(store: Store, sweep: str, out: Path) -> list[Path]:
+def write_report(report: Report, out: Path) -> list[Path]:
     """Write `report.html`, `figures/*.svg`, `figures/*.pdf`, `table1.csv` and `table1.tex`.
-
-    Everything is computed from the records of the sweep's current plan; nothing is written to the
-    store.
 
     Returns:
         The files written, the page first.
 
     Raises:
-        UserError: There is no such sweep in the store, or the folder cannot be written.
+        UserError: The folder cannot be written.
     """
-    report = compute_report(load_sweep(store, sweep), store.uri)
     return [
         *write_texts({out / "report.html": render_page(report_page(report))}),
         *write_beside(report, out),
@@ -131,9 +126,9 @@ def _told_where(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def compute_report(data: SweepData, store_uri: str) -> Report:
-    """Compute everything a report shows; a pure function of the sweep's records."""
-    table, derived = build_table1(data), aggregate_records(data)
+def compute_report(data: SweepData, derived: Aggregated, store_uri: str) -> Report:
+    """Compute everything a report shows from a sweep's records and its derived views."""
+    table = build_table1(data)
     laws = laws_of(data, table, derived)
     cell_measurements = derived.cell_measurements.to_pandas()
     measured = measured_cells(data, cell_measurements)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.records.load import load_sweep
-from analysis.report.report import compute_report, report_page, write_beside, write_texts
+from analysis.report.report import Report, report_page, write_beside, write_texts
 from analysis.report.web.page import Heading, Page, Part, Section
 from analysis.report.web.render import render_page
-from workers.contract.store import Store
 
 
-def write_side_by_side(store: Store, sweeps: Sequence[str], out: Path) -> list[Path]:
-    """Write `report.html` of several sweeps, and in a folder of each what its own report has beside.
+def write_side_by_side(reports: Mapping[str, Report], out: Path) -> list[Path]:
+    """Write `report.html` of several sweeps by name, and in a folder of each what its own report has beside.
 
     Returns:
         The files written, the page first.
 
     Raises:
-        UserError: There is no such sweep in the store, or the folder cannot be written.
+        UserError: The folder cannot be written.
     """
-    reports = {sweep: compute_report(load_sweep(store, sweep), store.uri) for sweep in sweeps}
     page = side_by_side(
         [report_page(report, folder=f"{sweep}/") for sweep, report in reports.items()]
     )

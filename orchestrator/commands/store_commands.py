@@ -78,8 +78,9 @@ def stop(sweep: str, store_uri: str, output: Output) -> int:
 
 def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     """Aggregate one sweep, or all."""
-    from analysis.aggregation.aggregate import aggregate as aggregate_sweep
-    from analysis.findings.table1 import table1
+    from analysis.aggregation.aggregate import aggregate_into
+    from analysis.findings.table1 import build_table1
+    from analysis.records.load import load_sweep
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
 
@@ -88,8 +89,8 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     found: list[JsonValue] = []
     for item in plans:
         with output.step(f"averaging {item.sweep} over seeds and making its predictions"):
-            derived = aggregate_sweep(store, item.sweep)
-            table = table1(store, item.sweep)
+            data = load_sweep(store, item.sweep)
+            derived, table = aggregate_into(store, data), build_table1(data)
         output.show(render_text(table, terminal_width()))
         if verdicts := verdict_text(derived.predictions, terminal_width()):
             output.show(verdicts)
@@ -138,10 +139,11 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
 
 def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> int:
     """Write the report of a sweep; of several that are named side by side, of all that there are a folder each."""
-    from analysis.aggregation.aggregate import aggregate as aggregate_sweep
+    from analysis.aggregation.aggregate import aggregate_into
+    from analysis.records.load import load_sweep
 
     import_matplotlib()
-    from analysis.report.report import write_report
+    from analysis.report.report import Report, compute_report, write_report
     from analysis.report.side_by_side import write_side_by_side
 
     store = open_existing(store_uri)
@@ -152,17 +154,21 @@ def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> 
             where="--store",
             mend="run one: minima run quickstart",
         )
+    is_one_page = len(sweeps) > 1 and len(names) > 1
+    reports, written = dict[str, Report](), list[Path]()
     for name in names:
         with output.step(f"averaging {name} over seeds and making its predictions"):
-            aggregate_sweep(store, name)
-    written: list[Path] = []
-    if len(sweeps) > 1 and len(names) > 1:
-        with output.step(f"drawing the figures of {' and '.join(names)} and writing their report"):
-            written = write_side_by_side(store, names, out)
-    else:
-        for name in names:
-            with output.step(f"drawing the figures of {name} and writing its report"):
-                written += write_report(store, name, out if len(names) == 1 else out / name)
+            data = load_sweep(store, name)
+            derived = aggregate_into(store, data)
+        with output.step(f"drawing the figures of {name} and writing its report"):
+            found = compute_report(data, derived, store.uri)
+            if is_one_page:
+                reports[name] = found
+            else:
+                written += write_report(found, out if len(names) == 1 else out / name)
+    if is_one_page:
+        with output.step(f"writing the report of {' and '.join(names)}"):
+            written = write_side_by_side(reports, out)
     output.show("\n".join(map(str, written)))
     output.document({"written": [*map(str, written)]})
     return 0

@@ -72,14 +72,15 @@ def run(sweep: str, options: Options, output: Output) -> int:
 
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
     """Aggregate; print Table 1, the verdicts on the laws, the state and the failures."""
-    from analysis.aggregation.aggregate import aggregate as aggregate_sweep
-    from analysis.findings.table1 import table1
+    from analysis.aggregation.aggregate import aggregate_into
+    from analysis.findings.table1 import build_table1
+    from analysis.records.load import load_sweep
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
 
     with output.step(f"averaging {plan.sweep} over seeds and making its predictions"):
-        derived = aggregate_sweep(store, plan.sweep)
-        table = table1(store, plan.sweep)
+        data = load_sweep(store, plan.sweep)
+        derived, table = aggregate_into(store, data), build_table1(data)
     output.show(render_text(table, terminal_width()))
     if verdicts := verdict_text(derived.predictions, terminal_width()):
         output.show(verdicts)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from analysis.aggregation.aggregate import aggregate_records
 from analysis.aggregation.cell_measurements import cell_measurements
 from analysis.findings.measured import measured_cells
 from analysis.findings.table1 import table1
@@ -249,6 +250,19 @@ def sweep_in():
 @pytest.fixture
 def store(tmp_path) -> Store:
     return Store.open(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def report_of():
+    """Compute the report of a sweep in a store."""
+
+    def compute(store, sweep):
+        from analysis.report.report import compute_report
+
+        data = load_sweep(store, sweep)
+        return compute_report(data, aggregate_records(data), store.uri)
+
+    return compute
 
 
 @pytest.fixture

@@ -70,7 +70,9 @@ def rows_of(view: str, commits: Iterable[Commit]) -> pa.Table:
     by_path: dict[str, list[Commit]] = {}
     for commit in commits:
         by_path.setdefault(commit.path, []).append(commit)
-    tables = map(_rows_of_one_file, by_path.values())
+    tables = [_rows_of_one_file(its) for its in by_path.values()]
+    if len(tables) == 1:  # as after compaction: nothing is copied
+        return tables[0]
     return pa.concat_tables([VIEWS[view].empty_table(), *tables]).combine_chunks()
 
 

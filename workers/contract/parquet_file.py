@@ -9,8 +9,8 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,8 +30,7 @@ class DamagedFile(Exception):
     """The bytes are not a whole and sound file of that view: truncated, altered, another view's, or none of ours."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One commit inside a compacted file: its id, when and by whom it was made, its row count."""
 
     key: tuple[str, ...]
@@ -78,7 +77,7 @@ def encode(
         "committed_at": committed_at,
         "attempt_id": attempt_id,
         "compacted": str(parts is not None),
-        "parts": json.dumps([astuple(part) for part in parts or ()], separators=(",", ":")),
+        "parts": json.dumps(list(parts or ()), separators=(",", ":")),
         "sha256": _NO_DIGEST.decode(),
     }
     content = _with_digest(_as_parquet(rows, metadata, is_large=parts is not None))
@@ -183,11 +182,14 @@ def _parts(text: str) -> tuple[Part, ...]:
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise DamagedFile(f"its parts cannot be read: {error}") from error
-    for part in parts:
-        texts = (*part.key, part.committed_at, part.attempt_id)
-        if not all(isinstance(one, str) for one in texts) or not isinstance(part.num_rows, int):
-            raise DamagedFile("its parts are not told by texts and numbers of rows")
-        fault = key_fault(part.key) or commit_fault(part.committed_at, part.attempt_id)
-        if fault is not None or part.num_rows < 0:
-            raise DamagedFile(f"a part of it is not sound: {fault or 'fewer than no rows'}")
+    ids = [one for part in parts for one in part.key]
+    commits = [one for part in parts for one in (part.committed_at, part.attempt_id)]
+    if not set(map(type, ids + commits)) <= {str} or not {type(p.num_rows) for p in parts} <= {int}:
+        raise DamagedFile("its parts are not told by texts and numbers of rows")
+    faults = (commit_fault(part.committed_at, part.attempt_id) for part in parts)
+    fault = key_fault(ids) or next(filter(None, faults), None)
+    if fault is None and any(part.num_rows < 0 for part in parts):
+        fault = "fewer than no rows"
+    if fault is not None:
+        raise DamagedFile(f"a part of it is not sound: {fault}")
     return parts

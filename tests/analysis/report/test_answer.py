@@ -6,7 +6,7 @@ from analysis.findings.league import league
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 from analysis.report.answer import answer, chief_standings
-from analysis.report.report import compute_report, report_page
+from analysis.report.report import report_page
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def test_a_law_measured_in_several_ways_is_judged_by_its_own(prediction, predict
     assert (found.measured_by, found.sampler, found.verdict) == ("fork", "replacement", "fails")
 
 
-def test_the_answer_and_the_league_agree(store, forked_sweep):
+def test_the_answer_and_the_league_agree(store, report_of, forked_sweep):
     """Every verdict of the first screen is that of the law's row in the league."""
     pairs = [(50, 0.1), (100, 0.1), (200, 0.2)]
     forked_sweep(pairs=pairs, power=1.5, strength=0.01, scatter=0.03).fill()
-    report = compute_report(load_sweep(store, "toy"), store.uri)
+    report = report_of(store, "toy")
     page = report_page(report)
     (first_screen,) = page.answers.values()
     (section,) = [item for item in page.sections if item.title == "Which law holds"]

@@ -39,7 +39,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory, sweep_in, forked_sweep_in):
+def reports(tmp_path_factory, report_of, sweep_in, forked_sweep_in):
     """Write a report of traces alone, with gaps, and one of measured laws."""
     folder = tmp_path_factory.mktemp("browser")
     traces = sweep_in(Store.open(str(folder / "a")), pairs=[(100, 0.08), (200, 0.2), (500, 0.5)])
@@ -55,7 +55,7 @@ def reports(tmp_path_factory, sweep_in, forked_sweep_in):
         strength=0.01, scatter=0.03,
     ).fill()  # fmt: skip
     return {
-        name: write_report(sweep.store, "toy", folder / name)[0]
+        name: write_report(report_of(sweep.store, "toy"), folder / name)[0]
         for name, sweep in (("traces", traces), ("laws", laws))
     }
 
