@@ -8,7 +8,6 @@ import pandas as pd
 
 from analysis.notebook.arguments import text
 from analysis.notebook.frames import view_of
-from analysis.records.load import load_sweep
 from workers.contract.errors import did_you_mean, user_error
 from workers.contract.plans import list_sweeps
 from workers.contract.store import Store
@@ -132,6 +131,7 @@ class NotebookStore:
             UserError: There is no such sweep in the store.
         """
         from analysis.notebook.figures import FIGURE_NAMES, build_figures
+        from analysis.records.load import load_sweep
 
         if sweep is None:
             return list(FIGURE_NAMES)
@@ -145,6 +145,7 @@ class NotebookStore:
             UserError: There is no such figure or sweep, or nothing of it is measured yet.
         """
         from analysis.notebook.figures import FIGURE_NAMES, build_figures
+        from analysis.records.load import load_sweep
 
         text(name, "figure(name, sweep)", "the name of a figure")
         text(sweep, "figure(name, sweep)", _SWEEP)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.notebook.arguments import text
-from analysis.records.load import load_plan
+from analysis.records.plan import load_plan
 from workers.contract.columns import ColumnFacts, column_facts
 from workers.contract.store import Store
 

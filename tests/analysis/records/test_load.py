@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from analysis.records.cell import Cell
-from analysis.records.load import load_plan, load_sweep, view_frame
+from analysis.records.load import load_sweep
+from analysis.records.plan import load_plan
 from workers.contract.errors import StoreError, UserError
 from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.plans import list_revisions, list_sweeps
@@ -15,7 +16,7 @@ from workers.statistics.spectrum import SpectrumSpec
 @pytest.mark.parametrize("view", sorted(VIEWS))
 def test_an_empty_store_gives_empty_frames_with_columns(store, view):
     """Every view loads although no folder exists."""
-    frame = view_frame(store, view)
+    frame = store.read(view).to_pandas()
     assert list(frame.columns) == VIEWS[view].names
     assert frame.empty
 
