@@ -10,7 +10,7 @@ from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assumption:
     """Something that laws assume and a number can contradict.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from analysis.mathematics.uncertain import Uncertain
 
 
@@ -16,14 +14,16 @@ def mean_of_units(values: Sequence[float]) -> Uncertain:
     Values that are not finite are not averaged and not counted; without any the mean is NaN. Equal
     values have an error of exactly 0, not of the rounding of their mean.
     """
-    finite = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
+    finite = [value for value in values if math.isfinite(value)]
     num_units = len(finite)
     if num_units == 0:
         return Uncertain(math.nan, math.nan, 0)
-    spread = float(finite.std(ddof=1)) if num_units > 1 else math.nan
-    if num_units > 1 and finite.min() == finite.max():
-        spread = 0.0
-    return Uncertain(float(finite.mean()), spread / math.sqrt(num_units), num_units - 1)
+    mean = math.fsum(finite) / num_units
+    if num_units == 1:
+        return Uncertain(mean, math.nan, 0)
+    squares = math.fsum((value - mean) ** 2 for value in finite)
+    spread = 0.0 if min(finite) == max(finite) else math.sqrt(squares / (num_units - 1))
+    return Uncertain(mean, spread / math.sqrt(num_units), num_units - 1)
 
 
 def ratio_of_means(numerators: Sequence[float], denominators: Sequence[float]) -> Uncertain:

@@ -73,7 +73,11 @@ def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepDa
     Raises:
         UserError: There is no such sweep or revision in the store.
     """
-    plan = load_plan(store, sweep, revision)
+    return load_records(store, load_plan(store, sweep, revision))
+
+
+def load_records(store: Store, plan: PlanDocument) -> SweepData:
+    """Load every record that belongs to a plan."""
     planned = planned_frame(plan)
     epochs = store.read("epochs").rename_columns({"learning_rate": "epoch_learning_rate"})
     return SweepData(
@@ -120,7 +124,7 @@ def _of_planned_statistics(
     rows = rows.set_column(
         rows.column_names.index("statistic_id"),
         "statistic_id",
-        names.take(pa.array(by_row["place"])),
+        names.take(pa.array(by_row["place"], pa.int64())),
     )
     rows = rows.append_column("is_earlier", pa.array(by_row["is_earlier"], pa.bool_()))
     rows = _only(rows, (by_row["rank"] == best).to_numpy())

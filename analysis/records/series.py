@@ -108,10 +108,10 @@ def whole_model(measurements: pd.DataFrame) -> WholeModel:
     first = rows.iloc[order[starts]]
     numbers = rows[_NUMBERS].to_numpy(np.float64)[order]
     seeds = rows["seed"].to_numpy(np.int64)[order]
-    ends = [*starts[1:].tolist(), len(order)]
+    ends = np.flatnonzero(np.diff(number[order], append=-1)) + 1
     found: dict[Cell, list[Series]] = {}
     for cell, labels, start, end in zip(
-        cells_of(first), _labels(first), starts.tolist(), ends, strict=True
+        cells_of(first), _labels(first), starts.tolist(), ends.tolist(), strict=True
     ):
         series = Series(**labels, seeds=seeds[start:end], numbers=numbers[start:end])
         found.setdefault(cell, []).append(series)

@@ -80,7 +80,7 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     """Aggregate one sweep, or all."""
     from analysis.aggregation.aggregate import aggregate_into
     from analysis.findings.table1 import build_table1
-    from analysis.records.load import load_sweep
+    from analysis.records.load import load_records
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
 
@@ -89,7 +89,7 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     found: list[JsonValue] = []
     for item in plans:
         with output.step(f"averaging {item.sweep} over seeds and making its predictions"):
-            data = load_sweep(store, item.sweep)
+            data = load_records(store, item)
             derived, table = aggregate_into(store, data), build_table1(data)
         output.show(render_text(table, terminal_width()))
         if verdicts := verdict_text(derived.predictions, terminal_width()):
@@ -140,14 +140,15 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
 def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> int:
     """Write the report of a sweep; of several that are named side by side, of all that there are a folder each."""
     from analysis.aggregation.aggregate import aggregate_into
-    from analysis.records.load import load_sweep
+    from analysis.records.load import load_records
 
     import_matplotlib()
     from analysis.report.report import Report, compute_report, write_report
     from analysis.report.side_by_side import write_side_by_side
 
     store = open_existing(store_uri)
-    names = list(dict.fromkeys(plan.sweep for plan in _plans_of(store, sweeps)))
+    plans = {plan.sweep: plan for plan in _plans_of(store, sweeps)}
+    names = list(plans)
     if not names:
         raise user_error(
             f"no sweep was run in {store.uri} yet",
@@ -156,9 +157,9 @@ def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> 
         )
     is_one_page = len(sweeps) > 1 and len(names) > 1
     reports, written = dict[str, Report](), list[Path]()
-    for name in names:
+    for name, plan in plans.items():
         with output.step(f"averaging {name} over seeds and making its predictions"):
-            data = load_sweep(store, name)
+            data = load_records(store, plan)
             derived = aggregate_into(store, data)
         with output.step(f"drawing the figures of {name} and writing its report"):
             found = compute_report(data, derived, store.uri)
