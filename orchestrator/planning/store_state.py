@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
 
 from workers.contract.commit_memory import CommitMemory
 from workers.contract.commits import Commit
@@ -74,9 +77,9 @@ class StoreReader:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._trials = CommitMemory(store, "trials", _trial)
-        self._statistics = CommitMemory(store, "measurements", _statistic)
-        self._failures = CommitMemory(store, "failures", _failure)
+        self._trials = CommitMemory(store, "trials", _trials)
+        self._statistics = CommitMemory(store, "measurements", _statistics)
+        self._failures = CommitMemory(store, "failures", _failures)
 
     def look(self) -> StoreState:
         """Read what is done from the store.
@@ -110,13 +113,27 @@ def model_text(trial: TrialSpec) -> str:
     return json.dumps(trial.model.model_dump(mode="json"), sort_keys=True)
 
 
-def _trial(commit: Commit) -> RecordedTrial | None:
+def _trials(commits: Sequence[Commit]) -> list[RecordedTrial | None]:
     names = set(RecordedTrial._fields) - {"model", "committed_at"}
-    for row in commit.table.select([*names, "spec"]).to_pylist():
-        model = _model_of(row.pop("spec"))
-        texts = {key: sys.intern(value) for key, value in row.items() if isinstance(value, str)}
-        return RecordedTrial(**row | texts, model=model, committed_at=commit.committed_at)
-    return None
+    return [
+        None if row is None else _trial(commit, row)
+        for commit, row in _first_rows(commits, [*names, "spec"])
+    ]
+
+
+def _trial(commit: Commit, row: dict[str, Any]) -> RecordedTrial:
+    model = _model_of(row.pop("spec"))
+    texts = {key: sys.intern(value) for key, value in row.items() if isinstance(value, str)}
+    return RecordedTrial(**row | texts, model=model, committed_at=commit.committed_at)
+
+
+def _first_rows(
+    commits: Sequence[Commit], names: Sequence[str]
+) -> Iterator[tuple[Commit, dict[str, Any] | None]]:
+    """Return the first row of each commit of a file; None of one without rows."""
+    starts = pa.array([commit.start for commit in commits if commit.num_rows], pa.int64())
+    rows = iter(commits[0].rows_of_file.select(names).take(starts).to_pylist())
+    return ((commit, next(rows) if commit.num_rows else None) for commit in commits)
 
 
 def _model_of(spec: str | None) -> str:
@@ -127,18 +144,33 @@ def _model_of(spec: str | None) -> str:
     return sys.intern(json.dumps(model, sort_keys=True))
 
 
-def _statistic(commit: Commit) -> RecordedStatistic | None:
-    rows = commit.table.select(["statistic", "split", "wall_seconds"]).to_pylist()
-    if not rows:
-        return None
-    seconds = {  # every row of a split carries the time of the whole split
-        row["split"]: row["wall_seconds"] for row in rows if row["wall_seconds"] is not None
-    }
-    total = sum(seconds.values()) if seconds else None
-    return RecordedStatistic(sys.intern(rows[0]["statistic"]), total, commit.committed_at)
+def _statistics(commits: Sequence[Commit]) -> list[RecordedStatistic | None]:
+    seconds = _seconds(commits)
+    return [
+        None
+        if row is None
+        else RecordedStatistic(
+            sys.intern(row["statistic"]), seconds.get(place), commit.committed_at
+        )
+        for place, (commit, row) in enumerate(_first_rows(commits, ["statistic"]))
+    ]
 
 
-def _failure(commit: Commit) -> FailedAttempt | None:
-    for row in commit.table.select(list(FailedAttempt._fields)).to_pylist():
-        return FailedAttempt(**row | {"message": (row["message"] or "")[:_MESSAGE_CHARACTERS]})
-    return None
+def _seconds(commits: Sequence[Commit]) -> dict[int, float]:
+    """Sum the time of each commit over its splits; every row of a split carries the time of the whole split."""
+    places = np.repeat(np.arange(len(commits)), [commit.num_rows for commit in commits])
+    rows = commits[0].rows_of_file.select(["split", "wall_seconds"])
+    rows = rows.append_column("place", pa.array(places)).drop_null()
+    splits = rows.group_by(["place", "split"]).aggregate([("wall_seconds", "max")])
+    found = splits.group_by("place").aggregate([("wall_seconds_max", "sum")])
+    columns = (found.column(name).to_pylist() for name in ("place", "wall_seconds_max_sum"))
+    return dict(zip(*columns, strict=True))
+
+
+def _failures(commits: Sequence[Commit]) -> list[FailedAttempt | None]:
+    return [
+        None
+        if row is None
+        else FailedAttempt(**row | {"message": (row["message"] or "")[:_MESSAGE_CHARACTERS]})
+        for _, row in _first_rows(commits, FailedAttempt._fields)
+    ]

@@ -39,8 +39,10 @@ class _ReadFile(NamedTuple, Generic[Value]):
 class CommitMemory(Generic[Value]):
     """Looks at a view of facts whose ids do not depend on another view's (not `epochs`)."""
 
-    def __init__(self, store: Store, view: str, reduce: Callable[[Commit], Value | None]) -> None:
-        """Remember `reduce` of each commit; None stands for a commit without rows."""
+    def __init__(
+        self, store: Store, view: str, reduce: Callable[[Sequence[Commit]], Sequence[Value | None]]
+    ) -> None:
+        """Remember what `reduce` makes of the commits of one file; None stands for one without rows."""
         self._store, self._view, self._reduce = store, view, reduce
         self._files: dict[str, _ReadFile[Value]] = {}
         self._first: dict[tuple[str, ...], Value] = {}
@@ -88,7 +90,11 @@ class CommitMemory(Generic[Value]):
         commits = self._store.commits_in(self._view, path)
         if not isinstance(commits, list):
             return commits
-        return [_Kept(commit.key, rank(commit), self._reduce(commit)) for commit in commits]
+        values = self._reduce(commits) if commits else []
+        return [
+            _Kept(commit.key, rank(commit), value)
+            for commit, value in zip(commits, values, strict=True)
+        ]
 
 
 def _first_of_each(commits: Sequence[_Kept[Value]]) -> dict[tuple[str, ...], Value]:
