@@ -147,18 +147,24 @@ def written() -> Callable[[pa.Table, dict[str, str], Draw], tuple[bytes, str]]:
     """Write a table as Parquet in one of several ways, with key-value metadata; what Parquet has not, as text."""
 
     def write(table: pa.Table, labels: dict[str, str], draw: Draw) -> tuple[bytes, str]:
-        options, sink = draw.choice(WRITTEN), pa.BufferOutputStream()
+        options, size = draw.choice(WRITTEN), draw.choice([None, 1, 3])
         try:
-            writer = pq.ParquetWriter(sink, table.schema, **options)
+            return _as_parquet(table, labels, size, options), f"written with {options}"
         except (pa.ArrowException, ValueError):
             table = pa.table({name: ["x"] for name in dict.fromkeys(table.column_names)})
-            writer = pq.ParquetWriter(sink, table.schema)
-        with writer:
-            writer.write_table(table, row_group_size=draw.choice([None, 1, 3]))
-            writer.add_key_value_metadata(labels)
-        return sink.getvalue().to_pybytes(), f"written with {options}"
+            return _as_parquet(table, labels, size, {}), "written as text"
 
     return write
+
+
+def _as_parquet(
+    table: pa.Table, labels: dict[str, str], size: int | None, options: dict[str, object]
+) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, **options) as writer:
+        writer.write_table(table, row_group_size=size)
+        writer.add_key_value_metadata(labels)
+    return sink.getvalue().to_pybytes()
 
 
 @pytest.fixture(scope="session")
