@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from orchestrator.planning.prepare import Options, Prepared
 from workers.contract.catalog import is_plugin
-from workers.contract.errors import UserError
+from workers.contract.errors import Fault, UserError
 from workers.contract.lacking import Missing
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
-from workers.process.apart import ask_apart
+from workers.process.apart import ask_apart, ask_of_all
 
 
 def refuse_network(prepared: Prepared, work: Sequence[Missing], options: Options) -> None:
@@ -28,18 +28,24 @@ def refuse_network(prepared: Prepared, work: Sequence[Missing], options: Options
         UserError: All that training and the statistics would refuse, or a plugin ended the process.
     """
     sweep = prepared.sweep
-    if not work or not (is_plugin(sweep.model.name) or is_plugin(sweep.loss)):
+    named = {"model.name": sweep.model.name, "loss": sweep.loss}
+    plugins = {key for key, name in named.items() if is_plugin(name)}
+    if not work or not plugins:
         return
-    question = NetworkQuestion(
-        trial=work[0].planned.trial,
-        statistics=sweep.measure,
-        data_dir=options.data_dir,
-    )
-    try:
+
+    def ask(ended: Collection[str]) -> list[Fault]:
+        if plugins <= set(ended):
+            return []
+        question = NetworkQuestion(
+            trial=work[0].planned.trial,
+            statistics=sweep.measure,
+            data_dir=options.data_dir,
+            left_out=sorted(ended),
+        )
         answer = _ask(question.model_dump_json())
-        faults = [] if answer is None else answer.read()
-    except UserError as error:
-        faults = [*error.faults]
+        return [] if answer is None else answer.read()
+
+    faults = ask_of_all(ask)
     if faults:
         raise UserError(
             [replace(fault, where=f"{prepared.where}, {fault.where}") for fault in faults]

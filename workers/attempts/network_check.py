@@ -20,15 +20,20 @@ from workers.process.environment import fix_keras
 def faults_of(question: NetworkQuestion) -> list[Fault]:
     """List what training would refuse, or what the statistics would refuse of the built network."""
     trial = question.trial
+    if "dataset.name" in question.left_out:
+        return []
     try:
         dataset = load_dataset(trial.dataset, question.data_dir)
     except UserError as error:
         return list(error.faults)
     faults: list[Fault] = []
-    try:
-        check_loss(make_loss(trial.loss), trial.loss, dataset)
-    except UserError as error:
-        faults += error.faults
+    if "loss" not in question.left_out:
+        try:
+            check_loss(make_loss(trial.loss), trial.loss, dataset)
+        except UserError as error:
+            faults += error.faults
+    if "model.name" in question.left_out:
+        return faults
     try:
         graph = as_functional(build_model(trial, dataset, trial.training.precision))
     except UserError as error:

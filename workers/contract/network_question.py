@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from workers.contract.errors import Fault
 from workers.contract.frozen import Frozen
 from workers.contract.specs import TrialSpec
@@ -15,11 +17,13 @@ class NetworkQuestion(Frozen):
         trial: Names the network, its data and its loss.
         statistics: To be taken of it.
         data_dir: Where the data are.
+        left_out: Keys of plugins that are not called, as they ended a process that was asked before.
     """
 
     trial: TrialSpec
     statistics: list[StatisticSpec]
     data_dir: str | None
+    left_out: list[str] = Field(default_factory=list)
 
 
 class NetworkAnswer(Frozen):

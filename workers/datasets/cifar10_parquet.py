@@ -34,6 +34,8 @@ _MOST_ROWS = 60_000
 _MOST_IMAGE_BYTES = 16_384
 """An image of 32 × 32 colours is 3,072 bytes plain; the rest is for what the format adds."""
 _BATCH_ROWS = 1024
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What PyArrow raises of a damaged file: a column's name may be no text."""
 _READ_FORMATS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
 _OTHER_FORMATS = {
     b"GIF8": "GIF",
@@ -89,16 +91,13 @@ def _opened(path: Path) -> _ShardFile:
     try:
         with pq.ParquetFile(path) as file:  # read_table would import pandas
             image, name = _columns(path, file.schema_arrow)
-            num_rows, num_bytes = (
-                file.metadata.num_rows,
-                _uncompressed(file.metadata, {image, name}),
-            )
-    except (pa.ArrowException, OSError) as error:
+            num_rows, num_bytes = file.metadata.num_rows, _uncompressed(file.metadata)
+    except _UNREADABLE as error:
         raise _bad(path, f"cannot be read as Parquet: {error}") from error
     if num_rows == 0:
         raise _bad(path, "holds no rows")
     if num_bytes > num_rows * _MOST_IMAGE_BYTES:
-        told = f"holds {num_bytes:,} bytes of images in {num_rows:,} rows"
+        told = f"holds {num_bytes:,} bytes in {num_rows:,} rows"
         raise _bad(path, f"{told}; an image of CIFAR-10 has at most {_MOST_IMAGE_BYTES:,}")
     return _ShardFile(path, num_rows, image, name)
 
@@ -131,11 +130,13 @@ def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(value) or pa.types.is_large_binary(value)
 
 
-def _uncompressed(metadata: pq.FileMetaData, names: set[str | None]) -> int:
-    """Sum what columns unpack to, by the footer; a value that stands repeatedly may be counted once."""
+def _uncompressed(metadata: pq.FileMetaData) -> int:
+    """Sum what the rows unpack to, by the footer; a value that stands repeatedly may be counted once.
+
+    Of whole row groups: PyArrow 26 ends the process where it is asked for a column of a damaged footer.
+    """
     groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    columns = (group.column(index) for group in groups for index in range(group.num_columns))
-    return sum(each.total_uncompressed_size for each in columns if each.path_in_schema in names)
+    return sum(group.total_byte_size for group in groups)
 
 
 def _read(file: _ShardFile, inputs: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
@@ -151,13 +152,16 @@ def _read(file: _ShardFile, inputs: npt.NDArray[np.uint8], labels: npt.NDArray[n
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             start = 0
             for batch in opened.iter_batches(_BATCH_ROWS, columns=[*columns, "label"]):
-                rows = slice(start, start + batch.num_rows)
-                labels[rows] = _labels(file.path, batch, start)
-                for row, (content, name) in enumerate(_encoded(file, batch), start):
+                first, start = start, start + batch.num_rows
+                if start > file.num_rows:
+                    break
+                labels[first:start] = _labels(file.path, batch, first)
+                for row, (content, name) in enumerate(_encoded(file, batch), first):
                     inputs[row] = _image(Image, file.path, row, content, name)
-                start = rows.stop
-    except (pa.ArrowException, OSError) as error:
+    except _UNREADABLE as error:
         raise _bad(file.path, f"cannot be read as Parquet: {error}") from error
+    if start != file.num_rows:
+        raise _bad(file.path, f"has other rows than the {file.num_rows:,} that its footer tells")
 
 
 def _encoded(file: _ShardFile, batch: pa.RecordBatch) -> Iterator[tuple[bytes | None, str | None]]:

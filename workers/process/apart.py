@@ -15,10 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import IO
 
-from workers.contract.errors import UserError
+from workers.contract.errors import Fault, UserError
 from workers.contract.plugin_call import PluginCall, watched
 from workers.process.fork_server import end_with_parent
 from workers.process.surroundings import for_tensorflow
@@ -63,6 +63,27 @@ def ask_apart(module: str, question: str) -> str | None:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def ask_of_all(ask: Callable[[Collection[str]], Sequence[Fault]]) -> list[Fault]:
+    """Ask again after a plugin has ended the process: it does not hide what is wrong with the others.
+
+    Args:
+        ask: Return the faults of all plugins but those that the keys name, which ended a process before.
+
+    Returns:
+        All faults; at most one question for each plugin, and one for what is left.
+    """
+    faults, ended = list[Fault](), set[str]()
+    while True:
+        try:
+            faults += ask(ended)
+        except UserError as error:
+            faults += error.faults
+            if not {fault.where for fault in error.faults} <= ended:
+                ended |= {fault.where for fault in error.faults}
+                continue
+        return list(dict.fromkeys(faults))
 
 
 def answer_apart(answer: Callable[[str], str]) -> None:

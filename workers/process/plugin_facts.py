@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pydantic import Field
@@ -13,7 +13,7 @@ from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.frozen import Frozen
 from workers.contract.specs import DatasetSpec, PluginSpec
 from workers.datasets.checked.loading import dataset_facts, whole_facts
-from workers.process.apart import answer_apart, ask_apart
+from workers.process.apart import answer_apart, ask_apart, ask_of_all
 
 
 class NamedPlugin(Frozen):
@@ -40,13 +40,21 @@ class PluginAnswer(Frozen):
 
 
 def import_faults(plugins: Sequence[NamedPlugin]) -> list[Fault]:
-    """List what is wrong with plugins that are imported in a process of their own; without any, none is started."""
-    if not plugins:
-        return []
-    try:
-        return [Fault(*each) for each in _ask(PluginQuestion(plugins=[*plugins])).faults]
-    except UserError as error:
-        return [*error.faults]
+    """List what is wrong with plugins that are imported in a process of their own; without any, none is started.
+
+    A module that ends the process is not imported again for another name in it.
+    """
+
+    def ask(ended: Collection[str]) -> list[Fault]:
+        modules = {_module(each) for each in plugins if each.where in ended}
+        left = [each for each in plugins if _module(each) not in modules]
+        answer = _ask(PluginQuestion(plugins=left)) if left else PluginAnswer(faults=[])
+        return [Fault(*each) for each in answer.faults]
+
+    places = [each.where for each in plugins]
+    return sorted(
+        ask_of_all(ask), key=lambda fault: places.index(fault.where) if fault.where in places else 0
+    )
 
 
 def facts_of_data(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
@@ -84,6 +92,10 @@ def _answer(question_json: str) -> str:
             found += error.faults
     faults = [[each.what, each.where, each.mend] for each in found]
     return PluginAnswer(faults=faults, facts=facts).model_dump_json()
+
+
+def _module(plugin: NamedPlugin) -> str:
+    return plugin.name.partition(":")[0]
 
 
 def _faults_of(plugin: NamedPlugin) -> list[Fault]:

@@ -10,7 +10,8 @@ from orchestrator import cli
 from orchestrator.planning.prepare import Options, prepare
 from orchestrator.running import network_check
 from orchestrator.running.network_check import refuse_network
-from workers.contract.network_question import NetworkAnswer
+from workers.contract.errors import user_error
+from workers.contract.network_question import NetworkAnswer, NetworkQuestion
 
 NETS = """
 import keras
@@ -79,6 +80,23 @@ def test_every_command_that_plans_refuses(command, tmp_path, monkeypatch, capfd)
     said = refused(monkeypatch, capfd, *command, "smooth.yaml")
     assert said.endswith("no such layer where: smooth.yaml, model, layer 'x' mend: add it")
     assert not (tmp_path / "minima-store").exists()
+
+
+def test_what_ended_the_process_is_left_out_of_the_next_question(monkeypatch, capfd):
+    """Its end and what is wrong with the rest are told together."""
+    asked = []
+
+    def ask(question: str) -> NetworkAnswer:
+        asked.append(NetworkQuestion.model_validate_json(question).left_out)
+        if not asked[-1]:
+            raise user_error("the loss ended it", where="loss", mend="take it out")
+        return NetworkAnswer(faults=[["no such layer", "model, layer 'x'", "add it"]])
+
+    monkeypatch.setattr(network_check, "_ask", ask)
+    said = refused(monkeypatch, capfd, "plan", "--set", "loss=network_check_nets:build", "smooth.yaml")  # fmt: skip
+    assert "the loss ended it where: smooth.yaml, loss mend: take it out" in said
+    assert "no such layer where: smooth.yaml, model, layer 'x' mend: add it" in said
+    assert asked == [[], ["loss"]]
 
 
 def settings_of(*overrides):

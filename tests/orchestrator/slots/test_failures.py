@@ -15,6 +15,7 @@ from orchestrator.slots.failures import (
     Failure,
     common_cause,
     failure_of,
+    failure_within,
     given_up,
     larger_share,
     num_larger_shares,
@@ -25,6 +26,7 @@ from orchestrator.slots.failures import (
 )
 from workers.contract.failure_classes import FailureClass
 from workers.contract.orders import EXIT_UNANSWERED, Answer
+from workers.contract.plugin_call import PluginCall
 from workers.contract.sweep_spec import ResourcesSpec
 
 
@@ -165,3 +167,28 @@ def test_a_signal_without_a_name():
 def test_every_class_of_failure_has_its_policy():
     """And every policy is of a class."""
     assert set(POLICIES) == set(get_args(FailureClass))
+
+
+def test_a_hang_is_laid_on_the_plugin_that_had_the_word():
+    """Which would hang again: the user's error, with its name, place and the time it was given."""
+    plugin = PluginCall(kind="statistic", name="own.code:measure", where="measure")
+    hung = failure_of(-signal.SIGKILL, None, was_hung=True)
+    failure = failure_within(plugin, hung, -signal.SIGKILL, hang_seconds=1800)
+    assert (failure.failure_class, failure.signature) == ("user_error", "hang in own.code:measure")
+    assert failure.message.startswith(
+        "the statistic 'own.code:measure' was still being called after 1,800 s, and was ended"
+    )
+    assert "measure" in failure.message.splitlines()[1]
+    assert not should_retry([failure.failure_class])
+
+
+def test_without_a_plugin_or_with_an_answer_a_failure_stays_as_it_is():
+    """Nor is what the machine did laid on whoever had the word then."""
+    plugin = PluginCall(kind="loss", name="own.code:make", where="loss")
+    hung = failure_of(-signal.SIGKILL, None, was_hung=True)
+    assert failure_within(None, hung, -signal.SIGKILL, 1800) is hung
+    assert failure_within(plugin, None, 0, 1800) is None
+    lost = failure_of(-signal.SIGKILL, None, was_hung=False)
+    assert failure_within(plugin, lost, -signal.SIGKILL, 1800) is lost
+    starved = failure_of(-signal.SIGKILL, None, was_hung=False, was_out_of_memory=True)
+    assert failure_within(plugin, starved, -signal.SIGKILL, 1800) is starved
