@@ -129,7 +129,9 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
         "Excess loss of forks", lambda found: fork_figure(found.rows), _fork_caption
     ),
     "parity": FigureRecipe(
-        "Measured against predicted", lambda found: parity_figure(found.rows), lambda _: _PARITY
+        "Measured against predicted",
+        lambda found: parity_figure(found.rows, found.standings),
+        lambda _: _PARITY,
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
