@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -20,7 +20,7 @@ MOST_STYLES = len(CELL_COLORS)
 
 CELL_COLORS_SAID = (
     "Colours stand for BS/LR, from violet (small) over green to pink (large), marks for LR; of more "
-    f"than {MOST_TOGETHER} cells panels hold those of one or a few LR, each with a legend of its own"
+    f"than {MOST_TOGETHER} cells each panel holds those of one or a few BS or LR, with a legend of its own"
 )
 
 _MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*")
@@ -54,7 +54,7 @@ def cell_panels(cells: Iterable[Cell], *, by_color: bool = False) -> list[CellPa
     """Arrange cells in panels within which they can be told apart.
 
     Up to twelve cells with at most eight values of BS/LR and of LR are together: colour by BS/LR, marker
-    and dashes by LR. More are in small multiples of at most eight, those of one LR side by side, with a
+    and dashes by LR. More are in small multiples of at most eight, each of one or a few BS or LR, with a
     colour and a marker for each place in the order of BS/LR.
 
     Args:
@@ -93,8 +93,8 @@ def cell_label(cell: Cell) -> str:
 def legend_beside(axes: Axes) -> None:
     """Put a panel's legend to its right."""
     axes.legend(
-        loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, borderpad=0, handletextpad=0.3
-    )
+        loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, borderpad=0, handlelength=1.5,
+    )  # fmt: skip
 
 
 def _together(ordered: Sequence[Cell]) -> dict[Cell, CellStyle]:
@@ -115,23 +115,40 @@ def _together(ordered: Sequence[Cell]) -> dict[Cell, CellStyle]:
 
 
 def _multiple(cells: Sequence[Cell]) -> CellPanel:
+    has_one_size = len({cell.batch_size for cell in cells}) == 1
     has_one_rate = len({cell.learning_rate for cell in cells}) == 1
     styles = {
         cell: CellStyle(
             _color(place, len(cells)),
             _DASHES[place % 4],
             _MARKERS[place],
-            f"BS {cell.batch_size}" + ("" if has_one_rate else f", LR {cell.learning_rate:g}"),
+            _short_label(cell, has_one_size=has_one_size, has_one_rate=has_one_rate),
         )
         for place, cell in enumerate(cells)
     }
     return CellPanel(_title(cells), styles)
 
 
+def _short_label(cell: Cell, *, has_one_size: bool, has_one_rate: bool) -> str:
+    """Return what a panel's title does not say of a cell."""
+    if has_one_size:
+        return f"LR {cell.learning_rate:g}"
+    return f"BS {cell.batch_size}" + ("" if has_one_rate else f", LR {cell.learning_rate:g}")
+
+
 def _packed(ordered: Sequence[Cell], looks: Mapping[Cell, object]) -> list[list[Cell]]:
-    """Gather the cells of each LR, and of several while they are few and no two look alike."""
+    """Gather cells of one BS, or of one LR where that makes fewer panels; no two in a panel look alike."""
+    by_size = _gathered(ordered, looks, lambda cell: cell.batch_size)
+    by_rate = _gathered(ordered, looks, lambda cell: cell.learning_rate)
+    return min(by_size, by_rate, key=len)
+
+
+def _gathered(
+    ordered: Sequence[Cell], looks: Mapping[Cell, object], key: Callable[[Cell], float]
+) -> list[list[Cell]]:
+    """Gather the cells of each BS or LR, and of several while they are few and no two look alike."""
     panels: list[list[Cell]] = []
-    for group in _of_one_rate(ordered):
+    for group in _split(ordered, key):
         last = panels[-1] if panels else []
         both = [*last, *group]
         fits = len(both) <= MOST_STYLES and len({looks[cell] for cell in both}) == len(both)
@@ -142,11 +159,10 @@ def _packed(ordered: Sequence[Cell], looks: Mapping[Cell, object]) -> list[list[
     return [by_ratio(panel) for panel in panels]
 
 
-def _of_one_rate(ordered: Sequence[Cell]) -> list[list[Cell]]:
-    """Split cells by LR, and those of one LR into equal parts of at most eight."""
+def _split(ordered: Sequence[Cell], key: Callable[[Cell], float]) -> list[list[Cell]]:
+    """Split cells by BS or LR, and those of one into equal parts of at most eight."""
     parts = []
-    by_rate = sorted(ordered, key=lambda cell: (cell.learning_rate, cell))
-    for _, cells in groupby(by_rate, key=lambda cell: cell.learning_rate):
+    for _, cells in groupby(sorted(ordered, key=lambda cell: (key(cell), cell)), key=key):
         group = list(cells)
         num_parts = -(-len(group) // MOST_STYLES)
         size = -(-len(group) // num_parts)
@@ -157,7 +173,7 @@ def _of_one_rate(ordered: Sequence[Cell]) -> list[list[Cell]]:
 def _title(cells: Sequence[Cell]) -> str:
     rates = sorted({cell.learning_rate for cell in cells})
     sizes = sorted({cell.batch_size for cell in cells})
-    return f"LR {_span(rates)}, BS {_span(sizes)}"
+    return f"BS {_span(sizes)}, LR {_span(rates)}"
 
 
 def _span(values: Sequence[float]) -> str:

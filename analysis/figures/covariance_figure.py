@@ -45,6 +45,8 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     _ratios(grid[0], by_cell)
+    if panels:
+        grid[0].plot([], [], color=GREY, linewidth=1, label="c = λ, if σ² = H")
     for axes, panel in zip(grid[1:], panels, strict=False):
         _noise(axes, by_cell, panel.styles)
         axes.set_title(panel.title, fontsize=8.5)
@@ -110,7 +112,7 @@ def _noise(
         ]  # fmt: skip
         set_titles(marks, titles)
     ends = np.array([min(eigenvalues) / 1.3, max(eigenvalues) * 1.3])
-    axes.plot(ends, ends, color=GREY, linewidth=1, zorder=0, label="c = λ, if σ² = H")
+    axes.plot(ends, ends, color=GREY, linewidth=1, zorder=0)
     set_log(axes.xaxis)
     set_log(axes.yaxis)
     axes.set_xlabel("λ, eigenvalue of H (loss/parameter²)")

@@ -104,9 +104,11 @@ def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) ->
         _parity(axes, [row for row in last if row.target == target], _labels(target, standings))
         axes.set_xlabel(f"predicted {axis_label(target)}")
         axes.set_ylabel(f"measured {axis_label(target)}")
-        axes.legend(
-            *_legend([axes]), loc="upper center", bbox_to_anchor=(0.5, -0.3), fontsize=8,
-            title="measured / predicted, over all cells" if standings else None,
+    corners = ("center",) if len(targets) == 1 else ("left", "right")
+    for axes, corner in zip(panels, corners, strict=True):
+        figure.legend(
+            *_legend([axes]), loc=f"outside lower {corner}", fontsize=8,
+            title="measured / predicted, with 95 % interval" if standings else None,
         )  # fmt: skip
     return figure
 
@@ -217,6 +219,9 @@ def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> No
     sides = [side for row in rows for side in (row.predicted, row.measured)]
     ends = np.array([min(sides) / 1.6, max(sides) * 1.6])
     axes.plot(ends, ends, color=GREY, linewidth=1, label="equal, ± 10 %", zorder=0)
+    if not all(row.is_valid for row in rows):
+        label = "hollow: an assumption of the law is broken"
+        axes.plot([], [], "o", color=GREY, markerfacecolor="white", label=label)
     axes.fill_between(ends, ends / _MARGIN, ends * _MARGIN, color=GREY, alpha=0.25, linewidth=0)
     axes.set(xlim=tuple(ends), ylim=tuple(ends))
     set_log(axes.xaxis)

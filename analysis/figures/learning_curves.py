@@ -23,8 +23,8 @@ from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 _PANELS = (
     ("train_accuracy", "training accuracy"),
     ("validation_accuracy", "validation accuracy"),
-    ("train_loss", "training loss L, per example"),
-    ("validation_loss", "validation loss L, per example"),
+    ("train_loss", "training loss L\nper example"),
+    ("validation_loss", "validation loss L\nper example"),
 )
 
 _MARKS = 6
@@ -48,7 +48,9 @@ def learning_curves(data: SweepData) -> Figure | None:
     num_rows, num_columns = (-(-len(drawn) // 2), 2) if is_together else (len(panels), len(drawn))
     size = (WIDTH_INCHES, 3.2 * num_rows + 0.4) if is_together else (WIDE_INCHES, 1.9 * num_rows + 0.4)  # fmt: skip
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(num_rows, num_columns, sharex=True, squeeze=False)
+    grid = figure.subplots(
+        num_rows, num_columns, sharex=True, sharey=False if is_together else "col", squeeze=False
+    )
     places = list(product(panels, drawn))
     for axes, (panel, (column, label)) in zip(grid.flat, places, strict=False):
         for cell, style in panel.styles.items():

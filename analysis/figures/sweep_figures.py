@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, ParamSpec
 
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.figures.cell_styles import CELL_COLORS_SAID
@@ -97,13 +99,14 @@ def write_figures(figures: list[DrawnFigure], folder: Path) -> list[Path]:
 def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
     """Write a figure as SVG and PDF, without dates, so that equal data gives equal bytes.
 
-    The layout is the same in both, and found once.
+    By the canvases themselves, as `savefig` draws everything a second time for the layout, which is found
+    once here and kept.
     """
     svg, pdf = io.BytesIO(), io.BytesIO()
     with drawing_settings():
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Title": title})
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})
         figure.set_layout_engine("none")
-        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Title": title})
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Title": title})
     return DrawnFigure(name, title, caption, with_titles(svg.getvalue().decode()), pdf.getvalue())
 
 

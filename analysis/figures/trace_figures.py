@@ -76,7 +76,9 @@ def ratio_figure(table: Table1) -> Figure:
     for axes, (label, abscissa) in zip(panels, _AGAINST, strict=False):
         _ratios(axes, [(rows[cell], styles[cell]) for cell in by_ratio(rows)], label, abscissa)
     for axes, panel in zip(panels[len(_AGAINST) :], multiples, strict=False):
-        _ratios(axes, [(rows[cell], style) for cell, style in panel.styles.items()], *_AGAINST[2])
+        has_one_size = len({cell.batch_size for cell in panel.styles}) == 1
+        drawn = [(rows[cell], style) for cell, style in panel.styles.items()]
+        _ratios(axes, drawn, *_AGAINST[1 if has_one_size else 2])
         axes.set_title(panel.title, fontsize=8.5)
         legend_beside(axes)
     for axes in panels[len(_AGAINST) + len(multiples) :]:
@@ -133,7 +135,7 @@ def layers_figure(data: SweepData) -> Figure | None:
         return None
     rows = cell_panels({cell for by_cell in means.values() for cell in by_cell}, by_color=True)
     figure = Figure(figsize=(WIDE_INCHES, 2.2 * len(rows) + 1.6), layout="constrained")
-    grid = figure.subplots(len(rows), len(means), sharex=True, squeeze=False)
+    grid = figure.subplots(len(rows), len(means), sharex=True, sharey="col", squeeze=False)
     for panels, row in zip(grid, rows, strict=True):
         for axes, quantity in zip(panels, means, strict=True):
             _by_layer(axes, row, means[quantity], layers, quantity)
