@@ -13,7 +13,8 @@ from analysis.records.load import Cell
 from analysis.text.number_text import with_error
 
 _PREFIX = "titles: "
-_GROUP = re.compile(rf'<g id="{_PREFIX}([^"]*)">')
+_GROUP = re.compile(rf"""<g id=(?:"{_PREFIX}([^"]*)"|'{_PREFIX}([^']*)')>""")
+"""Of either quote: Matplotlib takes the one that the text does not hold."""
 _MARK = re.compile(r"<use ([^>]*)/>")
 
 
@@ -39,8 +40,10 @@ def with_titles(svg: str) -> str:
     outside the axes, so that it is not known which are drawn, the artist has none.
     """
     head, *rest = _GROUP.split(svg)
-    groups = zip(rest[::2], rest[1::2], strict=True)
-    return head + "".join(_titled(unescape(texts).split("\n"), body) for texts, body in groups)
+    groups = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+    return head + "".join(
+        _titled(unescape(one or other).split("\n"), body) for one, other, body in groups
+    )
 
 
 def _titled(titles: Sequence[str], body: str) -> str:

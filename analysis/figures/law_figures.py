@@ -104,12 +104,11 @@ def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) ->
         _parity(axes, [row for row in last if row.target == target], _labels(target, standings))
         axes.set_xlabel(f"predicted {axis_label(target)}")
         axes.set_ylabel(f"measured {axis_label(target)}")
-    corners = ("center",) if len(targets) == 1 else ("left", "right")
-    for axes, corner in zip(panels, corners, strict=True):
-        figure.legend(
-            *_legend([axes]), loc=f"outside lower {corner}", fontsize=8,
-            title="measured / predicted, with 95 % interval" if standings else None,
-        )  # fmt: skip
+    title = "measured / predicted, with 95 % interval" if standings else None
+    first, *others = panels
+    figure.legend(*_legend([first]), loc="outside lower left", fontsize=8, title=title)
+    for axes in others:
+        figure.legend(*_legend([axes]), loc="outside lower right", fontsize=8, title=title)
     return figure
 
 
@@ -217,7 +216,8 @@ def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> No
             )  # fmt: skip
             set_titles(bars.lines[0], [_title(row, law, beside=row.log_ratio)])
     sides = [side for row in rows for side in (row.predicted, row.measured)]
-    ends = np.array([min(sides) / 1.6, max(sides) * 1.6])
+    margin = max(1.6, (max(sides) / min(sides)) ** 0.04)
+    ends = np.array([min(sides) / margin, max(sides) * margin])
     axes.plot(ends, ends, color=GREY, linewidth=1, label="equal, ± 10 %", zorder=0)
     if not all(row.is_valid for row in rows):
         label = "hollow: an assumption of the law is broken"

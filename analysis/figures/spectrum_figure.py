@@ -60,10 +60,10 @@ def spectrum_figure(
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:
-        axes.set_ylabel("density over λ (parameter²/loss)")
+        axes.set_ylabel("density over λ\n(parameter²/loss)")
     for place, axes in enumerate(grid.flat):
         if len(shown) - num_columns <= place < len(shown):
-            axes.set_xlabel("λ, eigenvalue of H (loss/parameter²)")
+            axes.set_xlabel("λ (loss/parameter²)")
     figure.legend(*_legend(list(grid.flat[: len(shown)])), loc="outside upper center", ncols=3)
     return figure
 

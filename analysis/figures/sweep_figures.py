@@ -104,9 +104,9 @@ def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
     """
     svg, pdf = io.BytesIO(), io.BytesIO()
     with drawing_settings():
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
         figure.set_layout_engine("none")
-        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Title": title})
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
     return DrawnFigure(name, title, caption, with_titles(svg.getvalue().decode()), pdf.getvalue())
 
 

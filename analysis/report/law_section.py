@@ -76,7 +76,8 @@ def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Par
 
 _PARITY = (
     "A mark for each law and cell, at the end of each excursion, with one standard error; hollow "
-    "where an assumption of the law is broken. Laws on the grey line are right."
+    "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
+    "names are those of the league."
 )
 
 _COVARIANCE = (
