@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain, cycle
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,13 +11,18 @@ from matplotlib.figure import Figure
 
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.directions import Direction
-from analysis.figures.figure_style import WIDTH_INCHES, cell_styles, set_log
+from analysis.figures.cell_styles import CellStyle, by_ratio, cell_panels, legend_beside
+from analysis.figures.figure_style import WIDE_INCHES, WIDTH_INCHES, set_log
+from analysis.figures.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
 from analysis.predictions import laws
+from analysis.records.cell import Cell
+from analysis.text.number_text import plain
 
-_MARKERS = "os^DvPX<>"
+_COLUMNS = 3
+_MARGIN = 1.1
 _LAWS = (
-    ("jastrzebski", "measured / (η/2m)", "jastrzebski_9"),
+    ("jastrzebski", "measured / (η/2m), Jastrzębski", "jastrzebski_9"),
     ("wang", "measured / Wang", "wang_4_45"),
 )
 """What is compared, its label, and the law as whose it is drawn."""
@@ -27,13 +32,30 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
     """Draw measured/predicted variance against ηλ for both laws, and cᵢ against λᵢ by cell."""
     if not found:
         return None
-    has_noise = any(item.noise > 0 for cell in found for item in chain(*cell.trials))
-    figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2 if has_noise else 1, squeeze=False)[0]
-    _ratios(panels[0], [item for cell in found for item in chain(*cell.trials)])
-    if has_noise:
-        _noise(panels[1], found)
-    handles = [axes.get_legend_handles_labels() for axes in panels]
+    by_cell: dict[Cell, list[Direction]] = {}
+    for each in found:
+        by_cell.setdefault(each.cell, []).extend(chain(*each.trials))
+    noisy = [cell for cell, items in by_cell.items() if any(_has_noise(item) for item in items)]
+    panels = cell_panels(noisy)
+    num_axes = 1 + len(panels)
+    is_small = num_axes <= 2
+    num_columns = num_axes if is_small else _COLUMNS
+    num_rows = -(-num_axes // num_columns)
+    size = (WIDTH_INCHES, 3.9 + 0.16 * -(-len(noisy) // 3)) if is_small else (WIDE_INCHES, 2.6 * num_rows + 0.4)  # fmt: skip
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
+    _ratios(grid[0], by_cell)
+    if panels:
+        grid[0].plot([], [], color=GREY, linewidth=1, label="c = λ, if σ² = H")
+    for axes, panel in zip(grid[1:], panels, strict=False):
+        _noise(axes, by_cell, panel.styles)
+        axes.set_title(panel.title, fontsize=8.5)
+        if not is_small:
+            legend_beside(axes)
+    for axes in grid[num_axes:]:
+        axes.remove()
+    labelled = grid[: num_axes if is_small else 1]
+    handles = [axes.get_legend_handles_labels() for axes in labelled]
     figure.legend(
         [item for both in handles for item in both[0]],
         [item for both in handles for item in both[1]],
@@ -42,48 +64,61 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
     return figure
 
 
-def _ratios(axes: Axes, items: Sequence[Direction]) -> None:
+def _ratios(axes: Axes, by_cell: Mapping[Cell, Sequence[Direction]]) -> None:
     for law, label, drawn_as in _LAWS:
         style = laws()[drawn_as]
-        ratios = [(item.scaled_rate, ratio) for item in items if (ratio := item.log_ratio(law))]
-        places = [place for place, _ in ratios if place > 0]
-        kept = [ratio for place, ratio in ratios if place > 0]
+        kept = [
+            (cell, item, ratio)
+            for cell in by_ratio(by_cell) for item in by_cell[cell]
+            if item.scaled_rate > 0 and (ratio := item.log_ratio(law)) is not None
+        ]  # fmt: skip
         if not kept:
             continue
-        values = np.exp([ratio.value for ratio in kept])
-        lows = np.exp([ratio.value if ratio.low is None else ratio.low for ratio in kept])
-        highs = np.exp([ratio.value if ratio.high is None else ratio.high for ratio in kept])
-        axes.errorbar(
-            places, values, yerr=[values - lows, highs - values],
-            fmt=style.marker, color=style.color, markersize=3, elinewidth=0.6, alpha=0.6, label=label,
+        ratios = [ratio for *_, ratio in kept]
+        values = np.exp([ratio.value for ratio in ratios])
+        lows = np.exp([ratio.value if ratio.low is None else ratio.low for ratio in ratios])
+        highs = np.exp([ratio.value if ratio.high is None else ratio.high for ratio in ratios])
+        bars = axes.errorbar(
+            [item.scaled_rate for _, item, _ in kept], values, yerr=[values - lows, highs - values],
+            fmt=style.marker, color=style.color, markersize=3, elinewidth=0.4, label=label,
         )  # fmt: skip
-    axes.axhline(1.0, color=GREY, linewidth=1, zorder=0)
+        titles = [
+            cell_title(cell, f"direction {item.index}, {label} {plain(value, 3)} [{plain(low, 3)}, {plain(high, 3)}]")
+            for (cell, item, _), value, low, high in zip(kept, values, lows, highs, strict=True)
+        ]  # fmt: skip
+        set_titles(bars.lines[0], titles)
+    axes.axhline(1.0, color=GREY, linewidth=1, zorder=0, label="1: the law is right, ± 10 %")
+    axes.axhspan(1 / _MARGIN, _MARGIN, color=GREY, alpha=0.2, linewidth=0)
     set_log(axes.xaxis)
     set_log(axes.yaxis)
     axes.set_xlabel("ηλ")
     axes.set_ylabel("variance: measured / predicted")
 
 
-def _noise(axes: Axes, found: Sequence[CellCovariance]) -> None:
-    styles = cell_styles([cell.cell for cell in found])
-    eigenvalues = []
-    for cell, marker in zip(
-        dict.fromkeys(item.cell for item in found), cycle(_MARKERS), strict=False
-    ):
-        items = [
-            item
-            for other in found if other.cell == cell
-            for item in chain(*other.trials) if item.noise > 0 and item.eigenvalue > 0
-        ]  # fmt: skip
+def _noise(
+    axes: Axes, by_cell: Mapping[Cell, Sequence[Direction]], styles: Mapping[Cell, CellStyle]
+) -> None:
+    eigenvalues: list[float] = []
+    for cell, style in styles.items():
+        items = [item for item in by_cell[cell] if _has_noise(item)]
         eigenvalues += [item.eigenvalue for item in items]
-        style = styles[cell]
-        axes.plot(
-            [item.eigenvalue for item in items], [item.noise for item in items],
-            linestyle="", marker=marker, markersize=3.5, alpha=0.7, color=style.color, label=style.label,
+        (marks,) = axes.plot(
+            [item.eigenvalue for item in items], [item.noise for item in items], style.marker,
+            markersize=3.5, color=style.color, label=style.label,
         )  # fmt: skip
+        titles = [
+            cell_title(cell, f"direction {item.index}, λ {plain(item.eigenvalue, 3)}, c {plain(item.noise, 3)}")
+            for item in items
+        ]  # fmt: skip
+        set_titles(marks, titles)
     ends = np.array([min(eigenvalues) / 1.3, max(eigenvalues) * 1.3])
-    axes.plot(ends, ends, color=GREY, linewidth=1, zorder=0, label="c = λ, if σ² = H")
+    axes.plot(ends, ends, color=GREY, linewidth=1, zorder=0)
     set_log(axes.xaxis)
     set_log(axes.yaxis)
-    axes.set_xlabel("λ, eigenvalue of H")
-    axes.set_ylabel("c = uᵀσ²u, noise along it")
+    axes.set_xlabel("λ, eigenvalue of H (loss/parameter²)")
+    axes.set_ylabel("c = uᵀσ²u, noise along it\n(loss²/parameter²)")
+
+
+def _has_noise(item: Direction) -> bool:
+    """Whether both of its coordinates are positive, as logarithmic axes need."""
+    return item.noise > 0 and item.eigenvalue > 0

@@ -1,40 +1,30 @@
-"""The style of figures: fonts, a palette for colour-blind readers, colours by BS/LR."""
+"""The style of figures: fonts, widths, axes with round numbers and units."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from statistics import median
 
 import matplotlib as mpl
 from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.laws.palette import BLUE, GREEN, SKY, VERMILLION
-from analysis.paper.ratio_groups import ratio_group
-from analysis.records.cell import Cell
+from analysis.text.number_text import typeset
+from workers.contract.quantities import GLOSSARY
 
 WIDTH_INCHES = 7.2
 """Full text width of a printed page."""
 
+WIDE_INCHES = 10.0
+"""Of small multiples, which a page shows across and print shrinks."""
+
+_STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))
+_FEWEST_TICKS, _MOST_TICKS = 3, 6
+_SMALL, _LARGE = 1e-4, 1e5
+"""Of numbers written without a power of ten."""
+
 _OF_THE_SCREEN = {"backend", "backend_fallback", "interactive", "toolbar"}
 """What no file shows; a notebook keeps the backend that it has."""
-
-_DASHES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">", "p", "h", "d", "8", "H")
-
-
-@dataclass(frozen=True)
-class CellStyle:
-    """The colour, dashes, marker and legend label of a cell; no two cells have all three alike."""
-
-    color: str
-    dashes: str
-    marker: str
-    label: str
 
 
 def drawing_settings() -> AbstractContextManager[None]:
@@ -67,56 +57,41 @@ def drawing_settings() -> AbstractContextManager[None]:
     )
 
 
-def cell_styles(cells: Sequence[Cell]) -> dict[Cell, CellStyle]:
-    """Colour cells by the group of their BS/LR, as the paper's Figures 2 and 3 do.
-
-    Blue and sky blue: a BS/LR that several cells share (without any, the median one). Green: within
-    a factor 1.5 of such a value. Vermillion: further away. Of cells of one colour the first four differ
-    by their dashes, all by their marker, and with more than fifteen by both together.
-    """
-    references = shared_ratios(cells)
-    used: dict[str, int] = {}
-    styles = {}
-    for cell in sorted(cells, key=lambda c: (c.batch_size_over_learning_rate, c)):
-        color = _color(cell.batch_size_over_learning_rate, references)
-        place = used.get(color, 0)
-        used[color] = place + 1
-        dashes, marker = _DASHES[place % len(_DASHES)], _MARKERS[place % len(_MARKERS)]
-        styles[cell] = CellStyle(color, dashes, marker, cell_label(cell))
-    return styles
-
-
 def set_log(axis: Axis) -> None:
-    """Make an axis logarithmic, with ticks at round values, written as plain numbers."""
+    """Make an axis logarithmic, with ticks at round values, written as numbers."""
     name = "y" if isinstance(axis, YAxis) else "x"
     axis.axes.set(**{f"{name}scale": "log"})
-    first, last = sorted(axis.get_view_interval())
-    decades = math.log10(last / first) if first > 0 else 1.0
-    if decades < 0.8:
-        axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    else:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_locator(RoundValues())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def shared_ratios(cells: Sequence[Cell]) -> list[float]:
-    """Return the values of BS/LR that several cells share, ascending; the median one if none."""
-    ratios = sorted(cell.batch_size_over_learning_rate for cell in cells)
-    shared = sorted({a for a, b in itertools.pairwise(ratios) if math.isclose(a, b, rel_tol=1e-9)})
-    return shared or [median(ratios)]
+class RoundValues(LogLocator):
+    """Ticks of a logarithmic axis: three to six round values, however narrow or wide it is."""
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Return the values: powers of ten, else their simple multiples, else equal steps."""
+        low, high = sorted((vmin, vmax))
+        if not 0 < low < high:
+            return []
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        for steps in _STEPS:
+            every = [step * 10.0**decade for decade in range(first, last + 1) for step in steps]
+            within = [value for value in every if low <= value <= high]
+            if len(within) >= _FEWEST_TICKS:
+                return within[:: -(-len(within) // _MOST_TICKS)]
+        even = MaxNLocator(nbins=_MOST_TICKS - 1, min_n_ticks=_FEWEST_TICKS, steps=[1, 2, 5, 10])
+        return [value for value in even.tick_values(low, high) if low <= value <= high]
 
 
-def cell_label(cell: Cell) -> str:
-    """Return the label of a cell in a legend."""
-    ratio = cell.batch_size_over_learning_rate
-    return f"BS/LR {ratio:g}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
+def tick_text(value: float) -> str:
+    """Write a number of an axis: 0.002, 10⁻⁶, 5×10⁻⁶."""
+    if value == 0 or _SMALL <= abs(value) < _LARGE:
+        return f"{value:g}"
+    return typeset(f"{value:.3g}").removeprefix("1×")
 
 
-def _color(ratio: float, references: list[float]) -> str:
-    distances = [abs(math.log(ratio / reference)) for reference in references]
-    nearest = min(range(len(references)), key=distances.__getitem__)
-    group = ratio_group(ratio, references[nearest])
-    if group == "equal":
-        return (BLUE, SKY)[nearest % 2]
-    return GREEN if group == "close" else VERMILLION
+def axis_label(quantity: str) -> str:
+    """Return the symbol of a quantity with its unit, as the glossary has them."""
+    found = GLOSSARY[quantity]
+    return found.symbol if found.unit == "1" else f"{found.symbol} ({found.unit})"

@@ -10,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
-from analysis.figures.figure_style import WIDTH_INCHES
+from analysis.figures.figure_style import WIDTH_INCHES, axis_label
+from analysis.figures.hover import set_titles, value_title
 from analysis.findings.measured import MeasuredCells
 from analysis.laws.palette import GREY
 from analysis.mathematics.uncertain import Uncertain
@@ -67,8 +69,8 @@ def map_panels(found: MeasuredCells) -> list[Panel]:
     step = "ηλ₁/(1+μ), final η" if found.momentum else "ηλ₁, final η"
     panels: list[Panel] = [
         *(
-            (symbol, train[name].values, True)
-            for name, symbol in (("gradient_noise_trace", "tr σ²"), ("hessian_trace", "tr H"))
+            (axis_label(name), train[name].values, True)
+            for name in ("gradient_noise_trace", "hessian_trace")
             if name in train
         ),
         ("tr σ²/tr H", found.magnitude_difference, True),
@@ -92,17 +94,19 @@ def _draw(
     axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     axes.set_yticks(range(len(sizes)), [str(size) for size in sizes])
     axes.set_xlabel("η (LR)")
-    axes.set_ylabel("m (BS)")
+    axes.set_ylabel("m (BS), examples")
     axes.set_title(title, fontsize=8.5)
     for cell, state in found.states.items():
         row, column = sizes.index(cell.batch_size), rates.index(cell.learning_rate)
-        _square(axes, (column, row), float(squares[row, column]), norm, has_diverged=state.num_diverged > 0)  # fmt: skip
+        text = _square(axes, (column, row), float(squares[row, column]), norm, has_diverged=state.num_diverged > 0)  # fmt: skip
+        if cell in values:
+            set_titles(text, [value_title(cell, title, values[cell])])
     _cross_out_unplanned(axes, set(found.states), sizes, rates)
 
 
 def _square(
     axes: Axes, place: tuple[int, int], value: float, norm: Normalize, *, has_diverged: bool
-) -> None:
+) -> Text:
     """Write a value, or that it is missing; hatch the square of a cell with a diverged seed."""
     is_known = math.isfinite(value)
     is_light = is_known and float(norm(value)) > _DARK_TEXT_ABOVE
@@ -117,7 +121,7 @@ def _square(
     box = {"boxstyle": "square,pad=0.1", "facecolor": "none", "edgecolor": "none"}
     if has_diverged:
         box |= {"facecolor": _DARK if color == _LIGHT else _LIGHT}
-    axes.text(*place, text, ha="center", va="center", color=color, fontsize=7, bbox=box)
+    return axes.text(*place, text, ha="center", va="center", color=color, fontsize=7, bbox=box)
 
 
 def _cross_out_unplanned(

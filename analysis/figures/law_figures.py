@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import WIDTH_INCHES, set_log
+from analysis.figures.figure_style import WIDTH_INCHES, axis_label, set_log
+from analysis.figures.hover import cell_title, set_titles
 from analysis.findings.law_rows import LawRow, at_the_end
+from analysis.findings.league import Standing
 from analysis.laws.law import Law
 from analysis.laws.palette import GREY
+from analysis.mathematics.interval import Interval
+from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
-from workers.contract.quantities import GLOSSARY
+from analysis.text.number_text import plain, with_error
 
 MOST_PANELS = 12
 
 _COLUMNS = 3
 _MARGIN = 1.1
+_MOST_STEPS = 6
+"""Of a fork that are all labelled."""
 
 
 def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
@@ -44,7 +50,7 @@ def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:
-        axes.set_ylabel(GLOSSARY["excess_loss"].symbol)
+        axes.set_ylabel(axis_label("excess_loss"))
     for place, axes in enumerate(grid.flat):
         if len(shown) - num_columns <= place < len(shown):
             axes.set_xlabel("steps T from one point")
@@ -77,8 +83,11 @@ def level_laws(rows: Sequence[LawRow]) -> list[Law]:
     return [law for law in laws().values() if law.dashes is not None and law.name in drawn]
 
 
-def parity_figure(rows: Sequence[LawRow]) -> Figure | None:
-    """Draw measured against predicted, a panel per quantity and a mark per law and cell."""
+def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) -> Figure | None:
+    """Draw measured against predicted, a panel per quantity and a mark per law and cell.
+
+    Legends say by what factor each law is off, as the league of `standings` finds.
+    """
     last = [row for row in at_the_end(rows) if row.has_ratio]
     targets = [
         target
@@ -87,32 +96,84 @@ def parity_figure(rows: Sequence[LawRow]) -> Figure | None:
     ]
     if not targets:
         return None
-    figure = Figure(figsize=(WIDTH_INCHES, 3.9 if len(targets) > 1 else 4.6), layout="constrained")
+    num_laws = len({row.prediction for row in last})
+    height = (4.0 if len(targets) > 1 else 4.8) + 0.17 * (num_laws + 2)
+    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(1, len(targets), squeeze=False)[0]
     for axes, target in zip(panels, targets, strict=True):
-        _parity(axes, [row for row in last if row.target == target])
-        axes.set_xlabel(f"{GLOSSARY[target].symbol} as the law says")
-        axes.set_ylabel(f"{GLOSSARY[target].symbol} measured")
-    figure.legend(*_legend(list(panels)), loc="outside upper center", ncols=4)
+        _parity(axes, [row for row in last if row.target == target], _labels(target, standings))
+        axes.set_xlabel(f"predicted {axis_label(target)}")
+        axes.set_ylabel(f"measured {axis_label(target)}")
+    title = "measured / predicted, with 95 % interval" if standings else None
+    first, *others = panels
+    figure.legend(*_legend([first]), loc="outside lower left", fontsize=8, title=title)
+    for axes in others:
+        figure.legend(*_legend([axes]), loc="outside lower right", fontsize=8, title=title)
     return figure
+
+
+def _labels(target: str, standings: Sequence[Standing]) -> dict[str, str]:
+    """Return what a legend calls each law: its name, and by what factor it is off, if that is known."""
+    found: dict[str, list[Standing]] = {name: [] for name in laws()}
+    for each in standings:
+        if each.target == target and math.isfinite(each.judged[0].value):
+            found[each.prediction].append(each)
+    return {
+        name: ": ".join(
+            [name, *filter(None, [", ".join(_factor(e, len(several)) for e in several)])]
+        )
+        for name, several in found.items()
+    }
+
+
+def _factor(standing: Standing, num_beside: int) -> str:
+    ratio = _ratio_text(standing.judged[0])
+    return ratio if num_beside == 1 else f"{ratio} by {standing.measured_by}"
+
+
+def _ratio_text(log_ratio: Interval) -> str:
+    ratio = plain(math.exp(log_ratio.value), 3)
+    if log_ratio.low is None or log_ratio.high is None:
+        return ratio
+    return f"{ratio} [{plain(math.exp(log_ratio.low), 3)}, {plain(math.exp(log_ratio.high), 3)}]"
+
+
+def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:
+    """Return the title of a mark of a law, with measured/predicted where it shows both."""
+    steps = "" if row.num_steps is None else f"T = {row.num_steps}, "
+    said = f"{steps}{law.name} predicts {_text(row.predicted, row.predicted_stderr)}"
+    if beside is None:
+        return cell_title(row.cell, said)
+    measured = _text(row.measured, row.measured_stderr)
+    return cell_title(row.cell, f"{said}, measured {measured}, ratio {_ratio_text(beside)}")
+
+
+def _text(value: float, stderr: float) -> str:
+    return with_error(Uncertain(value, stderr))
 
 
 def _curve(axes: Axes, panel: Sequence[LawRow]) -> None:
     measured = {row.num_steps or 0: row for row in panel}
     steps = list(measured)
-    axes.errorbar(
+    bars = axes.errorbar(
         steps,
         [row.measured for row in measured.values()],
         yerr=[_bar(row.measured_stderr) for row in measured.values()],
         fmt="o", color="black", markersize=4, capsize=2, label="measured", zorder=3,
     )  # fmt: skip
+    titles = [
+        cell_title(row.cell, f"T = {step}, measured {_text(row.measured, row.measured_stderr)}")
+        for step, row in measured.items()
+    ]
+    set_titles(bars.lines[0], titles)
     for law in curve_laws(panel):
         _timed(axes, law, [row for row in panel if row.prediction == law.name])
     for law in level_laws(panel):
         _level(axes, law, [row for row in at_the_end(panel) if row.prediction == law.name])
     set_log(axes.xaxis)
-    axes.set_xticks(steps, [str(step) for step in steps])
-    axes.minorticks_off()
+    if len(steps) <= _MOST_STEPS:
+        axes.set_xticks(steps, [str(step) for step in steps])
+        axes.minorticks_off()
     if all(row.measured > 0 for row in panel):
         set_log(axes.yaxis)
 
@@ -123,7 +184,10 @@ def _timed(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
     values = np.array([row.predicted for row in timed])
     spread = np.array([_bar(row.predicted_stderr) for row in timed])
     # the mark shows a prediction at one time alone
-    axes.plot(steps, values, color=law.color, marker=law.marker, markersize=4, label=law.name)
+    (curve,) = axes.plot(
+        steps, values, color=law.color, marker=law.marker, markersize=4, label=law.name
+    )
+    set_titles(curve, [_title(row, law) for row in timed])
     axes.fill_between(
         steps, np.maximum(values - spread, values * 1e-3), values + spread,
         color=law.color, alpha=0.2, linewidth=0,
@@ -132,31 +196,36 @@ def _timed(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
 
 def _level(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
     for row in (row for row in rows if row.predicted > 0):
-        axes.axhline(row.predicted, color=law.color, linestyle=law.dashes, label=law.name)
+        level = axes.axhline(row.predicted, color=law.color, linestyle=law.dashes, label=law.name)
+        set_titles(level, [_title(row, law)])
         spread = _bar(row.predicted_stderr)
         low = max(row.predicted - spread, row.predicted * 1e-3)
         axes.axhspan(low, row.predicted + spread, color=law.color, alpha=0.12, linewidth=0)
 
 
-def _parity(axes: Axes, rows: Sequence[LawRow]) -> None:
+def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> None:
     for law in laws().values():
         for row in (row for row in rows if row.prediction == law.name):
-            axes.errorbar(
+            bars = axes.errorbar(
                 row.predicted,
                 row.measured,
                 xerr=_log_bar(row.predicted, row.predicted_stderr),
                 yerr=_log_bar(row.measured, row.measured_stderr),
                 fmt=law.marker, color=law.color, markersize=5, elinewidth=1,
-                markerfacecolor=law.color if row.is_valid else "white", label=law.name,
+                markerfacecolor=law.color if row.is_valid else "white", label=labels[law.name],
             )  # fmt: skip
+            set_titles(bars.lines[0], [_title(row, law, beside=row.log_ratio)])
     sides = [side for row in rows for side in (row.predicted, row.measured)]
-    ends = np.array([min(sides) / 1.6, max(sides) * 1.6])
+    margin = max(1.6, (max(sides) / min(sides)) ** 0.04)
+    ends = np.array([min(sides) / margin, max(sides) * margin])
     axes.plot(ends, ends, color=GREY, linewidth=1, label="equal, ± 10 %", zorder=0)
+    if not all(row.is_valid for row in rows):
+        label = "hollow: an assumption of the law is broken"
+        axes.plot([], [], "o", color=GREY, markerfacecolor="white", label=label)
     axes.fill_between(ends, ends / _MARGIN, ends * _MARGIN, color=GREY, alpha=0.25, linewidth=0)
     axes.set(xlim=tuple(ends), ylim=tuple(ends))
     set_log(axes.xaxis)
     set_log(axes.yaxis)
-    axes.tick_params(axis="x", rotation=45)
     axes.set_aspect("equal")
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
 
-from analysis.figures.figure_style import WIDTH_INCHES
+from analysis.figures.figure_style import WIDTH_INCHES, set_log
+from analysis.figures.hover import cell_title, set_titles
 from analysis.findings.measured import STABILITY_LIMIT
 from analysis.findings.spectral_density import SpectralDensity
-from analysis.laws.palette import BLUE, GREY, VERMILLION
+from analysis.laws.palette import CURVATURE, GREY, NOISE
 from analysis.records.cell import Cell
 
 MOST_PANELS = 9
@@ -22,8 +22,8 @@ DECADES = 7
 
 _COLUMNS = 3
 _KINDS = (
-    ("hessian", BLUE, "-", "share of directions (density of states of H)"),
-    ("noise", VERMILLION, "--", "share of tr σ² (noise-weighted)"),
+    ("hessian", CURVATURE, "-", "share of directions (density of states of H)"),
+    ("noise", NOISE, "--", "share of tr σ² (noise-weighted)"),
 )
 
 
@@ -60,10 +60,10 @@ def spectrum_figure(
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:
-        axes.set_ylabel("density over λ")
+        axes.set_ylabel("density over λ\n(parameter²/loss)")
     for place, axes in enumerate(grid.flat):
         if len(shown) - num_columns <= place < len(shown):
-            axes.set_xlabel("λ, eigenvalue of H")
+            axes.set_xlabel("λ (loss/parameter²)")
     figure.legend(*_legend(list(grid.flat[: len(shown)])), loc="outside upper center", ncols=3)
     return figure
 
@@ -73,11 +73,12 @@ def _panel(axes: Axes, density: SpectralDensity, limit: float) -> None:
     for kind, color, dashes, label in _KINDS:
         if kind in density.by_kind:
             curve = density.by_kind[kind]
-            axes.plot(density.eigenvalues, curve, color=color, linestyle=dashes, label=label)
-    axes.set_yscale("log")
+            (drawn,) = axes.plot(
+                density.eigenvalues, curve, color=color, linestyle=dashes, label=label
+            )
+            set_titles(drawn, [cell_title(density.cell, label)])
     axes.set_ylim(highest * 10.0**-DECADES, highest * 3)
-    axes.yaxis.set_major_locator(LogLocator(numticks=5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    set_log(axes.yaxis)
     axes.minorticks_off()
     if limit <= density.eigenvalues[-1]:
         axes.axvline(limit, color=GREY, linestyle=":", label="2(1+μ)/η, final η")

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, ParamSpec
 
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from analysis.figures.cell_styles import CELL_COLORS_SAID
 from analysis.figures.figure_style import drawing_settings
+from analysis.figures.hover import with_titles
 from analysis.figures.learning_curves import learning_curves
 from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
 from analysis.findings.table1 import Table1
@@ -19,11 +23,6 @@ from analysis.records.load import SweepData
 
 Findings = ParamSpec("Findings")
 """The findings about a sweep that are drawn."""
-
-_COLORS = (
-    "Blue and sky blue mark values of BS/LR that several cells share, green those within a factor "
-    "1.5 of them, vermillion the others"
-)
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,17 @@ def write_figures(figures: list[DrawnFigure], folder: Path) -> list[Path]:
 
 
 def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
-    """Write a figure as SVG and PDF, without dates, so that equal data gives equal bytes."""
+    """Write a figure as SVG and PDF, without dates, so that equal data gives equal bytes.
+
+    By the canvases themselves, as `savefig` draws everything a second time for the layout, which is found
+    once here and kept.
+    """
     svg, pdf = io.BytesIO(), io.BytesIO()
     with drawing_settings():
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Title": title})
-        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Title": title})
-    return DrawnFigure(name, title, caption, svg.getvalue().decode(), pdf.getvalue())
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
+        figure.set_layout_engine("none")
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
+    return DrawnFigure(name, title, caption, with_titles(svg.getvalue().decode()), pdf.getvalue())
 
 
 def _curves(data: SweepData, _: Table1) -> Figure | None:
@@ -131,8 +135,8 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
         "Learning curves",
         _curves,
         lambda *_: (
-            f"Mean over seeds with a band of ± one standard error. {_COLORS}, as in Figures 2 and "
-            "3 of the paper. Training loss and accuracy are those seen by SGD during the epoch. "
+            f"Mean over seeds with a band of ± one standard error. {CELL_COLORS_SAID}. Compare cells of "
+            "equal, close and far BS/LR, as Figures 2 and 3 of the paper do. Training loss and accuracy are those seen by SGD during the epoch. "
             "Dotted lines: the learning rate falls. Diverged seeds are left out."
         ),
     ),
@@ -149,13 +153,16 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
         _ratio,
         lambda *_: (
             "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, "
-            f"as in Figure 4 of the paper. On the grey line both laws say the same, ± 10 % in the band. {_COLORS}."
+            f"as in Figure 4 of the paper. On the grey line both laws say the same, ± 10 % in the band. {CELL_COLORS_SAID}."
         ),
     ),
     "layers": FigureRecipe(
         "Traces by layer",
         _layers,
-        lambda *_: f"Mean over seeds of each layer's share of both traces. {_COLORS}.",
+        lambda *_: (
+            "Mean over seeds of each layer's share of both traces. Colours tell cells apart, as in the "
+            "other figures; marks, the kinds of layer by their names."
+        ),
     ),
 }
 """By name; `trace_ratio` is the paper's Figure 4."""

@@ -1,13 +1,23 @@
-"""Colours that colour-blind readers can tell apart."""
+"""Every colour of what is drawn: one means one thing in the whole report, in the light and in the dark.
+
+All stand out from white paper and from the dark page alike, at least 3:1, so that none changes with it.
+"""
 
 from __future__ import annotations
 
-BLUE, SKY, GREEN, VERMILLION = "#0072B2", "#56B4E9", "#009E73", "#D55E00"
-PURPLE, ORANGE = "#CC79A7", "#E69F00"
-"""From the palette of Okabe and Ito (2008)."""
+BLUE, GREEN, VERMILLION = "#0072B2", "#009E73", "#D55E00"
+"""Of laws, from the palette of Okabe and Ito (2008), whose other colours are too pale for white paper."""
 
-WINE = "#882255"
-"""From the palette "muted" of Tol (2021); the yellow left in the other one is too pale for lines on white."""
+SKY, PURPLE, OLIVE, WINE = "#648DF6", "#B768D1", "#8B7B00", "#A6447B"
+"""Of laws."""
+
+NOISE, CURVATURE = "#079DC9", "#BC353A"
+"""Of tr σ² and tr H, and of what is weighted by noise and by curvature."""
+
+CELL_COLORS = (
+    "#785FCE", "#928DB3", "#1E7275", "#007900", "#699D0C", "#B8884E", "#925924", "#D45783",
+)  # fmt: skip
+"""Of cells, in the order of BS/LR, from violet over green to pink."""
 
 GREY = "#777777"
 """What is no datum: references and margins."""

@@ -9,7 +9,7 @@ from analysis.evidence.assumptions import DISSIPATION_RATIO, STATIONARITY
 from analysis.evidence.conditions import CellConditions
 from analysis.evidence.excursions import TARGETS
 from analysis.laws.law import Citation, Law
-from analysis.laws.palette import ORANGE
+from analysis.laws.palette import OLIVE
 from analysis.laws.prediction import Prediction
 from analysis.laws.reasons import broken, independence_faults, stability_faults
 from analysis.mathematics import linear_dynamics
@@ -111,7 +111,7 @@ LAW = Law(
     targets=tuple(TARGETS),
     windows="longest",
     sampler="replacement",
-    color=ORANGE,
+    color=OLIVE,
     marker="X",
     source=Citation(
         "Ziyin, Liu, Mori and Ueda (2022), “Strength of Minibatch Noise in SGD”, Theorem 2; "

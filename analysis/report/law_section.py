@@ -76,7 +76,8 @@ def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Par
 
 _PARITY = (
     "A mark for each law and cell, at the end of each excursion, with one standard error; hollow "
-    "where an assumption of the law is broken. Laws on the grey line are right."
+    "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
+    "names are those of the league."
 )
 
 _COVARIANCE = (
@@ -129,7 +130,9 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
         "Excess loss of forks", lambda found: fork_figure(found.rows), _fork_caption
     ),
     "parity": FigureRecipe(
-        "Measured against predicted", lambda found: parity_figure(found.rows), lambda _: _PARITY
+        "Measured against predicted",
+        lambda found: parity_figure(found.rows, found.standings),
+        lambda _: _PARITY,
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",

@@ -121,10 +121,10 @@ def test_parity_shows_every_law_at_the_end(prediction, rows_of):
     first, second = parity_figure(rows_of(rows)).axes
     marks = {bars.get_label(): bars.lines[0] for bars in first.containers}
     assert marks["wang_4_45"].get_ydata()[0] == pytest.approx(1.2 * 2e-5)
-    assert marks["wang_4_45"].get_markerfacecolor() == "#0072B2"
+    assert marks["wang_4_45"].get_markerfacecolor() == laws()["wang_4_45"].color
     assert marks["jastrzebski_9"].get_markerfacecolor() == "white"
     assert first.get_xlim() == first.get_ylim()
-    assert second.get_xlabel() == "E‖∇L‖² as the law says"
+    assert second.get_xlabel() == "predicted E‖∇L‖² (loss²/parameter²)"
 
 
 def test_the_covariance_figure_has_both_laws_and_the_noise(store, forked_sweep):
@@ -135,7 +135,8 @@ def test_the_covariance_figure_has_both_laws_and_the_noise(store, forked_sweep):
     np.testing.assert_allclose(labels["measured / Wang"].get_ydata().astype(float), 1.0)
     trial = sweep.trials()[0]
     np.testing.assert_allclose(
-        labels["measured / (η/2m)"].get_xdata().astype(float), 0.01 * sweep.eigenvalues(trial)
+        labels["measured / (η/2m), Jastrzębski"].get_xdata().astype(float),
+        0.01 * sweep.eigenvalues(trial),
     )
     points = next(line for line in right.get_lines() if line.get_marker() == "o")
     np.testing.assert_allclose(points.get_ydata(), sweep.noises(trial))

@@ -13,7 +13,11 @@ def test_what_no_seed_has_a_value_of_has_no_panel(store, synthetic_sweep):
     assert len(learning_curves(data).axes) == 4
     fewer = replace(data, epochs=data.epochs.assign(validation_accuracy=None))
     labels = [axes.get_ylabel() for axes in learning_curves(fewer).axes]
-    assert labels == ["training accuracy", "training loss L", "validation loss L"]
+    assert labels == [
+        "training accuracy",
+        "training loss L\nper example",
+        "validation loss L\nper example",
+    ]
     columns = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
     nothing = replace(data, epochs=data.epochs.assign(**dict.fromkeys(columns, float("nan"))))
     assert learning_curves(nothing) is None

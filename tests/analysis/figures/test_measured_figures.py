@@ -37,7 +37,7 @@ def test_each_square_holds_its_value(store, synthetic_sweep, measured_in):
     _, _, found = measured_in(store)
     noise, *_ = panels = _maps(found)
     assert [axes.get_title() for axes in panels] == [
-        "tr σ²", "tr H", "tr σ²/tr H", "test accuracy %",
+        "tr σ² (loss²/parameter²)", "tr H (loss/parameter²)", "tr σ²/tr H", "test accuracy %",
     ]  # fmt: skip
     assert _texts(noise) == {(0, 0): "51", (1, 0): "101", (0, 1): "101", (1, 1): "201"}
     assert noise.collections[0].get_array()[1, 0] == pytest.approx(101)

@@ -1,0 +1,131 @@
+"""Figures of 4 to 60 cells: nothing clipped, nothing on top of another, every legend in one order."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from analysis.figures import trace_figures
+from analysis.figures.cell_styles import by_ratio
+from analysis.figures.figure_style import drawing_settings
+from analysis.figures.learning_curves import learning_curves
+from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
+from analysis.findings.table1 import Table1, Table1Row
+from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import Cell
+
+_LAYERS = [f"stage{stage}_block{block}_{kind}" for stage in (1, 2, 3) for block in range(9) for kind in ("conv1", "norm1")]  # fmt: skip
+
+
+def _cells(count):
+    sizes, rates = {4: (2, 2), 9: (3, 3), 25: (5, 5), 60: (10, 6)}[count]
+    return [Cell("kld", 16 * 2**i, 0.01 * 2**j) for i in range(sizes) for j in range(rates)]
+
+
+def _table(cells):
+    rows = []
+    for place, cell in enumerate(cells):
+        noise, hessian = Uncertain(10.0 + place, 0.5, 2), Uncertain(40.0, 1.0, 2)
+        ratio = Uncertain(noise.value / hessian.value, 0.02, 2)
+        rows.append(Table1Row(cell, None, noise, hessian, 3, ratio, None))
+    return Table1("toy", "r", is_paper_setting=False, rows=tuple(rows))
+
+
+def _curves(cells):
+    names = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
+    rows = [
+        {"trial_id": f"{cell}", "loss": cell.loss, "batch_size": cell.batch_size,
+         "learning_rate": cell.learning_rate, "epoch": epoch} | dict.fromkeys(names, 1.0 / (epoch + 1))
+        for cell in cells for epoch in range(3)
+    ]  # fmt: skip
+    trials = pd.DataFrame({"trial_id": [], "outcome": []})
+    plan = SimpleNamespace(trials=[])
+    return SimpleNamespace(epochs=pd.DataFrame(rows), trials=trials, plan=plan, cells=cells)
+
+
+def _figure(name, cells, monkeypatch):
+    if name == "learning_curves":
+        return learning_curves(_curves(cells))
+    if name == "layers":
+        means = {c: {layer: 0.01 * (i + 1) for i, layer in enumerate(_LAYERS)} for c in cells}
+        monkeypatch.setattr(trace_figures, "layer_means", lambda *_: means)
+        return layers_figure(SimpleNamespace())
+    return {"traces": traces_figure, "trace_ratio": ratio_figure}[name](_table(cells))
+
+
+def _drawn_labels(axis):
+    first, last = sorted(axis.get_view_interval())
+    margin = 1e-9 * (last - first)
+    ticks = axis.get_major_ticks(len(axis.get_majorticklocs()))
+    return [
+        text
+        for place, text in ((tick.get_loc(), tick.label1) for tick in ticks)
+        if first - margin <= place <= last + margin and text.get_text() and text.get_visible()
+    ]
+
+
+@pytest.mark.parametrize("name", ["traces", "trace_ratio", "layers", "learning_curves"])
+@pytest.mark.parametrize(
+    "count", [4, 9, *(pytest.param(count, marks=pytest.mark.slow) for count in (25, 60))]
+)
+def test_nothing_is_clipped_and_no_tick_labels_overlap(name, count, monkeypatch):
+    """All that is drawn lies within the figure; legends of 60 cells ran out of it, labels into each other."""
+    with drawing_settings():
+        figure = _figure(name, _cells(count), monkeypatch)
+        figure.draw_without_rendering()
+        drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(drawn.x0, drawn.y0, width - drawn.x1, height - drawn.y1) >= -0.01
+        for axes in figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                if not axis.get_tick_params().get("labelbottom", True):
+                    continue
+                boxes = [text.get_window_extent() for text in _drawn_labels(axis)]
+                assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+
+
+@pytest.mark.parametrize("name", ["trace_ratio", "layers", "learning_curves"])
+def test_legends_list_cells_by_ratio(name, monkeypatch):
+    """In the order of BS/LR in every figure; they stood as the cells of Table 1 in one and not in others."""
+    with drawing_settings():
+        figure = _figure(name, _cells(9), monkeypatch)
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+    listed = [text.get_text() for legend in legends for text in legend.get_texts()]
+    labels = [text for text in listed if text.startswith("BS/LR")]
+    values = [float(label.split()[1].rstrip(":")) for label in labels]
+    assert len(labels) == len(set(labels)) == 9
+    if name != "layers":
+        assert values == sorted(values) == [
+            pytest.approx(cell.batch_size_over_learning_rate) for cell in by_ratio(_cells(9))
+        ]  # fmt: skip
+
+
+def test_layers_are_told_apart_by_mark_and_never_joined(monkeypatch):
+    """A marker for each kind, in one legend; no line but the swatches of the legend."""
+    with drawing_settings():
+        figure = _figure("layers", _cells(4), monkeypatch)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "convolution",
+        "batch normalisation",
+    ]
+    lines = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata())]
+    assert {line.get_linestyle() for line in lines} == {"None"}
+    assert {line.get_marker() for line in lines} == {"o", "D"}
+    assert len(lines) == 2 * 4 * 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        ("stage1_block0_conv2", "convolution"), ("stage2_block0_projection", "convolution"),
+        ("stem_norm", "batch normalisation"), ("batch_normalization_3", "batch normalisation"),
+        ("conv2d_bn", "batch normalisation"), ("outputs", "dense"), ("hidden0", "dense"),
+        ("embedding", "other"),
+    ],
+)  # fmt: skip
+def test_the_kind_of_a_layer_is_in_its_name(layer, kind):
+    """Of our own networks, and of layers that Keras names."""
+    assert trace_figures.layer_kind(layer)[0] == kind
