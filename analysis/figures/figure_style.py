@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.text.number_text import typeset
+from analysis.text.number import typeset
 from workers.contract.quantities import GLOSSARY
 
 WIDTH_INCHES = 7.2

@@ -11,6 +11,7 @@ from analysis.records.cell_states import CellState
 from analysis.records.cell_values import whole_model_values
 from analysis.records.load import SweepData
 from analysis.records.seed_values import SeedValues
+from analysis.text.number import written
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 
@@ -49,9 +50,9 @@ def generalisation_table(data: SweepData, states: Mapping[Cell, CellState]) -> T
         accuracy = gap(here["accuracy", "train"], here["accuracy", "test"]).scaled(100)
         rows.append(
             (
-                f"{cell.batch_size_over_learning_rate:g}",
-                str(cell.batch_size),
-                f"{cell.learning_rate:g}",
+                written(cell.batch_size_over_learning_rate),
+                written(cell.batch_size, "d"),
+                written(cell.learning_rate),
                 f"{num_seeds}/{state.num_seeds}{'' if state.is_complete else '*'}",
                 _shown(here["accuracy", "train"], 100),
                 _shown(here["accuracy", "test"], 100),

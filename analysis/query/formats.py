@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from analysis.text.number_text import NOTHING, typeset
+from analysis.text.number import typeset
+from analysis.text.number_text import NOTHING
 from analysis.text.text_table import TextTable, render
 from workers.contract.errors import user_error
 from workers.contract.printable import on_one_line, printable, printable_json

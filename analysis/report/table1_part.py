@@ -6,6 +6,7 @@ from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.records.paper_table1 import CITATION
 from analysis.report.web.page import Switch, Table
 from analysis.tables.table1_text import CELL_COLUMNS, cell_texts, table1_notes
+from analysis.text.number import written
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 
@@ -49,9 +50,9 @@ def _values(row: Table1Row) -> list[str]:
     of_laws = [column.of(row) for column in law_columns()]
     return [
         with_error(noise), with_error(hessian),
-        with_error(row.summed(noise)), f"{paper.gradient_noise_trace:,}" if paper else NOTHING,
-        with_error(row.summed(hessian)), f"{paper.hessian_trace:,}" if paper else NOTHING,
-        with_error(row.magnitude_difference), f"{paper.magnitude_difference}" if paper else NOTHING,
+        with_error(row.summed(noise)), written(paper.gradient_noise_trace, ",") if paper else NOTHING,
+        with_error(row.summed(hessian)), written(paper.hessian_trace, ",") if paper else NOTHING,
+        with_error(row.magnitude_difference), written(paper.magnitude_difference, "") if paper else NOTHING,
         *(with_error(estimate) for estimate in of_laws),
         *(with_error(row.summed(estimate)) for estimate in of_laws),
     ]  # fmt: skip

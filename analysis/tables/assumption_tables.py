@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.layers import CellLayers
 from analysis.tables.law_tables import interval_text, ratio_text
+from analysis.text.number import written
 from analysis.text.number_text import NOTHING, plain
 from analysis.text.text_table import TextTable
 
@@ -54,9 +55,9 @@ def covariance_table(found: Sequence[CellCovariance]) -> TextTable | None:
         (*columns, "measured/(η/2m)", "verdict", "γ", "Σc/Σλ", "cosine"),
         tuple(
             (
-                str(cell.cell.batch_size),
-                f"{cell.cell.learning_rate:g}",
-                f"{cell.learning_rate_used:g}",
+                written(cell.cell.batch_size, "d"),
+                written(cell.cell.learning_rate),
+                written(cell.learning_rate_used),
                 cell.bn_mode,
                 f"{len(cell.trials)} × {max(map(len, cell.trials))}",
                 ratio_text(cell.wang),
@@ -86,8 +87,8 @@ def layer_table(found: Sequence[CellLayers]) -> TextTable | None:
         ("BS", "LR", "BN", "seeds × layers", "γ", "cosine"),
         tuple(
             (
-                str(each.cell.batch_size),
-                f"{each.cell.learning_rate:g}",
+                written(each.cell.batch_size, "d"),
+                written(each.cell.learning_rate),
                 each.bn_mode,
                 f"{each.num_seeds} × {each.num_layers}",
                 interval_text(each.slope),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from analysis.paper.claim import Claim
 from analysis.paper.curve_claims import APART, MATCH, MOST_PAIRS, CurvePair
 from analysis.records.cell import Cell
+from analysis.text.number import with_interval, written
 from analysis.text.number_text import NOTHING
 from analysis.text.text_table import TextTable
 
@@ -58,9 +59,9 @@ def _row(pair: CurvePair) -> tuple[str, ...]:
     return (
         *head,
         f"{found.num_first}, {found.num_second}",
-        f"{found.value:.2f} [{low:.2f}, {high:.2f}]",
-        f"{found.p_value:.2g}",
-        str(found.num_splits),
+        with_interval(f"{found.value:.2f}", (f"{low:.2f}", f"{high:.2f}")),
+        written(found.p_value, ".2g"),
+        written(found.num_splits, "d"),
         pair.verdict(),
     )
 

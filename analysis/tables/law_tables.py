@@ -10,7 +10,8 @@ from analysis.findings.league import Standing
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
-from analysis.text.number_text import NOTHING, power, typeset, with_error
+from analysis.text.number import number, with_interval, written
+from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
 
@@ -46,8 +47,8 @@ def _verdict_table(target: str, rows: Sequence[LawRow]) -> TextTable:
         tuple(
             (
                 row.prediction,
-                str(row.cell.batch_size),
-                f"{row.cell.learning_rate:g}",
+                written(row.cell.batch_size, "d"),
+                written(row.cell.learning_rate),
                 *(() if by else (label,)),
                 _value(row.predicted, row.predicted_stderr),
                 _value(row.measured, row.measured_stderr),
@@ -81,8 +82,8 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
                 _way(standing),
                 three_digits(standing.median_distance),
                 ratio_text(standing.log_ratio),
-                str(standing.cell_verdicts.get("holds", 0)),
-                str(standing.cell_verdicts.get("fails", 0)),
+                written(standing.cell_verdicts.get("holds", 0), "d"),
+                written(standing.cell_verdicts.get("fails", 0), "d"),
                 standing.judged[1] or NOTHING,
                 f"{standing.num_valid}/{standing.num_cells}",
             )
@@ -118,20 +119,22 @@ def interval_text(interval: Interval) -> str:
     if not math.isfinite(interval.value):
         return NOTHING
     exponent = _exponent(interval.value)
-    if exponent:
-        scale = 10.0**exponent
-        bounds = (interval.low, interval.high)
-        scaled = [None if bound is None else bound / scale for bound in bounds]
-        return f"({interval_text(Interval(interval.value / scale, *scaled))}){power(exponent)}"
+    scale = 10.0**exponent
+    value = _digits(interval.value / scale)
     if interval.low is None or interval.high is None:
-        return f"{three_digits(interval.value)} [?]"
-    low, high = three_digits(interval.low), three_digits(interval.high)
-    return f"{three_digits(interval.value)} [{low}, {high}]"
+        return with_interval(value, None, exponent)
+    return with_interval(
+        value, (_digits(interval.low / scale), _digits(interval.high / scale)), exponent
+    )
 
 
 def three_digits(value: float) -> str:
     """Format a number with three digits, trailing zeros included: 1.00, 0.950, 12.0."""
-    return typeset(f"{value:#.3g}".removesuffix("."))
+    return number(_digits(value))
+
+
+def _digits(value: float) -> str:
+    return f"{value:#.3g}".removesuffix(".")
 
 
 def _exponent(value: float) -> int:

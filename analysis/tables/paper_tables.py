@@ -9,6 +9,7 @@ from analysis.paper.claim import Claim
 from analysis.paper.conventions import Convention
 from analysis.paper.factors import FactorTest, symbol
 from analysis.records.paper_table1 import CITATION
+from analysis.text.number import plus_minus, written
 from analysis.text.number_text import NOTHING, plain
 from analysis.text.text_table import TextTable
 
@@ -107,7 +108,9 @@ def _tested(test: FTest | str, refusals: Sequence[str]) -> tuple[str, ...]:
     return (
         plain(test.f_statistic, 3),
         f"{test.dof_numerator}, {test.dof_denominator}",
-        f"{test.p_value:.2g}",
+        written(test.p_value, ".2g"),
         plain(test.partial_r_squared, 3),
-        f"{test.slope:+.3g} ± {test.slope_stderr:.2g}" if test.dof_numerator == 1 else NOTHING,
+        plus_minus(f"{test.slope:+.3g}", f"{test.slope_stderr:.2g}")
+        if test.dof_numerator == 1
+        else NOTHING,
     )

@@ -13,6 +13,7 @@ from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
 from analysis.tables.table1_text import CELL_COLUMNS
+from analysis.text.number import written, written_scalar
 from analysis.text.number_text import NOTHING, plain, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
@@ -52,9 +53,9 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
     """Tabulate the state of every cell; cells that mix environments are flagged."""
     rows = tuple(
         (
-            f"{cell.batch_size_over_learning_rate:g}",
-            str(cell.batch_size),
-            f"{cell.learning_rate:g}",
+            written(cell.batch_size_over_learning_rate),
+            written(cell.batch_size, "d"),
+            written(cell.learning_rate),
             f"{state.num_done}/{state.num_seeds}",
             *_counts(state),
             "complete" if state.is_complete else "incomplete *",
@@ -79,13 +80,13 @@ def prediction_table(predictions: pa.Table) -> TextTable:
     rows = tuple(
         (
             row["prediction"],
-            str(row["batch_size"]),
-            f"{row['learning_rate']:g}",
-            f"{row['learning_rate_used']:g}",
+            written(row["batch_size"], "d"),
+            written(row["learning_rate"]),
+            written(row["learning_rate_used"]),
             GLOSSARY[row["target"]].symbol,
             row["bn_mode"],
             row["sampler"],
-            NOTHING if row["num_steps"] is None else str(row["num_steps"]),
+            NOTHING if row["num_steps"] is None else written(row["num_steps"], "d"),
             _estimate(row["predicted"], row["predicted_stderr"]),
             _estimate(row["measured"], row["measured_stderr"]),
             plain(row["log_ratio"], 3),
@@ -140,7 +141,11 @@ def _ends(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _counts(state: CellState) -> tuple[str, str, str]:
-    return (str(state.num_missing), str(state.num_failed), str(state.num_diverged))
+    return (
+        written(state.num_missing, "d"),
+        written(state.num_failed, "d"),
+        written(state.num_diverged, "d"),
+    )
 
 
 def _is_mixed(state: CellState) -> bool:
@@ -168,7 +173,7 @@ def _estimate(value: float | None, stderr: float | None) -> str:
 def _text(value: object) -> str:
     if pd.isna(value):  # type: ignore[call-overload]  # a scalar of any type
         return NOTHING
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return written_scalar(value)
 
 
 def _duration(seconds: float) -> str:

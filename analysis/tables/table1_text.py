@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.paper_table1 import CITATION
-from analysis.text.number_text import NOTHING, plain, power_in_heading, with_errors
+from analysis.text.number import written
+from analysis.text.number_text import NOTHING, power_in_heading, ungrouped, with_errors
 from analysis.text.text_table import TextTable, render
 
 CELL_COLUMNS = ("BS/LR", "BS", "LR", "seeds")
@@ -102,9 +103,9 @@ def cell_texts(row: Table1Row) -> list[str]:
     """Return the texts of `CELL_COLUMNS`; an incomplete cell has a mark."""
     mark = "" if row.state.is_complete else "*"
     return [
-        plain(row.cell.batch_size_over_learning_rate).replace(",", ""),
-        str(row.cell.batch_size),
-        f"{row.cell.learning_rate:g}",
+        ungrouped(row.cell.batch_size_over_learning_rate),
+        written(row.cell.batch_size, "d"),
+        written(row.cell.learning_rate),
         f"{row.num_measured}/{row.state.num_seeds}{mark}",
     ]
 
@@ -117,11 +118,11 @@ def _beside_paper(row: Table1Row) -> list[Uncertain | str]:
     paper = row.paper
     return [
         row.summed(row.gradient_noise_trace),
-        f"{paper.gradient_noise_trace:,}" if paper else NOTHING,
+        written(paper.gradient_noise_trace, ",") if paper else NOTHING,
         row.summed(row.hessian_trace),
-        f"{paper.hessian_trace:,}" if paper else NOTHING,
+        written(paper.hessian_trace, ",") if paper else NOTHING,
         row.magnitude_difference,
-        f"{paper.magnitude_difference}" if paper else NOTHING,
+        written(paper.magnitude_difference, "") if paper else NOTHING,
     ]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from analysis.mathematics.uncertain import Uncertain
+from analysis.text.number import Number, number, plus_minus, power
 
-MINUS = "\N{MINUS SIGN}"
 NOTHING = "–"
 """What is shown where there is no value."""
 
@@ -18,11 +17,6 @@ _MOST_DIGITS = 8
 
 _WIDEST = 3
 """Powers of ten between values of a column that one exponent still serves."""
-
-SUPERSCRIPTS = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
-_RAISED = str.maketrans("-0123456789", SUPERSCRIPTS)
-_SCALED = re.compile(r"\(([^()]*)\)(×10\S+)")
-_POWER = re.compile(r"e([+-]\d+)")
 
 
 def with_error(estimate: Uncertain, exponent: int | None = None) -> str:
@@ -39,18 +33,16 @@ def with_error(estimate: Uncertain, exponent: int | None = None) -> str:
     if not math.isfinite(mean):
         return NOTHING
     if not math.isfinite(stderr):
-        return f"{plain(mean)} ± ?"
+        return plus_minus(_digits(mean), None)
     if stderr == 0:
-        return f"{plain(mean)} ± 0"
+        return plus_minus(_digits(mean), "0")
     stderr = float(f"{stderr:.1e}")
     larger = max(abs(mean), stderr)
     if _exponent(larger) - _exponent(stderr) + 2 > _MOST_DIGITS:
-        return f"{plain(mean, _MOST_DIGITS)} ± {typeset(f'{stderr:.1e}')}"
+        return plus_minus(_digits(mean, _MOST_DIGITS), f"{stderr:.1e}")
     if exponent is None:
         exponent = 0 if _SMALL <= larger < _LARGE else _exponent(larger)
-    if exponent == 0:
-        return _aligned(mean, stderr)
-    return f"({_aligned(mean / 10.0**exponent, stderr / 10.0**exponent)}){power(exponent)}"
+    return _aligned(mean / 10.0**exponent, stderr / 10.0**exponent, exponent)
 
 
 def with_errors(estimates: Sequence[Uncertain]) -> list[str]:
@@ -75,46 +67,45 @@ def power_in_heading(heading: str, texts: Sequence[str]) -> tuple[str, list[str]
 
     A column whose texts have different ones, or that holds a text of another form, stays as it is.
     """
-    found = [_SCALED.fullmatch(text) for text in texts if text != NOTHING]
-    scaled = [match for match in found if match]
-    if not scaled or len(scaled) < len(found) or len({match[2] for match in scaled}) > 1:
+    found = [text for text in texts if text != NOTHING]
+    exponents = {text.digits.exponent if isinstance(text, Number) else 0 for text in found}
+    if len(exponents) != 1 or exponents == {0}:
         return heading, list(texts)
-    bare = iter([match[1] for match in scaled])
-    shown = [text if text == NOTHING else next(bare) for text in texts]
-    return f"{heading} ({scaled[0][2]})", shown
+    (exponent,) = exponents
+    shown = [text.digits.scaled(exponent) if isinstance(text, Number) else text for text in texts]
+    return f"{heading} ({power(exponent)})", shown
 
 
 def plain(value: float | None, num_digits: int = 4) -> str:
     """Format a number with so many digits; whole numbers above that in full, with separators."""
     if value is None or not math.isfinite(value):
         return NOTHING
+    return number(_digits(value, num_digits))
+
+
+def ungrouped(value: float) -> str:
+    """Format a number as `plain` does, without separators."""
+    return number(_digits(value).replace(",", ""))
+
+
+def _digits(value: float, num_digits: int = 4) -> str:
     if value != 0 and not _SMALL <= abs(value) < _LARGE:
-        return typeset(f"{value:.{num_digits - 1}e}")
+        return f"{value:.{num_digits - 1}e}"
     decimals = max(0, num_digits - 1 - _exponent(value))
     text = f"{value:,.{decimals}f}"
-    return typeset(text.rstrip("0").rstrip(".") if "." in text else text)
-
-
-def typeset(number: str) -> str:
-    """Rewrite a number as Python writes it in the way of print: -1.2e-05 as −1.2×10⁻⁵."""
-    whole = _POWER.sub(lambda found: power(int(found[1])), number)
-    return whole.replace("-", MINUS)
-
-
-def power(exponent: int) -> str:
-    """Return a power of ten as a factor: ×10⁻³."""
-    return f"×10{str(exponent).translate(_RAISED)}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _exponent(value: float) -> int:
     return 0 if value == 0 else math.floor(math.log10(abs(value)))
 
 
-def _aligned(value: float, error: float) -> str:
+def _aligned(value: float, error: float, exponent: int) -> str:
     """Format a value to the second digit of its error, which has two."""
     decimals = 1 - _exponent(float(f"{error:.1e}"))
     shown = max(0, decimals)
-    return typeset(f"{round(value, decimals):,.{shown}f} ± {round(error, decimals):,.{shown}f}")
+    first, second = (f"{round(part, decimals):,.{shown}f}" for part in (value, error))
+    return plus_minus(first, second, exponent)
 
 
 def _size(estimate: Uncertain) -> float:

@@ -19,7 +19,7 @@ class TextTable:
     Attributes:
         title: One line.
         columns: Headings.
-        rows: Each has as many strings as there are columns.
+        rows: Each has as many strings as there are columns; a `Number` keeps what it was written from.
         notes: Sentences below the table.
         num_left: How many columns, from the first, are aligned to the left; the others to the
             right.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.report.web.page import Table
-from analysis.report.web.shown_number import ShownNumber, common_exponent, read_number
-from analysis.text.number_text import NOTHING, power
+from analysis.report.web.shown_number import common_exponent, page_text, plain_parts
+from analysis.text.number import Number, power
+from analysis.text.number_text import NOTHING
 
 _LONG_TEXT = 40
 _VERDICTS = ("holds", "fails", "undecided")
@@ -81,26 +82,20 @@ def _is_empty(row: tuple[str, ...], num_keys: int | None) -> bool:
 
 
 def _column(head: str, texts: list[str], *, is_left: bool) -> tuple[ShownColumn, list[ShownCell]]:
-    found = [read_number(text) for text in texts]
     filled = [text for text in texts if text not in ("", NOTHING)]
-    numbers = [each for each in found if each is not None]
+    numbers = [text for text in filled if isinstance(text, Number)]
     is_numeric = bool(filled) and len(numbers) == len(filled)
     exponent = common_exponent(numbers) if is_numeric else None
-    cells = [
-        _cell(text, number if is_numeric else None, exponent, is_left=is_left)
-        for text, number in zip(texts, found, strict=True)
-    ]
+    cells = [_cell(text, exponent, is_numeric=is_numeric, is_left=is_left) for text in texts]
     scale = f" ({power(exponent)})" if exponent else ""
     kind = "left" if is_left else ""
     return ShownColumn(f"{head}{scale}", kind, is_numeric, ""), cells
 
 
-def _cell(
-    text: str, number: ShownNumber | None, exponent: int | None, *, is_left: bool
-) -> ShownCell:
-    if number is not None:
+def _cell(text: str, exponent: int | None, *, is_numeric: bool, is_left: bool) -> ShownCell:
+    if is_numeric and isinstance(text, Number):
         kind = "left" if is_left else ""
-        return ShownCell(number.text(exponent), kind, number.plain)
+        return ShownCell(page_text(text, exponent), kind, plain_parts(text))
     kinds = ["left"] if is_left else []
     if len(text) > _LONG_TEXT:
         kinds = ["left", "wrap"]

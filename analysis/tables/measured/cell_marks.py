@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
+from analysis.text.number import written
 
 INCOMPLETE, DIVERGED = "*", "†"
 
 
 def cell_texts(cell: Cell, seeds: str, state: CellState) -> tuple[str, str, str, str]:
     """Return a cell's entries under `CELL_COLUMNS`, its seeds with the marks of its state."""
-    ratio = f"{cell.batch_size_over_learning_rate:g}"
-    return (ratio, str(cell.batch_size), f"{cell.learning_rate:g}", seeds + mark(state))
+    ratio = written(cell.batch_size_over_learning_rate)
+    size, rate = written(cell.batch_size, "d"), written(cell.learning_rate)
+    return (ratio, size, rate, seeds + mark(state))
 
 
 def cell_head(cell: Cell, state: CellState) -> str:

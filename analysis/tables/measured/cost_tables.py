@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from analysis.findings.cost import Cost, PaidWork, Precision
 from analysis.findings.unfinished import OpenSeeds
+from analysis.text.number import written
 from analysis.text.number_text import plain
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
@@ -83,8 +84,8 @@ def unfinished_table(found: Sequence[OpenSeeds], command: str) -> TextTable | No
         ("BS", "LR", "seeds", "state", "lacks"),
         tuple(
             (
-                str(each.cell.batch_size),
-                f"{each.cell.learning_rate:g}",
+                written(each.cell.batch_size, "d"),
+                written(each.cell.learning_rate),
                 ", ".join(map(str, each.seeds)),
                 each.state,
                 ", ".join(each.lacks) or "nothing: there is no minimum to measure",
@@ -105,7 +106,7 @@ def _cost_row(work: PaidWork, cost: Cost, *, has_gpu: bool) -> tuple[str, ...]:
     total = cost.core_hours
     return (
         work.name,
-        str(work.num_trials),
+        written(work.num_trials, "d"),
         hours_text(work.core_hours),
         *((hours_text(work.gpu_hours),) if has_gpu else ()),
         plain(100 * work.core_hours / total, 3) if total else plain(None),

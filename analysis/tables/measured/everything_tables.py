@@ -12,6 +12,7 @@ from analysis.records.cell import CELL_COLUMNS, Cell
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
 from analysis.tables.measured.cell_marks import cell_head, mark_notes
+from analysis.text.number import written_scalar
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
@@ -122,7 +123,8 @@ def _rows(
         line = tuple(_text(name, value) for name, value in zip(keys, key, strict=True))
         num_seeds = states[cell].num_seeds
         few = "" if count == num_seeds else f" [{count}]"
-        lines.setdefault(line, {})[cell] = with_error(Uncertain(mean, stderr)) + few
+        text = with_error(Uncertain(mean, stderr))
+        lines.setdefault(line, {})[cell] = text + few if few else text
     return tuple(
         (*line, *(texts.get(cell, NOTHING) for cell in cells)) for line, texts in lines.items()
     )
@@ -138,7 +140,7 @@ def _text(name: str, value: object) -> str:
         return _symbol(str(value))
     if pd.isna(value):  # type: ignore[call-overload]  # a scalar of any type
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return written_scalar(value)
 
 
 def _symbol(quantity: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from analysis.findings.provenance import Provenance
+from analysis.text.number import written
 from analysis.text.text_table import TextTable
 from workers.contract.plan_document import PlanDocument
 
@@ -67,17 +69,21 @@ def environment_table(found: Provenance) -> TextTable | None:
             (
                 each.environment_id,
                 ", ".join(each.devices),
-                ", ".join(f"{share:g}" for share in each.device_shares),
-                str(each.num_threads),
+                _joined(each.device_shares),
+                written(each.num_threads, "d"),
                 ", ".join(each.hosts),
                 ", ".join(each.code_digests),
-                str(each.num_trials),
+                written(each.num_trials, "d"),
             )
             for each in found.environments
         ),
         (_ENVIRONMENT_NOTE,),
         num_left=2,
     )
+
+
+def _joined(shares: Sequence[float]) -> str:
+    return written(shares[0]) if len(shares) == 1 else ", ".join(map(written, shares))
 
 
 def commands(found: Provenance) -> list[str]:

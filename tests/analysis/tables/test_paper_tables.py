@@ -22,7 +22,7 @@ def test_f_tests_are_shown_with_their_slope():
         ]
     )  # fmt: skip
     assert table.rows == (
-        ("E[L]-L*", "m/η", "η", "4", "1, 24", "0.057", "0.143", "-0.4 ± 0.2"),
+        ("E[L]-L*", "m/η", "η", "4", "1, 24", "0.057", "0.143", "−0.4 ± 0.2"),
         ("tr H", "m, η", "the cell itself", "2", "6, 18", "0.12", "0.4", "–"),
     )
 

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from analysis.mathematics.uncertain import Uncertain
-from analysis.text.number_text import plain, power_in_heading, typeset, with_error, with_errors
+from analysis.text.number import plus_minus, typeset
+from analysis.text.number_text import plain, power_in_heading, with_error, with_errors
 
 
 @pytest.mark.parametrize(
@@ -102,9 +103,14 @@ def test_no_error_but_none_is_printed_as_none():
 
 def test_a_power_that_a_column_shares_stands_in_its_heading():
     """Beside values that are not there; with two powers, or a number without one, on each value."""
-    same = ["(1.27 ± 0.07)×10⁻³", "–", "(5.17 ± 0.16)×10⁻³"]
+    same = [plus_minus("1.27", "0.07", -3), "–", plus_minus("5.17", "0.16", -3)]
     assert power_in_heading("excess", same) == (
         "excess (×10⁻³)", ["1.27 ± 0.07", "–", "5.17 ± 0.16"],
     )  # fmt: skip
-    for texts in ([*same, "(1.0 ± 0.1)×10⁻⁸"], [*same, "2.0 ± 0.1"], ["–"], []):
+    for texts in (
+        [*same, plus_minus("1.0", "0.1", -8)],
+        [*same, plus_minus("2.0", "0.1")],
+        ["–"],
+        [],
+    ):
         assert power_in_heading("excess", texts) == ("excess", texts)

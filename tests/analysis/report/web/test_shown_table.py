@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from analysis.report.web.page import Table
 from analysis.report.web.shown_table import shown_table
+from analysis.text.number import number
 from analysis.text.text_table import TextTable
 
 
@@ -17,7 +18,8 @@ def test_what_is_empty_is_dropped():
 
 def test_a_column_names_its_power_of_ten_once():
     """Cells are in units of it; a verdict has the class of its colour."""
-    content = TextTable("t", ("L", "verdict"), (("2.0e-05", "holds"), ("3.1e-05", "fails")))
+    rows = ((number("2.0e-05"), "holds"), (number("3.1e-05"), "fails"))
+    content = TextTable("t", ("L", "verdict"), rows)
     shown = shown_table(Table(content))
     assert [column.head for column in shown.columns] == ["L (×10⁻⁶)", "verdict"]
     assert [[cell.text for cell in row] for row in shown.rows] == [["20", "holds"], ["31", "fails"]]
@@ -30,3 +32,10 @@ def test_columns_keep_the_choices_they_are_shown_with():
     content = TextTable("t", ("a", "b"), (("–", "1"),))
     shown = shown_table(Table(content, shown_with=("one", "two")))
     assert [(column.head, column.shown_with) for column in shown.columns] == [("b", "two")]
+
+
+def test_a_text_that_looks_like_a_number_is_none():
+    """An id of digits alone is shown as it is, neither sorted nor scaled as a number."""
+    shown = shown_table(Table(TextTable("t", ("environment",), (("12e45678",), ("90123456",)))))
+    assert [column.is_numeric for column in shown.columns] == [False]
+    assert [[cell.text for cell in row] for row in shown.rows] == [["12e45678"], ["90123456"]]
