@@ -66,22 +66,21 @@ class Commit(NamedTuple):
 
 
 def rows_of(view: str, commits: Iterable[Commit]) -> pa.Table:
-    """Return the rows of commits, file by file, in the order in which they stand there."""
-    by_path: dict[str, list[Commit]] = {}
-    for commit in commits:
-        by_path.setdefault(commit.path, []).append(commit)
-    tables = [_rows_of_one_file(its) for its in by_path.values()]
-    if len(tables) == 1:  # as after compaction: nothing is copied
-        return tables[0]
-    return pa.concat_tables([VIEWS[view].empty_table(), *tables]).combine_chunks()
-
-
-def _rows_of_one_file(commits: Sequence[Commit]) -> pa.Table:
-    rows = commits[0].rows_of_file
-    chosen = np.zeros(rows.num_rows, dtype=np.bool_)
-    for commit in commits:
-        chosen[commit.start : commit.start + commit.num_rows] = True
-    return rows if chosen.all() else rows.filter(pa.array(chosen))
+    """Return the rows of commits in their order, copied only where that is not how they stand in the files."""
+    chosen = list(commits)
+    files = {commit.path: commit.rows_of_file for commit in chosen}
+    ends = np.cumsum([0, *(rows.num_rows for rows in files.values())]).tolist()
+    offsets = dict(zip(files, ends, strict=False))
+    starts = np.array([offsets[each.path] + each.start for each in chosen], dtype=np.int64)
+    lengths = np.array([each.num_rows for each in chosen], dtype=np.int64)
+    before = np.cumsum(lengths) - lengths
+    places = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+    if len(files) == 1:  # as after compaction
+        (rows,) = files.values()
+    else:
+        rows = pa.concat_tables([VIEWS[view].empty_table(), *files.values()]).combine_chunks()
+    is_as_it_stands = np.array_equal(places, np.arange(rows.num_rows))
+    return rows if is_as_it_stands else rows.take(pa.array(places))
 
 
 def first_of_each(commits: Sequence[Commit]) -> dict[tuple[str, ...], Commit]:

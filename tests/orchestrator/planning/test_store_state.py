@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.planning.store_state import StoreReader, StoreState, model_text, read_state
@@ -122,6 +122,7 @@ def make_shaken(tmp_path_factory, make_trial, trial_record, statistics):
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(actions=st.lists(st.sampled_from(ACTIONS), max_size=25), seed=st.integers(0, 2**32))
+@example(actions=["trial", "trial", "failure", "failure", "compact"], seed=0)
 def test_any_order_of_events_looks_as_to_a_fresh_reader(make_shaken, actions, seed):
     """Commits, conflicts, compactions, damage and mending; to whole views read anew, too."""
     choice = random.Random(seed)  # noqa: S311  # no secret
