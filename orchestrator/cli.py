@@ -20,9 +20,9 @@ from orchestrator.machine.console import Output, full_disk_as_user_error, tell
 from orchestrator.machine.own_packages import check_own_packages
 from orchestrator.machine.standard_streams import mend_standard_streams
 from orchestrator.planning.prepare import Options
+from workers.contract.distribution import NOT_INSTALLED, installed_version
 from workers.contract.errors import Fault, StoreError, UserError
 from workers.contract.local_folder import local_folder
-from workers.process.node_facts import DISTRIBUTION, installed_version
 
 app = typer.Typer(
     add_completion=False,
@@ -112,7 +112,7 @@ def _run_command() -> NoReturn:
 
 def _show_version(is_asked: bool) -> None:  # noqa: FBT001  # typer's signature
     if is_asked:
-        typer.echo(f"minima {installed_version(DISTRIBUTION)}")
+        typer.echo(f"minima {installed_version() or NOT_INSTALLED}")
         raise typer.Exit
 
 

@@ -22,8 +22,8 @@ from analysis.text.number_text import plain
 _COLUMNS = 3
 _MARGIN = 1.1
 _LAWS = (
-    ("jastrzebski", "measured / (η/2m), Jastrzębski", "jastrzebski_9"),
-    ("wang", "measured / Wang", "wang_4_45"),
+    ("jastrzebski", "measured / (η/2m), Jastrzębski, Eq 5", "jastrzebski_9"),
+    ("wang", "measured / Γ of ΓH + HΓ = σ²", "wang_4_45"),
 )
 """What is compared, its label, and the law as whose it is drawn."""
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import pandas as pd
 
 from analysis.findings.cost import num_threads
 from analysis.records.load import SweepData
-
-DISTRIBUTION = "sgd-minima"
+from workers.contract.distribution import installed_version
 
 
 @dataclass(frozen=True)
@@ -74,14 +72,6 @@ def provenance(data: SweepData, store_uri: str) -> Provenance:
         f"minima run {shlex.quote(f'{data.plan.sweep}.yaml')} --store {place}",
         f"minima report {shlex.quote(data.plan.sweep)} --store {place}",
     )
-
-
-def installed_version() -> str | None:
-    """Return the version of the installed package; None where the source is used uninstalled."""
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return None
 
 
 def _environment(name: str, rows: pd.DataFrame, threads: int) -> RecordedEnvironment:

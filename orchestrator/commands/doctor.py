@@ -8,15 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from orchestrator.machine.scratch import place_for_sockets
 from orchestrator.planning.fit import this_machine
+from workers.contract.distribution import NOT_INSTALLED, installed_version
 from workers.contract.errors import UserError
 from workers.contract.store import Store
 from workers.contract.store_place import check_writable
 from workers.process.gpu_memory import gigabytes, opened_nvml
-from workers.process.node_facts import DISTRIBUTION, installed_version
 from workers.process.surroundings import try_import
 
 _PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
@@ -39,7 +38,7 @@ class Check:
 
 def diagnose(store: str) -> Iterator[Check]:
     """Check everything that a sweep needs on this machine."""
-    yield Check("minima", installed_version(DISTRIBUTION))
+    yield Check("minima", installed_version() or NOT_INSTALLED)
     yield _python()
     for package in _PACKAGES:
         yield _package(package)
@@ -77,10 +76,9 @@ def _python() -> Check:
 
 
 def _package(name: str) -> Check:
-    try:
-        return Check(name, version(name))
-    except PackageNotFoundError:
-        return Check(name, "not installed", "install minima with its dependencies")
+    found = installed_version(name)
+    cure = "" if found else "install minima with its dependencies"
+    return Check(name, found or NOT_INSTALLED, cure)
 
 
 def _tensorflow() -> Check:

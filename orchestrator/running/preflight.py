@@ -20,11 +20,11 @@ from pydantic import ValidationError
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
 from orchestrator.running.driver import Ask, Reply
+from workers.contract.distribution import DISTRIBUTION
 from workers.contract.errors import Fault, StoreError, UserError
 from workers.contract.store import Store
 from workers.process import node_facts
 from workers.process.node_facts import (
-    DISTRIBUTION,
     NodeFacts,
     NodeQuestion,
     Software,

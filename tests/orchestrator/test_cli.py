@@ -15,8 +15,8 @@ import pytest
 
 from orchestrator import cli
 from orchestrator.commands import sweep_commands
+from workers.contract import distribution
 from workers.contract.errors import StoreError
-from workers.process import node_facts
 
 SWEEP = """
 name: toy
@@ -136,7 +136,7 @@ def test_bad_input_leaves_2_and_nothing_behind(minima, place, arguments, told):
 def test_the_version_is_that_of_the_distribution(minima, monkeypatch):
     """Called `sgd-minima`: a package of the command's name on the public index is another one."""
     installed = {"sgd-minima": "1.2.3", "minima": "0.0.1"}
-    monkeypatch.setattr(node_facts, "version", installed.__getitem__)
+    monkeypatch.setattr(distribution, "version", installed.__getitem__)
     assert minima("--version") == (0, "minima 1.2.3\n", "")
 
 
@@ -146,7 +146,7 @@ def test_a_tree_that_is_not_installed_has_no_version(minima, monkeypatch):
     def version(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(node_facts, "version", version)
+    monkeypatch.setattr(distribution, "version", version)
     assert minima("--version") == (0, "minima not installed\n", "")
 
 

@@ -9,8 +9,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
+from workers.contract.distribution import DISTRIBUTION, NOT_INSTALLED, installed_version
 from workers.contract.errors import StoreError, UserError
 from workers.contract.frozen import Frozen, NonNegative
 from workers.contract.specs import DatasetSpec
@@ -18,9 +18,6 @@ from workers.contract.store import Store
 from workers.process.code_digest import HOME, code_digest
 from workers.process.plugin_facts import facts_of_data
 from workers.process.surroundings import try_import
-
-DISTRIBUTION = "sgd-minima"
-"""The name under which we are installed; the command is `minima`."""
 
 _DISTRIBUTIONS = (DISTRIBUTION, "tensorflow", "keras", "numpy")
 _POLL_SECONDS = 0.5
@@ -98,17 +95,9 @@ def answer(question_json: str) -> str:
 
 def software_here() -> Software:
     """Describe the code of this machine, importing nothing."""
-    versions = {name: installed_version(name) for name in _DISTRIBUTIONS}
+    versions = {name: installed_version(name) or NOT_INSTALLED for name in _DISTRIBUTIONS}
     versions["Python"] = ".".join(str(part) for part in sys.version_info[:2])
     return Software(versions=versions, code_digest=code_digest(HOME))
-
-
-def installed_version(distribution: str) -> str:
-    """Return the version a distribution is installed with, or that it is not."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def read_patiently(

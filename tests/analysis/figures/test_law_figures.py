@@ -132,10 +132,12 @@ def test_the_covariance_figure_has_both_laws_and_the_noise(store, forked_sweep):
     sweep = forked_sweep(power=1.5, pairs=[(50, 0.1)], seeds=[0]).fill()
     left, right = covariance_figure(covariances(load_sweep(store, "toy"))).axes
     labels = {bars.get_label(): bars.lines[0] for bars in left.containers}
-    np.testing.assert_allclose(labels["measured / Wang"].get_ydata().astype(float), 1.0)
+    np.testing.assert_allclose(
+        labels["measured / Γ of ΓH + HΓ = σ²"].get_ydata().astype(float), 1.0
+    )
     trial = sweep.trials()[0]
     np.testing.assert_allclose(
-        labels["measured / (η/2m), Jastrzębski"].get_xdata().astype(float),
+        labels["measured / (η/2m), Jastrzębski, Eq 5"].get_xdata().astype(float),
         0.01 * sweep.eigenvalues(trial),
     )
     points = next(line for line in right.get_lines() if line.get_marker() == "o")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from analysis.findings import provenance as module
 from analysis.findings.provenance import provenance
 from analysis.records.load import load_sweep
 
@@ -34,15 +33,3 @@ def test_environments_and_data_are_those_of_the_records(store, synthetic_sweep):
         "--store",
         "a store",
     ]
-
-
-def test_an_uninstalled_source_has_no_version(monkeypatch):
-    """The version is the package's own metadata; without it none is claimed."""
-
-    def missing(name):
-        raise module.PackageNotFoundError(name)
-
-    monkeypatch.setattr(module, "version", missing)
-    assert module.installed_version() is None
-    monkeypatch.setattr(module, "version", lambda name: f"{name} 1.2")
-    assert module.installed_version() == "sgd-minima 1.2"

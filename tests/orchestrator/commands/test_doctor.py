@@ -16,9 +16,10 @@ from orchestrator.commands import doctor, store_commands
 from orchestrator.commands.doctor import Check, diagnose
 from orchestrator.machine.console import Output
 from orchestrator.planning.fit import Node
+from workers.contract import distribution
+from workers.contract.distribution import NOT_INSTALLED, installed_version
 from workers.process import surroundings
 from workers.process.gpu_memory import DeviceMemory
-from workers.process.node_facts import DISTRIBUTION, installed_version
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,7 @@ def no_ray(monkeypatch):
             raise PackageNotFoundError(name)
         return "1"
 
-    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(distribution, "version", version)
 
 
 def broken_tensorflow(monkeypatch):
@@ -197,7 +198,7 @@ def test_memory_of_gpus_is_told(monkeypatch, nvml, found, cure):
 
 def test_the_doctor_begins_with_its_own_version_and_ends_in_a_verdict(capsys, monkeypatch):
     """The first check is the package itself; the last line says whether all is well."""
-    assert next(iter(diagnose("new/store"))) == Check("minima", installed_version(DISTRIBUTION))
+    assert next(iter(diagnose("new/store"))) == Check("minima", installed_version() or NOT_INSTALLED)
     store_commands.doctor("new/store", Output())
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "This machine is ready: try `minima run quickstart`."

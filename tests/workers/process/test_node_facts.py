@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from workers.contract import distribution
 from workers.contract.specs import PluginSpec
 from workers.contract.store import Store
 from workers.datasets.checked.loading import dataset_facts
@@ -114,7 +115,7 @@ def test_what_is_not_installed_is_told(monkeypatch):
         raise PackageNotFoundError(name)
 
     assert set(software_here().versions) == {"sgd-minima", "tensorflow", "keras", "numpy", "Python"}
-    monkeypatch.setattr(node_facts, "version", version)
+    monkeypatch.setattr(distribution, "version", version)
     assert software_here().versions["keras"] == "not installed"
 
 
