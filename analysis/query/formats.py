@@ -30,6 +30,9 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 
 _WHERE, _MEND = "the SQL given", "cast it to text: CAST(… AS VARCHAR)"
 
+_LARGEST_PRINTED_BYTES = 5 * 10**7
+"""Of a result in Arrow's memory, written as text: as Python's values it takes ten times that, and seconds."""
+
 
 def as_text(table: pa.Table, width: int | None = None) -> str:
     """Return the rows as plain text; nulls as a dash, floats with up to six digits.
@@ -114,8 +117,14 @@ def _rows(table: pa.Table) -> Iterator[tuple[object, ...]]:
     """Return the rows as Python values.
 
     Raises:
-        UserError: Python has no such value, as for a year outside 1 to 9999.
+        UserError: They are too many, or Python has no such value, as for a year outside 1 to 9999.
     """
+    if table.nbytes > _LARGEST_PRINTED_BYTES:
+        raise user_error(
+            f"the result of {table.nbytes / 1e6:,.0f} MB is too large to be written as text",
+            where=_WHERE,
+            mend="ask for fewer columns or rows, or take --format parquet",
+        )
     columns = [_values(table, index) for index in range(table.num_columns)]
     return zip(*columns, strict=True)
 

@@ -8,6 +8,8 @@ what it answers, has a limit; Ctrl-C ends it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import duckdb
 import pyarrow as pa
@@ -25,10 +27,10 @@ _SANDBOX = {
     "allow_unsigned_extensions": "false",
     "python_enable_replacements": "false",
     "temp_directory": "",
-    "memory_limit": "2GB",
+    "memory_limit": "1GB",
 }
 
-_LARGEST_RESULT_BYTES = 10**9
+_LARGEST_RESULT_BYTES = 5 * 10**8
 _BATCH_ROWS = 100_000
 
 _WHERE = "the SQL given"
@@ -52,10 +54,20 @@ _BY_COMPUTED_NAME = {"query", "query_table"}
 """Table functions that may name a view by a computed string; with them every view is loaded."""
 
 
-def query(store: Store, sql: str) -> pa.Table:
+def query(
+    store: Store,
+    sql: str,
+    limited: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> pa.Table:
     """Run one reading statement over the views of the store.
 
     Only views whose name occurs in the SQL are read from the store. Times are UTC.
+
+    Args:
+        store: Where the views are.
+        sql: The statement.
+        limited: Makes a limit on memory in which it is answered, once the views are read: a single text
+            that a function makes is in no account of DuckDB's.
 
     Raises:
         UserError: The SQL is not one reading statement, or DuckDB refuses it.
@@ -68,7 +80,8 @@ def query(store: Store, sql: str) -> pa.Table:
         for view, table in _mentioned_views(store, sql).items():
             connection.register(view, table)
         connection.execute("set lock_configuration = true")
-        found = interruptible(lambda: _answer(connection, sql), connection.interrupt)
+        with limited():
+            found = interruptible(lambda: _answer(connection, sql), connection.interrupt)
     except duckdb.Error as error:
         raise _explained(error, sql) from error
     except MemoryError as error:
@@ -87,13 +100,27 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
     """
     reader: pa.RecordBatchReader = connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
     batches, num_bytes = [], 0
-    for batch in reader:
+    while (batch := _next_batch(reader)) is not None:
         batches.append(batch)
         num_bytes += batch.nbytes
         if num_bytes > _LARGEST_RESULT_BYTES:
-            what = f"the result is larger than {_LARGEST_RESULT_BYTES / 1e9:.0f} GB"
+            what = f"the result is larger than {_LARGEST_RESULT_BYTES / 1e6:,.0f} MB"
             raise user_error(what, where=_WHERE, mend=_SMALLER)
     return pa.Table.from_batches(batches, reader.schema)
+
+
+def _next_batch(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    """Return the next rows, None behind the last.
+
+    Raises:
+        duckdb.Error: They cannot be had, which Arrow would tell as an OSError.
+    """
+    try:
+        return reader.read_next_batch()
+    except StopIteration:
+        return None
+    except OSError as error:
+        raise duckdb.Error(str(error)) from error
 
 
 def _mentioned_views(store: Store, sql: str) -> dict[str, pa.Table]:
@@ -140,7 +167,7 @@ def _kind_of(statement: duckdb.Statement) -> duckdb.StatementType | None:
 def _explained(error: duckdb.Error, sql: str) -> UserError:
     message = str(error).strip() or type(error).__name__
     first = message.splitlines()[0]
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException) or first.startswith("Out of Memory"):
         message, mend = f"the query needs more memory than it may have: {first}", _SMALLER
     elif isinstance(error, duckdb.PermissionException):
         mend = f"a query sees the views alone: {', '.join(sorted(VIEWS))}"

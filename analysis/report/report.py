@@ -101,6 +101,16 @@ def write_beside(report: Report, folder: Path) -> list[Path]:
         return [*tables, *write_figures(report.figures, folder / "figures")]
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a report, before anything is computed for it.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    with _told_where(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_texts(texts: Mapping[Path, str]) -> list[Path]:
     """Write texts, and the folders they are in.
 

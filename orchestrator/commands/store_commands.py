@@ -16,6 +16,7 @@ from rich.text import Text
 
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, ask_to_stop, live_runs
 from orchestrator.machine.console import Output, tell, terminal_width
+from orchestrator.machine.memory_limit import limited_memory
 from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
@@ -29,6 +30,9 @@ from workers.contract.store_place import open_existing
 
 if TYPE_CHECKING:
     from analysis.aggregation.aggregate import Aggregated
+
+_QUERY_BYTES = 10**9
+"""What the answer to a query may take beside the views, of which DuckDB has an account of its own too."""
 
 
 class Format(StrEnum):
@@ -121,7 +125,7 @@ def query(sql: str, store_uri: str, format_: Format) -> None:
 
     try:
         with Output().step("reading the store"):
-            rows = answer(open_existing(store_uri), sql)
+            rows = answer(open_existing(store_uri), sql, lambda: limited_memory(_QUERY_BYTES))
     except KeyboardInterrupt:
         if is_abandoned():  # DuckDB is deep in one value: Python cannot end before its thread
             tell(INTERRUPTED)
@@ -143,7 +147,7 @@ def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> 
     from analysis.records.load import load_records
 
     import_matplotlib()
-    from analysis.report.report import Report, compute_report, write_report
+    from analysis.report.report import Report, compute_report, make_folder, write_report
     from analysis.report.side_by_side import write_side_by_side
 
     store = open_existing(store_uri)
@@ -155,6 +159,7 @@ def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> 
             where="--store",
             mend="run one: minima run quickstart",
         )
+    make_folder(out)
     is_one_page = len(sweeps) > 1 and len(names) > 1
     reports, written = dict[str, Report](), list[Path]()
     for name, plan in plans.items():

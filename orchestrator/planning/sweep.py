@@ -51,6 +51,12 @@ def _find(sweep: str) -> tuple[str, str]:
         return _read(path), sweep
     if sweep in built_in:
         return built_in[sweep], f"built-in sweep {sweep}"
+    if path.exists():
+        raise user_error(
+            f"{sweep!r} is no file but a folder, a pipe or a device",
+            where="SWEEP",
+            mend="give the YAML file of a sweep",
+        )
     raise user_error(
         f"no sweep file {sweep!r}, and no built-in sweep of that name",
         where="SWEEP",

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -312,6 +313,39 @@ def test_memory_has_a_limit(store, statement, monkeypatch):
     assert caught.value.faults[0].mend.startswith("ask for fewer columns or rows")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select repeat('a', 400000000)",
+        "select repeat('a', 2000000000)",
+        "select list(range) from range(20000000)",
+        "select string_agg(repeat('a', 1000000), '') from range(3000)",
+    ],
+)
+def test_a_single_value_has_a_limit_too(tmp_path, statement):
+    """Of texts that functions make DuckDB keeps no account: the command itself takes below 1.5 GB."""
+    (tmp_path / "minima-store/sweeps").mkdir(parents=True)
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", "query", statement],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(sandbox.__file__).parents[2])},
+            stdout=out,
+            stderr=err,
+        )
+        kill = threading.Timer(180, process.kill)
+        kill.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        kill.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+    told = (tmp_path / "err").read_text()
+    assert (process.returncode, (tmp_path / "out").read_bytes()) == (2, b""), told
+    assert "needs more memory than it may have" in told or "too large to be written" in told
+    assert "Traceback" not in told
+    assert usage.ru_maxrss * 1024 < 1.5e9
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -346,6 +380,8 @@ START = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from analysis.query import sql
+from orchestrator.machine import console
+console._QUIET_SECONDS = 60.0  # a slow machine would tell that it reads the store
 answer = sql._answer
 def told(*arguments):
     print("asking", file=sys.stderr, flush=True)

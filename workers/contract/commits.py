@@ -150,6 +150,8 @@ def _compacted(view: str, path: str, file: CommittedFile) -> list[Commit]:
     columns, num_rows = KEY_COLUMNS[view], [part.num_rows for part in file.parts]
     if not FileNames.is_compacted(path):
         raise DamagedFile("it is a merged file, which is not its name")
+    if not file.parts:
+        raise DamagedFile("it is a merged file of nothing")
     if any(len(part.key) != len(columns) for part in file.parts):
         raise DamagedFile("its parts have other ids than the view")
     if sum(num_rows) != file.table.num_rows:

@@ -22,6 +22,9 @@ _PREFIX = "minima."
 
 _NO_DIGEST = b"0" * 64
 
+_MOST_ROWS = 2**63 - 1
+"""Of a Parquet file, whose numbers of rows are signed 64-bit integers."""
+
 _DIGEST = re.compile(rb"minima\.sha256[^0-9a-f]{1,8}([0-9a-f]{64})", re.DOTALL)
 """The key of the file's metadata, the few bytes Parquet puts between key and value, the digest."""
 
@@ -188,8 +191,10 @@ def _parts(text: str) -> tuple[Part, ...]:
         raise DamagedFile("its parts are not told by texts and numbers of rows")
     faults = (commit_fault(part.committed_at, part.attempt_id) for part in parts)
     fault = key_fault(ids) or next(filter(None, faults), None)
-    if fault is None and any(part.num_rows < 0 for part in parts):
-        fault = "fewer than no rows"
+    if fault is None and not all(0 <= part.num_rows <= _MOST_ROWS for part in parts):
+        fault = "it has fewer than no rows, or more than a file can have"
     if fault is not None:
         raise DamagedFile(f"a part of it is not sound: {fault}")
+    if len({part.key for part in parts}) < len(parts):
+        raise DamagedFile("it holds an id twice")
     return parts

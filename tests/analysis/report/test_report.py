@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.report.report import write_report
+from analysis.report.report import make_folder, write_report
 from workers.contract.errors import UserError
 from workers.contract.store import Store
 
@@ -169,3 +169,15 @@ def test_a_folder_that_cannot_be_written_is_bad_input(store, report_of, syntheti
     with pytest.raises(UserError, match="the report cannot be written") as caught:
         write_report(report_of(store, "toy"), tmp_path / "file")
     assert caught.value.faults[0].where == f"--out {tmp_path / 'file'}"
+
+
+def test_the_folder_is_asked_for_before_anything_is_computed(tmp_path):
+    """By the command; what stands in its place is kept."""
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "inner"):
+        with pytest.raises(UserError, match="the report cannot be written") as caught:
+            make_folder(folder)
+        assert caught.value.faults[0].where == f"--out {folder}"
+    make_folder(tmp_path / "new" / "inner")
+    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "new" / "inner").is_dir()

@@ -96,7 +96,7 @@ class _Cases:
 
     def try_all(self) -> None:
         chunk = 0
-        while time.monotonic() < self.ends:
+        while not self.num_tried or time.monotonic() < self.ends:
             seed_of_chunk = zlib.crc32(f"{self.kind} {SEED} {chunk}".encode())
             try:
                 self._try_chunk(seed_of_chunk)
@@ -120,7 +120,7 @@ class _Cases:
             case = self.draw_case(
                 draw
             )  # also when the time is over: a test draws the same each time
-            if self.has_failed or time.monotonic() < self.ends:
+            if self.has_failed or not self.num_tried or time.monotonic() < self.ends:
                 note(repr(case))
                 self._try(case)
 

@@ -198,7 +198,9 @@ def test_memory_of_gpus_is_told(monkeypatch, nvml, found, cure):
 
 def test_the_doctor_begins_with_its_own_version_and_ends_in_a_verdict(capsys, monkeypatch):
     """The first check is the package itself; the last line says whether all is well."""
-    assert next(iter(diagnose("new/store"))) == Check("minima", installed_version() or NOT_INSTALLED)
+    assert next(iter(diagnose("new/store"))) == Check(
+        "minima", installed_version() or NOT_INSTALLED
+    )
     store_commands.doctor("new/store", Output())
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "This machine is ready: try `minima run quickstart`."

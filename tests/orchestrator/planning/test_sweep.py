@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from orchestrator.planning.sweep import read_sweep
@@ -71,6 +74,10 @@ def test_files_that_are_no_sweep(tmp_path, content, what):
     assert str(path) in fault.where
 
 
-def test_a_folder_is_no_sweep(tmp_path):
-    """A path that is no file is looked up as a name."""
-    assert fault_of(tmp_path).what.startswith("no sweep file")
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_there_and_no_file_is_told_as_that(tmp_path, make):
+    """And is not opened: a pipe would wait for ever."""
+    make(tmp_path / "sweep.yaml")
+    fault = fault_of(tmp_path / "sweep.yaml")
+    assert fault.what.endswith("is no file but a folder, a pipe or a device")
+    assert (fault.where, fault.mend) == ("SWEEP", "give the YAML file of a sweep")

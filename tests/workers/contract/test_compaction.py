@@ -11,6 +11,7 @@ from workers.contract.commits import KEY_COLUMNS
 from workers.contract.compaction import compact, conflicts
 from workers.contract.compaction_lock import LOCK_PATH, STALE_AFTER, hold_lock
 from workers.contract.errors import StoreError, UserError
+from workers.contract.parquet_file import encode
 from workers.contract.records import (
     FailureRecord,
     Measurement,
@@ -296,3 +297,16 @@ def test_the_step_count_of_the_kill_test_covers_all_steps(local_store, fill, mon
         monkeypatch.setattr(local_store, name, lambda *a, act=act: (calls.append(1), act(*a))[1])
     compact(local_store, now=NOW)
     assert len(calls) == NUM_STEPS
+
+
+@pytest.mark.filterwarnings("ignore:ignored a damaged file")
+def test_a_merged_file_of_nothing_is_damaged(local_store):
+    """Two files or more are merged, so that none of ours is empty: as one, it would hide that all is gone."""
+    path = local_store.compacted_path("trials", "20260101T000000-aa")
+    content = encode(
+        "trials", VIEWS["trials"].empty_table(), committed_at="2026-01-01", attempt_id="", parts=[]
+    )
+    local_store.write_bytes(path, content)
+    found = local_store.commits_in("trials", path)
+    assert str(found) == "it is a merged file of nothing"
+    assert local_store.read("trials").num_rows == 0

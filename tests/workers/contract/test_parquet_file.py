@@ -70,6 +70,25 @@ def test_text_that_looks_like_a_digest_does_not_mislead(trial_rows):
     assert decode("trials", content).parts == (part,)
 
 
+PART = Part(("t1",), "2026-01-01", "a1", 1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ([PART, PART], "it holds an id twice"),
+        ([PART._replace(num_rows=-1)], "fewer than no rows"),
+        ([PART._replace(num_rows=10**400)], "more than a file can have"),
+        ([PART._replace(committed_at="never")], "which is no time"),
+    ],
+)
+def test_parts_that_no_writer_of_ours_tells_are_refused(trial_rows, parts, told):
+    """However right the digest: a second copy of an id would count before the first."""
+    with pytest.raises(DamagedFile, match=told) as caught:
+        encode("trials", trial_rows(), committed_at="2026-01-01", attempt_id="", parts=parts)
+    assert len(str(caught.value)) < 200
+
+
 def test_altered_values_and_labels_do_not_match_the_digest(trial_rows):
     """A whole Parquet file with other content and the old digest is refused."""
     content = _encode(trial_rows())
