@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,6 +9,7 @@ import pandas as pd
 from analysis.evidence.excursions import ALONG_THE_WAY
 from analysis.mathematics.soundness import is_sound
 from analysis.records.load import SweepData
+from analysis.records.series import sizes_named
 from workers.contract.method_text import batch_size_of, subset_size_of
 from workers.contract.quantities import GLOSSARY
 from workers.contract.student import student_quantile
@@ -88,7 +87,7 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep what two statistics may state alike, numbering in `whole` what must be equal but for layers."""
     is_largest = (rows["quantity"] == _EIGENVALUE) & (rows["index"] == 0)
     is_along = rows["statistic"].isin(ALONG_THE_WAY) & ~is_largest
-    is_of_subset = _read(rows["method"], subset_size_of) > 0
+    is_of_subset = sizes_named(rows["method"], subset_size_of) > 0
     is_one = rows["index"].isna() & rows["quantity"].isin(GLOSSARY) | is_largest
     is_one &= ~is_along & (~is_of_subset | (rows["quantity"] == _SAME_UNDER_L2))
     stderr = rows["stderr"].where(~is_largest, _residuals(rows))
@@ -100,18 +99,11 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
     is_batch = found["bn_mode"] == "batch"
     found = found.assign(
         objective=found["objective"].where(~is_same, "data"),
-        batch=_read(found["method"], batch_size_of).where(is_batch, 0),
+        batch=np.where(is_batch, np.nan_to_num(sizes_named(found["method"], batch_size_of)), 0),
     )
     alike = [*_OF_TRIAL, "objective", "batch", "is_earlier"]
     whole = found.groupby(alike, sort=False).ngroup()
     return found.assign(whole=whole)
-
-
-def _read(methods: pd.Series[str], size_of: Callable[[str], int | None]) -> pd.Series[int]:
-    """Return the sizes that methods name, of batches or of a subset; 0 where none is named."""
-    codes, names = pd.factorize(methods)
-    sizes = np.array([size_of(name) or 0 for name in names], dtype=np.int64)
-    return pd.Series(sizes[codes], index=methods.index)
 
 
 def _residuals(rows: pd.DataFrame) -> pd.Series[float]:

@@ -46,11 +46,11 @@ def whole_model_values(
     return {
         cell: one.values
         for cell, its in found.items()
-        if (one := _of_one_index(of_first_listed(its, listed), quantity)) is not None
+        if (one := _of_one_index(_of_first_listed(its, listed), quantity)) is not None
     }
 
 
-def of_first_listed(series: Sequence[Series], listed: Sequence[str]) -> list[Series]:
+def _of_first_listed(series: Sequence[Series], listed: Sequence[str]) -> list[Series]:
     """Keep the series of the statistic that is listed first."""
     first = min((each.statistic_id for each in series), key=listed.index)
     return [each for each in series if each.statistic_id == first]

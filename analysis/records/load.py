@@ -115,7 +115,7 @@ def _of_planned_statistics(
         ],
         columns=["statistic_id", "place", "rank", "is_earlier"],
     )
-    rows = _only(rows, _places(rows, "trial_id", planned) >= 0)
+    rows = _of_planned(rows, planned)
     rows = _only(rows, _places(rows, "statistic_id", accepted) >= 0)
     by_row = accepted.iloc[_places(rows, "statistic_id", accepted)].reset_index(drop=True)
     by_row["trial"] = _places(rows, "trial_id", planned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -99,9 +99,7 @@ class WholeModel:
 def whole_model(measurements: pd.DataFrame) -> WholeModel:
     """Arrange the sound rows of whole models in one pass."""
     rows = measurements[measurements["layer"].isna() & is_sound(measurements["value"])]
-    methods, names = pd.factorize(rows["method"])
-    sizes = np.array([batch_size_of(name) for name in names], dtype=np.float64)
-    rows = rows.assign(probed_batch_size=sizes[methods])
+    rows = rows.assign(probed_batch_size=sizes_named(rows["method"], batch_size_of))
     number = rows.groupby([*CELL_COLUMNS, *_LABELS], sort=False, dropna=False).ngroup().to_numpy()
     order = np.lexsort((rows["seed"].to_numpy(), number))
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
@@ -125,3 +123,12 @@ def _labels(rows: pd.DataFrame) -> list[dict[str, Any]]:
         numbers = rows[name].tolist()
         columns.append([None if math.isnan(number) else int(number) for number in numbers])
     return [dict(zip(_LABELS, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def sizes_named(
+    methods: pd.Series[str], size_of: Callable[[str], int | None]
+) -> npt.NDArray[np.float64]:
+    """Return the sizes that methods name [n], of batches or of a subset; NaN where none is named."""
+    codes, names = pd.factorize(methods)
+    sizes = np.array([size_of(name) for name in names], dtype=np.float64)
+    return sizes[codes]

@@ -313,6 +313,13 @@ def test_memory_has_a_limit(store, statement, monkeypatch):
     assert caught.value.faults[0].mend.startswith("ask for fewer columns or rows")
 
 
+def start(place, *arguments, **streams):
+    """Start Python on our packages in a folder with an empty store."""
+    (place / "minima-store/sweeps").mkdir(parents=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(sandbox.__file__).parents[2])}
+    return subprocess.Popen([sys.executable, *arguments], cwd=place, env=environment, **streams)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
 @pytest.mark.parametrize(
     "statement",
@@ -325,15 +332,8 @@ def test_memory_has_a_limit(store, statement, monkeypatch):
 )
 def test_a_single_value_has_a_limit_too(tmp_path, statement):
     """Of texts that functions make DuckDB keeps no account: the command itself takes below 1.5 GB."""
-    (tmp_path / "minima-store/sweeps").mkdir(parents=True)
     with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", "query", statement],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(Path(sandbox.__file__).parents[2])},
-            stdout=out,
-            stderr=err,
-        )
+        process = start(tmp_path, "-m", "orchestrator", "query", statement, stdout=out, stderr=err)
         kill = threading.Timer(180, process.kill)
         kill.start()
         _, status, usage = os.wait4(process.pid, 0)
@@ -357,15 +357,10 @@ def test_a_single_value_has_a_limit_too(tmp_path, statement):
 )
 def test_an_interrupt_ends_any_query_within_a_second(tmp_path, statement):
     """With 3, as it ends every command."""
-    (tmp_path / "minima-store/sweeps").mkdir(parents=True)
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, "query", statement],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(sandbox.__file__).parents[2])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(
+        tmp_path, "-c", START, "query", statement,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stderr.readline() == "asking\n"
     time.sleep(0.3)  # DuckDB is at it
     began = time.monotonic()
