@@ -114,7 +114,7 @@ def main() -> int:
     peers, others = installed_peers(is_in_folder=not asked.s3)
     found: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="minima-scale-") as folder:
-        source = asked.source or finished_trial(Path(folder))
+        source = place_of(asked.source) if asked.source else finished_trial(Path(folder))
         print(_line(_COLUMNS), flush=True)
         for num_trials in sorted({ONE_CELL, *asked.sizes}):
             for measured in measure(asked, source, Path(folder) / str(num_trials), peers):
@@ -140,6 +140,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--loose", action="store_true", help="one file an id, not merged ones")
     parser.add_argument("--s3", action="store_true", help="object storage on loopback")
     return parser.parse_args()
+
+
+def place_of(store: str) -> str:
+    """Return a store's path or URI so that it is found from any folder."""
+    return store if "://" in store else str(Path(store).resolve())
 
 
 def finished_trial(folder: Path) -> str:
@@ -239,13 +244,12 @@ def _line(cells: Sequence[str]) -> str:
 
 def _grown_text(grown: Grown) -> str:
     found = grown.growth
-    exponent = "too small to tell" if found.exponent is None else f"{found.exponent:.2f}"
+    exponent = "hidden by start-up" if found.exponent is None else f"{found.exponent:.2f}"
     return f"{grown.what}: exponent {exponent} [{found.least:.2f}, {found.most:.2f}]"
 
 
 def _bar_text(bar: Bar) -> str:
-    value = "too small to tell" if bar.value is None else f"{bar.value:.4g}"
-    return f"{bar.says}: {bar.what}: {value}, at most {bar.at_most:.4g}"
+    return f"{bar.says}: {bar.what}: {bar.value:.4g}, at most {bar.at_most:.4g}"
 
 
 def _as_json(

@@ -49,10 +49,10 @@ class Growth:
 
 @dataclass(frozen=True)
 class Bar:
-    """One figure held against what it may be at most."""
+    """One figure, or the least it can be, held against what it may be at most."""
 
     what: str
-    value: float | None
+    value: float
     at_most: float
     says: Says
 
@@ -88,7 +88,8 @@ def growth_bar(what: str, found: Growth) -> Bar:
         says = "holds"
     elif found.least > EXPONENT:
         says = "fails"
-    return Bar(f"{what}: exponent of CPU", found.exponent, EXPONENT, says)
+    value = found.least if found.exponent is None else found.exponent
+    return Bar(f"{what}: exponent of CPU", value, EXPONENT, says)
 
 
 def size_bars(command: str, num_trials: int, cpu_seconds: float, peak_bytes: float) -> list[Bar]:
