@@ -13,13 +13,17 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.figures.cell_styles import CELL_COLORS_SAID
-from analysis.figures.figure_style import drawing_settings
-from analysis.figures.hover import with_titles
+from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
-from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
+from analysis.figures.style.cell_styles import CELL_COLORS_SAID
+from analysis.figures.style.figure_style import drawing_settings
+from analysis.figures.style.hover import with_titles
+from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import Table1
 from analysis.records.load import SweepData
+
+IMAGE_DPI = 200
+"""Of what many cells are drawn as; all else is lines and text."""
 
 Findings = ParamSpec("Findings")
 """The findings about a sweep that are drawn."""
@@ -103,6 +107,7 @@ def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
     once here and kept.
     """
     svg, pdf = io.BytesIO(), io.BytesIO()
+    figure.set_dpi(IMAGE_DPI)
     with drawing_settings():
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
         figure.set_layout_engine("none")
