@@ -62,7 +62,7 @@ def curve_means(data: SweepData) -> pd.DataFrame:
     epochs = data.epochs[~data.epochs["trial_id"].isin(lost)]
     names = [column for column, _ in _PANELS]
     groups = epochs.astype(dict.fromkeys(names, float)).groupby([*CELL_COLUMNS, "epoch"])[names]
-    found = groups.mean().join(groups.sem(), rsuffix="_stderr").reset_index()
+    found = groups.mean().join(groups.sem().add_suffix("_stderr")).reset_index()
     return found.assign(epoch=found["epoch"] + 1)
 
 

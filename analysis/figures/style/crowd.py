@@ -23,8 +23,8 @@ MOST_APART = 60
 """Cells that small multiples tell apart; of more, a figure shows the trend and its file of numbers each value."""
 
 CROWD_SAID = (
-    f"More than {MOST_APART} cells are drawn together, coloured by BS/LR, without a label for each: every "
-    "value is in the figure's CSV"
+    f"More than {MOST_APART} cells are drawn together, without a label or a value on hover for each; "
+    "every value is in the views of the store"
 )
 
 _COLORS = LinearSegmentedColormap.from_list("cells", CELL_COLORS)
@@ -35,6 +35,11 @@ _THIN, _AREA = 0.5, 6.0
 def is_crowd(cells: Collection[Cell]) -> bool:
     """Whether these are more cells than are drawn one by one."""
     return len(cells) > MOST_APART
+
+
+def crowd_said(cells: Collection[Cell]) -> str:
+    """Return the sentence of a caption, with a space before it; nothing for few cells."""
+    return f" {CROWD_SAID}." if is_crowd(cells) else ""
 
 
 def crowd_scale(cells: Collection[Cell]) -> ScalarMappable:
