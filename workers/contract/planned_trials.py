@@ -95,9 +95,14 @@ def in_blocks(trials: Sequence[PlannedTrial]) -> list[TrialBlock]:
 
 
 def _block(members: Sequence[PlannedTrial]) -> TrialBlock:
-    columns = {name: [getattr(item.trial, name) for item in members] for name in _COLUMNS}
-    names = [item.trial_id for item in members]
-    return TrialBlock.model_construct(first=members[0].trial, trial_id=names, **columns)
+    trials = [item.trial for item in members]
+    return TrialBlock.model_construct(
+        first=trials[0],
+        trial_id=[item.trial_id for item in members],
+        batch_size=[trial.batch_size for trial in trials],
+        learning_rate=[trial.learning_rate for trial in trials],
+        seed=[trial.seed for trial in trials],
+    )
 
 
 _common = attrgetter(*_COMMON)
