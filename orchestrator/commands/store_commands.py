@@ -49,6 +49,7 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
 
     With `--json` watching means waiting: the one document describes the end.
     """
+    collect_seldom()
     store = open_existing(store_uri)
     reader = StatusReader(store)
 

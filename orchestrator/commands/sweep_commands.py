@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output, terminal_width
+from orchestrator.machine.memory import collect_seldom
 from orchestrator.monitor.plan_report import (
     COLUMNS_NOTE,
     data_line,
@@ -114,6 +115,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
 
 def plan(sweep: str, options: Options, output: Output) -> int:
     """Show what a run would do, without starting or writing anything."""
+    collect_seldom()
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     with output.step("trying the sweep's own code and asking the nodes"):

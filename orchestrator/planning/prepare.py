@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from orchestrator.planning.checks import CheckedSweep, check_sweep
 from orchestrator.planning.estimate import Estimator, duration, make_estimator, total_seconds
@@ -68,7 +69,7 @@ class Prepared:
     whole_data: DatasetFacts
     where: str
 
-    @property
+    @cached_property
     def open_work(self) -> list[Missing]:
         """Trials with something missing, longest first."""
         left = [item for item in self.missing if not item.is_done]
