@@ -60,13 +60,10 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
-Remeasure = Annotated[
-    bool,
-    typer.Option(
-        "--remeasure", help="Measure anew what an earlier version of the numerics measured."
-    ),
-]
+_REMEASURE = "Measure anew what an earlier version of the numerics measured."
+Remeasure = Annotated[bool, typer.Option("--remeasure", help=_REMEASURE)]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
+NoCompact = Annotated[bool, typer.Option("--no-compact", help="Leave small files as they are.")]
 CheckpointSeconds = Annotated[
     float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
 ]
@@ -140,6 +137,7 @@ def run(  # noqa: PLR0917  # typer passes them by name
     *,
     fail_fast: FailFast = False,
     remeasure: Remeasure = False,
+    no_compact: NoCompact = False,
     json: Json = False,
 ) -> int:
     """Train and measure what is missing, aggregate, print Table 1. The same command resumes."""
@@ -147,6 +145,7 @@ def run(  # noqa: PLR0917  # typer passes them by name
         _options(store, address, data_dir, set_),
         is_fail_fast=fail_fast,
         is_remeasuring=remeasure,
+        is_compacting=not no_compact,
         checkpoint_seconds=checkpoint_seconds,
     )
     return sweep_commands.run(sweep, options, Output(json))

@@ -29,6 +29,8 @@ class Options:
 
     Attributes:
         is_remeasuring: What an earlier numerics version measured is measured anew.
+        is_compacting: At the end of a run the store's small files are merged, where a view of facts has
+            `num_loose_files` or more.
         hang_seconds: An attempt without progress for this long is ended.
         head_seconds: A head that does not answer for this long is lost.
         silence_seconds: A slot that tells nothing of a running attempt for this long is ended.
@@ -43,6 +45,8 @@ class Options:
     overrides: tuple[str, ...] = ()
     is_fail_fast: bool = False
     is_remeasuring: bool = False
+    is_compacting: bool = True
+    num_loose_files: int = 2000
     checkpoint_seconds: float = 60.0
     hang_seconds: float = 1800.0
     head_seconds: float = 30.0  # Ray itself would end the driver after 60

@@ -145,7 +145,10 @@ class Store(FileNames):
 
     def winners(self, view: str) -> dict[tuple[str, ...], Commit]:
         """Return the first commit of each id; of epochs that of the attempt whose trial was kept."""
-        commits = self.commits(view)
+        return self.winners_among(view, self.commits(view))
+
+    def winners_among(self, view: str, commits: Sequence[Commit]) -> dict[tuple[str, ...], Commit]:
+        """Return what `winners` does, of commits of the view that were read before, in their order."""
         if view == "epochs":
             commits = of_kept_attempts(commits, self.winners("trials"))
         return first_of_each(commits)
