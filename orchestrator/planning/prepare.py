@@ -11,7 +11,7 @@ from orchestrator.planning.checks import CheckedSweep, check_sweep
 from orchestrator.planning.estimate import Estimator, duration, make_estimator, total_seconds
 from orchestrator.planning.fit import Node, fit_faults
 from orchestrator.planning.plan import as_in_store, make_plan
-from orchestrator.planning.store_state import StoreState, read_state
+from orchestrator.planning.store_state import StoreReader, StoreState
 from orchestrator.planning.sweep import read_sweep
 from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
@@ -59,12 +59,14 @@ class Options:
 class Prepared:
     """A sweep compared with its store: what is planned, what is missing, what it will take.
 
+    `records` has read the store and looks again at the cost of what is new.
     `data` are the facts of the examples used, `whole_data` of the whole data set; `where` is the file.
     """
 
     sweep: SweepSpec
     plan: PlanDocument
     store: Store
+    records: StoreReader
     state: StoreState
     missing: list[Missing]
     estimator: Estimator
@@ -130,11 +132,21 @@ def _compare(checked: CheckedSweep, store: Store, where: str, *, is_remeasuring:
     now = datetime.now(UTC)
     made = make_plan(checked.spec, checked.facts, now, is_remeasuring=is_remeasuring)
     plan = as_in_store(store, made)
-    state = read_state(store)
+    records = StoreReader(store)
+    state = records.look()
     estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
     missing = lacking(plan, state)
     return Prepared(
-        checked.spec, plan, store, state, missing, estimator, checked.facts, checked.whole, where
+        checked.spec,
+        plan,
+        store,
+        records,
+        state,
+        missing,
+        estimator,
+        checked.facts,
+        checked.whole,
+        where,
     )
 
 

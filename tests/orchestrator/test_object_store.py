@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from orchestrator.liveness.run_control import ask_to_stop
@@ -58,3 +60,29 @@ def test_object_storage_and_a_folder_hold_the_same_values(
     assert s3_store.names("checkpoints", recursive=True) == []
     spec = s3_store.read("trials")["spec"].to_pylist()[0]
     assert "testing" not in spec
+
+
+@pytest.mark.slow
+def test_a_trial_takes_few_requests_of_object_storage(
+    s3_store, s3_requests, planned, statistics, make_task
+):
+    """One a file written, one to find nothing to go on from; no look at what is known. By number, not by time."""
+    task = make_task(
+        0, planned=planned, statistics=statistics, store=s3_store.uri, entry="workers.trial"
+    )
+    slot = Slot()
+    try:
+        assert slot.run(task, "-1").status == "done"
+    finally:
+        slot.close()
+    by_time = [each for each in s3_requests if each.key.startswith(("control/", "attempts/"))]
+    kinds = Counter(
+        (each.method, each.key.split("/")[0]) for each in s3_requests if each not in by_time
+    )
+    assert {method for method, _ in kinds} <= {"PUT", "LIST", "HEAD", "GET", "DELETE"}
+    written = Counter(each.key for each in s3_requests if each.method == "PUT")
+    assert {
+        key: count for key, count in written.items() if count > 1 and "attempts/" not in key
+    } == {}
+    print(kinds, Counter((each.method, each.key.split("/")[0]) for each in by_time))
+    assert kinds.total() <= 0
