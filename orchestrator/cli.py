@@ -13,6 +13,27 @@ from typing import Annotated, NoReturn, Optional
 import typer
 
 from orchestrator.commands import store_commands, sweep_commands
+from orchestrator.commands.options import (
+    REPORT,
+    STORE,
+    Address,
+    BatchSize,
+    CheckpointSeconds,
+    DataDir,
+    FailFast,
+    Index,
+    Json,
+    LearningRate,
+    MaybeSweep,
+    NoCompact,
+    Remeasure,
+    Set,
+    StoreOption,
+    Sweep,
+    Sweeps,
+    TrialSeed,
+    Watch,
+)
 from orchestrator.commands.store_commands import Format
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
 from orchestrator.machine.closed_pipe import quiet_when_closed
@@ -20,6 +41,7 @@ from orchestrator.machine.console import Output, full_disk_as_user_error, tell
 from orchestrator.machine.own_packages import check_own_packages
 from orchestrator.machine.standard_streams import mend_standard_streams
 from orchestrator.planning.prepare import Options
+from orchestrator.running.foreground import TrialChoice
 from workers.contract.distribution import NOT_INSTALLED, installed_version
 from workers.contract.errors import Fault, StoreError, UserError
 from workers.contract.local_folder import local_folder
@@ -34,42 +56,6 @@ app = typer.Typer(
 
 EXIT_BAD_INPUT, EXIT_INTERNAL = 2, 4
 _TYPER_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
-
-Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a built-in name.")]
-MaybeSweep = Annotated[
-    Optional[str],  # noqa: UP045  # typer reads it at run time
-    typer.Argument(metavar="[SWEEP]", help="A YAML file or a sweep's name; all when left out."),
-]
-Sweeps = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Argument(metavar="[SWEEP]...", help="Several: side by side; all when left out."),
-]
-StoreOption = Annotated[str, typer.Option("--store", help="Local path, s3:// or gs://.")]
-Address = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--address", envvar="RAY_ADDRESS", help="Ray cluster; else one of our own here."),
-]
-DataDir = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--data-dir", help="Where the data set's files are; else cache or download."),
-]
-Set = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(
-        "--set", metavar="KEY.PATH=VALUE", help="Change a value of the sweep; repeatable."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
-_REMEASURE = "Measure anew what an earlier version of the numerics measured."
-Remeasure = Annotated[bool, typer.Option("--remeasure", help=_REMEASURE)]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
-NoCompact = Annotated[bool, typer.Option("--no-compact", help="Leave small files as they are.")]
-CheckpointSeconds = Annotated[
-    float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
-]
-Watch = Annotated[bool, typer.Option("--watch", help="Look again every few seconds.")]
-STORE = "./minima-store"
-REPORT = Path("minima-report")
 
 
 def main() -> None:
@@ -188,9 +174,10 @@ def stop(sweep: Sweep, store: StoreOption = STORE, *, json: Json = False) -> int
 @app.command()
 def trial(  # noqa: PLR0917  # typer passes them by name
     sweep: Sweep,
-    batch_size: Annotated[int, typer.Option("--batch-size")],
-    learning_rate: Annotated[float, typer.Option("--learning-rate")],
-    seed: Annotated[int, typer.Option("--seed")],
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    seed: TrialSeed = None,
+    index: Index = None,
     store: StoreOption = STORE,
     data_dir: DataDir = None,
     set_: Set = None,
@@ -199,13 +186,17 @@ def trial(  # noqa: PLR0917  # typer passes them by name
     remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
-    """Do one trial of the grid in the foreground, without Ray; it commits like any other."""
+    """Do one trial of the grid in the foreground, without Ray; it commits like any other.
+
+    By --index nothing is averaged at the end, as the jobs of an array end one by one: `minima aggregate` does that.
+    """
     options = replace(
         _options(store, None, data_dir, set_),
         is_remeasuring=remeasure,
         checkpoint_seconds=checkpoint_seconds,
     )
-    return sweep_commands.trial(sweep, (batch_size, learning_rate, seed), options, Output(json))
+    choice = TrialChoice(batch_size, learning_rate, seed, index)
+    return sweep_commands.trial(sweep, choice, options, Output(json))
 
 
 @app.command()

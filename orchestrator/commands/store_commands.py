@@ -16,7 +16,7 @@ from rich.text import Text
 
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, ask_to_stop, live_runs
 from orchestrator.machine.console import Output, tell, terminal_width
-from orchestrator.machine.memory_limit import limited_memory
+from orchestrator.machine.memory import collect_seldom, limited_memory
 from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
@@ -89,6 +89,7 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
 
+    collect_seldom()
     store = open_existing(store_uri)
     plans = plans_in(store, sweep)
     found: list[JsonValue] = []
@@ -147,6 +148,7 @@ def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> 
     from analysis.aggregation.aggregate import aggregate_into
     from analysis.records.load import load_records
 
+    collect_seldom()
     import_matplotlib()
     from analysis.report.report import Report, compute_report, make_folder, write_report
     from analysis.report.side_by_side import write_side_by_side

@@ -28,7 +28,7 @@ from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.planning.store_state import StoreState
 from orchestrator.running.compaction import compact_if_many
-from orchestrator.running.foreground import choose_trial, run_here
+from orchestrator.running.foreground import TrialChoice, choose_trial, run_here
 from orchestrator.running.network_check import refuse_network
 from orchestrator.running.run import nodes_at
 from orchestrator.running.run import run as run_missing
@@ -46,6 +46,14 @@ _EXIT_CODES: dict[Status, int] = {
     "larger_share": 1,
     "failed": 1,
     "drained": 3,
+}
+
+_RESUMES = "not finished: the same command resumes"
+
+_CURES: dict[Status, str] = {
+    "elsewhere": "another run is at this trial: let it finish, or stop it with `minima stop`",
+    "larger_share": "the share of a GPU was too small: give more with --set resources.gpus=1",
+    "failed": "`minima status` tells why",
 }
 
 
@@ -105,7 +113,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
         }
     )
     if exit_code == 3:
-        output.note("not finished: the same command resumes")
+        output.note(_RESUMES)
     output.show(conclusion_text(table, derived.predictions, terminal_width()))
     return exit_code
 
@@ -131,29 +139,29 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     return 0
 
 
-def trial(sweep: str, cell: tuple[int, float, int], options: Options, output: Output) -> int:
-    """Do one trial in the foreground."""
+def trial(sweep: str, choice: TrialChoice, options: Options, output: Output) -> int:
+    """Do one trial in the foreground; one chosen by its place ends without averaging."""
     prepared = prepare(sweep, options)
-    chosen = choose_trial(prepared, *cell)
-    exit_code = 0
+    chosen = choose_trial(prepared, choice)
+    planned, exit_code = chosen.planned, 0
+    status: Status = "done"
     if chosen.is_done:
-        output.note(f"trial {chosen.planned.trial_id} is done already")
+        output.note(f"trial {planned.trial_id} is done already")
     else:
         refuse_network(prepared, [chosen], options)
-        result = run_here(prepared, chosen, options)
-        exit_code = _EXIT_CODES[result.status]
-        if result.status == "elsewhere":
-            output.note(
-                "another run is at this trial: let it finish, or stop it with `minima stop`"
-            )
-        elif result.status == "larger_share":
-            output.note("the share of a GPU was too small: give more with --set resources.gpus=1")
+        status = run_here(prepared, chosen, options).status
+        exit_code = _EXIT_CODES[status]
+        if status in _CURES:
+            output.note(_CURES[status])
     plan = publish_plan(prepared.store, prepared.plan)
-    exit_code = conclude(prepared.store, plan, output, exit_code)
-    if options.is_compacting and exit_code != _EXIT_CODES["drained"]:  # who asked it to stop waits
-        told = compact_if_many(prepared.store, options.num_loose_files, output.step)
-        if told:
-            output.note(told)
+    if choice.index is None:
+        return conclude(prepared.store, plan, output, exit_code)
+    if exit_code == 3:
+        output.note(_RESUMES)
+    cell = planned.trial.batch_size, planned.trial.learning_rate, planned.trial.seed
+    told = "batch size {}, learning rate {:g}, seed {}".format(*cell)
+    output.show(f"trial {planned.trial_id} ({told}): {status.replace('_', ' ')}")
+    output.document({"trial_id": planned.trial_id, "status": status, "exit_code": exit_code})
     return exit_code
 
 

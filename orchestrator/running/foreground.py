@@ -54,22 +54,63 @@ class Difference:
     second: object
 
 
-def choose_trial(prepared: Prepared, batch_size: int, learning_rate: float, seed: int) -> Missing:
-    """Find one trial of the grid.
+@dataclass(frozen=True)
+class TrialChoice:
+    """Which trial of a grid is meant: by its cell and seed, or by its place in the plan, from 0.
+
+    Raises:
+        UserError: It is said in neither way, or in both.
+    """
+
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int | None = None
+    index: int | None = None
+
+    def __post_init__(self) -> None:
+        cell = {
+            "--batch-size": self.batch_size,
+            "--learning-rate": self.learning_rate,
+            "--seed": self.seed,
+        }
+        lacking = [name for name, value in cell.items() if value is None]
+        mend = f"name the trial by {', '.join(cell)}, or by its place in the plan: --index"
+        if self.index is None and lacking:
+            raise user_error("the trial is not named", where=", ".join(lacking), mend=mend)
+        if self.index is not None and len(lacking) < len(cell):
+            raise user_error("the trial is named twice", where="--index", mend=mend)
+
+
+def choose_trial(prepared: Prepared, choice: TrialChoice) -> Missing:
+    """Find one trial of the grid; in the plan seeds stand together, cells in the order of the sweep.
 
     Raises:
         UserError: The grid does not hold it.
     """
+    if choice.index is not None:
+        return _trial_at(prepared, choice.index)
+    wanted = choice.batch_size, choice.learning_rate, choice.seed
     for item in prepared.missing:
         trial = item.planned.trial
-        if (trial.batch_size, trial.learning_rate, trial.seed) == (batch_size, learning_rate, seed):
+        if (trial.batch_size, trial.learning_rate, trial.seed) == wanted:
             return item
     cells = ", ".join(f"({size}, {rate:g})" for size, rate in prepared.sweep.cells)
     raise user_error(
-        f"no trial with batch size {batch_size}, learning rate {learning_rate:g}, seed {seed}",
+        "no trial with batch size {}, learning rate {:g}, seed {}".format(*wanted),
         where="--batch-size, --learning-rate, --seed",
         mend=f"cells (batch size, learning rate): {cells}; seeds: {prepared.sweep.seed_list}",
     )
+
+
+def _trial_at(prepared: Prepared, index: int) -> Missing:
+    number = len(prepared.missing)
+    if not 0 <= index < number:
+        raise user_error(
+            f"no trial {index} in a plan of {number}",
+            where="--index",
+            mend=f"give 0 to {number - 1}; of a job array: --array=0-{number - 1}",
+        )
+    return prepared.missing[index]
 
 
 def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResult:

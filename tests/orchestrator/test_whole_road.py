@@ -174,6 +174,27 @@ def test_a_trial_in_the_foreground_commits_like_any_other(minima):
     assert "is done already" in err
 
 
+def test_a_job_array_does_the_plan_place_by_place(finished, tmp_path):
+    """Two jobs without Ray end with the bits of the run; nothing is averaged until asked; done again at once."""
+    array = Minima(tmp_path)
+    for index in ("0", "1"):
+        code, out, err = array("trial", "toy.yaml", "--index", index, "--json")
+        assert code == 0, err
+        assert json.loads(out)["status"] == "done"
+    code, out, err = array("trial", "toy.yaml", "--index", "1", code=WITHOUT_RAY)
+    assert code == 0, err
+    assert "batch size 50, learning rate 0.1, seed 1): done" in out
+    assert len(array.attempts()) == 4
+    assert array.store.names("cells") == []
+    code, _, err = array("aggregate", "toy.yaml")
+    assert code == 0, err
+    rows, expected = (
+        {row["trial_id"]: row["weights_sha256"] for row in place.store.read("trials").to_pylist()}
+        for place in (array, finished[0])
+    )
+    assert rows == expected
+
+
 def test_verify_finds_the_one_planted_difference(minima):
     """Two trials trained again in stores of their own: one has the same bits, the other is told; code 1."""
     trial_id = minima.store.read("trials")["trial_id"][0].as_py()

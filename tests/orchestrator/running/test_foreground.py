@@ -15,7 +15,13 @@ import pytest
 from orchestrator.liveness import claims
 from orchestrator.liveness.run_control import RunControl, live_runs
 from orchestrator.planning.prepare import Options, prepare
-from orchestrator.running.foreground import Difference, choose_trial, compare, run_here
+from orchestrator.running.foreground import (
+    Difference,
+    TrialChoice,
+    choose_trial,
+    compare,
+    run_here,
+)
 from workers.contract.errors import UserError
 from workers.contract.plans import newest_plan
 from workers.contract.schema import VIEWS
@@ -84,7 +90,7 @@ def in_first_row(**changes):
 
 def test_a_trial_of_the_grid_is_found(prepared):
     """By batch size, learning rate and seed."""
-    trial = choose_trial(prepared, 64, 0.2, 3).planned.trial
+    trial = choose_trial(prepared, TrialChoice(64, 0.2, 3)).planned.trial
     assert (trial.batch_size, trial.learning_rate, trial.seed) == (64, 0.2, 3)
 
 
@@ -92,7 +98,7 @@ def test_a_trial_outside_the_grid_is_refused_with_the_grid(prepared):
     """Whichever of the three is not in it."""
     for cell in ((50, 0.2, 3), (64, 0.3, 3), (64, 0.2, 1)):
         with pytest.raises(UserError) as error:
-            choose_trial(prepared, *cell)
+            choose_trial(prepared, TrialChoice(*cell))
         (fault,) = error.value.faults
         assert fault.what == (
             f"no trial with batch size {cell[0]}, learning rate {cell[1]}, seed {cell[2]}"
@@ -102,6 +108,42 @@ def test_a_trial_outside_the_grid_is_refused_with_the_grid(prepared):
             "cells (batch size, learning rate): (32, 0.1), (32, 0.2), (64, 0.1), (64, 0.2); "
             "seeds: [0, 3]"
         )
+
+
+def test_places_in_the_plan_are_those_of_its_trials(prepared):
+    """Every trial once, in the order of the plan, which is that of the sweep: its cells, and their seeds."""
+    trials = [choose_trial(prepared, TrialChoice(index=place)).planned.trial for place in range(8)]
+    assert [(trial.batch_size, trial.learning_rate, trial.seed) for trial in trials] == [
+        (*cell, seed) for cell in prepared.sweep.cells for seed in (0, 3)
+    ]
+
+
+@pytest.mark.parametrize("index", [-1, 8])
+def test_a_place_outside_the_plan_is_refused_with_the_places(prepared, index):
+    """Before the first and after the last."""
+    with pytest.raises(UserError) as error:
+        choose_trial(prepared, TrialChoice(index=index))
+    (fault,) = error.value.faults
+    assert fault.what == f"no trial {index} in a plan of 8"
+    assert fault.where == "--index"
+    assert fault.mend == "give 0 to 7; of a job array: --array=0-7"
+
+
+def test_a_trial_is_named_in_one_way():
+    """By all of cell and seed, or by its place."""
+    mend = (
+        "name the trial by --batch-size, --learning-rate, --seed, or by its place in the plan: "
+        "--index"
+    )
+    for named, what, where in (
+        ({}, "the trial is not named", "--batch-size, --learning-rate, --seed"),
+        ({"batch_size": 32, "seed": 0}, "the trial is not named", "--learning-rate"),
+        ({"index": 0, "seed": 0}, "the trial is named twice", "--index"),
+    ):
+        with pytest.raises(UserError) as error:
+            TrialChoice(**named)
+        (fault,) = error.value.faults
+        assert (fault.what, fault.where, fault.mend) == (what, where, mend)
 
 
 def test_a_store_equals_itself(prepared, planned):
@@ -201,7 +243,7 @@ def test_a_trial_here_does_not_wait_for_a_dead_run_of_another_machine(
     monkeypatch.setattr(claims, "RIVAL_SILENCE_SECONDS", 0.1)
     monkeypatch.setattr(claims, "_LOOK_SECONDS", 0.05)
     make_task(0)  # the fake trial can be imported
-    chosen = choose_trial(prepared, 32, 0.1, 0)
+    chosen = choose_trial(prepared, TrialChoice(32, 0.1, 0))
     store, theirs = prepared.store, make_beat(chosen.planned.trial_id, run_id="theirs")
     store.write_json(Store.run_path("toy", "theirs"), {"host": "another", "pid": 1})
     path = Store.heartbeat_path(theirs.trial_id, theirs.attempt_id)
@@ -213,7 +255,7 @@ def test_a_trial_here_leaves_a_live_run_alone(prepared, make_task, make_beat, mo
     """Its heartbeat has changed."""
     monkeypatch.setattr(claims, "_LOOK_SECONDS", 0.0)
     make_task(0)
-    chosen = choose_trial(prepared, 32, 0.1, 0)
+    chosen = choose_trial(prepared, TrialChoice(32, 0.1, 0))
     name, done = chosen.planned.trial_id, iter(range(1000))
     monkeypatch.setattr(
         claims,

@@ -1,14 +1,24 @@
-"""How much more memory this process may take."""
+"""What memory this process may take, and how often it looks for garbage there."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+
+_SELDOM = (100_000, 20, 100)
+"""Thresholds of Python's collector. Of the CPU of averaging 10,000 trials it took three tenths by its own (700, 10,
+10), and found nothing."""
+
+
+def collect_seldom() -> None:
+    """Let Python look for garbage less often, in a command that keeps what it reads until it ends."""
+    gc.set_threshold(*_SELDOM)
 
 
 @contextlib.contextmanager

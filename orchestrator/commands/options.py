@@ -1,0 +1,55 @@
+"""The arguments and options that commands share, as typer reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a built-in name.")]
+MaybeSweep = Annotated[
+    Optional[str],  # noqa: UP045  # typer reads it at run time
+    typer.Argument(metavar="[SWEEP]", help="A YAML file or a sweep's name; all when left out."),
+]
+Sweeps = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(metavar="[SWEEP]...", help="Several: side by side; all when left out."),
+]
+StoreOption = Annotated[str, typer.Option("--store", help="Local path, s3:// or gs://.")]
+Address = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--address", envvar="RAY_ADDRESS", help="Ray cluster; else one of our own here."),
+]
+DataDir = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--data-dir", help="Where the data set's files are; else cache or download."),
+]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--set", metavar="KEY.PATH=VALUE", help="Change a value of the sweep; repeatable."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
+Remeasure = Annotated[
+    bool,
+    typer.Option(
+        "--remeasure", help="Measure anew what an earlier version of the numerics measured."
+    ),
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
+NoCompact = Annotated[bool, typer.Option("--no-compact", help="Leave small files as they are.")]
+CheckpointSeconds = Annotated[
+    float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
+]
+BatchSize = Annotated[Optional[int], typer.Option("--batch-size")]  # noqa: UP045
+LearningRate = Annotated[Optional[float], typer.Option("--learning-rate")]  # noqa: UP045
+TrialSeed = Annotated[Optional[int], typer.Option("--seed")]  # noqa: UP045
+Index = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--index", help="Its place in the plan, from 0, in place of the three above."),
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Look again every few seconds.")]
+STORE = "./minima-store"
+REPORT = Path("minima-report")
