@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from workers.contract import filesystem
+from workers.contract import store as store_module
 from workers.contract.commits import KEY_COLUMNS
 from workers.contract.compaction import compact, conflicts, most_loose_files
 from workers.contract.compaction_lock import LOCK_PATH, STALE_AFTER, Lock, hold_lock
@@ -345,3 +346,22 @@ def test_a_merged_file_of_nothing_is_damaged(local_store):
     found = local_store.commits_in("trials", path)
     assert str(found) == "it is a merged file of nothing"
     assert local_store.read("trials").num_rows == 0
+
+
+def test_a_merged_file_that_does_not_name_an_id_is_not_decoded(local_store, fill, monkeypatch):
+    """A slot looks whether its trial is done before each attempt: it need not decode everybody's rows."""
+    fill(local_store)
+    compact(local_store, now=NOW)
+    (path,) = local_store.names("measurements")
+    for trial_id in ("t1", "t3"):
+        keys = [commit.key for commit in local_store.commits_of("measurements", trial_id)]
+        assert keys == [(trial_id, "s1")]
+    decoded = []
+    decode = store_module.decode_commits
+    monkeypatch.setattr(
+        store_module, "decode_commits", lambda *a: (decoded.append(a[1]), decode(*a))[1]
+    )
+    assert local_store.commits_of("measurements", "t") == []
+    assert decoded == []
+    assert len(local_store.commits_of("measurements", "t2")) == 1
+    assert decoded == [path]
