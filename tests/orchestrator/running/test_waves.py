@@ -152,13 +152,15 @@ def test_one_wave_where_all_is_well(go, script):
     assert script.seeds() == [ALL]
 
 
-def test_each_record_is_read_once_and_at_the_end_once_more(go, monkeypatch):
-    """What shows the run and what plans its waves remember together; at the end damage is looked for."""
+def test_each_record_is_read_once_and_at_the_end_once_more(go, script, monkeypatch):
+    """What plans a run, its waves and its view remember together; at the end damage is looked for."""
+    script.endings = {3: ["failed"]}
+    go()
     read, paths = filesystem.read, []
     monkeypatch.setattr(
         filesystem, "read", lambda root, path: (paths.append(path), read(root, path))[1]
     )
-    go()
+    assert go()[0] == {3: "done"}
     counts = Counter(path for path in paths if path.startswith(("trials/", "measurements/")))
     assert len(counts) == 16
     assert set(counts.values()) == {2}
