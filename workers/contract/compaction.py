@@ -21,8 +21,8 @@ from workers.contract.commits import KEY_COLUMNS, Commit, rows_of
 from workers.contract.compaction_lock import Lock, hold_lock
 from workers.contract.errors import StoreError
 from workers.contract.parquet_file import DamagedFile, Part, decode, encode
+from workers.contract.same_values import have_same_values
 from workers.contract.store import Store
-from workers.contract.table_digest import values_sha256
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _is_equal(commit: Commit, other: Commit) -> bool:
     """Compare values, NaN being equal to itself."""
     if commit.path == other.path:
         return True
-    return values_sha256(commit.table) == values_sha256(other.table)
+    return have_same_values(commit.table, other.table)
 
 
 def _merged(view: str, kept: Mapping[tuple[str, ...], Commit]) -> tuple[tuple[Part, ...], pa.Table]:
@@ -157,5 +157,5 @@ def _verify(store: Store, view: str, path: str, parts: tuple[Part, ...], rows: p
         found = decode(view, store.read_bytes(path) or b"")
     except DamagedFile:
         found = None
-    if found is None or found.parts != parts or values_sha256(found.table) != values_sha256(rows):
+    if found is None or found.parts != parts or not have_same_values(found.table, rows):
         raise StoreError(f"{path} in the store {store.uri} is not as written; nothing was removed")
