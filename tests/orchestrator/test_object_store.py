@@ -66,7 +66,7 @@ def test_object_storage_and_a_folder_hold_the_same_values(
 def test_a_trial_takes_few_requests_of_object_storage(
     s3_store, s3_requests, planned, statistics, make_task
 ):
-    """One a file written, one to find nothing to go on from; no look at what is known. By number, not by time."""
+    """One a file written, and a bound on what three attempts list and read: by number, not by time."""
     task = make_task(
         0, planned=planned, statistics=statistics, store=s3_store.uri, entry="workers.trial"
     )
@@ -75,14 +75,14 @@ def test_a_trial_takes_few_requests_of_object_storage(
         assert slot.run(task, "-1").status == "done"
     finally:
         slot.close()
-    by_time = [each for each in s3_requests if each.key.startswith(("control/", "attempts/"))]
-    kinds = Counter(
-        (each.method, each.key.split("/")[0]) for each in s3_requests if each not in by_time
-    )
-    assert {method for method, _ in kinds} <= {"PUT", "LIST", "HEAD", "GET", "DELETE"}
-    written = Counter(each.key for each in s3_requests if each.method == "PUT")
-    assert {
-        key: count for key, count in written.items() if count > 1 and "attempts/" not in key
-    } == {}
-    print(kinds, Counter((each.method, each.key.split("/")[0]) for each in by_time))
-    assert kinds.total() <= 0
+    # how many of these there are depends on the time: a heartbeat in 5 s, a look for the stop marker in 2
+    by_time = ("attempts/", "control/")
+    kinds = Counter(each.method for each in s3_requests if not each.key.startswith(by_time))
+    assert set(kinds) == {"PUT", "LIST", "HEAD", "GET"}
+    files = [each.key for each in s3_requests if each.method == "PUT"]
+    assert max(Counter(key for key in files if not key.startswith(by_time)).values()) == 1
+    assert (
+        kinds["PUT"] == 8
+    )  # model, epochs, trial; two statistics; a log of each of three attempts
+    assert kinds["HEAD"] == kinds["GET"] <= 6  # Arrow asks for the size before it reads
+    assert kinds["LIST"] <= 19
