@@ -28,6 +28,7 @@ from orchestrator.planning.fit import fit_faults, this_machine
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.planning.store_state import StoreState
+from orchestrator.running.compaction import compact_if_many
 from orchestrator.running.foreground import TrialChoice, choose_trial, run_here
 from orchestrator.running.network_check import refuse_network
 from orchestrator.running.run import nodes_at
@@ -76,7 +77,12 @@ def run(sweep: str, options: Options, output: Output) -> int:
             output.note(f"the cluster is lost: {result.cluster_lost}")
     # also after a run, as the document may be damaged by now; a sound one is not rewritten
     plan = publish_plan(prepared.store, prepared.plan)
-    return conclude(prepared.store, plan, output, exit_code)
+    exit_code = conclude(prepared.store, plan, output, exit_code)
+    if options.is_compacting and exit_code != _EXIT_CODES["drained"]:  # who asked it to stop waits
+        told = compact_if_many(prepared.store, options.num_loose_files, output.step)
+        if told:
+            output.note(told)
+    return exit_code
 
 
 def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
