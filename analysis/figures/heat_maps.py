@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from analysis.figures.figure_style import WIDTH_INCHES, axis_label
-from analysis.figures.hover import set_titles, value_title
+from analysis.figures.style.figure_style import WIDTH_INCHES, axis_label
+from analysis.figures.style.hover import set_titles, value_title
 from analysis.findings.measured import MeasuredCells
 from analysis.laws.palette import GREY
 from analysis.mathematics.uncertain import Uncertain

@@ -10,8 +10,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import WIDTH_INCHES, axis_label, set_log
-from analysis.figures.hover import cell_title, set_titles
+from analysis.figures.style.crowd import as_image, is_crowd
+from analysis.figures.style.figure_style import WIDTH_INCHES, axis_label, set_log
+from analysis.figures.style.hover import cell_title, set_titles
 from analysis.findings.law_rows import LawRow, at_the_end
 from analysis.findings.league import Standing
 from analysis.laws.law import Law
@@ -204,17 +205,9 @@ def _level(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
 
 
 def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> None:
+    mark = _mark_together if is_crowd({row.cell for row in rows}) else _mark_apart
     for law in laws().values():
-        for row in (row for row in rows if row.prediction == law.name):
-            bars = axes.errorbar(
-                row.predicted,
-                row.measured,
-                xerr=_log_bar(row.predicted, row.predicted_stderr),
-                yerr=_log_bar(row.measured, row.measured_stderr),
-                fmt=law.marker, color=law.color, markersize=5, elinewidth=1,
-                markerfacecolor=law.color if row.is_valid else "white", label=labels[law.name],
-            )  # fmt: skip
-            set_titles(bars.lines[0], [_title(row, law, beside=row.log_ratio)])
+        mark(axes, law, [row for row in rows if row.prediction == law.name], labels[law.name])
     sides = [side for row in rows for side in (row.predicted, row.measured)]
     margin = max(1.6, (max(sides) / min(sides)) ** 0.04)
     ends = np.array([min(sides) / margin, max(sides) * margin])
@@ -227,6 +220,33 @@ def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> No
     set_log(axes.xaxis)
     set_log(axes.yaxis)
     axes.set_aspect("equal")
+
+
+def _mark_apart(axes: Axes, law: Law, rows: Sequence[LawRow], label: str) -> None:
+    """Draw a mark with its errors for each cell."""
+    for row in rows:
+        bars = axes.errorbar(
+            row.predicted,
+            row.measured,
+            xerr=_log_bar(row.predicted, row.predicted_stderr),
+            yerr=_log_bar(row.measured, row.measured_stderr),
+            fmt=law.marker, color=law.color, markersize=5, elinewidth=1,
+            markerfacecolor=law.color if row.is_valid else "white", label=label,
+        )  # fmt: skip
+        set_titles(bars.lines[0], [_title(row, law, beside=row.log_ratio)])
+
+
+def _mark_together(axes: Axes, law: Law, rows: Sequence[LawRow], label: str) -> None:
+    """Draw the marks of many cells, full and hollow ones, without errors, as an image each."""
+    for is_valid in (True, False):
+        kept = [row for row in rows if row.is_valid == is_valid]
+        if kept:
+            marks = axes.scatter(
+                [row.predicted for row in kept], [row.measured for row in kept], s=6,
+                marker=law.marker, edgecolors=law.color, linewidths=0.5,
+                facecolors=law.color if is_valid else "white", label=label,
+            )  # fmt: skip
+            as_image(marks)
 
 
 def _bar(stderr: float) -> float:

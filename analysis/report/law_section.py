@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
@@ -15,7 +15,9 @@ from analysis.figures.law_figures import (
     level_laws,
     parity_figure,
 )
+from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
+from analysis.records.cell import Cell
 from analysis.report.conclusions import Conclusions
 from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
@@ -88,6 +90,10 @@ _COVARIANCE = (
 )
 
 
+def _crowd_of_laws(cells: Collection[Cell]) -> str:
+    return f" Errors are not drawn.{crowd_said(cells)}" if is_crowd(cells) else ""
+
+
 def _fork_caption(found: Conclusions) -> str:
     panels = fork_panels(found.rows)
     rows = [row for panel in panels for row in panel]
@@ -133,12 +139,12 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     "parity": FigureRecipe(
         "Measured against predicted",
         lambda found: parity_figure(found.rows, found.standings),
-        lambda _: _PARITY,
+        lambda found: _PARITY + _crowd_of_laws({row.cell for row in found.rows}),
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
         lambda found: covariance_figure(found.covariances),
-        lambda _: _COVARIANCE,
+        lambda found: _COVARIANCE + crowd_said({each.cell for each in found.covariances}),
     ),
 }
 """By name."""

@@ -6,9 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
 from analysis.figures.sweep_figures import draw_figures, write_figures
-from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
+from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 
