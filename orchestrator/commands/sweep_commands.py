@@ -28,7 +28,7 @@ from orchestrator.monitor.tables import failure_table, status_table
 from orchestrator.planning.fit import fit_faults, this_machine
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
-from orchestrator.planning.store_state import StoreState, read_state
+from orchestrator.planning.store_state import StoreState
 from orchestrator.running.compaction import compact_if_many
 from orchestrator.running.foreground import TrialChoice, choose_trial, run_here
 from orchestrator.running.network_check import refuse_network
@@ -74,7 +74,7 @@ def run(sweep: str, options: Options, output: Output) -> int:
         output.note(f"starting on {place}")
         began = datetime.now(UTC)
         result = run_missing(prepared, options, output.notes, make_driver)
-        pace = run_pace(prepared, read_state(prepared.store), began, datetime.now(UTC))
+        pace = run_pace(prepared, prepared.records.look(), began, datetime.now(UTC))
         exit_code = result.exit_code
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
