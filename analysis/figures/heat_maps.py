@@ -93,7 +93,7 @@ def _draw(
     axes.grid(visible=False)
     axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     axes.set_yticks(range(len(sizes)), [str(size) for size in sizes])
-    axes.set_xlabel("η (LR)")
+    axes.set_xlabel("initial η (LR)")
     axes.set_ylabel("m (BS), examples")
     axes.set_title(title, fontsize=8.5)
     for cell, state in found.states.items():

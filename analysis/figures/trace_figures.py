@@ -39,8 +39,8 @@ _MARGIN = 1.1
 
 _RATIO = "tr σ² / tr H"
 _AGAINST: tuple[tuple[str, Callable[[Cell], float]], ...] = (
-    ("m/η = BS/LR", lambda cell: cell.batch_size_over_learning_rate),
-    ("η (LR)", lambda cell: cell.learning_rate),
+    ("m/η = BS/LR, initial η", lambda cell: cell.batch_size_over_learning_rate),
+    ("initial η (LR)", lambda cell: cell.learning_rate),
     ("m (BS), examples", lambda cell: cell.batch_size),
 )
 _PAPER, _LINE, _BAND = "the paper's Table 1", "1: both laws say the same", "within 10 % of 1"

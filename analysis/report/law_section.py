@@ -101,6 +101,7 @@ def _fork_caption(found: Conclusions) -> str:
     sentences = [
         "Mean over independent streams from one point, each window shown at its last step, with one "
         "standard error.",
+        "LR above a panel is the initial rate, η the constant one of its forks where that differs.",
         f"Curves: what the loss should be after so many steps ({', '.join(curves)})."
         if curves
         else "",

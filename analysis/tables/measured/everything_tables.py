@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
 
 import pandas as pd
 
@@ -12,19 +11,12 @@ from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import CELL_COLUMNS, Cell
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
+from analysis.tables.chosen_cells import MOST_COLUMNS, MOST_TABULATED, evenly_chosen
 from analysis.tables.measured.cell_marks import cell_head, mark_notes
 from analysis.text.number import written_scalar
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
-
-Item = TypeVar("Item")
-
-MOST_COLUMNS = 12
-"""Cells beside each other in one table."""
-
-MOST_TABULATED = 60
-"""Cells of which every number is in the page."""
 
 _MORE = "{} further cells are in view cell_measurements."
 _WHOLE = ["quantity", "index", "split", "objective", "bn_mode", "method"]
@@ -104,13 +96,6 @@ def _tabulated(
     cells = evenly_chosen(sorted(states, key=lambda c: (c.batch_size_over_learning_rate, c)))
     left = len(states) - len(cells)
     return {cell: states[cell] for cell in cells}, (_MORE.format(left),)
-
-
-def evenly_chosen(cells: Sequence[Item], most: int = MOST_COLUMNS) -> list[Item]:
-    """Choose at most so many, first and last included, evenly by their place."""
-    if len(cells) <= most:
-        return list(cells)
-    return [cells[round(place * (len(cells) - 1) / (most - 1))] for place in range(most)]
 
 
 def _parts(

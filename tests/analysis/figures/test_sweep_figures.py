@@ -57,7 +57,11 @@ def test_the_ratio_is_drawn_against_three_abscissas(data):
     """BS/LR, LR and BS, as in Figure 4; the paper's points where the cell is the paper's."""
     table = build_table1(data)
     panels = ratio_figure(table).axes
-    assert [axes.get_xlabel() for axes in panels] == ["m/η = BS/LR", "η (LR)", "m (BS), examples"]
+    assert [axes.get_xlabel() for axes in panels] == [
+        "m/η = BS/LR, initial η",
+        "initial η (LR)",
+        "m (BS), examples",
+    ]
     assert panels[0].get_ylabel() == "tr σ² / tr H"
     drawn = sorted(c.lines[0].get_ydata()[0] for c in panels[1].containers)
     assert drawn == pytest.approx(sorted(row.magnitude_difference.value for row in table.rows))
