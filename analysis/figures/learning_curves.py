@@ -13,12 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.style.cell_styles import CellStyle, cell_panels, legend_beside
-from analysis.figures.style.crowd import crowd_bar, crowd_colors, crowd_scale, draw_curves, is_crowd
+from analysis.figures.style.crowd import (
+    MOST_APART,
+    crowd_bar,
+    crowd_colors,
+    crowd_scale,
+    draw_curves,
+)
 from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, set_log
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import CELL_COLUMNS, Cell, groups_by_cell
+from analysis.records.cell import CELL_COLUMNS, Cell, cells_of, groups_by_cell
 from analysis.records.load import SweepData
 from analysis.text.number_text import with_error
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
@@ -45,15 +51,10 @@ def learning_curves(data: SweepData) -> Figure | None:
     drawn = [panel for panel in _PANELS if np.isfinite(means[panel[0]]).any()]
     if not drawn:
         return None
-    names = [column for column, _ in drawn]
-    found = {
-        cell: rows
-        for cell, rows in groups_by_cell(means)
-        if np.isfinite(rows[names].to_numpy()).any()
-    }
-    if is_crowd(found):
-        return _crowd(found, drawn, _milestones(data))
-    return _apart(found, drawn, _milestones(data))
+    means = means[np.isfinite(means[[column for column, _ in drawn]].to_numpy()).any(axis=1)]
+    if len(means.drop_duplicates(CELL_COLUMNS)) > MOST_APART:
+        return _crowd(means, drawn, _milestones(data))
+    return _apart(dict(groups_by_cell(means)), drawn, _milestones(data))
 
 
 def curve_means(data: SweepData) -> pd.DataFrame:
@@ -94,18 +95,19 @@ def _apart(
 
 
 def _crowd(
-    found: Mapping[Cell, pd.DataFrame], drawn: Sequence[tuple[str, str]], milestones: Sequence[int]
+    means: pd.DataFrame, drawn: Sequence[tuple[str, str]], milestones: Sequence[int]
 ) -> Figure:
     """Draw a line for each cell, coloured by BS/LR."""
     num_rows = -(-len(drawn) // 2)
     figure = Figure(figsize=(WIDTH_INCHES, 2.9 * num_rows + 0.4), layout="constrained")
     grid = figure.subplots(num_rows, 2, sharex=True, squeeze=False)
-    scale = crowd_scale(found)
+    scale = crowd_scale(cells_of(means.drop_duplicates(CELL_COLUMNS)))
     for axes, quantity in zip(grid.flat, drawn, strict=False):
-        curves = [
-            rows[["epoch", quantity[0]]].dropna().to_numpy(np.float64) for rows in found.values()
-        ]
-        draw_curves(axes, curves, crowd_colors(scale, found))
+        rows = means[np.isfinite(means[quantity[0]])]
+        starts = np.flatnonzero(~rows.duplicated(CELL_COLUMNS))
+        points = rows[["epoch", quantity[0]]].to_numpy(np.float64)
+        colors = crowd_colors(scale, cells_of(rows.iloc[starts]))
+        draw_curves(axes, np.split(points, starts)[1:], colors)
         _finish(axes, quantity, milestones)
     _label_epochs(grid, len(drawn))
     crowd_bar(figure, list(grid.flat[: len(drawn)]), scale)

@@ -66,8 +66,10 @@ def layer_tables(
     if by_layer.empty:
         return []
     rows = rows_of_leading_variant(by_layer, data.plan)
-    order = list(dict.fromkeys(data.measurements["layer"].dropna()))
+    order = data.measurements["layer"].dropna().unique().tolist()
     cells = evenly_chosen(sorted(states, key=lambda c: (c.batch_size_over_learning_rate, c)))
+    shown = set(cells)
+    rows = rows[[cell in shown for cell in _cells_of(rows)]]
     left = len(states) - len(cells)
     more = (_MORE.format(left),) if left else ()
     tables = []
