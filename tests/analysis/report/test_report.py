@@ -82,7 +82,7 @@ def test_all_files_are_written(report, folder):
 
 def test_the_page_is_whole_and_needs_nothing_else(report):
     """Balanced elements, distinct ids, nothing loaded, one script of our own, allowed by its hash."""
-    text = report[0].read_text(encoding="utf-8")
+    text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     page = _Page(text)
     assert text.startswith("<!DOCTYPE html>\n<html lang=")
     assert (page.open, page.faults) == ([], [])
@@ -113,7 +113,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
 
 def test_the_page_says_openly_what_is_lacking(report):
     """Missing, failed, diverged and mixed environments, and the failures themselves, escaped."""
-    text = report[0].read_text(encoding="utf-8")
+    text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert "1 of 2 cells are complete; seeds: 1 missing, 1 failed, 1 diverged." in text
     assert "BS 100, LR 0.08 is incomplete: 1 of 4 seeds missing, 1 of 4 seeds failed" in text
     assert "&lt;b&gt;out of memory&lt;/b&gt; &amp; gone" in text
@@ -124,7 +124,7 @@ def test_the_page_says_openly_what_is_lacking(report):
 
 def test_the_page_holds_every_part(report):
     """Both conventions, the paper's numbers, laws with reasons, methods, sources."""
-    text = report[0].read_text(encoding="utf-8")
+    text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     for part in (
         "Table 1: traces, their ratio, and the excess loss that each law gives",
         "N·tr σ², paper",
@@ -145,7 +145,7 @@ def test_a_plan_alone_has_a_report(store, report_of, synthetic_sweep, tmp_path):
     """Before the first trial is done the page says that nothing is measured."""
     synthetic_sweep().plan()
     paths = write_report(report_of(store, "toy"), tmp_path / "out")
-    text = paths[0].read_text(encoding="utf-8")
+    text = paths[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert len(paths) == 3
     assert "0 of 2 cells are complete; seeds: 6 missing." in text
     assert "Nothing of this is measured yet." in text
