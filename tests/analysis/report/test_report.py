@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 from base64 import b64encode
 from collections import Counter
@@ -10,7 +11,9 @@ import pytest
 
 from analysis.report.report import make_folder, write_report
 from workers.contract.errors import UserError
+from workers.contract.quantities import GLOSSARY
 from workers.contract.store import Store
+from workers.statistics.tail import TailSpec
 
 _VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -139,6 +142,24 @@ def test_the_page_holds_every_part(report):
         "Generalisation gaps",
     ):
         assert part in text, part
+
+
+def test_every_quantity_that_a_store_holds_is_in_its_page(
+    store, synthetic_sweep, seen, report_of, tmp_path
+):
+    """Of the whole glossary: a row of a table begins with its symbol and holds its number, which no other has."""
+    sweep = synthetic_sweep(pairs=[(100, 0.1)], seeds=[0, 1]).fill()
+    numbers = {name: 1000 + 7 * place for place, name in enumerate(GLOSSARY)}
+    sweep.add(TailSpec(), lambda seed: [seen(name, numbers[name]) for name in GLOSSARY])
+    page, *_ = write_report(report_of(store, "toy"), tmp_path / "out")
+    rows = re.findall(r"<tr>\s*<td[^>]*>(.*?)</td>(.*?)</tr>", page.read_text("utf-8"), re.DOTALL)
+    shown = {
+        (html.unescape(head).replace("\N{NO-BREAK SPACE}", " "), number)
+        for head, rest in rows
+        for number in re.findall(r'data-n="([^;"]*)', rest)
+    }
+    for name, quantity in GLOSSARY.items():
+        assert (quantity.symbol, str(numbers[name])) in shown, name
 
 
 def test_a_plan_alone_has_a_report(store, report_of, synthetic_sweep, tmp_path):
