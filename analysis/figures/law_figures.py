@@ -119,11 +119,13 @@ def _labels(target: str, standings: Sequence[Standing]) -> dict[str, str]:
     for each in standings:
         if each.target == target and math.isfinite(each.judged[0].value):
             found[each.prediction].append(each)
-    return {
-        name: ": ".join(
-            [name, *filter(None, [", ".join(_factor(e, len(several)) for e in several)])]
-        )
+    factors = {
+        name: ", ".join(_factor(each, len(several)) for each in several)
         for name, several in found.items()
+    }
+    return {
+        name: ": ".join(filter(None, [laws()[name].human_name, said]))
+        for name, said in factors.items()
     }
 
 
@@ -142,7 +144,7 @@ def _ratio_text(log_ratio: Interval) -> str:
 def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:
     """Return the title of a mark of a law, with measured/predicted where it shows both."""
     steps = "" if row.num_steps is None else f"T = {row.num_steps}, "
-    said = f"{steps}{law.name} predicts {_text(row.predicted, row.predicted_stderr)}"
+    said = f"{steps}{law.human_name} predicts {_text(row.predicted, row.predicted_stderr)}"
     if beside is None:
         return cell_title(row.cell, said)
     measured = _text(row.measured, row.measured_stderr)
@@ -186,7 +188,7 @@ def _timed(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
     spread = np.array([_bar(row.predicted_stderr) for row in timed])
     # the mark shows a prediction at one time alone
     (curve,) = axes.plot(
-        steps, values, color=law.color, marker=law.marker, markersize=4, label=law.name
+        steps, values, color=law.color, marker=law.marker, markersize=4, label=law.human_name
     )
     set_titles(curve, [_title(row, law) for row in timed])
     axes.fill_between(
@@ -197,7 +199,9 @@ def _timed(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
 
 def _level(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
     for row in (row for row in rows if row.predicted > 0):
-        level = axes.axhline(row.predicted, color=law.color, linestyle=law.dashes, label=law.name)
+        level = axes.axhline(
+            row.predicted, color=law.color, linestyle=law.dashes, label=law.human_name
+        )
         set_titles(level, [_title(row, law)])
         spread = _bar(row.predicted_stderr)
         low = max(row.predicted - spread, row.predicted * 1e-3)

@@ -26,7 +26,7 @@ dataset: {name: digits, num_train: 600}
 loss: kld
 grid: {batch_size: [20, 50], learning_rate: [0.05, 0.1]}
 seeds: 1
-training: {epochs: 150}
+training: {epochs: 800}
 measure: [losses]
 resources: {gpus: 0, cpus: 1}
 """
@@ -86,6 +86,7 @@ class Job:
             "SLURM_JOB_NODELIST": "node[2-3]",
             "SLURM_JOB_NUM_NODES": "2",
             "SLURM_CPUS_PER_TASK": "1",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # a node leaves after its head, not in 60 s
         }
         command = ["bash", str(SCRIPT), "sweep.yaml", str(self.rig.shared / "store")]
         return self.rig.outside(command, told)
