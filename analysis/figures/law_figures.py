@@ -248,7 +248,7 @@ def _mark_together(axes: Axes, law: Law, rows: Sequence[LawRow], label: str) -> 
             marks = axes.scatter(
                 [row.predicted for row in kept], [row.measured for row in kept], s=6,
                 marker=law.marker, edgecolors=law.color, linewidths=0.5,
-                facecolors=law.color if is_valid else "white", label=label,
+                facecolors=law.color if is_valid else "none", label=label,
             )  # fmt: skip
             as_image(marks)
 

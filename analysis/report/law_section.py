@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
@@ -17,7 +17,6 @@ from analysis.figures.law_figures import (
 )
 from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
-from analysis.records.cell import Cell
 from analysis.report.conclusions import Conclusions
 from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
@@ -76,12 +75,6 @@ def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Par
     ]
 
 
-_PARITY = (
-    "A mark for each law and cell, at the end of each excursion, with one standard error; hollow "
-    "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
-    "names are those of the league."
-)
-
 _COVARIANCE = (
     "Left: variance of SGD along the top eigenvectors of H over what the laws say, with 95 % "
     "intervals: the same η/2m in every direction (Jastrzębski), or cη/(mλ(2 - ηλ)) after the same "
@@ -90,8 +83,14 @@ _COVARIANCE = (
 )
 
 
-def _crowd_of_laws(cells: Collection[Cell]) -> str:
-    return f" Errors are not drawn.{crowd_said(cells)}" if is_crowd(cells) else ""
+def _parity_caption(found: Conclusions) -> str:
+    cells = {row.cell for row in found.rows}
+    error = "" if is_crowd(cells) else ", with one standard error"
+    return (
+        f"A mark for each law and cell, at the end of each excursion{error}; hollow "
+        "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
+        f"names are those of the league.{crowd_said(cells)}"
+    )
 
 
 def _fork_caption(found: Conclusions) -> str:
@@ -139,7 +138,7 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     "parity": FigureRecipe(
         "Measured against predicted",
         lambda found: parity_figure(found.rows, found.standings),
-        lambda found: _PARITY + _crowd_of_laws({row.cell for row in found.rows}),
+        _parity_caption,
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
