@@ -100,15 +100,6 @@ def is_independent(columns: Array) -> bool:
     return bool(np.linalg.svd(centred / lengths, compute_uv=False)[-1] > _DEPENDENT)
 
 
-def directions_beyond(base: Array, columns: Array) -> Array:
-    """Compute an orthonormal basis [n, r] of what columns [n, q] span beyond a constant and the base."""
-    known = np.linalg.qr(np.column_stack([np.ones(len(base)), base - base.mean(axis=0)]))[0]
-    rest = columns - known @ (known.T @ columns)
-    left, sizes, _ = np.linalg.svd(rest, full_matrices=False)
-    basis: Array = left[:, sizes > _DEPENDENT * max(1.0, float(np.max(np.abs(columns))))]
-    return basis
-
-
 def fit_with_error(columns: Array, response: Array) -> Fit | str:
     """Fit as `fit` does, where that leaves an error to judge by.
 
@@ -126,6 +117,51 @@ def fit_with_error(columns: Array, response: Array) -> Fit | str:
     if found.residual_squares <= _NOTHING_LEFT * found.total_squares:
         return "the model fits exactly, which leaves no error to test against"
     return found
+
+
+def lack_of_fit_test(base: Array, groups: Array, response: Array) -> FTest | str:
+    """Test whether groups of observations differ beyond a linear model of their base.
+
+    The larger model has a mean for each group, so that its residuals are those within groups: a closed
+    form, where indicators of 2,000 groups would be a matrix of 10,000 × 2,000.
+
+    Args:
+        base: Columns [n, p], equal within a group.
+        groups: Number of the group of each observation [n].
+        response: [n].
+
+    Returns:
+        The test, without a slope, or a sentence that says why there is none.
+    Source: the F-test of lack of fit, Draper and Smith 1998, section 2.1.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    counts = np.bincount(codes)
+    num, num_groups = len(response), len(counts)
+    rank = np.linalg.matrix_rank(base - base.mean(axis=0), tol=_DEPENDENT * max(1.0, num**0.5))
+    count = num_groups - 1 - int(rank)
+    if count < 1:
+        return f"{num_groups} cells are too few to decide this"
+    if num <= num_groups:
+        return f"{num} values are too few for {num_groups} coefficients and an error"
+    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
+        return "the response does not vary"
+    if not is_independent(base):
+        return "the factors do not vary independently of each other here"
+    within = response - (np.bincount(codes, response) / counts)[codes]
+    small, squares = fit(base, response), float(within @ within)
+    if squares <= _NOTHING_LEFT * small.total_squares:
+        return "the model fits exactly, which leaves no error to test against"
+    gained, dof = small.residual_squares - squares, num - num_groups
+    f_statistic = (gained / count) / (squares / dof)
+    return FTest(
+        f_statistic=f_statistic,
+        dof_numerator=count,
+        dof_denominator=dof,
+        p_value=float(stats.f.sf(f_statistic, count, dof)),
+        partial_r_squared=gained / small.residual_squares,
+        slope=np.nan,
+        slope_stderr=np.nan,
+    )
 
 
 def nested_f_test(base: Array, added: Array, response: Array) -> FTest | str:

@@ -32,8 +32,9 @@ class Cell:
 
 def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
     """Split rows by their cell; cells are sorted."""
-    groups = [group for _, group in frame.groupby(CELL_COLUMNS, sort=True)]
-    return [(cells_of(group.iloc[:1])[0], group) for group in groups]
+    cells = cells_of(frame[CELL_COLUMNS].drop_duplicates().sort_values(CELL_COLUMNS))
+    groups = (group for _, group in frame.groupby(CELL_COLUMNS, sort=True))
+    return list(zip(cells, groups, strict=True))
 
 
 def cells_of(rows: pd.DataFrame) -> list[Cell]:

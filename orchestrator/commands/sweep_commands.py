@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output, terminal_width
+from orchestrator.machine.memory import collect_seldom
 from orchestrator.monitor.plan_report import (
     COLUMNS_NOTE,
     data_line,
@@ -21,12 +22,14 @@ from orchestrator.monitor.plan_report import (
     plan_table,
     summary_line,
 )
+from orchestrator.monitor.run_pace import RunPace, run_line, run_pace
 from orchestrator.monitor.status import open_failures, status_document, sweep_status
 from orchestrator.monitor.tables import failure_table, status_table
 from orchestrator.planning.fit import fit_faults, this_machine
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
 from orchestrator.planning.store_state import StoreState
+from orchestrator.running.compaction import compact_if_many
 from orchestrator.running.foreground import TrialChoice, choose_trial, run_here
 from orchestrator.running.network_check import refuse_network
 from orchestrator.running.run import nodes_at
@@ -61,7 +64,7 @@ def run(sweep: str, options: Options, output: Output) -> int:
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     note_earlier(prepared, output)
-    exit_code = 0
+    exit_code, pace = 0, None
     if prepared.open_work:
         if options.address is None:
             refuse_misfit(prepared, [this_machine()])
@@ -69,17 +72,30 @@ def run(sweep: str, options: Options, output: Output) -> int:
         _announce(prepared, output)
         place = "this machine" if options.address is None else f"the cluster at {options.address}"
         output.note(f"starting on {place}")
+        began = datetime.now(UTC)
         result = run_missing(prepared, options, output.notes, make_driver)
+        pace = run_pace(prepared, prepared.records.look(), began, datetime.now(UTC))
         exit_code = result.exit_code
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
     # also after a run, as the document may be damaged by now; a sound one is not rewritten
     plan = publish_plan(prepared.store, prepared.plan)
-    return conclude(prepared.store, plan, output, exit_code)
+    exit_code = conclude(prepared.store, plan, output, exit_code, pace)
+    if options.is_compacting and exit_code != _EXIT_CODES["drained"]:  # who asked it to stop waits
+        told = compact_if_many(prepared.store, options.num_loose_files, output.step)
+        if told:
+            output.note(told)
+    return exit_code
 
 
-def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
-    """Aggregate; print Table 1, the verdicts on the laws, the state and the failures."""
+def conclude(
+    store: Store,
+    plan: PlanDocument,
+    output: Output,
+    exit_code: int,
+    pace: RunPace | None = None,
+) -> int:
+    """Aggregate; print Table 1, the verdicts on the laws, the state, the failures, the run's pace."""
     from analysis.aggregation.aggregate import aggregate_into
     from analysis.findings.table1 import build_table1
     from analysis.records.load import load_sweep
@@ -103,9 +119,12 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
         | {
             "failures": list[JsonValue](failures),
             "disagreements": disagreements,
+            "run": None if pace is None else asdict(pace),
             "exit_code": exit_code,
         }
     )
+    if pace is not None:
+        output.show(run_line(pace))
     if exit_code == 3:
         output.note(_RESUMES)
     output.show(conclusion_text(table, derived.predictions, terminal_width()))
@@ -114,6 +133,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
 
 def plan(sweep: str, options: Options, output: Output) -> int:
     """Show what a run would do, without starting or writing anything."""
+    collect_seldom()
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     with output.step("trying the sweep's own code and asking the nodes"):

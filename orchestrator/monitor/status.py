@@ -164,10 +164,10 @@ def with_time_left(
         if not item.is_done:
             by_cell.setdefault(cell_of(item), []).append(ends[item.planned.trial_id])
     cells = [
-        replace(cell, seconds_left=_latest(by_cell.get((cell.batch_size, cell.learning_rate), [])))
+        replace(cell, seconds_left=latest(by_cell.get((cell.batch_size, cell.learning_rate), [])))
         for cell in status.cells
     ]
-    return replace(status, cells=cells, seconds_left=_latest(list(ends.values())))
+    return replace(status, cells=cells, seconds_left=latest(list(ends.values())))
 
 
 def failure_groups(missing: Sequence[Missing], state: StoreState) -> list[FailureGroup]:
@@ -256,7 +256,8 @@ def _furthest_epochs(
     return found
 
 
-def _latest(ends: Sequence[float]) -> float:
+def latest(ends: Sequence[float]) -> float:
+    """Return the last of some ends [s]; NaN where one is unknown, 0 without any."""
     if any(map(math.isnan, ends)):
         return math.nan
     return max(ends, default=0.0)

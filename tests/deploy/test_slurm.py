@@ -13,7 +13,10 @@ SCRIPT = Path(__file__).parents[2] / "deploy" / "slurm.sbatch"
 COMMANDS = {
     # srun starts Ray and runs what follows the separator, as symmetric-run does on the head
     "srun": """
+        if [[ $1 == --ntasks-per-node=1 ]]; then shift; exec "$@"; fi
         echo "$@" >"$LOGS/srun"
+        echo "$RAY_TMPDIR" >"$LOGS/ray-folder"
+        stat -c %a "$RAY_TMPDIR" >"$LOGS/ray-folder-mode"
         cp "$RAY_AUTH_TOKEN_PATH" "$LOGS/token"
         stat -c %a "$RAY_AUTH_TOKEN_PATH" >"$LOGS/token-mode"
         [[ -e $LOGS/ray-does-not-start ]] && exit 0
@@ -86,11 +89,14 @@ def test_a_run_that_succeeds_is_a_job_that_succeeds(job, tmp_path):
     assert words[:6] == ["ray", "symmetric-run", "--address", "node7:21234", "--min-nodes", "2"]
     assert "--num-cpus 16 --num-gpus 4" in " ".join(words)
     assert (logs / "minima").read_text() == (
-        "run paper-kld --store /shared/store --address auto --data-dir /shared/cifar 10\n"
+        "run paper-kld --store /shared/store --address node7:21234 --data-dir /shared/cifar 10\n"
     )
     assert len((logs / "token").read_text()) == 64
     assert (logs / "token-mode").read_text() == "600\n"
     assert not list((tmp_path / "home/.cache/minima").iterdir())
+    assert (logs / "ray-folder").read_text() == "/tmp/minima-41234\n"  # noqa: S108
+    assert (logs / "ray-folder-mode").read_text() == "700\n"
+    assert not Path((logs / "ray-folder").read_text().strip()).exists()
     assert not (logs / "scontrol").exists()
 
 

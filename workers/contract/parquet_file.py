@@ -123,6 +123,11 @@ def decode(view: str, content: bytes) -> CommittedFile:
     )
 
 
+def names_key(content: bytes, first: str) -> bool:
+    """Whether the labels of a merged file may name a commit whose id begins so; they stand there as they are."""
+    return json.dumps(first).encode() in content
+
+
 def in_newest_schema(view: str, table: pa.Table) -> pa.Table:
     """Fill a table up to all columns of the view, null where an older version did not have them."""
     schema = VIEWS[view]

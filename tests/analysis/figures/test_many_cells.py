@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis.figures import trace_figures
-from analysis.figures.cell_styles import by_ratio
-from analysis.figures.figure_style import drawing_settings
+from analysis.figures import layers_figure as layers_module
+from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
-from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
+from analysis.figures.style.cell_styles import by_ratio
+from analysis.figures.style.figure_style import drawing_settings
+from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import Table1, Table1Row
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import Cell
@@ -51,7 +52,7 @@ def _figure(name, cells, monkeypatch):
         return learning_curves(_curves(cells))
     if name == "layers":
         means = {c: {layer: 0.01 * (i + 1) for i, layer in enumerate(_LAYERS)} for c in cells}
-        monkeypatch.setattr(trace_figures, "layer_means", lambda *_: means)
+        monkeypatch.setattr(layers_module, "layer_means", lambda *_: means)
         return layers_figure(SimpleNamespace())
     return {"traces": traces_figure, "trace_ratio": ratio_figure}[name](_table(cells))
 
@@ -128,4 +129,4 @@ def test_layers_are_told_apart_by_mark_and_never_joined(monkeypatch):
 )  # fmt: skip
 def test_the_kind_of_a_layer_is_in_its_name(layer, kind):
     """Of our own networks, and of layers that Keras names."""
-    assert trace_figures.layer_kind(layer)[0] == kind
+    assert layers_module.layer_kind(layer)[0] == kind

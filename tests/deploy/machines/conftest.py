@@ -61,8 +61,7 @@ class Rig:
 
     def on(self, number: int, command: Sequence[str], **variables: str) -> subprocess.Popen[str]:
         """Start another process on a machine that is up."""
-        (first,) = _children(self._machines[number].pid)
-        inside = ["nsenter", "-t", str(first), "-n", "-p", "-m", "-u", "-i"]
+        inside = ["nsenter", "-t", str(self.first_process(number)), "-n", "-p", "-m", "-u", "-i"]
         inside += ["env", f"--chdir={self.shared}"]  # which entering has left
         environment = self.environment(number, variables)
         pipe = subprocess.PIPE
@@ -74,6 +73,18 @@ class Rig:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         told = {"PYTHONPATH": str(HOME), "HOME": str(own), "TMPDIR": str(own), "PATH": path}
         return os.environ | told | {"RAY_AUTH_MODE": "token", "PYTHONUNBUFFERED": "1"} | variables
+
+    def first_process(self, number: int) -> int:
+        """Return the first process of a machine, by its number outside."""
+        (first,) = _children(self._machines[number].pid)
+        return first
+
+    def outside(
+        self, command: Sequence[str], variables: Mapping[str, str]
+    ) -> subprocess.Popen[str]:
+        """Start a process beside the machines, as a batch system would: it sees what is shared."""
+        environment = self.environment(0, variables)
+        return self._start([*_DIES_WITH_US, *command], env=environment)
 
     def errors(self) -> str:
         """Return what all processes have written as errors so far."""

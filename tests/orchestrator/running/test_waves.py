@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 
@@ -149,6 +150,20 @@ def test_one_wave_where_all_is_well(go, script):
     """Every trial once."""
     assert set(go()[0].values()) == {"done"}
     assert script.seeds() == [ALL]
+
+
+def test_each_record_is_read_once_and_at_the_end_once_more(go, script, monkeypatch):
+    """What plans a run, its waves and its view remember together; at the end damage is looked for."""
+    script.endings = {3: ["failed"]}
+    go()
+    read, paths = filesystem.read, []
+    monkeypatch.setattr(
+        filesystem, "read", lambda root, path: (paths.append(path), read(root, path))[1]
+    )
+    assert go()[0] == {3: "done"}
+    counts = Counter(path for path in paths if path.startswith(("trials/", "measurements/")))
+    assert len(counts) == 16
+    assert set(counts.values()) == {2}
 
 
 def test_what_failed_is_not_tried_again_in_this_run(go, script):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.figures.cell_styles import MOST_STYLES, by_ratio, cell_label, cell_panels
+from analysis.figures.style.cell_styles import MOST_STYLES, by_ratio, cell_label, cell_panels
 from analysis.records.cell import Cell
 
 _PAPER = [Cell("kld", size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)]
