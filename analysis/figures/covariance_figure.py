@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.directions import Direction
-from analysis.figures.style.cell_styles import CellStyle, by_ratio, cell_panels, legend_beside
+from analysis.figures.style.cell_styles import CellStyle, cell_panels, legend_beside
 from analysis.figures.style.crowd import (
     as_image,
     crowd_bar,
@@ -24,7 +24,7 @@ from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, set_l
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
 from analysis.predictions import laws
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, by_ratio
 from analysis.text.number_text import plain
 
 _COLUMNS = 3

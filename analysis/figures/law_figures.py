@@ -119,14 +119,11 @@ def _labels(target: str, standings: Sequence[Standing]) -> dict[str, str]:
     for each in standings:
         if each.target == target and math.isfinite(each.judged[0].value):
             found[each.prediction].append(each)
-    factors = {
-        name: ", ".join(_factor(each, len(several)) for each in several)
-        for name, several in found.items()
-    }
-    return {
-        name: ": ".join(filter(None, [laws()[name].human_name, said]))
-        for name, said in factors.items()
-    }
+    labels = {}
+    for name, several in found.items():
+        factors = ", ".join(_factor(each, len(several)) for each in several)
+        labels[name] = ": ".join(filter(None, [laws()[name].human_name, factors]))
+    return labels
 
 
 def _factor(standing: Standing, num_beside: int) -> str:

@@ -14,11 +14,11 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.style.cell_styles import CellStyle, cell_panels, legend_beside
 from analysis.figures.style.crowd import (
-    MOST_APART,
     crowd_bar,
     crowd_colors,
     crowd_scale,
     draw_curves,
+    is_crowd,
 )
 from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, set_log
 from analysis.figures.style.hover import cell_title, set_titles
@@ -52,8 +52,9 @@ def learning_curves(data: SweepData) -> Figure | None:
     if not drawn:
         return None
     means = means[np.isfinite(means[[column for column, _ in drawn]].to_numpy()).any(axis=1)]
-    if len(means.drop_duplicates(CELL_COLUMNS)) > MOST_APART:
-        return _crowd(means, drawn, _milestones(data))
+    cells = cells_of(means.drop_duplicates(CELL_COLUMNS))
+    if is_crowd(cells):
+        return _crowd(cells, means, drawn, _milestones(data))
     return _apart(dict(groups_by_cell(means)), drawn, _milestones(data))
 
 
@@ -95,13 +96,16 @@ def _apart(
 
 
 def _crowd(
-    means: pd.DataFrame, drawn: Sequence[tuple[str, str]], milestones: Sequence[int]
+    cells: Sequence[Cell],
+    means: pd.DataFrame,
+    drawn: Sequence[tuple[str, str]],
+    milestones: Sequence[int],
 ) -> Figure:
     """Draw a line for each cell, coloured by BS/LR."""
     num_rows = -(-len(drawn) // 2)
     figure = Figure(figsize=(WIDTH_INCHES, 2.9 * num_rows + 0.4), layout="constrained")
     grid = figure.subplots(num_rows, 2, sharex=True, squeeze=False)
-    scale = crowd_scale(cells_of(means.drop_duplicates(CELL_COLUMNS)))
+    scale = crowd_scale(cells)
     for axes, quantity in zip(grid.flat, drawn, strict=False):
         rows = means[np.isfinite(means[quantity[0]])]
         starts = np.flatnonzero(~rows.duplicated(CELL_COLUMNS))

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from analysis.figures.style.cell_styles import (
     MOST_TOGETHER,
     CellStyle,
-    by_ratio,
     cell_panels,
     legend_beside,
 )
@@ -29,7 +28,7 @@ from analysis.figures.style.hover import cell_title, set_titles, value_title
 from analysis.findings.table1 import Table1, Table1Row
 from analysis.laws.palette import CURVATURE, GREY, NOISE
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, by_ratio
 from analysis.records.paper_table1 import NUM_TRAIN
 from analysis.text.number_text import plain
 from workers.contract.quantities import GLOSSARY

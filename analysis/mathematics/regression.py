@@ -21,6 +21,8 @@ double precision, some 1e-15, and any difference between two settings of a grid.
 _NOTHING_LEFT = 1e-20
 """Share of the sum of squares below which a residual is rounding: residuals of 1e-10 of the response."""
 
+_EXACT = "the model fits exactly, which leaves no error to test against"
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -106,17 +108,11 @@ def fit_with_error(columns: Array, response: Array) -> Fit | str:
     Returns:
         The fit, or a sentence that says why there is none.
     """
-    num, num_coefficients = len(response), 1 + columns.shape[1]
-    if num <= num_coefficients:
-        return f"{num} values are too few for {num_coefficients} coefficients and an error"
-    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
-        return "the response does not vary"
-    if not is_independent(columns):
-        return "the factors do not vary independently of each other here"
+    fault = _no_error(columns, response, 1 + columns.shape[1])
+    if fault:
+        return fault
     found = fit(columns, response)
-    if found.residual_squares <= _NOTHING_LEFT * found.total_squares:
-        return "the model fits exactly, which leaves no error to test against"
-    return found
+    return _EXACT if _is_exact(found.residual_squares, found.total_squares) else found
 
 
 def lack_of_fit_test(base: Array, groups: Array, response: Array) -> FTest | str:
@@ -136,32 +132,19 @@ def lack_of_fit_test(base: Array, groups: Array, response: Array) -> FTest | str
     """
     codes = np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(codes)
-    num, num_groups = len(response), len(counts)
-    rank = np.linalg.matrix_rank(base - base.mean(axis=0), tol=_DEPENDENT * max(1.0, num**0.5))
-    count = num_groups - 1 - int(rank)
+    num_groups = len(counts)
+    tolerance = _DEPENDENT * max(1.0, len(response) ** 0.5)
+    count = num_groups - 1 - int(np.linalg.matrix_rank(base - base.mean(axis=0), tol=tolerance))
     if count < 1:
         return f"{num_groups} cells are too few to decide this"
-    if num <= num_groups:
-        return f"{num} values are too few for {num_groups} coefficients and an error"
-    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
-        return "the response does not vary"
-    if not is_independent(base):
-        return "the factors do not vary independently of each other here"
+    fault = _no_error(base, response, num_groups)
+    if fault:
+        return fault
     within = response - (np.bincount(codes, response) / counts)[codes]
     small, squares = fit(base, response), float(within @ within)
-    if squares <= _NOTHING_LEFT * small.total_squares:
-        return "the model fits exactly, which leaves no error to test against"
-    gained, dof = small.residual_squares - squares, num - num_groups
-    f_statistic = (gained / count) / (squares / dof)
-    return FTest(
-        f_statistic=f_statistic,
-        dof_numerator=count,
-        dof_denominator=dof,
-        p_value=float(stats.f.sf(f_statistic, count, dof)),
-        partial_r_squared=gained / small.residual_squares,
-        slope=np.nan,
-        slope_stderr=np.nan,
-    )
+    if _is_exact(squares, small.total_squares):
+        return _EXACT
+    return _f_test(small, squares, count, len(response) - num_groups)
 
 
 def nested_f_test(base: Array, added: Array, response: Array) -> FTest | str:
@@ -173,16 +156,43 @@ def nested_f_test(base: Array, added: Array, response: Array) -> FTest | str:
     large = fit_with_error(np.hstack([base, added]), response)
     if isinstance(large, str):
         return large
-    small = fit(base, response)
-    gained = small.residual_squares - large.residual_squares
-    count = added.shape[1]
-    f_statistic = (gained / count) / (large.residual_squares / large.dof)
+    small, count = fit(base, response), added.shape[1]
+    slope = float(large.coefficients[-1]), float(large.stderrs[-1])
+    return _f_test(small, large.residual_squares, count, large.dof, slope)
+
+
+def _no_error(columns: Array, response: Array, num_coefficients: int) -> str:
+    """Say why a fit of so many coefficients leaves no error to judge by; empty where it may."""
+    num = len(response)
+    if num <= num_coefficients:
+        return f"{num} values are too few for {num_coefficients} coefficients and an error"
+    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
+        return "the response does not vary"
+    if not is_independent(columns):
+        return "the factors do not vary independently of each other here"
+    return ""
+
+
+def _is_exact(residual_squares: float, total_squares: float) -> bool:
+    return residual_squares <= _NOTHING_LEFT * total_squares
+
+
+def _f_test(
+    small: Fit,
+    residual_squares: float,
+    count: int,
+    dof: int,
+    slope: tuple[float, float] = (np.nan, np.nan),
+) -> FTest:
+    """Test a smaller model against one of `count` further coefficients by what that leaves, with `dof`."""
+    gained = small.residual_squares - residual_squares
+    f_statistic = (gained / count) / (residual_squares / dof)
     return FTest(
         f_statistic=f_statistic,
         dof_numerator=count,
-        dof_denominator=large.dof,
-        p_value=float(stats.f.sf(f_statistic, count, large.dof)),
+        dof_denominator=dof,
+        p_value=float(stats.f.sf(f_statistic, count, dof)),
         partial_r_squared=gained / small.residual_squares,
-        slope=float(large.coefficients[-1]),
-        slope_stderr=float(large.stderrs[-1]),
+        slope=slope[0],
+        slope_stderr=slope[1],
     )

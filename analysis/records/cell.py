@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -28,6 +29,11 @@ class Cell:
     def batch_size_over_learning_rate(self) -> float:
         """m/η, on which alone the stationary state of the continuous-time limit depends."""
         return self.batch_size / self.learning_rate
+
+
+def by_ratio(cells: Iterable[Cell]) -> list[Cell]:
+    """Sort cells by BS/LR, then by BS, as legends list them."""
+    return sorted(cells, key=lambda cell: (cell.batch_size_over_learning_rate, cell))
 
 
 def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from analysis.records.load import SweepData
-from workers.contract.specs import DatasetSpec, ModelSpec
-
-_MODELS = {"resnet": "ResNet", "mlp": "MLP"}
-_DATASETS = {"cifar10": "CIFAR-10", "digits": "digits", "synthetic": "synthetic data"}
-_OF_IMAGES = ("cifar10", "digits")
-_LOSSES = {
-    "kld": "KLD",
-    "squared_error": "squared error",
-    "gradlog_l1": "gradlog L1",
-    "gradlog_l2": "gradlog L2",
-}
+from workers.contract.registry import LOSSES
+from workers.contract.specs import DatasetSpec, ModelSpec, PluginSpec
 
 
 def setting_line(data: SweepData) -> str:
     """Return what was trained: "ResNet-56, CIFAR-10 (50,000 training images), KLD, 125 epochs, 9 cells × 5 seeds"."""
     trial, seeds = data.plan.trials[0].trial, len(data.plan.seeds)
     counts = sorted(set(data.trials["num_train"].astype(int)))
-    what = "training images" if trial.dataset.name in _OF_IMAGES else "training examples"
-    size = f" ({' or '.join(f'{count:,}' for count in counts)} {what})" if counts else ""
     losses = sorted({cell.loss for cell in data.cells})
     return ", ".join(
         [
             _model(trial.model),
-            f"{_dataset(trial.dataset)}{size}",
-            " and ".join(_LOSSES.get(loss, loss) for loss in losses),
+            _dataset(trial.dataset, " or ".join(f"{count:,}" for count in counts)),
+            " and ".join(map(_loss, losses)),
             _count(trial.training.epochs, "epoch"),
             f"{_count(len(data.cells), 'cell')} × {_count(seeds, 'seed')}",
         ]
@@ -35,12 +24,19 @@ def setting_line(data: SweepData) -> str:
 
 
 def _model(model: ModelSpec) -> str:
-    name, depth = _MODELS.get(model.name, model.name), getattr(model, "depth", None)
-    return name if depth is None else f"{name}-{depth}"
+    return model.name if isinstance(model, PluginSpec) else model.title
 
 
-def _dataset(dataset: DatasetSpec) -> str:
-    return _DATASETS.get(dataset.name, dataset.name)
+def _dataset(dataset: DatasetSpec, num_train: str) -> str:
+    """Return the name of a data set, with how many examples were trained on, where any were."""
+    title, examples = dataset.name, "examples"
+    if not isinstance(dataset, PluginSpec):
+        title, examples = dataset.title or dataset.name, dataset.examples
+    return f"{title} ({num_train} training {examples})" if num_train else title
+
+
+def _loss(name: str) -> str:
+    return (LOSSES[name].title if name in LOSSES else "") or name
 
 
 def _count(number: int, what: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.layers import CellLayers
-from analysis.tables.chosen_cells import MOST_TABULATED, evenly_chosen
+from analysis.tables.chosen_cells import chosen
 from analysis.tables.law_tables import interval_text, ratio_text
 from analysis.text.number import written
 from analysis.text.number_text import NOTHING, plain
@@ -25,7 +25,7 @@ def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[Te
     for (statistic_id, bn_mode, sampler), rows in validity.groupby(keys, sort=False, dropna=False):
         worst = rows.sort_values("value").drop_duplicates(_ONE_A_SEED, keep="last")
         groups = list(worst.groupby(["batch_size", "learning_rate", "learning_rate_used"]))
-        cells = groups if len(groups) <= MOST_TABULATED else evenly_chosen(groups)
+        cells = chosen(groups)
         left = len(groups) - len(cells)
         meanings = rows.drop_duplicates("test").set_index("test")["meaning"]
         tables.append(

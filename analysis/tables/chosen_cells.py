@@ -14,6 +14,11 @@ MOST_TABULATED = 60
 """Cells of which every number is in the page."""
 
 
+def chosen(cells: Sequence[Item]) -> list[Item]:
+    """Choose the cells of a table: all up to `MOST_TABULATED`, of more twelve."""
+    return list(cells) if len(cells) <= MOST_TABULATED else evenly_chosen(cells)
+
+
 def evenly_chosen(cells: Sequence[Item], most: int = MOST_COLUMNS) -> list[Item]:
     """Choose at most so many, first and last included, evenly by their place."""
     if len(cells) <= most:

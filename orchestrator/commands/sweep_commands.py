@@ -28,9 +28,9 @@ from orchestrator.monitor.tables import failure_table, status_table
 from orchestrator.planning.fit import fit_faults, this_machine
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
-from orchestrator.planning.store_state import StoreState
+from orchestrator.planning.store_state import StoreReader, StoreState
 from orchestrator.running.compaction import compact_if_many
-from orchestrator.running.foreground import TrialChoice, choose_trial, run_here
+from orchestrator.running.foreground import TrialChoice, choose_trial, run_here, trial_text
 from orchestrator.running.network_check import refuse_network
 from orchestrator.running.run import nodes_at
 from orchestrator.running.run import run as run_missing
@@ -80,7 +80,9 @@ def run(sweep: str, options: Options, output: Output) -> int:
             output.note(f"the cluster is lost: {result.cluster_lost}")
     # also after a run, as the document may be damaged by now; a sound one is not rewritten
     plan = publish_plan(prepared.store, prepared.plan)
-    exit_code = conclude(prepared.store, plan, output, exit_code, pace)
+    exit_code = conclude(
+        prepared.store, plan, output, exit_code, pace=pace, records=prepared.records
+    )
     if options.is_compacting and exit_code != _EXIT_CODES["drained"]:  # who asked it to stop waits
         told = compact_if_many(prepared.store, options.num_loose_files, output.step)
         if told:
@@ -93,7 +95,9 @@ def conclude(
     plan: PlanDocument,
     output: Output,
     exit_code: int,
+    *,
     pace: RunPace | None = None,
+    records: StoreReader | None = None,
 ) -> int:
     """Aggregate; print Table 1, the verdicts on the laws, the state, the failures, the run's pace."""
     from analysis.aggregation.aggregate import aggregate_into
@@ -109,7 +113,7 @@ def conclude(
     if verdicts := verdict_text(derived.predictions, terminal_width()):
         output.show(verdicts)
     disagreements = report_disagreements(derived, output)
-    state = sweep_status(store, plan, datetime.now(UTC))
+    state = sweep_status(store, plan, datetime.now(UTC), records)
     output.show(status_table(state))
     failures = open_failures(store, plan, state)
     if failures:
@@ -169,11 +173,10 @@ def trial(sweep: str, choice: TrialChoice, options: Options, output: Output) -> 
             output.note(_CURES[status])
     plan = publish_plan(prepared.store, prepared.plan)
     if choice.index is None:
-        return conclude(prepared.store, plan, output, exit_code)
+        return conclude(prepared.store, plan, output, exit_code, records=prepared.records)
     if exit_code == 3:
         output.note(_RESUMES)
-    cell = planned.trial.batch_size, planned.trial.learning_rate, planned.trial.seed
-    told = "batch size {}, learning rate {:g}, seed {}".format(*cell)
+    told = trial_text(planned.trial.batch_size, planned.trial.learning_rate, planned.trial.seed)
     output.show(f"trial {planned.trial_id} ({told}): {status.replace('_', ' ')}")
     output.document({"trial_id": planned.trial_id, "status": status, "exit_code": exit_code})
     return exit_code

@@ -38,8 +38,8 @@ def is_ours(
         presumed_dead: Attempts that have been silent for too long.
         wait: Waits for so many seconds.
     """
+    passed_over = {*presumed_dead, claim.attempt_id}
     for _ in range(round(_LONGEST_SECONDS / _POLL_SECONDS)):
-        passed_over = {*presumed_dead, claim.attempt_id}
         others = rivals(store, claim.trial_id, claim.run_id, passed_over)
         if any(_comes_first(other, claim) for other in others):
             return False

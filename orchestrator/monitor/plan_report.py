@@ -67,7 +67,7 @@ class PlanReport:
     @property
     def unit(self) -> str:
         """The unit of the cost."""
-        return "GPU-hours" if self.prepared.sweep.resources.gpus else "core-hours"
+        return cost_unit(self.prepared.sweep.resources)
 
     @property
     def cost(self) -> float:
@@ -97,11 +97,11 @@ def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
 
 def plan_table(report: PlanReport) -> Table:
     """Tabulate trials by state, time and cost, one row per cell."""
-    table = WholeTable(title=cells_title(report.status))
+    shown, others = shown_cells(report.status.cells)
+    table = WholeTable(title=cells_title(report.status, shown, others))
     names = ("done", "to\nmeasure", "to\ntrain", "failed", "left", report.unit)
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
-    shown, others = shown_cells(report.status.cells)
     rest = report.cost_beside(shown)
     for cell in [*shown, *others]:
         counts = (cell.done, cell.to_measure, cell.to_train, cell.failed)
@@ -150,6 +150,11 @@ def summary_line(report: PlanReport) -> str:
         left = time_left(report.status.seconds_left)
         parts = [f"{report.slots} trials at once; {left}", *parts]
     return f"{', '.join(parts)}, {estimator.source}"
+
+
+def cost_unit(resources: ResourcesSpec) -> str:
+    """Return the unit of the cost of trials that hold these."""
+    return "GPU-hours" if resources.gpus else "core-hours"
 
 
 def hours(value: float) -> str:

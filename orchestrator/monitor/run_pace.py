@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from orchestrator.monitor.plan_report import hours
+from orchestrator.monitor.plan_report import cost_unit, hours
 from orchestrator.monitor.throughput import recorded_work, worked_seconds
 from orchestrator.planning.estimate import duration
 from orchestrator.planning.prepare import Prepared
@@ -69,7 +69,7 @@ def run_pace(prepared: Prepared, state: StoreState, began: datetime, now: dateti
         worked_seconds=worked,
         trials_per_hour=num_finished * 3600 / worked if worked >= _SHORTEST_SECONDS else None,
         cost_hours=cost,
-        unit="GPU-hours" if resources.gpus else "core-hours",
+        unit=cost_unit(resources),
     )
 
 

@@ -88,9 +88,10 @@ class SweepStatus:
 class StatusReader:
     """Reader of the sweeps of one store; each look after the first reads only what is new."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, records: StoreReader | None = None) -> None:
+        """Read with a reader that may know the store's records already."""
         self._store = store
-        self._records = StoreReader(store)
+        self._records = records or StoreReader(store)
         self._heartbeats: dict[str, HeartbeatReader] = {}
 
     def look(self, plan: PlanDocument, now: datetime) -> SweepStatus:
@@ -119,9 +120,11 @@ class StatusReader:
         )
 
 
-def sweep_status(store: Store, plan: PlanDocument, now: datetime) -> SweepStatus:
+def sweep_status(
+    store: Store, plan: PlanDocument, now: datetime, records: StoreReader | None = None
+) -> SweepStatus:
     """Compare the plan with the store at a single look."""
-    return StatusReader(store).look(plan, now)
+    return StatusReader(store, records).look(plan, now)
 
 
 def status_of(

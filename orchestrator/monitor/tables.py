@@ -34,13 +34,13 @@ def time_left(seconds: float) -> str:
 
 def status_table(status: SweepStatus, *, has_times: bool = True) -> Table:
     """Tabulate trials by state, one row per cell; with the time until its last one is done."""
-    table = WholeTable(title=cells_title(status))
+    shown, others = shown_cells(status.cells)
+    table = WholeTable(title=cells_title(status, shown, others))
     names = ("done", "running", "to\nmeasure", "to\ntrain", "failed")
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
     if has_times:
         table.add_column("left", justify="right", no_wrap=True)
-    shown, others = shown_cells(status.cells)
     for cell in [*shown, *others]:
         counts = (cell.done, cell.running, cell.to_measure, cell.to_train, cell.failed)
         texts = [str(count) if count else "·" for count in counts]
@@ -51,10 +51,11 @@ def status_table(status: SweepStatus, *, has_times: bool = True) -> Table:
     return table
 
 
-def cells_title(status: SweepStatus) -> str:
-    """Return how many trials are done, and which cells of many the table shows."""
+def cells_title(
+    status: SweepStatus, shown: Sequence[CellStatus], others: Sequence[CellStatus]
+) -> str:
+    """Return how many trials are done, and which cells of many the table shows, as `shown_cells` finds."""
     title = f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
-    shown, others = shown_cells(status.cells)
     if not others:
         return title
     rest = "those not done first, the others summed" if shown else "all summed"

@@ -66,7 +66,7 @@ class ShownTable:
 def shown_table(table: Table) -> ShownTable:
     """Lay out a table: empty columns and rows dropped, one power of ten a column."""
     content = table.content
-    filled = [row for row in content.rows if not _is_empty(row, table.num_keys)]
+    filled = _filled(table)
     rows, num_rows = filled[:MOST_ROWS], len(filled)
     more = (
         f"The first {MOST_ROWS} of {num_rows:,} rows, which alone are sorted, filtered, copied and printed; all "
@@ -93,7 +93,7 @@ def shown_table(table: Table) -> ShownTable:
 
 def is_cut(table: Table) -> bool:
     """Whether the page shows only the first of a table's rows."""
-    return sum(not _is_empty(row, table.num_keys) for row in table.content.rows) > MOST_ROWS
+    return len(_filled(table)) > MOST_ROWS
 
 
 def file_name(content: TextTable) -> str:
@@ -118,6 +118,10 @@ def table_file(content: TextTable) -> str:
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(zip(*columns, strict=True))
     return stream.getvalue()
+
+
+def _filled(table: Table) -> list[tuple[str, ...]]:
+    return [row for row in table.content.rows if not _is_empty(row, table.num_keys)]
 
 
 def _is_empty(row: tuple[str, ...], num_keys: int | None) -> bool:

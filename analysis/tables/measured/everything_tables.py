@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.findings.leading import rows_of_leading_variant
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import CELL_COLUMNS, Cell
+from analysis.records.cell import CELL_COLUMNS, Cell, by_ratio
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
 from analysis.tables.chosen_cells import MOST_COLUMNS, MOST_TABULATED, evenly_chosen
@@ -67,7 +67,7 @@ def layer_tables(
         return []
     rows = rows_of_leading_variant(by_layer, data.plan)
     order = data.measurements["layer"].dropna().unique().tolist()
-    cells = evenly_chosen(sorted(states, key=lambda c: (c.batch_size_over_learning_rate, c)))
+    cells = evenly_chosen(by_ratio(states))
     shown = set(cells)
     rows = rows[[cell in shown for cell in _cells_of(rows)]]
     left = len(states) - len(cells)
@@ -95,7 +95,7 @@ def _tabulated(
     """Return the cells to tabulate, and a note where these are not all."""
     if len(states) <= MOST_TABULATED:
         return states, ()
-    cells = evenly_chosen(sorted(states, key=lambda c: (c.batch_size_over_learning_rate, c)))
+    cells = evenly_chosen(by_ratio(states))
     left = len(states) - len(cells)
     return {cell: states[cell] for cell in cells}, (_MORE.format(left),)
 
