@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -28,34 +27,9 @@ COMMANDS = {
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(make_job):
     """Start the script as SLURM would; give the process and the folder of what was called."""
-    commands, logs = tmp_path / "bin", tmp_path / "logs"
-    for folder in (commands, logs):
-        folder.mkdir()
-    for name, text in COMMANDS.items():
-        (commands / name).write_text(f"#!/usr/bin/env bash\n{text}")
-        (commands / name).chmod(0o755)
-    started: list[subprocess.Popen] = []
-
-    def start(*, code: int = 0, is_long: bool = False) -> tuple[subprocess.Popen, Path]:
-        (logs / "code").write_text(str(code))
-        if is_long:
-            (logs / "long").touch()
-        environment = {
-            "PATH": f"{commands}:{os.environ['PATH']}",
-            "LOGS": str(logs),
-            "SLURM_JOB_ID": "41234",
-            "SLURM_ARRAY_TASK_ID": "17",
-        }
-        command = ["bash", SCRIPT, "paper-kld", "/shared/store", "--data-dir", "/shared/cifar 10"]
-        started.append(subprocess.Popen(command, env=environment))
-        return started[-1], logs
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    return make_job(SCRIPT, COMMANDS, {"SLURM_ARRAY_TASK_ID": "17"})
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4])
@@ -72,13 +46,10 @@ def test_the_code_of_the_trial_is_the_code_of_its_job(job, code):
 @pytest.mark.parametrize(
     ("number", "queued"), [(signal.SIGUSR1, "requeue 41234\n"), (signal.SIGTERM, "")]
 )
-def test_a_trial_that_must_end_saves_first(job, number, queued):
+def test_a_trial_that_must_end_saves_first(job, wait_for, number, queued):
     """Near the time limit its job is queued again; by somebody's wish it is not."""
-    process, logs = job(is_long=True)
-    deadline = time.monotonic() + 20
-    while not (logs / "running").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    process, logs = job("long")
+    wait_for(logs / "running")
     process.send_signal(number)
     assert process.wait(timeout=20) == 3
     noted = logs / "scontrol"

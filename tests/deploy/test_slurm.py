@@ -1,9 +1,6 @@
 """The SLURM script, walked through with srun, scontrol and minima of our own."""
 
-import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -39,46 +36,18 @@ COMMANDS = {
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(make_job, tmp_path):
     """Start the script as SLURM would; give the process and the folder of what was called."""
-    commands, logs, home = tmp_path / "bin", tmp_path / "logs", tmp_path / "home"
-    for folder in (commands, logs, home):
-        folder.mkdir()
-    for name, text in COMMANDS.items():
-        (commands / name).write_text(f"#!/usr/bin/env bash\n{text}")
-        (commands / name).chmod(0o755)
-    (logs / "code").write_text("0")
-    started: list[subprocess.Popen] = []
-
-    def start(*files: str, code: int = 0) -> tuple[subprocess.Popen, Path]:
-        (logs / "code").write_text(str(code))
-        for name in files:
-            (logs / name).touch()
-        environment = {
-            "PATH": f"{commands}:{os.environ['PATH']}",
-            "HOME": str(home),
-            "LOGS": str(logs),
-            "SLURM_JOB_ID": "41234",
-            "SLURM_JOB_NODELIST": "node[7-8]",
-            "SLURM_JOB_NUM_NODES": "2",
-            "SLURM_CPUS_PER_TASK": "16",
-            "SLURM_GPUS_ON_NODE": "4",
-        }
-        command = ["bash", SCRIPT, "paper-kld", "/shared/store", "--data-dir", "/shared/cifar 10"]
-        started.append(subprocess.Popen(command, env=environment))
-        return started[-1], logs
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} did not appear"
-        time.sleep(0.02)
+    home = tmp_path / "home"
+    home.mkdir()
+    told = {
+        "HOME": str(home),
+        "SLURM_JOB_NODELIST": "node[7-8]",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_CPUS_PER_TASK": "16",
+        "SLURM_GPUS_ON_NODE": "4",
+    }
+    return make_job(SCRIPT, COMMANDS, told)
 
 
 def test_a_run_that_succeeds_is_a_job_that_succeeds(job, tmp_path):
@@ -114,7 +83,7 @@ def test_a_cluster_that_does_not_start_is_no_success(job):
     assert process.wait(timeout=20) == 3
 
 
-def test_near_the_time_limit_the_run_drains_and_is_queued_again(job):
+def test_near_the_time_limit_the_run_drains_and_is_queued_again(job, wait_for):
     """USR1 reaches the batch shell, which asks by `minima stop` and then waits for the run."""
     process, logs = job("long")
     wait_for(logs / "running")
@@ -124,7 +93,7 @@ def test_near_the_time_limit_the_run_drains_and_is_queued_again(job):
     assert (logs / "scontrol").read_text() == "requeue 41234\n"
 
 
-def test_a_cancelled_job_drains_and_is_not_queued_again(job):
+def test_a_cancelled_job_drains_and_is_not_queued_again(job, wait_for):
     """TERM is somebody's wish that it end."""
     process, logs = job("long")
     wait_for(logs / "running")

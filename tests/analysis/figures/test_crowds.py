@@ -7,7 +7,6 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection, PathCollection
@@ -20,8 +19,6 @@ from analysis.figures.style.crowd import crowd_said
 from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.law_rows import law_rows
-from analysis.findings.table1 import Table1, Table1Row
-from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import Cell
 
 _MOST_ELEMENTS = 800
@@ -32,34 +29,12 @@ def _cells(count):
     return [Cell("kld", 16 + place % 20, 0.01 * (1 + place // 20)) for place in range(count)]
 
 
-def _table(cells):
-    rows = []
-    for place, cell in enumerate(cells):
-        noise, hessian = Uncertain(10.0 + place, 0.5, 2), Uncertain(40.0, 1.0, 2)
-        ratio = Uncertain(noise.value / hessian.value, 0.02, 2)
-        rows.append(Table1Row(cell, None, noise, hessian, 3, ratio, None))
-    return Table1("toy", "r", is_paper_setting=False, rows=tuple(rows))
-
-
-def _curves(cells, num_epochs=3):
-    names = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
-    rows = [
-        {"trial_id": f"{cell}", "loss": cell.loss, "batch_size": cell.batch_size,
-         "learning_rate": cell.learning_rate, "epoch": epoch} | dict.fromkeys(names, (1.0 + place) / (epoch + 1))
-        for place, cell in enumerate(cells) for epoch in range(num_epochs)
-    ]  # fmt: skip
-    trials = pd.DataFrame({"trial_id": [], "outcome": []})
-    return SimpleNamespace(
-        epochs=pd.DataFrame(rows), trials=trials, plan=SimpleNamespace(trials=[])
-    )
-
-
 @pytest.fixture
-def figure_of(monkeypatch, prediction, predictions_table):
+def figure_of(monkeypatch, prediction, predictions_table, table_of, curves_of):
     def build(name, count):
         cells = _cells(count)
         if name == "learning_curves":
-            return learning_curves(_curves(cells))
+            return learning_curves(curves_of(cells))
         if name == "layers":
             means = {cell: {"conv": 0.01 * (1 + i), "dense": 0.02} for i, cell in enumerate(cells)}
             monkeypatch.setattr(layers_module, "layer_means", lambda *_: means)
@@ -70,7 +45,7 @@ def figure_of(monkeypatch, prediction, predictions_table):
                 for cell in cells for law in ("wang_4_45", "jastrzebski_9")
             ]  # fmt: skip
             return parity_figure(law_rows(predictions_table(rows).to_pandas()))
-        return {"traces": traces_figure, "trace_ratio": ratio_figure}[name](_table(cells))
+        return {"traces": traces_figure, "trace_ratio": ratio_figure}[name](table_of(cells))
 
     return build
 
@@ -94,11 +69,11 @@ def test_what_is_drawn_does_not_grow_with_the_cells(name, figure_of):
         assert all(_num_elements(figure) < _MOST_ELEMENTS for figure in figures)
 
 
-def test_a_crowd_of_curves_holds_every_curve():
+def test_a_crowd_of_curves_holds_every_curve(curves_of):
     """A line for each of 61 cells in each panel, in the order of the cells, coloured by BS/LR."""
     cells = _cells(61)
     with drawing_settings():
-        figure = learning_curves(_curves(cells))
+        figure = learning_curves(curves_of(cells))
     for axes in figure.axes[:4]:
         (lines,) = [each for each in axes.collections if isinstance(each, LineCollection)]
         firsts = sorted(segment[0, 1] for segment in lines.get_segments())
@@ -106,20 +81,20 @@ def test_a_crowd_of_curves_holds_every_curve():
         assert len({tuple(color) for color in lines.get_colors()}) > 50
 
 
-def test_curves_of_one_epoch_are_marks():
+def test_curves_of_one_epoch_are_marks(curves_of):
     """A line of one point is not seen."""
     with drawing_settings():
-        figure = learning_curves(_curves(_cells(61), num_epochs=1))
+        figure = learning_curves(curves_of(_cells(61), num_epochs=1))
     for axes in figure.axes[:4]:
         (marks,) = [each for each in axes.collections if isinstance(each, PathCollection)]
         assert len(marks.get_offsets()) == 61
 
 
-def test_a_crowd_of_ratios_holds_every_ratio():
+def test_a_crowd_of_ratios_holds_every_ratio(table_of):
     """61 points against each of three abscissas."""
     cells = _cells(61)
     with drawing_settings():
-        figure = ratio_figure(_table(cells))
+        figure = ratio_figure(table_of(cells))
     for axes, abscissa in zip(
         figure.axes[:3],
         (lambda c: c.batch_size_over_learning_rate, lambda c: c.learning_rate, lambda c: c.batch_size),

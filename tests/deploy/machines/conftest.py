@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from workers.contract.store import Store
 from workers.process.code_digest import HOME
 
 _MACHINE = Path(__file__).with_name("machine")
@@ -89,6 +90,18 @@ class Rig:
     def errors(self) -> str:
         """Return what all processes have written as errors so far."""
         return (self.folder / "errors").read_text()
+
+    def wait_until(self, is_so: Callable[[], bool], seconds: float) -> None:
+        """Ask twice a second, for so long."""
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < deadline, self.errors()
+            time.sleep(0.5)
+
+    def weights(self, store: str) -> dict[str, str]:
+        """Return the digest of each trial's weights in a store below `shared`."""
+        rows = Store.open(str(self.shared / store)).read("trials").to_pylist()
+        return {row["trial_id"]: row["weights_sha256"] for row in rows}
 
     def down(self) -> None:
         """End every process; when its first one is gone a machine has none, and its namespaces go."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,26 +50,13 @@ def start_ray(rig, number: int, options: list[str], **variables: str) -> None:
     num_before = rig.errors().count(IS_UP)
     command = [*RAY_START, f"--node-ip-address=10.77.0.{number}", *options]
     rig.boot(number, command, RAY_AUTH_TOKEN=SECRET, **variables)
-    wait_until(lambda: rig.errors().count(IS_UP) > num_before, rig)
+    rig.wait_until(lambda: rig.errors().count(IS_UP) > num_before, PATIENCE_SECONDS)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for a command: its code, and what it printed."""
     out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return process.returncode, out
-
-
-def wait_until(is_so: Callable[[], bool], rig) -> None:
-    """Ask twice a second."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, rig.errors()
-        time.sleep(0.5)
-
-
-def weights(store: Store) -> dict[str, str]:
-    """Give the digest of each trial's weights."""
-    return {row["trial_id"]: row["weights_sha256"] for row in store.read("trials").to_pylist()}
 
 
 def test_a_node_of_other_code_joins_a_running_sweep_and_gets_no_part_in_it(
@@ -87,7 +72,9 @@ def test_a_node_of_other_code_joins_a_running_sweep_and_gets_no_part_in_it(
     start_node(rig, 3, 1)
     run = rig.on(2, RUN, RAY_AUTH_TOKEN=SECRET)
     store = Store.open(str(rig.shared / "store"))
-    wait_until(lambda: run.poll() is not None or list(store.names("attempts")), rig)
+    rig.wait_until(
+        lambda: run.poll() is not None or list(store.names("attempts")), PATIENCE_SECONDS
+    )
     start_node(rig, 4, 2, PYTHONPATH=str(other))
 
     code, _ = finish(run)
@@ -107,9 +94,9 @@ def test_a_node_of_other_code_joins_a_running_sweep_and_gets_no_part_in_it(
 
     alone = rig.on(3, [*MINIMA, "run", "sweep.yaml", "--store", "alone"], RAY_AUTH_MODE="")
     assert finish(alone)[0] == 0, rig.errors()
-    undisturbed = weights(Store.open(str(rig.shared / "alone")))
+    undisturbed = rig.weights("alone")
     assert len(undisturbed) == NUM_TRIALS
-    assert weights(store) == undisturbed
+    assert rig.weights("store") == undisturbed
 
 
 def test_strangers_are_turned_away(rig):

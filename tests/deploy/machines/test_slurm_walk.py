@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,28 +90,17 @@ class Job:
         return self.rig.outside(command, told)
 
 
-def wait_until(is_so: Callable[[], bool], rig) -> None:
-    """Ask twice a second."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, rig.errors()
-        time.sleep(0.5)
-
-
-def weights(store: Store) -> dict[str, str]:
-    """Give the digest of each trial's weights."""
-    return {row["trial_id"]: row["weights_sha256"] for row in store.read("trials").to_pylist()}
-
-
 def test_two_nodes_drain_before_the_time_limit_and_the_requeued_job_finishes(rig, tmp_path):
     """Both nodes train; the second job takes up what the first has saved; the bits are those of one machine."""
     job = Job(rig, tmp_path)
     first = job.start()
-    wait_until(lambda: first.poll() is not None or job.hosts() == {"node2", "node3"}, rig)
+    rig.wait_until(
+        lambda: first.poll() is not None or job.hosts() == {"node2", "node3"}, PATIENCE_SECONDS
+    )
     first.send_signal(signal.SIGUSR1)
     assert first.wait(timeout=PATIENCE_SECONDS) == 3, rig.errors()
     assert (rig.shared / "scontrol").read_text() == "requeue 41234\n"
-    assert len(weights(job.store)) < NUM_TRIALS
+    assert len(rig.weights("store")) < NUM_TRIALS
     assert job.left_behind() == []
 
     second = job.start()
@@ -124,6 +111,6 @@ def test_two_nodes_drain_before_the_time_limit_and_the_requeued_job_finishes(rig
     run = rig.on(2, alone, RAY_AUTH_MODE="")
     run.communicate(timeout=PATIENCE_SECONDS)
     assert run.returncode == 0, rig.errors()
-    undisturbed = weights(Store.open(str(rig.shared / "alone")))
+    undisturbed = rig.weights("alone")
     assert len(undisturbed) == NUM_TRIALS
-    assert weights(job.store) == undisturbed
+    assert rig.weights("store") == undisturbed

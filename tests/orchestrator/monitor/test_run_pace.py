@@ -13,16 +13,6 @@ from orchestrator.planning.store_state import RecordedStatistic, RecordedTrial, 
 from workers.contract.sweep_spec import ResourcesSpec
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-SWEEP = """
-name: toy
-model: {name: mlp}
-dataset: {name: digits}
-loss: kld
-grid: {batch_size: [32], learning_rate: [0.1]}
-seeds: 3
-training: {epochs: 1}
-measure: [losses]
-"""
 RECORD = RecordedTrial(
     outcome="budget_spent", wall_seconds=0.0, committed_at="", batch_size=32, epochs=1,
     num_train=1437, dataset="digits", data_digest="0", model="{}", device_share=0.25, device="gpu",
@@ -35,10 +25,9 @@ def ago(seconds: float) -> str:
 
 
 @pytest.fixture
-def begun(tmp_path, monkeypatch):
+def begun(toy_sweep):
     """Three trials of the toy sweep on two threads, of which the first was done before the run."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(SWEEP)
+    toy_sweep(seeds=3, measure=["losses"])
     found = prepare("toy.yaml", Options("store"))
     before = state_of(found, [(9000, 100, 50)])
     missing = [replace(item, is_trained=True, statistics=[]) for item in found.missing[:1]]

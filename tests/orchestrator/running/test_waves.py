@@ -28,17 +28,6 @@ from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
 
-SWEEP = """
-name: toy
-model: {name: mlp}
-dataset: {name: digits}
-loss: kld
-grid: {batch_size: [32], learning_rate: [0.1]}
-seeds: 8
-training: {epochs: 1}
-measure: [losses]
-resources: {gpus: 1/4}
-"""
 LOST = Failure("worker_lost", "slot lost", "it died")
 
 
@@ -114,10 +103,9 @@ def script(monkeypatch, finish_trial):
 
 
 @pytest.fixture
-def go(tmp_path, monkeypatch, script):
+def go(tmp_path, script, toy_sweep):
     """Run the sweep on the script; the statuses by seed, and what was said."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(SWEEP)
+    toy_sweep(seeds=8, measure=["losses"], resources={"gpus": "1/4"})
 
     def run(**options: object) -> tuple[dict[int, str], str]:
         prepared = prepare("toy.yaml", Options("store", **options))
