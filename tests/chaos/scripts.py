@@ -16,7 +16,7 @@ DISK = {
     "driver": 22, "driver early": 2, "signals": 12, "two drivers": 2, "clock": 2, "places": 14,
     "child": 2, "fork server": 2, "slot": 2, "hung child": 2, "hung slot": 2, "raylet": 4,
     "drain": 2, "files": 21, "old rows": 2, "storage": 4,
-    "compaction": 4, "own compaction": 6,
+    "compaction": 4, "own compaction": 4,
 }  # fmt: skip
 BUCKET = {
     "driver": 8, "driver early": 1, "signals": 6, "two drivers": 1, "clock": 1, "places": 7,
