@@ -21,11 +21,15 @@ def run(monkeypatch, capfd):
             assert concluded  # Table 1 is shown by then
             return f"{store}, from {least} files"
 
-        prepared = SimpleNamespace(open_work=[], store="store", plan=None)
+        def conclude(*_, **__):
+            concluded.append(1)
+            return exit_code
+
+        prepared = SimpleNamespace(open_work=[], store="store", plan=None, records=None)
         monkeypatch.setattr(sweep_commands, "prepare", lambda *_: prepared)
         monkeypatch.setattr(sweep_commands, "note_earlier", lambda *_: None)
         monkeypatch.setattr(sweep_commands, "publish_plan", lambda *_: None)
-        monkeypatch.setattr(sweep_commands, "conclude", lambda *_: concluded.append(1) or exit_code)
+        monkeypatch.setattr(sweep_commands, "conclude", conclude)
         monkeypatch.setattr(sweep_commands, "compact_if_many", compact_if_many)
         monkeypatch.setattr(sys, "argv", ["minima", "run", "toy", *arguments])
         with pytest.raises(SystemExit) as left:
