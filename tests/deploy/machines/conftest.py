@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from workers.contract.store import Store
@@ -79,6 +80,14 @@ class Rig:
         """Return the first process of a machine, by its number outside."""
         (first,) = _children(self._machines[number].pid)
         return first
+
+    def children(self, number: int, pid: int) -> list[psutil.Process]:
+        """Return the processes below one of a machine, which has the number `pid` there."""
+        for process in psutil.Process(self.first_process(number)).children(recursive=True):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            if f"NSpid:\t{process.pid}\t{pid}\n" in status:
+                return process.children(recursive=True)
+        raise LookupError(f"machine {number} has no process {pid}")
 
     def outside(
         self, command: Sequence[str], variables: Mapping[str, str]
