@@ -25,6 +25,7 @@ from orchestrator.commands.options import (
     Json,
     LearningRate,
     MaybeSweep,
+    NoCompact,
     Remeasure,
     Set,
     StoreOption,
@@ -122,6 +123,7 @@ def run(  # noqa: PLR0917  # typer passes them by name
     *,
     fail_fast: FailFast = False,
     remeasure: Remeasure = False,
+    no_compact: NoCompact = False,
     json: Json = False,
 ) -> int:
     """Train and measure what is missing, aggregate, print Table 1. The same command resumes."""
@@ -129,6 +131,7 @@ def run(  # noqa: PLR0917  # typer passes them by name
         _options(store, address, data_dir, set_),
         is_fail_fast=fail_fast,
         is_remeasuring=remeasure,
+        is_compacting=not no_compact,
         checkpoint_seconds=checkpoint_seconds,
     )
     return sweep_commands.run(sweep, options, Output(json))

@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -61,14 +63,20 @@ def copy_packages() -> Callable[[Path], Path]:
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint():
+def s3_server():
     """Serve object storage on loopback for the session."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    yield server.get_host_and_port()
+    yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(s3_server):
+    """Return where the object storage listens."""
+    return s3_server.get_host_and_port()
 
 
 @pytest.fixture
@@ -86,3 +94,27 @@ def s3_store(s3_endpoint, monkeypatch, request) -> Store:
     client.close()
     place = f"scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
     return Store.open(f"s3://{bucket}/some/prefix?{place}")
+
+
+class Request(NamedTuple):
+    """What object storage was asked: the method (LIST for a listing), and the key below the store."""
+
+    method: str
+    key: str
+
+
+@pytest.fixture
+def s3_requests(s3_server, s3_store, monkeypatch) -> list[Request]:
+    """Note every request to the object storage from now on."""
+    requests: list[Request] = []
+    answer = s3_server._server.app
+
+    def note(environment, start):
+        query = dict(parse_qsl(environment["QUERY_STRING"], keep_blank_values=True))
+        method = "LIST" if "list-type" in query else environment["REQUEST_METHOD"]
+        path = query["prefix"] if method == "LIST" else environment["PATH_INFO"]
+        requests.append(Request(method, path.partition("some/prefix/")[2]))
+        return answer(environment, start)
+
+    monkeypatch.setattr(s3_server._server, "app", note)
+    return requests

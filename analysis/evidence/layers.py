@@ -13,7 +13,7 @@ from analysis.evidence.covariance import cosine
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.regression import fit, is_independent
-from analysis.records.cell import Cell, groups_by_cell
+from analysis.records.cell import CELL_COLUMNS, Cell, cells_of
 from analysis.records.load import SweepData
 from workers.statistics.traces import TracesSpec
 
@@ -54,22 +54,36 @@ def layer_agreement(data: SweepData) -> list[CellLayers]:
         if not isinstance(planned.statistic, TracesSpec):
             continue
         rows = data.measurements
-        rows = rows[(rows["statistic_id"] == planned.statistic_id) & rows["layer"].notna()]
-        rows = rows[(rows["split"] == "train") & (rows["objective"] == "data")]
-        rows = rows[rows["quantity"].isin(_QUANTITIES)]
-        for cell, group in groups_by_cell(rows):
-            trials = [_of_trial(of_trial) for _, of_trial in group.groupby("trial_id")]
-            kept = [pairs for pairs in trials if len(pairs) >= _LEAST_LAYERS]
-            if kept:
-                found.append(_of_cell(cell, planned.statistic.bn_mode, kept))
+        is_meant = (
+            (rows["statistic_id"] == planned.statistic_id)
+            & rows["layer"].notna()
+            & (rows["split"] == "train")
+            & (rows["objective"] == "data")
+            & rows["quantity"].isin(_QUANTITIES)
+        )
+        rows = rows.loc[is_meant, [*CELL_COLUMNS, "trial_id", "layer", "quantity", "value"]]
+        for cell, trials in _by_cell(rows).items():
+            found.append(_of_cell(cell, planned.statistic.bn_mode, trials))
     return found
 
 
-def _of_trial(rows: pd.DataFrame) -> Array:
-    """Return (tr σ²_l, tr H_l) [L, 2] of the layers where both are above 0."""
-    table = rows.pivot_table(index="layer", columns="quantity", values="value")
+def _by_cell(rows: pd.DataFrame) -> dict[Cell, list[Array]]:
+    """Collect, trial by trial, (tr σ²_l, tr H_l) [L, 2] of the layers where both are above 0.
+
+    Trials with fewer than three such layers are left out.
+    """
+    trial = [*CELL_COLUMNS, "trial_id"]
+    table = rows.pivot_table(index=[*trial, "layer"], columns="quantity", values="value")
     pairs = table.reindex(columns=_QUANTITIES).to_numpy(np.float64)
-    return pairs[np.all(np.isfinite(pairs) & (pairs > 0), axis=1)]
+    is_known = np.all(np.isfinite(pairs) & (pairs > 0), axis=1)
+    names, pairs = table.index.to_frame(index=False)[is_known], pairs[is_known]
+    number = names.groupby(trial, sort=False).ngroup().to_numpy()
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    found: dict[Cell, list[Array]] = {}
+    for cell, layers in zip(cells_of(names.iloc[starts]), np.split(pairs, starts)[1:], strict=True):
+        if len(layers) >= _LEAST_LAYERS:
+            found.setdefault(cell, []).append(layers)
+    return found
 
 
 def _of_cell(cell: Cell, bn_mode: str, trials: list[Array]) -> CellLayers:

@@ -11,12 +11,20 @@ from matplotlib.figure import Figure
 
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.directions import Direction
-from analysis.figures.cell_styles import CellStyle, by_ratio, cell_panels, legend_beside
-from analysis.figures.figure_style import WIDE_INCHES, WIDTH_INCHES, set_log
-from analysis.figures.hover import cell_title, set_titles
+from analysis.figures.style.cell_styles import CellStyle, cell_panels, legend_beside
+from analysis.figures.style.crowd import (
+    as_image,
+    crowd_bar,
+    crowd_colors,
+    crowd_scale,
+    draw_points,
+    is_crowd,
+)
+from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, set_log
+from analysis.figures.style.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
 from analysis.predictions import laws
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, by_ratio
 from analysis.text.number_text import plain
 
 _COLUMNS = 3
@@ -36,6 +44,8 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
     for each in found:
         by_cell.setdefault(each.cell, []).extend(chain(*each.trials))
     noisy = [cell for cell, items in by_cell.items() if any(_has_noise(item) for item in items)]
+    if is_crowd(by_cell):
+        return _crowd(by_cell, noisy)
     panels = cell_panels(noisy)
     num_axes = 1 + len(panels)
     is_small = num_axes <= 2
@@ -64,6 +74,29 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
     return figure
 
 
+def _crowd(by_cell: Mapping[Cell, Sequence[Direction]], noisy: Sequence[Cell]) -> Figure:
+    """Draw the directions of many cells as an image in each of two panels."""
+    figure = Figure(figsize=(WIDE_INCHES, 4.4), layout="constrained")
+    panels = figure.subplots(1, 2 if noisy else 1, squeeze=False)[0]
+    _ratios(panels[0], by_cell)
+    if noisy:
+        scale = crowd_scale(noisy)
+        shades = zip(noisy, crowd_colors(scale, noisy), strict=True)
+        marks = [
+            (item.eigenvalue, item.noise, color)
+            for cell, color in shades
+            for item in by_cell[cell]
+            if _has_noise(item)
+        ]
+        eigenvalues, noises, colors = zip(*marks, strict=True)
+        draw_points(panels[1], eigenvalues, noises, colors=np.array(colors))
+        _finish_noise(panels[1], eigenvalues)
+        panels[0].plot([], [], color=GREY, linewidth=1, label="c = λ, if σ² = H")
+        crowd_bar(figure, panels[1:], scale)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
 def _ratios(axes: Axes, by_cell: Mapping[Cell, Sequence[Direction]]) -> None:
     for law, label, drawn_as in _LAWS:
         style = laws()[drawn_as]
@@ -86,7 +119,11 @@ def _ratios(axes: Axes, by_cell: Mapping[Cell, Sequence[Direction]]) -> None:
             cell_title(cell, f"direction {item.index}, {label} {plain(value, 3)} [{plain(low, 3)}, {plain(high, 3)}]")
             for (cell, item, _), value, low, high in zip(kept, values, lows, highs, strict=True)
         ]  # fmt: skip
-        set_titles(bars.lines[0], titles)
+        if is_crowd(by_cell):
+            for artist in bars.get_children():
+                as_image(artist)
+        else:
+            set_titles(bars.lines[0], titles)
     axes.axhline(1.0, color=GREY, linewidth=1, zorder=0, label="1: the law is right, ± 10 %")
     axes.axhspan(1 / _MARGIN, _MARGIN, color=GREY, alpha=0.2, linewidth=0)
     set_log(axes.xaxis)
@@ -111,6 +148,11 @@ def _noise(
             for item in items
         ]  # fmt: skip
         set_titles(marks, titles)
+    _finish_noise(axes, eigenvalues)
+
+
+def _finish_noise(axes: Axes, eigenvalues: Sequence[float]) -> None:
+    """Draw the line c = λ, and label both axes."""
     ends = np.array([min(eigenvalues) / 1.3, max(eigenvalues) * 1.3])
     axes.plot(ends, ends, color=GREY, linewidth=1, zorder=0)
     set_log(axes.xaxis)

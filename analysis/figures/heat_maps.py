@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from analysis.figures.figure_style import WIDTH_INCHES, axis_label
-from analysis.figures.hover import set_titles, value_title
+from analysis.figures.style.figure_style import WIDTH_INCHES, axis_label
+from analysis.figures.style.hover import set_titles, value_title
 from analysis.findings.measured import MeasuredCells
 from analysis.laws.palette import GREY
 from analysis.mathematics.uncertain import Uncertain
@@ -93,7 +93,7 @@ def _draw(
     axes.grid(visible=False)
     axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     axes.set_yticks(range(len(sizes)), [str(size) for size in sizes])
-    axes.set_xlabel("η (LR)")
+    axes.set_xlabel("initial η (LR)")
     axes.set_ylabel("m (BS), examples")
     axes.set_title(title, fontsize=8.5)
     for cell, state in found.states.items():

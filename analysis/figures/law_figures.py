@@ -10,8 +10,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import WIDTH_INCHES, axis_label, set_log
-from analysis.figures.hover import cell_title, set_titles
+from analysis.figures.style.crowd import as_image, is_crowd
+from analysis.figures.style.figure_style import WIDTH_INCHES, axis_label, set_log
+from analysis.figures.style.hover import cell_title, set_titles
 from analysis.findings.law_rows import LawRow, at_the_end
 from analysis.findings.league import Standing
 from analysis.laws.law import Law
@@ -118,12 +119,11 @@ def _labels(target: str, standings: Sequence[Standing]) -> dict[str, str]:
     for each in standings:
         if each.target == target and math.isfinite(each.judged[0].value):
             found[each.prediction].append(each)
-    return {
-        name: ": ".join(
-            [name, *filter(None, [", ".join(_factor(e, len(several)) for e in several)])]
-        )
-        for name, several in found.items()
-    }
+    labels = {}
+    for name, several in found.items():
+        factors = ", ".join(_factor(each, len(several)) for each in several)
+        labels[name] = ": ".join(filter(None, [laws()[name].human_name, factors]))
+    return labels
 
 
 def _factor(standing: Standing, num_beside: int) -> str:
@@ -141,7 +141,7 @@ def _ratio_text(log_ratio: Interval) -> str:
 def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:
     """Return the title of a mark of a law, with measured/predicted where it shows both."""
     steps = "" if row.num_steps is None else f"T = {row.num_steps}, "
-    said = f"{steps}{law.name} predicts {_text(row.predicted, row.predicted_stderr)}"
+    said = f"{steps}{law.human_name} predicts {_text(row.predicted, row.predicted_stderr)}"
     if beside is None:
         return cell_title(row.cell, said)
     measured = _text(row.measured, row.measured_stderr)
@@ -185,7 +185,7 @@ def _timed(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
     spread = np.array([_bar(row.predicted_stderr) for row in timed])
     # the mark shows a prediction at one time alone
     (curve,) = axes.plot(
-        steps, values, color=law.color, marker=law.marker, markersize=4, label=law.name
+        steps, values, color=law.color, marker=law.marker, markersize=4, label=law.human_name
     )
     set_titles(curve, [_title(row, law) for row in timed])
     axes.fill_between(
@@ -196,7 +196,9 @@ def _timed(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
 
 def _level(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
     for row in (row for row in rows if row.predicted > 0):
-        level = axes.axhline(row.predicted, color=law.color, linestyle=law.dashes, label=law.name)
+        level = axes.axhline(
+            row.predicted, color=law.color, linestyle=law.dashes, label=law.human_name
+        )
         set_titles(level, [_title(row, law)])
         spread = _bar(row.predicted_stderr)
         low = max(row.predicted - spread, row.predicted * 1e-3)
@@ -204,17 +206,9 @@ def _level(axes: Axes, law: Law, rows: Sequence[LawRow]) -> None:
 
 
 def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> None:
+    mark = _mark_together if is_crowd({row.cell for row in rows}) else _mark_apart
     for law in laws().values():
-        for row in (row for row in rows if row.prediction == law.name):
-            bars = axes.errorbar(
-                row.predicted,
-                row.measured,
-                xerr=_log_bar(row.predicted, row.predicted_stderr),
-                yerr=_log_bar(row.measured, row.measured_stderr),
-                fmt=law.marker, color=law.color, markersize=5, elinewidth=1,
-                markerfacecolor=law.color if row.is_valid else "white", label=labels[law.name],
-            )  # fmt: skip
-            set_titles(bars.lines[0], [_title(row, law, beside=row.log_ratio)])
+        mark(axes, law, [row for row in rows if row.prediction == law.name], labels[law.name])
     sides = [side for row in rows for side in (row.predicted, row.measured)]
     margin = max(1.6, (max(sides) / min(sides)) ** 0.04)
     ends = np.array([min(sides) / margin, max(sides) * margin])
@@ -227,6 +221,33 @@ def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> No
     set_log(axes.xaxis)
     set_log(axes.yaxis)
     axes.set_aspect("equal")
+
+
+def _mark_apart(axes: Axes, law: Law, rows: Sequence[LawRow], label: str) -> None:
+    """Draw a mark with its errors for each cell."""
+    for row in rows:
+        bars = axes.errorbar(
+            row.predicted,
+            row.measured,
+            xerr=_log_bar(row.predicted, row.predicted_stderr),
+            yerr=_log_bar(row.measured, row.measured_stderr),
+            fmt=law.marker, color=law.color, markersize=5, elinewidth=1,
+            markerfacecolor=law.color if row.is_valid else "white", label=label,
+        )  # fmt: skip
+        set_titles(bars.lines[0], [_title(row, law, beside=row.log_ratio)])
+
+
+def _mark_together(axes: Axes, law: Law, rows: Sequence[LawRow], label: str) -> None:
+    """Draw the marks of many cells, full and hollow ones, without errors, as an image each."""
+    for is_valid in (True, False):
+        kept = [row for row in rows if row.is_valid == is_valid]
+        if kept:
+            marks = axes.scatter(
+                [row.predicted for row in kept], [row.measured for row in kept], s=6,
+                marker=law.marker, edgecolors=law.color, linewidths=0.5,
+                facecolors=law.color if is_valid else "none", label=label,
+            )  # fmt: skip
+            as_image(marks)
 
 
 def _bar(stderr: float) -> float:

@@ -9,8 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import WIDTH_INCHES, set_log
-from analysis.figures.hover import cell_title, set_titles
+from analysis.figures.style.figure_style import WIDTH_INCHES, set_log
+from analysis.figures.style.hover import cell_title, set_titles
 from analysis.findings.measured import STABILITY_LIMIT
 from analysis.findings.spectral_density import SpectralDensity
 from analysis.laws.palette import CURVATURE, GREY, NOISE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, ParamSpec
@@ -13,13 +13,19 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.figures.cell_styles import CELL_COLORS_SAID
-from analysis.figures.figure_style import drawing_settings
-from analysis.figures.hover import with_titles
+from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
-from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
+from analysis.figures.style.cell_styles import CELL_COLORS_SAID
+from analysis.figures.style.crowd import CROWD_SAID, crowd_said, is_crowd
+from analysis.figures.style.figure_style import drawing_settings
+from analysis.figures.style.hover import with_titles
+from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import Table1
+from analysis.records.cell import Cell
 from analysis.records.load import SweepData
+
+IMAGE_DPI = 200
+"""Of what many cells are drawn as; all else is lines and text."""
 
 Findings = ParamSpec("Findings")
 """The findings about a sweep that are drawn."""
@@ -103,6 +109,7 @@ def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
     once here and kept.
     """
     svg, pdf = io.BytesIO(), io.BytesIO()
+    figure.set_dpi(IMAGE_DPI)
     with drawing_settings():
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
         figure.set_layout_engine("none")
@@ -126,6 +133,11 @@ def _layers(data: SweepData, _: Table1) -> Figure | None:
     return layers_figure(data)
 
 
+def _colors_said(cells: Sequence[Cell]) -> str:
+    """Say what colours stand for, as few or as many cells are drawn."""
+    return f"Colours stand for BS/LR. {CROWD_SAID}" if is_crowd(cells) else CELL_COLORS_SAID
+
+
 def _has_traces(table: Table1) -> bool:
     return any(math.isfinite(row.gradient_noise_trace.value) for row in table.rows)
 
@@ -134,8 +146,8 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
     "learning_curves": FigureRecipe(
         "Learning curves",
         _curves,
-        lambda *_: (
-            f"Mean over seeds with a band of ± one standard error. {CELL_COLORS_SAID}. Compare cells of "
+        lambda data, _: (
+            f"Mean over seeds{'' if is_crowd(data.cells) else ' with a band of ± one standard error'}. {_colors_said(data.cells)}. Compare cells of "
             "equal, close and far BS/LR, as Figures 2 and 3 of the paper do. Training loss and accuracy are those seen by SGD during the epoch. "
             "Dotted lines: the learning rate falls. Diverged seeds are left out."
         ),
@@ -143,25 +155,25 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
     "traces": FigureRecipe(
         "Traces of every cell",
         _traces,
-        lambda *_: (
+        lambda data, _: (
             "Both traces per example, data objective, frozen batch normalisation, with one "
-            "standard error over seeds, which may be smaller than the marks."
+            f"standard error over seeds, which may be smaller than the marks.{crowd_said(data.cells)}"
         ),
     ),
     "trace_ratio": FigureRecipe(
         "Magnitude difference tr σ²/tr H",
         _ratio,
-        lambda *_: (
+        lambda data, _: (
             "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, "
-            f"as in Figure 4 of the paper. On the grey line both laws say the same, ± 10 % in the band. {CELL_COLORS_SAID}."
+            f"as in Figure 4 of the paper. On the grey line both laws say the same, ± 10 % in the band. {_colors_said(data.cells)}."
         ),
     ),
     "layers": FigureRecipe(
         "Traces by layer",
         _layers,
-        lambda *_: (
+        lambda data, _: (
             "Mean over seeds of each layer's share of both traces. Colours tell cells apart, as in the "
-            "other figures; marks, the kinds of layer by their names."
+            f"other figures; marks, the kinds of layer by their names.{crowd_said(data.cells)}"
         ),
     ),
 }

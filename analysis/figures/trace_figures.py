@@ -1,43 +1,45 @@
-"""Figures of the two traces: by cell, by layer, and their ratio (the paper's Figure 4)."""
+"""Figures of the two traces by cell, and of their ratio (the paper's Figure 4)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.cell_styles import (
+from analysis.figures.style.cell_styles import (
     MOST_TOGETHER,
-    CellPanel,
     CellStyle,
-    by_ratio,
     cell_panels,
     legend_beside,
 )
-from analysis.figures.figure_style import WIDE_INCHES, WIDTH_INCHES, axis_label, set_log
-from analysis.figures.hover import cell_title, set_titles, value_title
+from analysis.figures.style.crowd import (
+    crowd_bar,
+    crowd_colors,
+    crowd_scale,
+    draw_points,
+    is_crowd,
+)
+from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, axis_label, set_log
+from analysis.figures.style.hover import cell_title, set_titles, value_title
 from analysis.findings.table1 import Table1, Table1Row
 from analysis.laws.palette import CURVATURE, GREY, NOISE
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import Cell
-from analysis.records.cell_values import layer_means
-from analysis.records.load import SweepData
+from analysis.records.cell import Cell, by_ratio
 from analysis.records.paper_table1 import NUM_TRAIN
 from analysis.text.number_text import plain
 from workers.contract.quantities import GLOSSARY
 
-_MOST_TICKS = 24
 _MARGIN = 1.1
 """Of the verdicts: a law holds within 10 %."""
 
 _RATIO = "tr σ² / tr H"
 _AGAINST: tuple[tuple[str, Callable[[Cell], float]], ...] = (
-    ("m/η = BS/LR", lambda cell: cell.batch_size_over_learning_rate),
-    ("η (LR)", lambda cell: cell.learning_rate),
+    ("m/η = BS/LR, initial η", lambda cell: cell.batch_size_over_learning_rate),
+    ("initial η (LR)", lambda cell: cell.learning_rate),
     ("m (BS), examples", lambda cell: cell.batch_size),
 )
 _PAPER, _LINE, _BAND = "the paper's Table 1", "1: both laws say the same", "within 10 % of 1"
@@ -50,14 +52,6 @@ _TRACES = (
 )
 """Quantity, colour, marker, and how far it stands beside its cell's place."""
 
-_KINDS = (
-    ("batch normalisation", "D", ("norm", "bn")),
-    ("convolution", "o", ("conv", "projection")),
-    ("dense", "s", ("dense", "hidden", "outputs", "linear", "logits")),
-    ("other", "X", ("",)),
-)
-"""Of layers: what a kind is called, its marker, and what names of such layers hold."""
-
 
 def ratio_figure(table: Table1) -> Figure:
     """Draw tr σ²/tr H against BS/LR, LR and BS, as the paper's Figure 4; errors paired by seed.
@@ -66,6 +60,8 @@ def ratio_figure(table: Table1) -> Figure:
     Of many cells small multiples below show, panel by panel, which is which.
     """
     rows = {row.cell: row for row in table.rows}
+    if is_crowd(rows):
+        return _crowd_of_ratios(rows)
     cells = cell_panels(rows)
     multiples = [] if len(cells) == 1 else cells
     styles = {cell: style for panel in cells for cell, style in panel.styles.items()}
@@ -100,6 +96,8 @@ def ratio_figure(table: Table1) -> Figure:
 def traces_figure(table: Table1) -> Figure:
     """Draw both traces per example in every cell, cells in the order of BS/LR."""
     rows = {row.cell: row for row in table.rows}
+    if is_crowd(rows):
+        return _crowd_of_traces(rows)
     cells = by_ratio(rows)
     is_crowded = len(cells) > MOST_TOGETHER
     size = (WIDE_INCHES, 4.6) if is_crowded else (WIDTH_INCHES, 3.6)
@@ -124,38 +122,55 @@ def traces_figure(table: Table1) -> Figure:
     return figure
 
 
-def layers_figure(data: SweepData) -> Figure | None:
-    """Draw both traces layer by layer: colours by cell, marks by the kind of layer; None without layers.
-
-    Layers are of different kinds, so no line joins them.
-    """
-    found = {quantity: layer_means(data, quantity) for quantity, *_ in _TRACES}
-    means = {quantity: by_cell for quantity, by_cell in found.items() if by_cell}
-    layers = list(dict.fromkeys(chain.from_iterable(m for by in means.values() for m in by.values())))  # fmt: skip
-    if not layers:
-        return None
-    rows = cell_panels({cell for by_cell in means.values() for cell in by_cell}, by_color=True)
-    figure = Figure(figsize=(WIDE_INCHES, 2.2 * len(rows) + 1.6), layout="constrained")
-    grid = figure.subplots(len(rows), len(means), sharex=True, sharey="col", squeeze=False)
-    for panels, row in zip(grid, rows, strict=True):
-        for axes, quantity in zip(panels, means, strict=True):
-            _by_layer(axes, row, means[quantity], layers, quantity)
-        legend_beside(panels[-1])
-    step = -(-len(layers) // _MOST_TICKS)
-    places = range(0, len(layers), step)
-    for axes in grid[-1]:
-        axes.set_xticks(places, [layers[place] for place in places], rotation=90, fontsize=7)
-        axes.set_xlabel("layer, from input to output")
-    kinds = dict.fromkeys(layer_kind(layer) for layer in layers)
-    handles = [grid[0, 0].plot([], [], marker, color=GREY, label=kind)[0] for kind, marker in kinds]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+def _crowd_of_ratios(rows: Mapping[Cell, Table1Row]) -> Figure:
+    """Draw the ratios of many cells against BS/LR, LR and BS, a point for each."""
+    figure = Figure(figsize=(WIDE_INCHES, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(_AGAINST), sharey=True)
+    scale = crowd_scale(rows)
+    cells = [cell for cell, row in rows.items() if math.isfinite(row.magnitude_difference.value)]
+    found = [rows[cell].magnitude_difference for cell in cells]
+    colors = crowd_colors(scale, cells)
+    for axes, (label, abscissa) in zip(panels, _AGAINST, strict=True):
+        values, errors = zip(*((each.value, each.stderr) for each in found), strict=True)
+        draw_points(axes, list(map(abscissa, cells)), values, errors, colors=colors)
+        for row in rows.values():
+            if row.paper:
+                _hollow(axes, abscissa(row.cell), row.paper.magnitude_difference, row.cell, _RATIO)
+        _finish_ratios(axes, label)
+    set_log(panels[0].yaxis)
+    panels[0].set_ylabel(_RATIO)
+    _label_lines(panels[0], has_paper=any(row.paper for row in rows.values()))
+    crowd_bar(figure, list(panels), scale)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
-def layer_kind(layer: str) -> tuple[str, str]:
-    """Return what kind of layer one is by its name, and the marker of the kind."""
-    name = layer.lower()
-    return next((kind, mark) for kind, mark, words in _KINDS if any(word in name for word in words))
+def _crowd_of_traces(rows: Mapping[Cell, Table1Row]) -> Figure:
+    """Draw both traces of many cells against BS/LR, a point for each."""
+    figure = Figure(figsize=(WIDE_INCHES, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for quantity, color, marker, _ in _TRACES:
+        symbol = GLOSSARY[quantity].symbol
+        found = {cell: row.traces[quantity] for cell, row in rows.items()}
+        known = {cell: each for cell, each in found.items() if math.isfinite(each.value)}
+        draw_points(
+            axes, [cell.batch_size_over_learning_rate for cell in known],
+            [each.value for each in known.values()], [each.stderr for each in known.values()],
+            colors=color, marker=marker,
+        )  # fmt: skip
+        axes.plot([], [], marker, color=color, label=axis_label(quantity))
+        for cell, row in rows.items():
+            if row.paper:
+                printed = getattr(row.paper, quantity) / NUM_TRAIN
+                _hollow(axes, cell.batch_size_over_learning_rate, printed, cell, symbol)
+    set_log(axes.xaxis)
+    set_log(axes.yaxis)
+    axes.set_xlabel(_AGAINST[0][0])
+    axes.set_ylabel("trace per example")
+    if any(row.paper for row in rows.values()):
+        _label_paper(axes)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
 
 
 def _ratios(
@@ -170,43 +185,17 @@ def _ratios(
             _hollow(axes, place, row.paper.magnitude_difference, row.cell, _RATIO)
         if math.isfinite(ratio.value):
             _mark(axes, place, ratio, row.cell, _RATIO, marker=style.marker, color=style.color, label=style.label)  # fmt: skip
+    axes.margins(x=0.15)
+    _finish_ratios(axes, label)
+    _tick_values(axes, sorted({abscissa(row.cell) for row, _ in rows}))
+
+
+def _finish_ratios(axes: Axes, label: str) -> None:
+    """Draw the line at 1 and the band about it, and label the abscissa."""
     axes.axhline(1, color=GREY, linewidth=0.8)
     axes.axhspan(1 / _MARGIN, _MARGIN, color=GREY, alpha=0.2, linewidth=0)
-    axes.margins(x=0.15)
     set_log(axes.xaxis)
-    _tick_values(axes, sorted({abscissa(row.cell) for row, _ in rows}))
     axes.set_xlabel(label)
-
-
-def _by_layer(
-    axes: Axes,
-    panel: CellPanel,
-    means: Mapping[Cell, Mapping[str, float]],
-    layers: Sequence[str],
-    quantity: str,
-) -> None:
-    """Draw the layers of every cell, one kind after another."""
-    symbol = GLOSSARY[quantity].symbol
-    for cell, style in panel.styles.items():
-        found = means.get(cell, {})
-        if found:
-            axes.plot([], [], color=style.color, linewidth=4, label=style.label)
-        for kind in dict.fromkeys(map(layer_kind, layers)):
-            places = [p for p, layer in enumerate(layers) if layer in found and layer_kind(layer) == kind]  # fmt: skip
-            if not places:
-                continue
-            values = [found[layers[place]] for place in places]
-            (marks,) = axes.plot(places, values, kind[1], markersize=4, color=style.color)
-            titles = [
-                cell_title(cell, f"{layers[place]}, {symbol} {plain(value)}")
-                for place, value in zip(places, values, strict=True)
-            ]
-            set_titles(marks, titles)
-    if axes.dataLim.y0 > 0:
-        set_log(axes.yaxis)
-    axes.set_ylabel(axis_label(quantity))
-    axes.set_title(panel.title, fontsize=8.5)
-    axes.set_visible(bool(set(means) & set(panel.styles)))
 
 
 def _both_traces(axes: Axes, place: int, row: Table1Row) -> None:

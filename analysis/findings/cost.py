@@ -116,8 +116,9 @@ def precisions(data: SweepData) -> list[Precision]:
     Of a quantity with several objectives or indices the leading one counts.
     """
     seconds = _runs(data).set_index(_OF_ONE_RUN)["wall_seconds"]
-    rows = data.measurements.assign(mean=data.measurements["value"])
-    rows = rows[rows["stderr"].notna() & (rows["split"] == "train")]
+    rows = data.measurements
+    rows = rows[rows["stderr"].notna() & (rows["split"] == "train") & rows["layer"].isna()]
+    rows = rows.assign(mean=rows["value"])
     found: list[Precision] = []
     if rows.empty:
         return found

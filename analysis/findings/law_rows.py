@@ -35,6 +35,7 @@ class LawRow:
         verdict: As recorded for this row; None without an interval.
         is_valid: Whether the law's checked assumptions are met.
         reason: What is broken, or else matters.
+        reasons: Its sentences.
     """
 
     cell: Cell
@@ -53,6 +54,7 @@ class LawRow:
     verdict: str | None
     is_valid: bool
     reason: str
+    reasons: tuple[str, ...] = ()
 
     @property
     def has_ratio(self) -> bool:
@@ -111,6 +113,7 @@ def _row(row: dict[Any, Any]) -> LawRow:
         verdict=None if pd.isna(row["verdict"]) else str(row["verdict"]),
         is_valid=bool(row["valid"]) if not pd.isna(row["valid"]) else False,
         reason="" if pd.isna(row["reason"]) else str(row["reason"]),
+        reasons=() if row["reasons"] is None else tuple(map(str, row["reasons"])),
     )
 
 

@@ -11,6 +11,7 @@ from statistics import median
 import pandas as pd
 
 from analysis.findings.law_rows import LawRow, law_rows, where_they_speak
+from analysis.laws.reasons import briefly
 from analysis.mathematics.interval import Interval, side_by_side
 from analysis.mathematics.means import mean_of_units
 from analysis.records.cell import Cell
@@ -35,6 +36,7 @@ class Standing:
         verdict: Over the sweep; None without an interval.
         verdict_where_valid: The same over the valid cells alone; None when there are none.
         log_ratio_where_valid: The mean over the valid cells alone; NaN when there are none.
+        unmet: What the law assumes, in a few words each, and is so in none of the cells.
     """
 
     prediction: str
@@ -51,6 +53,7 @@ class Standing:
     verdict: str | None
     verdict_where_valid: str | None
     log_ratio_where_valid: Interval
+    unmet: tuple[str, ...] = ()
 
     @property
     def judged(self) -> tuple[Interval, str | None]:
@@ -109,7 +112,17 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
         verdict=_verdict(list(ratios.values())),
         verdict_where_valid=_verdict([ratios[cell] for cell in valid]),
         log_ratio_where_valid=_pooled([ratios[cell] for cell in valid]),
+        unmet=_unmet(by_cell.values()),
     )
+
+
+def _unmet(cells: Iterable[Sequence[LawRow]]) -> tuple[str, ...]:
+    """Return what is assumed and broken in every one of the cells, in the order of their reasons."""
+    first, *others = (
+        dict.fromkeys(said for row in rows for reason in row.reasons if (said := briefly(reason)))
+        for rows in cells
+    )
+    return tuple(said for said in first if all(said in other for other in others))
 
 
 def _by_cell(rows: Iterable[LawRow]) -> dict[Cell, list[LawRow]]:

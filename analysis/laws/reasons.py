@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from analysis.evidence import assumptions
@@ -19,6 +20,17 @@ SHUFFLED = (
     "and flat directions vary less than the law says"
 )
 INDEPENDENT = "batches were drawn independently, and the law is for shuffled epochs"
+
+_BRIEFLY = {
+    NO_STATIONARY_STATE: "the loss has a stationary state",
+    UNSTABLE: "SGD is stable",
+    SHUFFLED: "batches are drawn independently",
+    INDEPENDENT: "batches are shuffled",
+}
+"""What a law assumes, by the reason that it is not so."""
+
+_BROKEN = re.compile(r"not so in \d+ of \d+ seeds: ([^:]+)")
+"""A reason of `broken`: what must hold stands before its number."""
 
 REST: tuple[Assumption, ...] = (
     assumptions.STATIONARITY,
@@ -41,6 +53,12 @@ CONSTANT: tuple[Assumption, ...] = (
 )
 """What laws with H and σ² of the kept weights assume: a quadratic loss, the same noise wherever SGD
 goes, and batches whose loss is a mean over their examples."""
+
+
+def briefly(reason: str) -> str | None:
+    """Return in a few words what a law assumes, by a reason that it is not so; None of other reasons."""
+    found = _BROKEN.match(reason)
+    return found[1] if found else _BRIEFLY.get(reason)
 
 
 def plain_faults(conditions: CellConditions) -> list[str]:

@@ -21,6 +21,8 @@ double precision, some 1e-15, and any difference between two settings of a grid.
 _NOTHING_LEFT = 1e-20
 """Share of the sum of squares below which a residual is rounding: residuals of 1e-10 of the response."""
 
+_EXACT = "the model fits exactly, which leaves no error to test against"
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -100,32 +102,49 @@ def is_independent(columns: Array) -> bool:
     return bool(np.linalg.svd(centred / lengths, compute_uv=False)[-1] > _DEPENDENT)
 
 
-def directions_beyond(base: Array, columns: Array) -> Array:
-    """Compute an orthonormal basis [n, r] of what columns [n, q] span beyond a constant and the base."""
-    known = np.linalg.qr(np.column_stack([np.ones(len(base)), base - base.mean(axis=0)]))[0]
-    rest = columns - known @ (known.T @ columns)
-    left, sizes, _ = np.linalg.svd(rest, full_matrices=False)
-    basis: Array = left[:, sizes > _DEPENDENT * max(1.0, float(np.max(np.abs(columns))))]
-    return basis
-
-
 def fit_with_error(columns: Array, response: Array) -> Fit | str:
     """Fit as `fit` does, where that leaves an error to judge by.
 
     Returns:
         The fit, or a sentence that says why there is none.
     """
-    num, num_coefficients = len(response), 1 + columns.shape[1]
-    if num <= num_coefficients:
-        return f"{num} values are too few for {num_coefficients} coefficients and an error"
-    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
-        return "the response does not vary"
-    if not is_independent(columns):
-        return "the factors do not vary independently of each other here"
+    fault = _no_error(columns, response, 1 + columns.shape[1])
+    if fault:
+        return fault
     found = fit(columns, response)
-    if found.residual_squares <= _NOTHING_LEFT * found.total_squares:
-        return "the model fits exactly, which leaves no error to test against"
-    return found
+    return _EXACT if _is_exact(found.residual_squares, found.total_squares) else found
+
+
+def lack_of_fit_test(base: Array, groups: Array, response: Array) -> FTest | str:
+    """Test whether groups of observations differ beyond a linear model of their base.
+
+    The larger model has a mean for each group, so that its residuals are those within groups: a closed
+    form, where indicators of 2,000 groups would be a matrix of 10,000 × 2,000.
+
+    Args:
+        base: Columns [n, p], equal within a group.
+        groups: Number of the group of each observation [n].
+        response: [n].
+
+    Returns:
+        The test, without a slope, or a sentence that says why there is none.
+    Source: the F-test of lack of fit, Draper and Smith 1998, section 2.1.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    counts = np.bincount(codes)
+    num_groups = len(counts)
+    tolerance = _DEPENDENT * max(1.0, len(response) ** 0.5)
+    count = num_groups - 1 - int(np.linalg.matrix_rank(base - base.mean(axis=0), tol=tolerance))
+    if count < 1:
+        return f"{num_groups} cells are too few to decide this"
+    fault = _no_error(base, response, num_groups)
+    if fault:
+        return fault
+    within = response - (np.bincount(codes, response) / counts)[codes]
+    small, squares = fit(base, response), float(within @ within)
+    if _is_exact(squares, small.total_squares):
+        return _EXACT
+    return _f_test(small, squares, count, len(response) - num_groups)
 
 
 def nested_f_test(base: Array, added: Array, response: Array) -> FTest | str:
@@ -137,16 +156,43 @@ def nested_f_test(base: Array, added: Array, response: Array) -> FTest | str:
     large = fit_with_error(np.hstack([base, added]), response)
     if isinstance(large, str):
         return large
-    small = fit(base, response)
-    gained = small.residual_squares - large.residual_squares
-    count = added.shape[1]
-    f_statistic = (gained / count) / (large.residual_squares / large.dof)
+    small, count = fit(base, response), added.shape[1]
+    slope = float(large.coefficients[-1]), float(large.stderrs[-1])
+    return _f_test(small, large.residual_squares, count, large.dof, slope)
+
+
+def _no_error(columns: Array, response: Array, num_coefficients: int) -> str:
+    """Say why a fit of so many coefficients leaves no error to judge by; empty where it may."""
+    num = len(response)
+    if num <= num_coefficients:
+        return f"{num} values are too few for {num_coefficients} coefficients and an error"
+    if float(np.ptp(response)) <= _DEPENDENT * max(1.0, float(np.max(np.abs(response)))):
+        return "the response does not vary"
+    if not is_independent(columns):
+        return "the factors do not vary independently of each other here"
+    return ""
+
+
+def _is_exact(residual_squares: float, total_squares: float) -> bool:
+    return residual_squares <= _NOTHING_LEFT * total_squares
+
+
+def _f_test(
+    small: Fit,
+    residual_squares: float,
+    count: int,
+    dof: int,
+    slope: tuple[float, float] = (np.nan, np.nan),
+) -> FTest:
+    """Test a smaller model against one of `count` further coefficients by what that leaves, with `dof`."""
+    gained = small.residual_squares - residual_squares
+    f_statistic = (gained / count) / (residual_squares / dof)
     return FTest(
         f_statistic=f_statistic,
         dof_numerator=count,
-        dof_denominator=large.dof,
-        p_value=float(stats.f.sf(f_statistic, count, large.dof)),
+        dof_denominator=dof,
+        p_value=float(stats.f.sf(f_statistic, count, dof)),
         partial_r_squared=gained / small.residual_squares,
-        slope=float(large.coefficients[-1]),
-        slope_stderr=float(large.stderrs[-1]),
+        slope=slope[0],
+        slope_stderr=slope[1],
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.paper.claim import Claim, overall
 from analysis.paper.curve_distance import CurveDistance, curve_distance
 from analysis.paper.ratio_groups import CLOSE_FACTOR, RatioGroup, ratio_group
-from analysis.records.cell import Cell, groups_by_cell
+from analysis.records.cell import Cell, by_ratio, groups_by_cell
 from analysis.records.load import SweepData
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.student import CONFIDENCE
@@ -92,7 +92,7 @@ def curve_pairs(data: SweepData) -> list[CurvePair]:
     """
     lost = data.trials[data.trials["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM)]["trial_id"]
     trained = dict(groups_by_cell(data.epochs[~data.epochs["trial_id"].isin(lost)]))
-    cells = sorted(trained, key=lambda cell: (cell.batch_size_over_learning_rate, cell))
+    cells = by_ratio(trained)
     by_group: dict[RatioGroup, list[tuple[Cell, Cell]]] = {group: [] for group in _STATEMENTS}
     for first, second in itertools.combinations(_thinned(cells, _MOST_CELLS), 2):
         if first.loss == second.loss:

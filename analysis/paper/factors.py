@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.mathematics.regression import Array, FTest, directions_beyond, nested_f_test
+from analysis.mathematics.regression import FTest, lack_of_fit_test, nested_f_test
 from analysis.records.cell import CELL_COLUMNS
 from analysis.records.cell_values import whole_model_values
 from analysis.records.load import SweepData
@@ -104,11 +104,11 @@ def answer(question: Question, values: pd.DataFrame) -> FactorTest:
     rows = values.dropna(subset=names)
     num_cells = int(rows["cell"].nunique())
     base = rows[list(question.base)].to_numpy(np.float64)
-    added = rows[[question.added]].to_numpy(np.float64) if question.added != CELL else _cells(rows, base)  # fmt: skip
-    if not added.shape[1]:
-        test: FTest | str = f"{num_cells} cells are too few to decide this"
+    response = rows[question.response].to_numpy(np.float64)
+    if question.added == CELL:
+        test = lack_of_fit_test(base, rows[CELL].to_numpy(), response)
     else:
-        test = nested_f_test(base, added, rows[question.response].to_numpy(np.float64))
+        test = nested_f_test(base, rows[[question.added]].to_numpy(np.float64), response)
     return FactorTest(question, len(rows), num_cells, test)
 
 
@@ -166,9 +166,3 @@ def _by_trial(data: SweepData, quantity: str) -> dict[str, float]:
 def _logarithms(values: pd.Series[float]) -> pd.Series[float]:
     numbers = values.astype(float)
     return numbers.where(numbers > 0).map(math.log, na_action="ignore")
-
-
-def _cells(rows: pd.DataFrame, base: Array) -> Array:
-    """Return directions [trials, c] of the cells beyond those that the base [trials, k] spans."""
-    indicators = pd.get_dummies(rows[CELL]).to_numpy(np.float64)
-    return directions_beyond(base, indicators)

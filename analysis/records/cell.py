@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -30,10 +31,16 @@ class Cell:
         return self.batch_size / self.learning_rate
 
 
+def by_ratio(cells: Iterable[Cell]) -> list[Cell]:
+    """Sort cells by BS/LR, then by BS, as legends list them."""
+    return sorted(cells, key=lambda cell: (cell.batch_size_over_learning_rate, cell))
+
+
 def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
     """Split rows by their cell; cells are sorted."""
-    groups = [group for _, group in frame.groupby(CELL_COLUMNS, sort=True)]
-    return [(cells_of(group.iloc[:1])[0], group) for group in groups]
+    cells = cells_of(frame[CELL_COLUMNS].drop_duplicates().sort_values(CELL_COLUMNS))
+    groups = (group for _, group in frame.groupby(CELL_COLUMNS, sort=True))
+    return list(zip(cells, groups, strict=True))
 
 
 def cells_of(rows: pd.DataFrame) -> list[Cell]:

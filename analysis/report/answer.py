@@ -16,6 +16,7 @@ from analysis.predictions import laws
 from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
+from analysis.report.setting import setting_line
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
 from analysis.tables.law_tables import ratio_text
@@ -23,6 +24,7 @@ from analysis.tables.measured.cost_tables import cost_sentence
 from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9
+_AGREEMENT = "an agreement, not a confirmation: "
 
 _Found: TypeAlias = tuple[list[Finding], list[str], Forest | None]
 
@@ -34,7 +36,13 @@ def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Fir
     findings, asides, forest = found
     sentence, kind = headline(cell_states(data))
     return FirstScreen(
-        findings, asides, forest, sentence, kind == "good", cost_sentence(cost(data))
+        findings,
+        asides,
+        forest,
+        sentence,
+        kind == "good",
+        cost_sentence(cost(data)),
+        setting_line(data),
     )
 
 
@@ -63,7 +71,11 @@ def _merit(item: Standing) -> tuple[bool, bool, bool, bool, int]:
 def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
     findings = [
         Finding(
-            _sentence(item), item.prediction, item.judged[1] or "undecided", _support(data, item)
+            _sentence(item),
+            item.prediction,
+            item.judged[1] or "undecided",
+            _support(data, item),
+            _limit(item),
         )
         for item in chief
     ]
@@ -114,7 +126,17 @@ def _support(data: SweepData, item: Standing) -> str:
         return f"{cells}, {of_seeds}"
     if item.num_valid:
         return f"{item.num_valid} of {cells}, where its assumptions are met, {of_seeds}"
-    return f"{cells}, {of_seeds}, though its assumptions are met in no cell"
+    return f"{cells}, {of_seeds}"
+
+
+def _limit(item: Standing) -> str:
+    """Say which assumptions of a law no cell meets; that makes of a law that holds an agreement alone."""
+    if item.num_valid:
+        return ""
+    which = "assumption" if len(item.unmet) == 1 else "assumptions"
+    that = f" that {' and '.join(item.unmet)}" if item.unmet else " together"
+    is_agreement = item.judged[1] == "holds"
+    return f"{_AGREEMENT if is_agreement else ''}no cell meets its {which}{that}"
 
 
 def _mark(label: str, log_ratio: Interval, color: str = "") -> ForestMark:

@@ -15,6 +15,7 @@ from analysis.figures.law_figures import (
     level_laws,
     parity_figure,
 )
+from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.report.conclusions import Conclusions
 from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
@@ -74,18 +75,22 @@ def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Par
     ]
 
 
-_PARITY = (
-    "A mark for each law and cell, at the end of each excursion, with one standard error; hollow "
-    "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
-    "names are those of the league."
-)
-
 _COVARIANCE = (
     "Left: variance of SGD along the top eigenvectors of H over what the laws say, with 95 % "
     "intervals: the same η/2m in every direction (Jastrzębski), or cη/(mλ(2 - ηλ)) after the same "
     "number of steps (Wang). Right: gradient noise c along each eigenvector against its "
     "eigenvalue λ; on the line if σ² = H."
 )
+
+
+def _parity_caption(found: Conclusions) -> str:
+    cells = {row.cell for row in found.rows}
+    error = "" if is_crowd(cells) else ", with one standard error"
+    return (
+        f"A mark for each law and cell, at the end of each excursion{error}; hollow "
+        "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
+        f"names are those of the league.{crowd_said(cells)}"
+    )
 
 
 def _fork_caption(found: Conclusions) -> str:
@@ -95,6 +100,7 @@ def _fork_caption(found: Conclusions) -> str:
     sentences = [
         "Mean over independent streams from one point, each window shown at its last step, with one "
         "standard error.",
+        "LR above a panel is the initial rate, η the constant one of its forks where that differs.",
         f"Curves: what the loss should be after so many steps ({', '.join(curves)})."
         if curves
         else "",
@@ -132,12 +138,12 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     "parity": FigureRecipe(
         "Measured against predicted",
         lambda found: parity_figure(found.rows, found.standings),
-        lambda _: _PARITY,
+        _parity_caption,
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
         lambda found: covariance_figure(found.covariances),
-        lambda _: _COVARIANCE,
+        lambda found: _COVARIANCE + crowd_said({each.cell for each in found.covariances}),
     ),
 }
 """By name."""

@@ -40,6 +40,7 @@ from analysis.report.web.page import (
     Table,
 )
 from analysis.report.web.render import render_page
+from analysis.report.web.shown_table import file_name, is_cut, table_file
 from analysis.report.words import METHODS, PREDICTIONS, TABLE1, sources
 from analysis.tables.report_tables import failure_table, prediction_table
 from analysis.tables.table1_files import to_csv, to_latex
@@ -72,7 +73,7 @@ class Report:
 
 
 def write_report(report: Report, out: Path) -> list[Path]:
-    """Write `report.html`, `figures/*.svg`, `figures/*.pdf`, `table1.csv` and `table1.tex`.
+    """Write `report.html`, `figures/*.svg`, `figures/*.pdf`, `table1.csv`, `table1.tex`, long tables as `tables/*.csv`.
 
     Returns:
         The files written, the page first.
@@ -80,14 +81,15 @@ def write_report(report: Report, out: Path) -> list[Path]:
     Raises:
         UserError: The folder cannot be written.
     """
+    page = report_page(report)
     return [
-        *write_texts({out / "report.html": render_page(report_page(report))}),
-        *write_beside(report, out),
+        *write_texts({out / "report.html": render_page(page)}),
+        *write_beside(report, page, out),
     ]
 
 
-def write_beside(report: Report, folder: Path) -> list[Path]:
-    """Write what stands beside a page: Table 1 as CSV and LaTeX, the figures.
+def write_beside(report: Report, page: Page, folder: Path) -> list[Path]:
+    """Write what stands beside a page: Table 1 as CSV and LaTeX, tables of which it shows a part, the figures.
 
     Raises:
         UserError: The folder cannot be written.
@@ -95,6 +97,10 @@ def write_beside(report: Report, folder: Path) -> list[Path]:
     texts = {
         folder / "table1.csv": to_csv(report.table),
         folder / "table1.tex": to_latex(report.table),
+    } | {
+        folder / "tables" / file_name(table.content): table_file(table.content)
+        for table in page.tables
+        if is_cut(table)
     }
     tables = write_texts(texts)
     with _told_where(folder):

@@ -19,12 +19,11 @@ def write_side_by_side(reports: Mapping[str, Report], out: Path) -> list[Path]:
     Raises:
         UserError: The folder cannot be written.
     """
-    page = side_by_side(
-        [report_page(report, folder=f"{sweep}/") for sweep, report in reports.items()]
-    )
+    pages = {sweep: report_page(report, folder=f"{sweep}/") for sweep, report in reports.items()}
+    page = side_by_side(list(pages.values()))
     written = write_texts({out / "report.html": render_page(page)})
     for sweep, report in reports.items():
-        written += write_beside(report, out / sweep)
+        written += write_beside(report, pages[sweep], out / sweep)
     return written
 
 

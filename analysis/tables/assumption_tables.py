@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.layers import CellLayers
+from analysis.tables.chosen_cells import chosen
 from analysis.tables.law_tables import interval_text, ratio_text
 from analysis.text.number import written
 from analysis.text.number_text import NOTHING, plain
@@ -23,7 +24,9 @@ def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[Te
     tables = []
     for (statistic_id, bn_mode, sampler), rows in validity.groupby(keys, sort=False, dropna=False):
         worst = rows.sort_values("value").drop_duplicates(_ONE_A_SEED, keep="last")
-        cells = list(worst.groupby(["batch_size", "learning_rate", "learning_rate_used"]))
+        groups = list(worst.groupby(["batch_size", "learning_rate", "learning_rate_used"]))
+        cells = chosen(groups)
+        left = len(groups) - len(cells)
         meanings = rows.drop_duplicates("test").set_index("test")["meaning"]
         tables.append(
             TextTable(
@@ -37,6 +40,7 @@ def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[Te
                 (
                     "Columns are cells (BS, LR): median over seeds (seeds that pass/seeds), with ? "
                     "where the interval of a seed is too wide to tell; of several values of a seed the largest.",
+                    *([f"{left} further cells are in view validity."] if left else []),
                     *(f"{test}: {meaning}." for test, meaning in meanings.items()),
                 ),
                 num_left=1,

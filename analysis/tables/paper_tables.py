@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from analysis.mathematics.regression import FTest
@@ -111,6 +112,6 @@ def _tested(test: FTest | str, refusals: Sequence[str]) -> tuple[str, ...]:
         written(test.p_value, ".2g"),
         plain(test.partial_r_squared, 3),
         plus_minus(f"{test.slope:+.3g}", f"{test.slope_stderr:.2g}")
-        if test.dof_numerator == 1
+        if math.isfinite(test.slope) and test.dof_numerator == 1
         else NOTHING,
     )

@@ -39,6 +39,7 @@ Remeasure = Annotated[
     ),
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
+NoCompact = Annotated[bool, typer.Option("--no-compact", help="Leave small files as they are.")]
 CheckpointSeconds = Annotated[
     float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
 ]

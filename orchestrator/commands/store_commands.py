@@ -22,6 +22,7 @@ from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
 from orchestrator.monitor.watch import status_view, watch
 from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
+from orchestrator.running.compaction import COMPACTING, compact_store
 from workers.contract.errors import Fault, UserError, did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.plans import list_sweeps, newest_plan
@@ -49,6 +50,7 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
 
     With `--json` watching means waiting: the one document describes the end.
     """
+    collect_seldom()
     store = open_existing(store_uri)
     reader = StatusReader(store)
 
@@ -198,9 +200,7 @@ def _plans_of(store: Store, sweeps: Sequence[str]) -> list[PlanDocument]:
 
 def compact(store_uri: str, output: Output) -> int:
     """Merge small files of the store."""
-    from workers.contract.compaction import compact as compact_store
-
-    with output.step("merging small files of the store"):
+    with output.step(COMPACTING):
         result = compact_store(open_existing(store_uri))
     output.show(str(result))
     output.document(asdict(result))

@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output, terminal_width
+from orchestrator.machine.memory import collect_seldom
 from orchestrator.monitor.plan_report import (
     COLUMNS_NOTE,
     data_line,
@@ -21,13 +22,15 @@ from orchestrator.monitor.plan_report import (
     plan_table,
     summary_line,
 )
+from orchestrator.monitor.run_pace import RunPace, run_line, run_pace
 from orchestrator.monitor.status import open_failures, status_document, sweep_status
 from orchestrator.monitor.tables import failure_table, status_table
 from orchestrator.planning.fit import fit_faults, this_machine
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
-from orchestrator.planning.store_state import StoreState
-from orchestrator.running.foreground import TrialChoice, choose_trial, run_here
+from orchestrator.planning.store_state import StoreReader, StoreState
+from orchestrator.running.compaction import compact_if_many
+from orchestrator.running.foreground import TrialChoice, choose_trial, run_here, trial_text
 from orchestrator.running.network_check import refuse_network
 from orchestrator.running.run import nodes_at
 from orchestrator.running.run import run as run_missing
@@ -61,7 +64,7 @@ def run(sweep: str, options: Options, output: Output) -> int:
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     note_earlier(prepared, output)
-    exit_code = 0
+    exit_code, pace = 0, None
     if prepared.open_work:
         if options.address is None:
             refuse_misfit(prepared, [this_machine()])
@@ -69,17 +72,34 @@ def run(sweep: str, options: Options, output: Output) -> int:
         _announce(prepared, output)
         place = "this machine" if options.address is None else f"the cluster at {options.address}"
         output.note(f"starting on {place}")
+        began = datetime.now(UTC)
         result = run_missing(prepared, options, output.notes, make_driver)
+        pace = run_pace(prepared, prepared.records.look(), began, datetime.now(UTC))
         exit_code = result.exit_code
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
     # also after a run, as the document may be damaged by now; a sound one is not rewritten
     plan = publish_plan(prepared.store, prepared.plan)
-    return conclude(prepared.store, plan, output, exit_code)
+    exit_code = conclude(
+        prepared.store, plan, output, exit_code, pace=pace, records=prepared.records
+    )
+    if options.is_compacting and exit_code != _EXIT_CODES["drained"]:  # who asked it to stop waits
+        told = compact_if_many(prepared.store, options.num_loose_files, output.step)
+        if told:
+            output.note(told)
+    return exit_code
 
 
-def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -> int:
-    """Aggregate; print Table 1, the verdicts on the laws, the state and the failures."""
+def conclude(
+    store: Store,
+    plan: PlanDocument,
+    output: Output,
+    exit_code: int,
+    *,
+    pace: RunPace | None = None,
+    records: StoreReader | None = None,
+) -> int:
+    """Aggregate; print Table 1, the verdicts on the laws, the state, the failures, the run's pace."""
     from analysis.aggregation.aggregate import aggregate_into
     from analysis.findings.table1 import build_table1
     from analysis.records.load import load_sweep
@@ -93,7 +113,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
     if verdicts := verdict_text(derived.predictions, terminal_width()):
         output.show(verdicts)
     disagreements = report_disagreements(derived, output)
-    state = sweep_status(store, plan, datetime.now(UTC))
+    state = sweep_status(store, plan, datetime.now(UTC), records)
     output.show(status_table(state))
     failures = open_failures(store, plan, state)
     if failures:
@@ -103,9 +123,12 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
         | {
             "failures": list[JsonValue](failures),
             "disagreements": disagreements,
+            "run": None if pace is None else asdict(pace),
             "exit_code": exit_code,
         }
     )
+    if pace is not None:
+        output.show(run_line(pace))
     if exit_code == 3:
         output.note(_RESUMES)
     output.show(conclusion_text(table, derived.predictions, terminal_width()))
@@ -114,6 +137,7 @@ def conclude(store: Store, plan: PlanDocument, output: Output, exit_code: int) -
 
 def plan(sweep: str, options: Options, output: Output) -> int:
     """Show what a run would do, without starting or writing anything."""
+    collect_seldom()
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     with output.step("trying the sweep's own code and asking the nodes"):
@@ -149,11 +173,10 @@ def trial(sweep: str, choice: TrialChoice, options: Options, output: Output) -> 
             output.note(_CURES[status])
     plan = publish_plan(prepared.store, prepared.plan)
     if choice.index is None:
-        return conclude(prepared.store, plan, output, exit_code)
+        return conclude(prepared.store, plan, output, exit_code, records=prepared.records)
     if exit_code == 3:
         output.note(_RESUMES)
-    cell = planned.trial.batch_size, planned.trial.learning_rate, planned.trial.seed
-    told = "batch size {}, learning rate {:g}, seed {}".format(*cell)
+    told = trial_text(planned.trial.batch_size, planned.trial.learning_rate, planned.trial.seed)
     output.show(f"trial {planned.trial_id} ({told}): {status.replace('_', ' ')}")
     output.document({"trial_id": planned.trial_id, "status": status, "exit_code": exit_code})
     return exit_code

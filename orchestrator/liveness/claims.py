@@ -38,8 +38,9 @@ def is_ours(
         presumed_dead: Attempts that have been silent for too long.
         wait: Waits for so many seconds.
     """
+    passed_over = {*presumed_dead, claim.attempt_id}
     for _ in range(round(_LONGEST_SECONDS / _POLL_SECONDS)):
-        others = rivals(store, claim.trial_id, claim.run_id, presumed_dead)
+        others = rivals(store, claim.trial_id, claim.run_id, passed_over)
         if any(_comes_first(other, claim) for other in others):
             return False
         if not others:
@@ -60,7 +61,7 @@ def rivals_at_all(
 ) -> list[Heartbeat]:
     """List the rivals at several trials, with one reading of the store for all of them."""
     try:
-        found = heartbeats_of_all(store, trial_ids)
+        found = heartbeats_of_all(store, trial_ids, presumed_dead)
         if not any(beat.run_id != run_id for beat in found):
             return []
         registered = set(store.names("control"))
@@ -71,7 +72,6 @@ def rivals_at_all(
         for beat in found
         if beat.run_id != run_id
         and beat.state != "ended"
-        and beat.attempt_id not in presumed_dead
         and Store.run_path(beat.sweep, beat.run_id) in registered
     ]
 

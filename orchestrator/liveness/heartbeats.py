@@ -115,13 +115,20 @@ def heartbeats_of(store: Store, trial_id: str) -> list[Heartbeat]:
     return heartbeats_of_all(store, {trial_id})
 
 
-def heartbeats_of_all(store: Store, trial_ids: Collection[str]) -> list[Heartbeat]:
-    """Read every heartbeat of the attempts at these trials, with one listing.
+def heartbeats_of_all(
+    store: Store, trial_ids: Collection[str], passed_over: Collection[str] = ()
+) -> list[Heartbeat]:
+    """Read every heartbeat of the attempts at these trials, with one listing, but for attempts passed over.
 
     Raises:
         StoreError: The heartbeats cannot be listed.
     """
-    paths = [path for path in store.names("attempts") if Store.heartbeat_trial(path) in trial_ids]
+    paths = [
+        path
+        for path in store.names("attempts")
+        if Store.heartbeat_trial(path) in trial_ids
+        and Store.heartbeat_attempt(path) not in passed_over
+    ]
     return [*_read_each(store, paths).values()]
 
 

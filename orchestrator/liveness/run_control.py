@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +24,8 @@ from workers.contract.store import Store
 INTERRUPTED = "interrupted; the same command resumes"
 EXIT_INTERRUPTED = 3
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_LOOK_SECONDS = 2.0
+"""The store is asked for the stop marker no more often, whoever wants to know, as slots do."""
 _HANDLERS_LOST_SECONDS = 0.001
 
 
@@ -34,16 +38,20 @@ class RunControl:
         self._store, self._sweep = store, sweep
         self.signal_name: str | None = None
         self._reason: str | None = None
-        self._is_marked = False
+        self._is_marked = self._is_asked = False
+        self._looked_at = -math.inf
 
     @property
     def is_stopping(self) -> bool:
         """Whether this run was asked to drain: by a signal, by `ask_to_stop`, or by `minima stop`."""
         if self._reason is not None:
             return True
-        with suppress(StoreError):
-            return self._store.read_bytes(self._stop_path) is not None
-        return False
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at, self._is_asked = now, False
+            with suppress(StoreError):
+                self._is_asked = self._store.read_bytes(self._stop_path) is not None
+        return self._is_asked
 
     def ask_to_stop(self, reason: str) -> None:
         """Ask every slot of this run to drain, as soon as the store can be written; see `poll`."""

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import (
+    CellStatus,
     PlanCell,
     SweepStatus,
     cell_of,
@@ -20,11 +21,16 @@ from orchestrator.monitor.status import (
     status_of,
     with_time_left,
 )
-from orchestrator.monitor.tables import time_left
+from orchestrator.monitor.tables import (
+    cell_texts,
+    cells_title,
+    is_open,
+    shown_cells,
+    time_left,
+)
 from orchestrator.planning.estimate import duration
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Prepared
-from workers.contract.lacking import Missing
 from workers.contract.registry import DATASETS
 from workers.contract.sweep_spec import ResourcesSpec
 
@@ -43,6 +49,7 @@ class PlanReport:
         slots: How many trials the nodes hold at once.
         status: Cells with the time until their last trial is done, if the run started now.
         seconds: Time each open trial takes alone, by its id; NaN when unknown.
+        cell_costs: Cost of each cell's open trials, in `unit`; NaN when unknown.
     """
 
     prepared: Prepared
@@ -50,6 +57,7 @@ class PlanReport:
     slots: int
     status: SweepStatus
     seconds: dict[str, float]
+    cell_costs: dict[PlanCell, float]
 
     @property
     def fits(self) -> bool:
@@ -59,16 +67,17 @@ class PlanReport:
     @property
     def unit(self) -> str:
         """The unit of the cost."""
-        return "GPU-hours" if self.prepared.sweep.resources.gpus else "core-hours"
+        return cost_unit(self.prepared.sweep.resources)
 
-    def cost(self, items: Sequence[Missing]) -> float:
-        """Return the hours of work times the GPUs, or share of one, else cores, of a trial."""
-        held = _held(self.prepared.sweep.resources)
-        return held * sum(self.seconds.get(item.planned.trial_id, 0.0) for item in items) / 3600
+    @property
+    def cost(self) -> float:
+        """The hours of all open work times the GPUs, or share of one, else cores, of a trial."""
+        return self.cost_beside([])
 
-    def cell_cost(self, cell: PlanCell) -> float:
-        """Return the cost of one cell, in `unit`."""
-        return self.cost([item for item in self.prepared.missing if cell_of(item) == cell])
+    def cost_beside(self, shown: Sequence[CellStatus]) -> float:
+        """Return the hours of all open work of other cells than these."""
+        named = {(cell.batch_size, cell.learning_rate) for cell in shown}
+        return sum(cost for cell, cost in self.cell_costs.items() if cell not in named)
 
 
 def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
@@ -79,27 +88,29 @@ def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
     seconds = {
         item.planned.trial_id: prepared.estimator.seconds(item) for item in prepared.open_work
     }
-    return PlanReport(prepared, nodes, slots, status, seconds)
+    held, costs = _held(prepared.sweep.resources), dict[PlanCell, float]()
+    for item in prepared.open_work:
+        hours_held = held * seconds[item.planned.trial_id] / 3600
+        costs[cell_of(item)] = costs.get(cell_of(item), 0.0) + hours_held
+    return PlanReport(prepared, nodes, slots, status, seconds, costs)
 
 
 def plan_table(report: PlanReport) -> Table:
     """Tabulate trials by state, time and cost, one row per cell."""
-    status = report.status
-    table = WholeTable(
-        title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
-    )
+    shown, others = shown_cells(report.status.cells)
+    table = WholeTable(title=cells_title(report.status, shown, others))
     names = ("done", "to\nmeasure", "to\ntrain", "failed", "left", report.unit)
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
-    for cell in status.cells:
+    rest = report.cost_beside(shown)
+    for cell in [*shown, *others]:
         counts = (cell.done, cell.to_measure, cell.to_train, cell.failed)
-        is_open = any(counts[1:])
+        cost = report.cell_costs.get((cell.batch_size, cell.learning_rate), rest)
         table.add_row(
-            str(cell.batch_size),
-            f"{cell.learning_rate:g}",
+            *cell_texts(cell, others),
             *(str(count) if count else "·" for count in counts),
-            duration(cell.seconds_left) if is_open else "·",
-            hours(report.cell_cost((cell.batch_size, cell.learning_rate))) if is_open else "·",
+            duration(cell.seconds_left) if is_open(cell) else "·",
+            hours(cost) if is_open(cell) else "·",
         )
     return table
 
@@ -133,12 +144,17 @@ def data_line(prepared: Prepared) -> str:
 def summary_line(report: PlanReport) -> str:
     """Return time, cost, and what both rest on, in one line."""
     estimator = report.prepared.estimator
-    cost = report.cost(report.prepared.missing)
+    cost = report.cost
     parts = [f"{hours(cost)} {report.unit}" if math.isfinite(cost) else "cost unknown"]
     if report.fits:
         left = time_left(report.status.seconds_left)
         parts = [f"{report.slots} trials at once; {left}", *parts]
     return f"{', '.join(parts)}, {estimator.source}"
+
+
+def cost_unit(resources: ResourcesSpec) -> str:
+    """Return the unit of the cost of trials that hold these."""
+    return "GPU-hours" if resources.gpus else "core-hours"
 
 
 def hours(value: float) -> str:
@@ -155,7 +171,12 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
     document = status_document(report.status)
     return document | {
         "cells": [
-            counts | {"cost_hours": known(report.cell_cost((cell.batch_size, cell.learning_rate)))}
+            counts
+            | {
+                "cost_hours": known(
+                    report.cell_costs.get((cell.batch_size, cell.learning_rate), 0.0)
+                )
+            }
             for cell, counts in zip(report.status.cells, _cells_of(document), strict=True)
         ],
         "fits": report.fits,
@@ -163,7 +184,7 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
         "num_train": prepared.data.num_train,
         "num_test": prepared.data.num_test,
         "seconds_left": known(left) if report.fits else None,
-        "cost": {"unit": report.unit, "hours": known(report.cost(prepared.missing))},
+        "cost": {"unit": report.unit, "hours": known(report.cost)},
         "estimated_by": {
             "source": estimator.source,
             "num_recorded_trials": estimator.pace.num_trials,

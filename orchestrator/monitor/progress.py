@@ -16,7 +16,7 @@ from orchestrator.monitor.tables import device_table, status_table, time_left, w
 from orchestrator.monitor.time_left import with_live_pace
 from orchestrator.planning.prepare import Prepared
 from orchestrator.planning.recorded_pace import recorded_pace
-from orchestrator.planning.store_state import FailedAttempt, StoreReader, StoreState
+from orchestrator.planning.store_state import FailedAttempt, StoreState
 from workers.contract.errors import StoreError
 from workers.contract.lacking import Missing, lacking
 from workers.contract.orders import Heartbeat
@@ -54,7 +54,7 @@ class ProgressView:
         self._known_failures = frozenset(item.attempt_id for item in prepared.state.failures)
         # also once they are done, as their slots may still hang
         self._tended = {item.planned.trial_id for item in prepared.open_work}
-        self._records = StoreReader(prepared.store)
+        self._records = prepared.records
         self._heartbeats = HeartbeatReader(prepared.store)
         self._console, self._is_stopping = console, is_stopping
         self.failures: list[FailedAttempt] = []

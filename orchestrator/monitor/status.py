@@ -88,9 +88,10 @@ class SweepStatus:
 class StatusReader:
     """Reader of the sweeps of one store; each look after the first reads only what is new."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, records: StoreReader | None = None) -> None:
+        """Read with a reader that may know the store's records already."""
         self._store = store
-        self._records = StoreReader(store)
+        self._records = records or StoreReader(store)
         self._heartbeats: dict[str, HeartbeatReader] = {}
 
     def look(self, plan: PlanDocument, now: datetime) -> SweepStatus:
@@ -119,9 +120,11 @@ class StatusReader:
         )
 
 
-def sweep_status(store: Store, plan: PlanDocument, now: datetime) -> SweepStatus:
+def sweep_status(
+    store: Store, plan: PlanDocument, now: datetime, records: StoreReader | None = None
+) -> SweepStatus:
     """Compare the plan with the store at a single look."""
-    return StatusReader(store).look(plan, now)
+    return StatusReader(store, records).look(plan, now)
 
 
 def status_of(
@@ -164,10 +167,10 @@ def with_time_left(
         if not item.is_done:
             by_cell.setdefault(cell_of(item), []).append(ends[item.planned.trial_id])
     cells = [
-        replace(cell, seconds_left=_latest(by_cell.get((cell.batch_size, cell.learning_rate), [])))
+        replace(cell, seconds_left=latest(by_cell.get((cell.batch_size, cell.learning_rate), [])))
         for cell in status.cells
     ]
-    return replace(status, cells=cells, seconds_left=_latest(list(ends.values())))
+    return replace(status, cells=cells, seconds_left=latest(list(ends.values())))
 
 
 def failure_groups(missing: Sequence[Missing], state: StoreState) -> list[FailureGroup]:
@@ -256,7 +259,8 @@ def _furthest_epochs(
     return found
 
 
-def _latest(ends: Sequence[float]) -> float:
+def latest(ends: Sequence[float]) -> float:
+    """Return the last of some ends [s]; NaN where one is unknown, 0 without any."""
     if any(map(math.isnan, ends)):
         return math.nan
     return max(ends, default=0.0)

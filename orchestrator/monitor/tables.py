@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.device_use import NO_DEVICE, device_use, share_held
-from orchestrator.monitor.status import CellStatus, SweepStatus
+from orchestrator.monitor.status import CellStatus, SweepStatus, latest
 from orchestrator.monitor.throughput import Throughput
 from orchestrator.monitor.time_left import done_share
 from orchestrator.planning.estimate import duration
@@ -20,6 +20,9 @@ from workers.contract.orders import Heartbeat
 
 _STEADY = 0.95
 """Share of a time from which on pauses in it are not worth a word."""
+
+MOST_CELLS = 100
+"""Of a table; where there are more, so many that are not done stand there, and the rest is summed."""
 
 _WIDTHS = {"host": 20, "GPU (held)": 13, "doing": 15}
 
@@ -31,22 +34,70 @@ def time_left(seconds: float) -> str:
 
 def status_table(status: SweepStatus, *, has_times: bool = True) -> Table:
     """Tabulate trials by state, one row per cell; with the time until its last one is done."""
-    table = WholeTable(
-        title=f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
-    )
+    shown, others = shown_cells(status.cells)
+    table = WholeTable(title=cells_title(status, shown, others))
     names = ("done", "running", "to\nmeasure", "to\ntrain", "failed")
     for heading in ("batch\nsize", "learning\nrate", *names):
         table.add_column(heading, justify="right", no_wrap=True)
     if has_times:
         table.add_column("left", justify="right", no_wrap=True)
-    for cell in status.cells:
+    for cell in [*shown, *others]:
         counts = (cell.done, cell.running, cell.to_measure, cell.to_train, cell.failed)
-        shown = [str(count) if count else "·" for count in counts]
-        shown[0] += f" ({cell.diverged} diverged)" if cell.diverged else ""
-        shown[1] = running_text(cell)
+        texts = [str(count) if count else "·" for count in counts]
+        texts[0] += f" ({cell.diverged} diverged)" if cell.diverged else ""
+        texts[1] = running_text(cell)
         left = [_left_text(cell)] if has_times else []
-        table.add_row(str(cell.batch_size), f"{cell.learning_rate:g}", *shown, *left)
+        table.add_row(*cell_texts(cell, others), *texts, *left)
     return table
+
+
+def cells_title(
+    status: SweepStatus, shown: Sequence[CellStatus], others: Sequence[CellStatus]
+) -> str:
+    """Return how many trials are done, and which cells of many the table shows, as `shown_cells` finds."""
+    title = f"{status.sweep}: {status.num_done} of {status.num_trials} trials done"
+    if not others:
+        return title
+    rest = "those not done first, the others summed" if shown else "all summed"
+    return f"{title}; {len(shown)} of {len(status.cells):,} cells shown, {rest} (--json: each)"
+
+
+def shown_cells(cells: Sequence[CellStatus]) -> tuple[list[CellStatus], list[CellStatus]]:
+    """Return the cells that a table shows, and in one the sum of the others, where there are any.
+
+    Of more than `MOST_CELLS` those are shown first where something runs or failed, then others that
+    are not done, each in the plan's order; done ones are not.
+    """
+    if len(cells) <= MOST_CELLS:
+        return list(cells), []
+    still = [cell for cell in cells if is_open(cell)]
+    still.sort(key=lambda cell: not (cell.running or cell.failed))
+    shown = still[:MOST_CELLS]
+    chosen = set(map(id, shown))
+    others = [cell for cell in cells if id(cell) not in chosen]
+    return shown, [_summed(others)] if others else []
+
+
+def _summed(cells: Sequence[CellStatus]) -> CellStatus:
+    counts = ("done", "running", "to_measure", "to_train", "failed", "diverged")
+    return CellStatus(
+        batch_size=0,
+        learning_rate=math.nan,
+        **{name: sum(getattr(cell, name) for cell in cells) for name in counts},
+        seconds_left=latest([cell.seconds_left for cell in cells if is_open(cell)]),
+    )
+
+
+def cell_texts(cell: CellStatus, others: Sequence[CellStatus]) -> tuple[str, str]:
+    """Return a cell's batch size and learning rate; of the sum of other cells, that it is one."""
+    if any(cell is other for other in others):
+        return "other", "cells"
+    return str(cell.batch_size), f"{cell.learning_rate:g}"
+
+
+def is_open(cell: CellStatus) -> bool:
+    """Return whether a trial of the cell is not done."""
+    return bool(cell.running or cell.to_measure or cell.to_train or cell.failed)
 
 
 def running_text(cell: CellStatus) -> str:
@@ -77,8 +128,7 @@ def cell_name(status: SweepStatus, beat: Heartbeat) -> str:
 
 
 def _left_text(cell: CellStatus) -> str:
-    has_open = cell.running or cell.to_measure or cell.to_train or cell.failed
-    return duration(cell.seconds_left) if has_open else "·"
+    return duration(cell.seconds_left) if is_open(cell) else "·"
 
 
 def device_table(status: SweepStatus) -> Table:

@@ -70,7 +70,8 @@ def throughput(
         window, since, num_finished = math.inf, "the sweep", sum(map(math.isfinite, ages))
         shortest = 1.0  # all of it is over: no rate to come is guessed from it
     trials = {item.planned.trial_id for item in missing}
-    work = [*_recorded_work(state, trials, moment), *_live_work(running, moment)]
+    recorded = [(began, ended) for _, began, ended in recorded_work(state, trials, moment)]
+    work = [*recorded, *_live_work(running, moment)]
     worked = round(worked_seconds(work, window), 3)  # the last digits of ages go with the clock
     rates = [
         rate for beat in running if beat.statistic is None and (rate := units_per_second(beat))
@@ -101,6 +102,20 @@ def worked_seconds(work: Iterable[tuple[float, float]], window: float = math.inf
     return total
 
 
+def recorded_work(
+    state: StoreState, trials: Collection[str], moment: str
+) -> Iterator[tuple[str, float, float]]:
+    """Yield each recorded training and statistic of these trials: the trial, how long ago it began and ended [s]."""
+    recorded = [
+        *((name, each.committed_at, each.wall_seconds) for name, each in state.trials.items()),
+        *((key[0], each.committed_at, each.wall_seconds) for key, each in state.statistics.items()),
+    ]
+    for name, committed_at, seconds in recorded:
+        age = seconds_between(committed_at, moment)
+        if name in trials and math.isfinite(age):
+            yield name, age + (seconds or 0.0), age
+
+
 def runs_began(store: Store, sweep: str, running: Sequence[Heartbeat]) -> list[str]:
     """Return when the runs of live attempts began, as they registered (ISO 8601).
 
@@ -120,20 +135,6 @@ def _window(running: Sequence[Heartbeat], began: Sequence[str], moment: str) -> 
             oldest = max(ages)
             return (oldest, since) if oldest < _WINDOW_SECONDS else (_WINDOW_SECONDS, "an hour ago")
     return _WINDOW_SECONDS, "an hour ago"
-
-
-def _recorded_work(
-    state: StoreState, trials: Collection[str], moment: str
-) -> Iterator[tuple[float, float]]:
-    """Yield how long ago each recorded training and statistic of these trials began and ended [s]."""
-    recorded = [
-        *((name, each.committed_at, each.wall_seconds) for name, each in state.trials.items()),
-        *((key[0], each.committed_at, each.wall_seconds) for key, each in state.statistics.items()),
-    ]
-    for name, committed_at, seconds in recorded:
-        age = seconds_between(committed_at, moment)
-        if name in trials and math.isfinite(age):
-            yield age + (seconds or 0.0), age
 
 
 def _live_work(running: Sequence[Heartbeat], moment: str) -> Iterator[tuple[float, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from workers.contract.catalog import plugin_digest
 from workers.contract.dataset_facts import DatasetFacts
-from workers.contract.identity import digest, earlier_statistic_ids, statistic_id, trial_id
-from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
+from workers.contract.identity import digest, earlier_statistic_ids, statistic_id, trial_ids
+from workers.contract.plan_document import PlanDocument, PlannedStatistic
+from workers.contract.planned_trials import in_blocks, trials_like, with_ids
 from workers.contract.plans import list_revisions, newest_plan
 from workers.contract.schema import VIEWS
 from workers.contract.specs import TrialSpec
@@ -29,9 +30,7 @@ def make_plan(
 
     What an earlier numerics version measured counts, unless the plan is to measure it anew.
     """
-    trials = [
-        PlannedTrial(trial_id=trial_id(trial), trial=trial) for trial in _trials(sweep, facts)
-    ]
+    trials = list(_trials(sweep, facts))
     statistics = [
         PlannedStatistic(
             statistic_id=statistic_id(statistic),
@@ -47,7 +46,7 @@ def make_plan(
         planned_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         spec=spec,
         seeds=sweep.seed_list,
-        trials=trials,
+        trials=with_ids(trial_ids(trials), trials),
         statistics=statistics,
     )
 
@@ -101,29 +100,30 @@ def _last_revision(store: Store, plan: PlanDocument) -> str:
 
 
 def _content(plan: PlanDocument) -> object:
-    return plan.spec, plan.trials, plan.statistics
+    return plan.spec, in_blocks(plan.trials), plan.statistics
 
 
 def _data_identity(facts: DatasetFacts) -> dict[str, str]:
     return {"data_digest": facts.digest}
 
 
-def _trials(sweep: SweepSpec, facts: DatasetFacts) -> Iterator[TrialSpec]:
+def _trials(sweep: SweepSpec, facts: DatasetFacts) -> Iterable[TrialSpec]:
     plugins = {
         name: found
         for name in (sweep.model.name, sweep.dataset.name, sweep.loss)
         if (found := plugin_digest(name, name)) is not None
     }
-    for batch_size, learning_rate in sweep.cells:
-        for seed in sweep.seed_list:
-            yield TrialSpec(
-                model=sweep.model,
-                dataset=sweep.dataset,
-                data_digest=facts.digest,
-                loss=sweep.loss,
-                training=sweep.training,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                seed=seed,
-                plugin_digests=plugins,
-            )
+    rows = [(*cell, seed) for cell in sweep.cells for seed in sweep.seed_list]
+    batch_size, learning_rate, seed = rows[0]
+    first = TrialSpec(
+        model=sweep.model,
+        dataset=sweep.dataset,
+        data_digest=facts.digest,
+        loss=sweep.loss,
+        training=sweep.training,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        plugin_digests=plugins,
+    )
+    return trials_like(first, rows)

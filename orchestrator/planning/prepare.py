@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from orchestrator.planning.checks import CheckedSweep, check_sweep
 from orchestrator.planning.estimate import Estimator, duration, make_estimator, total_seconds
 from orchestrator.planning.fit import Node, fit_faults
 from orchestrator.planning.plan import as_in_store, make_plan
-from orchestrator.planning.store_state import StoreState, read_state
+from orchestrator.planning.store_state import StoreReader, StoreState
 from orchestrator.planning.sweep import read_sweep
 from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
@@ -29,6 +30,8 @@ class Options:
 
     Attributes:
         is_remeasuring: What an earlier numerics version measured is measured anew.
+        is_compacting: At the end of a run the store's small files are merged, where a view of facts has
+            `num_loose_files` or more.
         hang_seconds: An attempt without progress for this long is ended.
         head_seconds: A head that does not answer for this long is lost.
         silence_seconds: A slot that tells nothing of a running attempt for this long is ended.
@@ -43,6 +46,8 @@ class Options:
     overrides: tuple[str, ...] = ()
     is_fail_fast: bool = False
     is_remeasuring: bool = False
+    is_compacting: bool = True
+    num_loose_files: int = 2000
     checkpoint_seconds: float = 60.0
     hang_seconds: float = 1800.0
     head_seconds: float = 30.0  # Ray itself would end the driver after 60
@@ -55,12 +60,14 @@ class Options:
 class Prepared:
     """A sweep compared with its store: what is planned, what is missing, what it will take.
 
+    `records` has read the store and looks again at the cost of what is new.
     `data` are the facts of the examples used, `whole_data` of the whole data set; `where` is the file.
     """
 
     sweep: SweepSpec
     plan: PlanDocument
     store: Store
+    records: StoreReader
     state: StoreState
     missing: list[Missing]
     estimator: Estimator
@@ -68,7 +75,7 @@ class Prepared:
     whole_data: DatasetFacts
     where: str
 
-    @property
+    @cached_property
     def open_work(self) -> list[Missing]:
         """Trials with something missing, longest first."""
         left = [item for item in self.missing if not item.is_done]
@@ -126,11 +133,21 @@ def _compare(checked: CheckedSweep, store: Store, where: str, *, is_remeasuring:
     now = datetime.now(UTC)
     made = make_plan(checked.spec, checked.facts, now, is_remeasuring=is_remeasuring)
     plan = as_in_store(store, made)
-    state = read_state(store)
+    records = StoreReader(store)
+    state = records.look()
     estimator = make_estimator(plan, state, checked.facts, checked.spec.resources)
     missing = lacking(plan, state)
     return Prepared(
-        checked.spec, plan, store, state, missing, estimator, checked.facts, checked.whole, where
+        checked.spec,
+        plan,
+        store,
+        records,
+        state,
+        missing,
+        estimator,
+        checked.facts,
+        checked.whole,
+        where,
     )
 
 

@@ -96,10 +96,15 @@ def choose_trial(prepared: Prepared, choice: TrialChoice) -> Missing:
             return item
     cells = ", ".join(f"({size}, {rate:g})" for size, rate in prepared.sweep.cells)
     raise user_error(
-        "no trial with batch size {}, learning rate {:g}, seed {}".format(*wanted),
+        f"no trial with {trial_text(*wanted)}",
         where="--batch-size, --learning-rate, --seed",
         mend=f"cells (batch size, learning rate): {cells}; seeds: {prepared.sweep.seed_list}",
     )
+
+
+def trial_text(batch_size: int | None, learning_rate: float | None, seed: int | None) -> str:
+    """Name a trial as its options do."""
+    return f"batch size {batch_size}, learning rate {learning_rate:g}, seed {seed}"
 
 
 def _trial_at(prepared: Prepared, index: int) -> Missing:

@@ -218,7 +218,7 @@ def _doubt_what_is_not_there(run: Run, ledger: _Ledger) -> None:
 
     Its record may be damaged since, or lie in the store of a node that joined late and has its own.
     """
-    records = StoreReader(run.prepared.store)
+    records = StoreReader(run.prepared.store)  # anew: what was read before may be damaged by now
     deadline = time.monotonic() + _UNSEEN_SECONDS
     unseen: set[str] = set()
     while not run.control.is_stopping:
@@ -241,11 +241,11 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
     Raises:
         ClusterLost: The head died meanwhile.
     """
-    silence, records = Silence(claims.RIVAL_SILENCE_SECONDS), StoreReader(run.prepared.store)
+    silence = Silence(claims.RIVAL_SILENCE_SECONDS)
     with run.driver.watch_head(run.options.head_seconds) as head:
         while not run.control.is_stopping:
             with suppress(StoreError):
-                work = _left(run, ledger, records)
+                work = _left(run, ledger)
                 if not work or not _all_elsewhere(run, ledger, silence):
                     return make_tasks(
                         run.prepared,
@@ -261,11 +261,11 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
     return []
 
 
-def _left(run: Run, ledger: _Ledger, records: StoreReader) -> list[Missing]:
+def _left(run: Run, ledger: _Ledger) -> list[Missing]:
     """Return what is still wanted and not in the store, longest first; note what is done."""
     left = {
         item.planned.trial_id: item
-        for item in lacking(run.prepared.plan, records.look())
+        for item in lacking(run.prepared.plan, run.prepared.records.look())
         if not item.is_done
     }
     ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")

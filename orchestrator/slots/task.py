@@ -9,7 +9,8 @@ from pydantic import Field
 
 from workers.contract.errors import StoreError
 from workers.contract.frozen import Count, Frozen, Positive
-from workers.contract.plan_document import PlannedStatistic, PlannedTrial
+from workers.contract.plan_document import PlannedStatistic
+from workers.contract.planned_trials import PlannedTrial
 from workers.contract.store import Store
 from workers.contract.sweep_spec import ResourcesSpec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +13,7 @@ import pytest
 
 from orchestrator import cli
 
-SWEEP = """
-name: tiny
-model: {name: mlp, hidden_units: [8]}
-dataset: {name: digits, num_train: 100, num_test: 50}
-loss: kld
-grid: {batch_size: [10], learning_rate: [0.1]}
-seeds: 1
-training: {epochs: 1}
-measure: [losses]
-resources: {gpus: 0, cpus: 1}
-"""
+SWEEP = (Path(__file__).parent / "small.yaml").read_text()
 CIFAR10 = ("--set", "dataset={name: cifar10}")
 
 

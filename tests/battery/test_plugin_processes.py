@@ -10,20 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED
 
-SWEEP = """
-name: own
-model: {name: MODEL}
-dataset: {name: digits, num_train: 100, num_test: 50}
-loss: LOSS
-grid: {batch_size: [10], learning_rate: [0.1]}
-seeds: 1
-training: {epochs: 1}
-measure: MEASURE
-resources: {gpus: 0, cpus: 1}
-"""
+SWEEP = yaml.safe_load((Path(__file__).parent / "small.yaml").read_text())
 STAYS = """
 import os, pathlib, time
 pathlib.Path("pid.part").write_text(str(os.getpid()))
@@ -41,13 +32,10 @@ def start(tmp_path):
     """Start a plan of a sweep with parts of the user's own, in a folder with a file of each module."""
     started = []
 
-    def call(modules: dict[str, str], **parts: str) -> subprocess.Popen[str]:
+    def call(modules: dict[str, str], **parts: object) -> subprocess.Popen[str]:
         for name, source in modules.items():
             (tmp_path / f"{name}.py").write_text(source)
-        text = SWEEP
-        for key, part in ({"MODEL": "mlp", "LOSS": "kld", "MEASURE": "[losses]"} | parts).items():
-            text = text.replace(key, part)
-        (tmp_path / "own.yaml").write_text(text)
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump(SWEEP | parts))
         places = os.pathsep.join([str(tmp_path), *sys.path])
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "orchestrator", "plan", "own.yaml"],
@@ -87,7 +75,7 @@ def wait_for_end(pid: int, seconds: float) -> None:
 
 def test_an_interrupt_ends_what_is_asked(start, tmp_path):
     """Ctrl-C while a module is imported: code 3, one sentence, and no process is left."""
-    process = start({"own_stays": STAYS + ENDS}, MEASURE="[{name: 'own_stays:call'}]")
+    process = start({"own_stays": STAYS + ENDS}, measure=[{"name": "own_stays:call"}])
     pid = pid_of_plugin(tmp_path)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=_LONGEST_SECONDS)
@@ -100,7 +88,7 @@ def test_an_interrupt_ends_what_is_asked(start, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_what_is_asked_ends_with_who_was_killed(start, tmp_path):
     """Nobody is left to end it: the system does."""
-    process = start({"own_stays": STAYS + ENDS}, MEASURE="[{name: 'own_stays:call'}]")
+    process = start({"own_stays": STAYS + ENDS}, measure=[{"name": "own_stays:call"}])
     pid = pid_of_plugin(tmp_path)
     process.kill()
     process.wait()
@@ -110,8 +98,7 @@ def test_what_is_asked_ends_with_who_was_killed(start, tmp_path):
 def test_several_that_end_the_process_are_told_at_once(start):
     """With what is wrong with the others, in the order of the sweep."""
     modules = {"own_first": "import os; os._exit(3)\n" + ENDS, "own_second": "import os; os.abort()\n" + ENDS, "own_third": "raise LookupError('no such key')\n" + ENDS}  # fmt: skip
-    names = ", ".join(f"{{name: '{name}:call'}}" for name in modules)
-    process = start(modules, MEASURE=f"[{names}]")
+    process = start(modules, measure=[{"name": f"{name}:call"} for name in modules])
     _, err = process.communicate(timeout=_LONGEST_SECONDS)
     assert process.returncode == 2
     told = [
@@ -127,7 +114,7 @@ def test_several_that_end_the_process_are_told_at_once(start):
 def test_a_loss_that_ends_the_process_does_not_hide_the_network(start):
     """Which is built in another process."""
     modules = {"own_loss": ENDS, "own_net": "def call(*_):\n    raise LookupError('no such key')\n"}
-    process = start(modules, MODEL="'own_net:call'", LOSS="own_loss:call")
+    process = start(modules, model={"name": "own_net:call"}, loss="own_loss:call")
     _, err = process.communicate(timeout=2 * _LONGEST_SECONDS)
     assert process.returncode == 2
     assert "the loss 'own_loss:call' ended the process with exit code 0 while it was called" in err

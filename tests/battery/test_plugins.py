@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,17 +16,7 @@ from workers.contract import plugin_call
 from workers.contract.store import Store
 from workers.process import plugin_facts
 
-SWEEP = """
-name: own
-model: {name: mlp, hidden_units: [4]}
-dataset: {name: digits, num_train: 100, num_test: 50}
-loss: kld
-grid: {batch_size: [10], learning_rate: [0.1]}
-seeds: 1
-training: {epochs: 1}
-measure: [losses]
-resources: {gpus: 0, cpus: 1}
-"""
+SWEEP = (Path(__file__).parent / "small.yaml").read_text()
 SOUND = """
 import numpy as np
 from workers.datasets.dataset import Dataset, Split, digest_of, one_hot

@@ -89,6 +89,10 @@ class Campaign:
                 partial(faults_compaction.compact, is_killed=is_killed)
                 for is_killed in (False, True)
             ],
+            "own compaction": [
+                partial(faults_compaction.kill_at_end_of_run, place=place)
+                for place in faults_compaction.PLACES
+            ],
             "old rows": [faults_files.add_old_rows],
             "storage": self._storage_faults(ground),
         }

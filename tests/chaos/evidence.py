@@ -105,6 +105,15 @@ class Evidence:
             if seen.is_alive and (store is None or seen.began["store"] == store)
         ]
 
+    def compactions(self) -> Counter[str]:
+        """Count the compactions at the ends of runs by what their drivers told: files merged, or left."""
+        told: Counter[str] = Counter()
+        for path in self.folder.parent.glob("driver*.err"):
+            said = path.read_text()
+            told["merged"] += said.count("small files of the store merged into")
+            told["left"] += said.count("small files of the store stay as they are")
+        return told
+
     def note_death(self, seen: Seen, time: float) -> None:
         """Note from outside that an attempt lived until a time."""
         path = self.folder / "attempts" / f"{seen.began['attempt_id']}.jsonl"

@@ -28,6 +28,8 @@ HANG_SECONDS = 6.0
 SILENCE_SECONDS = 12.0
 IDLE_SECONDS = 50.0
 HEAD_SECONDS = 10.0
+NUM_LOOSE_FILES = 10
+"""From so many small files of a view on a run merges them at its end: each sweep makes more."""
 _MOST_LIVES = 8
 
 
@@ -151,6 +153,7 @@ class Ground:
                 "silence_seconds": SILENCE_SECONDS,
                 "idle_seconds": IDLE_SECONDS,
                 "head_seconds": HEAD_SECONDS,
+                "num_loose_files": NUM_LOOSE_FILES,
             }
         )
         return Driver(

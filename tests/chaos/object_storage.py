@@ -48,7 +48,7 @@ class ObjectStorage:
         os.environ.update(CREDENTIALS)
         self.mode = "sound"
         self.num_spoilt = 0
-        self._count = 0
+        self.num_requests = 0
         self._lock = threading.Lock()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -120,8 +120,8 @@ class ObjectStorage:
     def verdict(self, method: str) -> str:
         """Say what becomes of a request now: `pass`, `slow`, `cut`, or a refusal."""
         with self._lock:
-            self._count += 1
-            count, mode = self._count, self.mode
+            self.num_requests += 1
+            count, mode = self.num_requests, self.mode
         if mode == "sound" or (mode in {"read-only", "full"} and method not in _WRITES):
             return "pass"
         if (mode == "cut" and count % 3) or (mode in {"failing", "broken"} and count % 2):

@@ -16,13 +16,13 @@ DISK = {
     "driver": 22, "driver early": 2, "signals": 12, "two drivers": 2, "clock": 2, "places": 14,
     "child": 2, "fork server": 2, "slot": 2, "hung child": 2, "hung slot": 2, "raylet": 4,
     "drain": 2, "files": 21, "old rows": 2, "storage": 4,
-    "compaction": 4,
+    "compaction": 4, "own compaction": 4,
 }  # fmt: skip
 BUCKET = {
     "driver": 8, "driver early": 1, "signals": 6, "two drivers": 1, "clock": 1, "places": 7,
     "child": 1, "fork server": 1, "slot": 1, "hung child": 1, "hung slot": 1, "raylet": 3,
     "drain": 1, "files": 7, "old rows": 1, "storage": 18, "head": 2,
-    "compaction": 2,
+    "compaction": 2, "own compaction": 1,
 }  # fmt: skip
 TENSORFLOW = {"child": 2, "slot": 1, "fork server": 1, "driver": 2, "raylet": 1, "head": 1}
 TENSORFLOW_PLACES = (

@@ -44,6 +44,7 @@ class Tally:
             exit_codes=dict(self.exit_codes),
             rows=self.rows.total(),
             lost_slots=dict(sum(self.lost_slots.values(), Counter())),
+            compactions=dict(evidence.compactions()),
             num_attempts=len(attempts),
             steps_lost=[loss.steps for loss in losses(attempts)],
             num_repeats=sum(seen.work[1] not in self.damaged for seen in repeats(attempts)),
@@ -67,6 +68,7 @@ class Report:
         seconds: Time each kind took in all, until everything was checked.
         rows: Committed rows at the end; none was lost or changed.
         lost_slots: Slots lost with an attempt or before one, by the class the `failures` view gives.
+        compactions: How often runs merged small files at their end, and how often they told why not.
         steps_lost: By each attempt that took up what another had left.
         num_repeats: Attempts that began on work committed before and not damaged since.
         largest_load: Largest sum of shares of live attempts on a device.
@@ -83,6 +85,7 @@ class Report:
     exit_codes: dict[str, int]
     rows: int
     lost_slots: dict[str, int]
+    compactions: dict[str, int]
     num_attempts: int
     steps_lost: list[int]
     num_repeats: int
@@ -139,6 +142,8 @@ def table(reports: Sequence[Report]) -> list[str]:
         "work waited for its next attempt, median, s": lambda report: (
             f"{statistics.median(report.restart_seconds):.1f}" if report.restart_seconds else "·"
         ),
+        "runs that merged small files at their end": lambda report: report.compactions["merged"],
+        "runs that told why they did not": lambda report: report.compactions["left"],
         "largest load of a device": lambda report: f"{report.largest_load:g}",
         "committed rows, none lost, none changed": lambda report: report.rows,
         "slowest end of what a kill left behind, s": lambda report: (

@@ -50,6 +50,7 @@ AT_LEAST = {
     "of plans": 3,
     "compaction SIGKILL": 3,
     "compaction": 3,
+    "driver SIGKILL while it compacts": 3,
     "rows of an older version": 3,
 }
 """How often a kind of fault happens at least; where no kind has the name, all whose names hold it."""
@@ -72,6 +73,13 @@ def test_every_kind_of_fault_happened_often_enough(campaigns, show_table):
         assert found >= least, f"{words}: {found}"
     with_tensorflow = next(report for report in reports if report.name == "tensorflow")
     assert sum(with_tensorflow.faults.values()) >= 10
+
+
+def test_runs_merged_small_files_at_their_end(campaigns):
+    """Where faults let a sweep come to its end; every invariant was checked after it."""
+    for _, _, path in campaigns.values():
+        assert Report.read(path).compactions["merged"] >= 1
+    assert sum(Report.read(path).compactions["merged"] for _, _, path in campaigns.values()) >= 8
 
 
 def test_only_two_drivers_do_work_twice(campaigns):

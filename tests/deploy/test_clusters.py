@@ -1,9 +1,11 @@
 """The files that start clusters: well-formed, of the locked versions, closed to strangers."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +17,11 @@ import yaml
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 MACHINE = ROOT / "tests" / "deploy" / "machines" / "machine"
-SCRIPTS = [ROOT / ".ci" / "run", DEPLOY / "lock", DEPLOY / "slurm.sbatch", MACHINE]
+SCRIPTS = [
+    ROOT / ".ci" / "run",
+    *(DEPLOY / name for name in ("lock", "slurm.sbatch", "array.sbatch")),
+    MACHINE,
+]
 MANIFESTS = ["compose.yaml", "ray-cluster.yaml", "kuberay-job.yaml"]
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -38,16 +44,23 @@ def ray_starts() -> dict[str, list[str]]:
     return {name: shlex.split(command) for name, command in commands.items()}
 
 
+def judge(linter: str, path: Path) -> None:
+    """Run a linter of the development environment, which finds nothing; loudly skip without one."""
+    found = which(linter, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{linter.upper()} IS NOT INSTALLED HERE: {path.name} was not judged by it")
+    answer = subprocess.run([found, path], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout) == (0, "")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_well_formed(script):
-    """Read by bash; by shellcheck too where there is one. They stop at the first error."""
+    """Read by bash and by shellcheck. They stop at the first error."""
     subprocess.run(["bash", "-n", script], check=True)
     text = script.read_text()
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "\nset -euo pipefail\n" in text
-    if which("shellcheck") is None:
-        pytest.skip("bash -n passed; shellcheck is not installed here")
-    subprocess.run(["shellcheck", script], check=True)
+    judge("shellcheck", script)
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
@@ -188,9 +201,14 @@ def test_the_image_installs_from_the_locks_alone_and_runs_as_no_root():
     assert len(installs) == 3
     assert all("--require-hashes" in line or "--no-deps" in line for line in installs)
     assert "--no-build-isolation" in text
-    assert text.index("\nUSER minima\n") < text.index("\nENTRYPOINT ")
+    assert text.index("\nUSER 1000\n") < text.index("\nENTRYPOINT ")
     assert 'ENTRYPOINT ["tini", "-g", "--"]' in text
     assert "RAY_USAGE_STATS_ENABLED=0" in text
+
+
+def test_the_image_is_written_as_hadolint_asks():
+    """Every rule but one, whose exception stands with its reason in the file."""
+    judge("hadolint", DEPLOY / "Dockerfile")
 
 
 def test_the_image_is_built_from_nothing_but_what_it_copies():

@@ -1,9 +1,6 @@
 """The SLURM script, walked through with srun, scontrol and minima of our own."""
 
-import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,10 @@ SCRIPT = Path(__file__).parents[2] / "deploy" / "slurm.sbatch"
 COMMANDS = {
     # srun starts Ray and runs what follows the separator, as symmetric-run does on the head
     "srun": """
+        if [[ $1 == --ntasks-per-node=1 ]]; then shift; exec "$@"; fi
         echo "$@" >"$LOGS/srun"
+        echo "$RAY_TMPDIR" >"$LOGS/ray-folder"
+        stat -c %a "$RAY_TMPDIR" >"$LOGS/ray-folder-mode"
         cp "$RAY_AUTH_TOKEN_PATH" "$LOGS/token"
         stat -c %a "$RAY_AUTH_TOKEN_PATH" >"$LOGS/token-mode"
         [[ -e $LOGS/ray-does-not-start ]] && exit 0
@@ -36,46 +36,18 @@ COMMANDS = {
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(make_job, tmp_path):
     """Start the script as SLURM would; give the process and the folder of what was called."""
-    commands, logs, home = tmp_path / "bin", tmp_path / "logs", tmp_path / "home"
-    for folder in (commands, logs, home):
-        folder.mkdir()
-    for name, text in COMMANDS.items():
-        (commands / name).write_text(f"#!/usr/bin/env bash\n{text}")
-        (commands / name).chmod(0o755)
-    (logs / "code").write_text("0")
-    started: list[subprocess.Popen] = []
-
-    def start(*files: str, code: int = 0) -> tuple[subprocess.Popen, Path]:
-        (logs / "code").write_text(str(code))
-        for name in files:
-            (logs / name).touch()
-        environment = {
-            "PATH": f"{commands}:{os.environ['PATH']}",
-            "HOME": str(home),
-            "LOGS": str(logs),
-            "SLURM_JOB_ID": "41234",
-            "SLURM_JOB_NODELIST": "node[7-8]",
-            "SLURM_JOB_NUM_NODES": "2",
-            "SLURM_CPUS_PER_TASK": "16",
-            "SLURM_GPUS_ON_NODE": "4",
-        }
-        command = ["bash", SCRIPT, "paper-kld", "/shared/store", "--data-dir", "/shared/cifar 10"]
-        started.append(subprocess.Popen(command, env=environment))
-        return started[-1], logs
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} did not appear"
-        time.sleep(0.02)
+    home = tmp_path / "home"
+    home.mkdir()
+    told = {
+        "HOME": str(home),
+        "SLURM_JOB_NODELIST": "node[7-8]",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_CPUS_PER_TASK": "16",
+        "SLURM_GPUS_ON_NODE": "4",
+    }
+    return make_job(SCRIPT, COMMANDS, told)
 
 
 def test_a_run_that_succeeds_is_a_job_that_succeeds(job, tmp_path):
@@ -86,11 +58,14 @@ def test_a_run_that_succeeds_is_a_job_that_succeeds(job, tmp_path):
     assert words[:6] == ["ray", "symmetric-run", "--address", "node7:21234", "--min-nodes", "2"]
     assert "--num-cpus 16 --num-gpus 4" in " ".join(words)
     assert (logs / "minima").read_text() == (
-        "run paper-kld --store /shared/store --address auto --data-dir /shared/cifar 10\n"
+        "run paper-kld --store /shared/store --address node7:21234 --data-dir /shared/cifar 10\n"
     )
     assert len((logs / "token").read_text()) == 64
     assert (logs / "token-mode").read_text() == "600\n"
     assert not list((tmp_path / "home/.cache/minima").iterdir())
+    assert (logs / "ray-folder").read_text() == "/tmp/minima-41234\n"  # noqa: S108
+    assert (logs / "ray-folder-mode").read_text() == "700\n"
+    assert not Path((logs / "ray-folder").read_text().strip()).exists()
     assert not (logs / "scontrol").exists()
 
 
@@ -108,7 +83,7 @@ def test_a_cluster_that_does_not_start_is_no_success(job):
     assert process.wait(timeout=20) == 3
 
 
-def test_near_the_time_limit_the_run_drains_and_is_queued_again(job):
+def test_near_the_time_limit_the_run_drains_and_is_queued_again(job, wait_for):
     """USR1 reaches the batch shell, which asks by `minima stop` and then waits for the run."""
     process, logs = job("long")
     wait_for(logs / "running")
@@ -118,7 +93,7 @@ def test_near_the_time_limit_the_run_drains_and_is_queued_again(job):
     assert (logs / "scontrol").read_text() == "requeue 41234\n"
 
 
-def test_a_cancelled_job_drains_and_is_not_queued_again(job):
+def test_a_cancelled_job_drains_and_is_not_queued_again(job, wait_for):
     """TERM is somebody's wish that it end."""
     process, logs = job("long")
     wait_for(logs / "running")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from orchestrator.slots.task import SlotTask
 from workers.contract.identity import statistic_id, trial_id
@@ -22,6 +23,25 @@ from workers.statistics.losses import LossesSpec
 from workers.statistics.traces import TracesSpec
 
 FAKES = Path(__file__).parent / "fakes"
+
+
+@pytest.fixture
+def toy_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Stand in a folder and write toy.yaml there: an MLP on the digits in one cell, with further settings."""
+
+    def write(**settings: object) -> None:
+        monkeypatch.chdir(tmp_path)
+        sweep = {
+            "name": "toy",
+            "model": {"name": "mlp"},
+            "dataset": {"name": "digits"},
+            "loss": "kld",
+            "grid": {"batch_size": [32], "learning_rate": [0.1]},
+            "training": {"epochs": 1},
+        }
+        Path("toy.yaml").write_text(yaml.safe_dump(sweep | settings))
+
+    return write
 
 
 @pytest.fixture

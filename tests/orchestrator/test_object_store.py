@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from orchestrator.liveness.run_control import ask_to_stop
@@ -58,3 +60,29 @@ def test_object_storage_and_a_folder_hold_the_same_values(
     assert s3_store.names("checkpoints", recursive=True) == []
     spec = s3_store.read("trials")["spec"].to_pylist()[0]
     assert "testing" not in spec
+
+
+@pytest.mark.slow
+def test_a_trial_takes_few_requests_of_object_storage(
+    s3_store, s3_requests, planned, statistics, make_task
+):
+    """One a file written, and a bound on what three attempts list and read: by number, not by time."""
+    task = make_task(
+        0, planned=planned, statistics=statistics, store=s3_store.uri, entry="workers.trial"
+    )
+    slot = Slot()
+    try:
+        assert slot.run(task, "-1").status == "done"
+    finally:
+        slot.close()
+    # how many of these there are depends on the time: a heartbeat in 5 s, a look for the stop marker in 2
+    by_time = ("attempts/", "control/")
+    kinds = Counter(each.method for each in s3_requests if not each.key.startswith(by_time))
+    assert set(kinds) == {"PUT", "LIST", "HEAD", "GET"}
+    files = [each.key for each in s3_requests if each.method == "PUT"]
+    assert max(Counter(key for key in files if not key.startswith(by_time)).values()) == 1
+    assert (
+        kinds["PUT"] == 8
+    )  # model, epochs, trial; two statistics; a log of each of three attempts
+    assert kinds["HEAD"] == kinds["GET"] <= 6  # Arrow asks for the size before it reads
+    assert kinds["LIST"] <= 19

@@ -117,6 +117,8 @@ def test_a_sweep_is_run_to_its_end(finished):
     assert code == 0, err
     document = json.loads(out)
     assert (document["num_done"], document["exit_code"], document["failures"]) == (2, 0, [])
+    assert (document["run"]["num_finished"], document["run"]["unit"]) == (2, "core-hours")
+    assert 0 < document["run"]["worked_seconds"] < document["run"]["wall_seconds"]
     names = minima.store.names("sweeps/toy")
     assert [f"sweeps/toy/{document['revision']}.json"] == names
     plan = PlanDocument.model_validate(minima.store.read_json(names[0]))
@@ -138,6 +140,7 @@ def test_the_same_command_again_starts_nothing(minima):
     code, out, err = minima("run", "toy.yaml", code=WITHOUT_RAY)
     assert code == 0, err
     assert "2 of 2 trials done" in out
+    assert "this run" not in out
     assert minima.attempts() == before
     assert len(minima.store.names("sweeps/toy")) == 1
 
@@ -150,6 +153,7 @@ def test_only_what_is_new_is_done(minima):
     code, out, err = minima("run", "toy.yaml", *more)
     assert code == 0, err
     assert "3 of 3 trials done" in out
+    assert "this run: 3 trials finished in " in out
     assert "1 to train, 2 to measure only" in err
     assert minima.work_of(minima.attempts() - before) == [
         (0, "traces"), (1, "traces"), (2, "losses"), (2, "traces"), (2, "train"),

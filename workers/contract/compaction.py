@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from workers.contract.commits import KEY_COLUMNS, Commit
-from workers.contract.compaction_lock import hold_lock
+from workers.contract.compaction_lock import Lock, hold_lock
 from workers.contract.errors import StoreError
 from workers.contract.parquet_file import DamagedFile, Part, decode, encode
-from workers.contract.schema import VIEWS
+from workers.contract.same_values import have_same_values
 from workers.contract.store import Store
-from workers.contract.table_digest import values_sha256
+from workers.contract.view_rows import ViewRows
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,15 @@ class Conflict:
     weights_sha256: dict[str, str]
 
 
-def compact(store: Store, *, now: datetime | None = None) -> CompactionResult:
+def compact(
+    store: Store, *, now: datetime | None = None, process_space: str = ""
+) -> CompactionResult:
     """Merge the committed files of every view of facts, `trials` before `epochs`.
+
+    Args:
+        store: That holds them.
+        now: The moment that the merged files are named by.
+        process_space: Where this process' number means something, for who finds our lock after a kill.
 
     Raises:
         UserError: Another compaction of this store is at work.
@@ -77,8 +84,21 @@ def compact(store: Store, *, now: datetime | None = None) -> CompactionResult:
     """
     moment = now or datetime.now(UTC)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    with hold_lock(store, owner, moment):
+    lock = Lock(owner=owner, taken_at=moment, pid=os.getpid(), process_space=process_space)
+    with hold_lock(store, lock):
         return CompactionResult(tuple(_compact_view(store, view, moment) for view in KEY_COLUMNS))
+
+
+def most_loose_files(store: Store) -> int:
+    """Count the files not yet merged of the view of facts that has the most, by listings alone.
+
+    Raises:
+        StoreError: A view cannot be listed.
+    """
+    return max(
+        sum(store.is_rows(path) and not store.is_compacted(path) for path in store.names(view))
+        for view in KEY_COLUMNS
+    )
 
 
 def conflicts(store: Store) -> list[Conflict]:
@@ -95,10 +115,11 @@ def conflicts(store: Store) -> list[Conflict]:
 
 
 def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:
+    commits = store.commits(view)
     by_path: dict[str, list[Commit]] = {}
-    for commit in store.commits(view):
+    for commit in commits:
         by_path.setdefault(commit.path, []).append(commit)
-    kept = store.winners(view)
+    kept = store.winners_among(view, commits)
     replaceable = sorted(path for path in by_path if _is_replaced(by_path[path], kept))
     left = tuple(sorted(set(by_path) - set(replaceable)))
     if len(replaceable) < 2:
@@ -122,14 +143,14 @@ def _is_equal(commit: Commit, other: Commit) -> bool:
     """Compare values, NaN being equal to itself."""
     if commit.path == other.path:
         return True
-    return values_sha256(commit.table) == values_sha256(other.table)
+    return have_same_values(commit.table, other.table)
 
 
 def _merged(view: str, kept: Mapping[tuple[str, ...], Commit]) -> tuple[tuple[Part, ...], pa.Table]:
-    commits = [kept[key] for key in sorted(kept)]
+    """Return the commits and their rows in the order in which readers give them, which is then that of the file."""
+    commits = sorted(kept.values(), key=lambda commit: (commit.committed_at, commit.attempt_id))
     parts = tuple(Part(c.key, c.committed_at, c.attempt_id, c.num_rows) for c in commits)
-    tables = (commit.table for commit in commits)
-    return parts, pa.concat_tables([VIEWS[view].empty_table(), *tables])
+    return parts, ViewRows(view, commits).table()
 
 
 def _verify(store: Store, view: str, path: str, parts: tuple[Part, ...], rows: pa.Table) -> None:
@@ -138,5 +159,5 @@ def _verify(store: Store, view: str, path: str, parts: tuple[Part, ...], rows: p
         found = decode(view, store.read_bytes(path) or b"")
     except DamagedFile:
         found = None
-    if found is None or found.parts != parts or values_sha256(found.table) != values_sha256(rows):
+    if found is None or found.parts != parts or not have_same_values(found.table, rows):
         raise StoreError(f"{path} in the store {store.uri} is not as written; nothing was removed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 from pydantic import AwareDatetime, ConfigDict, ValidationError
 
@@ -24,46 +24,54 @@ STALE_AFTER = timedelta(hours=1)
 
 
 class Lock(Frozen):
-    """Who compacts, and since when."""
+    """Who compacts, and since when; an owner's name is used once.
+
+    Attributes:
+        pid: The process; None of an earlier version.
+        process_space: Where its number means something; empty where that was not told.
+    """
 
     model_config = Frozen.model_config | ConfigDict(strict=False)
 
     owner: str
     taken_at: AwareDatetime
+    pid: int | None = None
+    process_space: str = ""
 
 
 @contextmanager
-def hold_lock(store: Store, owner: str, now: datetime) -> Iterator[None]:
-    """Hold the lock of a store while the block runs; an owner's name is used once.
+def hold_lock(store: Store, lock: Lock) -> Iterator[None]:
+    """Hold the lock of a store while the block runs.
 
     Raises:
         UserError: Another compaction holds it.
     """
-    holder = _read(store)
-    if holder is not None and abs(now - holder.taken_at) < STALE_AFTER:
+    holder = read_lock(store)
+    if holder is not None and abs(lock.taken_at - holder.taken_at) < STALE_AFTER:
         raise _held(store, holder)
-    taken = Lock(owner=owner, taken_at=now.astimezone(UTC))
+    taken = lock.model_copy(update={"taken_at": lock.taken_at.astimezone(UTC)})
     store.write_json(LOCK_PATH, taken.model_dump(mode="json"))
     try:
-        _check_still_ours(store, owner)
+        _check_still_ours(store, lock.owner)
         yield
     finally:
-        left = _read(store)
-        if left is not None and left.owner == owner:
+        left = read_lock(store)
+        if left is not None and left.owner == lock.owner:
             store.remove(LOCK_PATH)
 
 
-def _check_still_ours(store: Store, owner: str) -> None:
-    holder = _read(store)
-    if holder is not None and holder.owner != owner:
-        raise _held(store, holder)
-
-
-def _read(store: Store) -> Lock | None:
+def read_lock(store: Store) -> Lock | None:
+    """Return the lock that is there; None when there is none, or none that is whole: nobody's."""
     try:
         return Lock.model_validate(store.read_json(LOCK_PATH))
-    except ValidationError:  # none there, or not whole: nobody's
+    except ValidationError:
         return None
+
+
+def _check_still_ours(store: Store, owner: str) -> None:
+    holder = read_lock(store)
+    if holder is not None and holder.owner != owner:
+        raise _held(store, holder)
 
 
 def _held(store: Store, holder: Lock) -> UserError:

@@ -104,6 +104,11 @@ class FileNames:
         return _first_part(path)
 
     @staticmethod
+    def heartbeat_attempt(path: str) -> str:
+        """Return the attempt that a heartbeat's path names."""
+        return _name(path).removesuffix(".json").partition(".")[2]
+
+    @staticmethod
     def log_path(trial_id: str, attempt_id: str) -> str:
         """Return where an attempt's standard output and error go."""
         return f"logs/{trial_id}.{attempt_id}.log"

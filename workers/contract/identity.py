@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
@@ -32,10 +33,30 @@ def trial_id(trial: TrialSpec) -> str:
 
     Fields at their default are left out, so a new field with a default changes no identity.
     """
-    named: JsonValue = {"model": trial.model.name, "dataset": trial.dataset.name}
-    return digest(
-        {"numerics": TRAINING_NUMERICS_VERSION, "named": named, "trial": trial.non_default()}
-    )
+    (identity,) = trial_ids([trial])
+    return identity
+
+
+def trial_ids(trials: Sequence[TrialSpec]) -> list[str]:
+    """Identify trials that differ in batch size, learning rate and seed alone, each as `trial_id` does."""
+    first = trials[0]
+    named: JsonValue = {"model": first.model.name, "dataset": first.dataset.name}
+    common = first.non_default()
+    return [
+        digest(
+            {
+                "numerics": TRAINING_NUMERICS_VERSION,
+                "named": named,
+                "trial": common
+                | {
+                    "batch_size": trial.batch_size,
+                    "learning_rate": trial.learning_rate,
+                    "seed": trial.seed,
+                },
+            }
+        )
+        for trial in trials
+    ]
 
 
 def statistic_id(statistic: StatisticSpec) -> str:

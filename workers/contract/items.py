@@ -68,6 +68,11 @@ class ModelItem(Frozen):
     name: str
     needs_images: ClassVar[bool] = False
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name
+
     def multiply_adds(self, input_shape: tuple[int, ...], num_outputs: int) -> float:  # noqa: ARG002 - known of some models
         """Count those of one forward pass of one example; NaN where that is unknown."""
         return math.nan
@@ -77,10 +82,14 @@ class DatasetItem(Frozen):
     """A data set; beside it stands `load(spec, data_dir) -> Dataset`.
 
     Attributes:
+        title: What people call it; its name where that is left empty.
+        examples: What its examples are.
         official_facts: What is known of the whole data before they are downloaded.
     """
 
     name: str
+    title: ClassVar[str] = ""
+    examples: ClassVar[str] = "examples"
     official_facts: ClassVar[DatasetFacts | None] = None
 
     def source_key(self, data_dir: str | None) -> JsonValue:  # noqa: ARG002 - for data that are read
@@ -110,12 +119,14 @@ class LossItem:
 
     Attributes:
         name: As written in a sweep.
+        title: What people call it; its name where that is left empty.
         needs_labels: Targets must be one-hot class labels.
         takes_softmax: It is of softmax(z), so that the network must end in raw outputs z.
         has_finite_minimum: Without weight decay too it is least at finite weights, as labels are not.
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
     needs_labels: ClassVar[bool] = False
     takes_softmax: ClassVar[bool] = False
     has_finite_minimum: ClassVar[bool] = False

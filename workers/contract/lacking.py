@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
+from workers.contract.plan_document import PlanDocument, PlannedStatistic
+from workers.contract.planned_trials import PlannedTrial
 from workers.contract.records import Outcome
 
 TrialState = Literal["done", "to_measure", "to_train", "failed"]

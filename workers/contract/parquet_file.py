@@ -21,6 +21,9 @@ from workers.contract.soundness import commit_fault, key_fault, label_fault
 
 _PREFIX = "minima."
 
+_ROWS_DECODED_AT_ONCE = 2**17
+"""A row group: what a query holds at a time of a large file."""
+
 _NO_DIGEST = b"0" * 64
 
 _MOST_ROWS = 2**63 - 1
@@ -127,6 +130,11 @@ def decode(view: str, content: bytes) -> CommittedFile:
     )
 
 
+def names_key(content: bytes, first: str) -> bool:
+    """Whether the labels of a merged file may name a commit whose id begins so; they stand there as they are."""
+    return json.dumps(first).encode() in content
+
+
 def _as_parquet(rows: pa.Table, metadata: dict[str, str], *, is_large: bool) -> bytes:
     """Write Parquet; zstd would make the many small files three times as slow to read.
 
@@ -135,7 +143,7 @@ def _as_parquet(rows: pa.Table, metadata: dict[str, str], *, is_large: bool) -> 
     sink = pa.BufferOutputStream()
     compression: Literal["zstd", "snappy"] = "zstd" if is_large else "snappy"
     with pq.ParquetWriter(sink, rows.schema, compression=compression, store_schema=True) as writer:
-        writer.write_table(rows)
+        writer.write_table(rows, row_group_size=_ROWS_DECODED_AT_ONCE)
         writer.add_key_value_metadata({_PREFIX + key: text for key, text in metadata.items()})
     content: bytes = sink.getvalue().to_pybytes()
     return content

@@ -8,21 +8,10 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, field_validator
 
-from workers.contract.file_names import PART
 from workers.contract.frozen import Frozen, Seed, refuse_repeats
-from workers.contract.specs import TrialSpec
+from workers.contract.planned_trials import FileName, PlannedTrial, StoredTrials
 from workers.contract.statistics import StatisticSpec
 from workers.contract.sweep_spec import ResourcesSpec
-
-FileName = Annotated[str, Field(pattern=f"^{PART}$")]
-"""What may stand as part of a file's name in the store."""
-
-
-class PlannedTrial(Frozen):
-    """A trial of the plan with its identity."""
-
-    trial_id: FileName
-    trial: TrialSpec
 
 
 class PlannedStatistic(Frozen):
@@ -53,7 +42,7 @@ class PlanDocument(Frozen):
         revision: Names sort in the order they were made, whatever the clocks, so the last one is current.
         planned_at: ISO 8601, UTC.
         spec: The resolved sweep, as written in YAML with every default filled in.
-        trials: Every cell's trials, one a seed.
+        trials: Every cell's trials, one a seed; in JSON as blocks of alike ones, earlier one by one.
         statistics: What every trial is measured for.
         seeds: The seeds of every cell.
     """
@@ -62,7 +51,7 @@ class PlanDocument(Frozen):
     revision: FileName
     planned_at: str
     spec: dict[str, JsonValue]
-    trials: list[PlannedTrial] = Field(min_length=1)
+    trials: Annotated[StoredTrials, Field(min_length=1)]
     statistics: list[PlannedStatistic]
     seeds: list[Seed]
 

@@ -32,7 +32,7 @@ from workers.contract.commits import (
 from workers.contract.errors import UnreadableFile
 from workers.contract.file_names import FileNames
 from workers.contract.local_files import Mark
-from workers.contract.parquet_file import DamagedFile, encode
+from workers.contract.parquet_file import DamagedFile, encode, names_key
 from workers.contract.view_rows import ViewRows
 
 Result = TypeVar("Result")
@@ -104,14 +104,16 @@ class Store(FileNames):
         def is_wanted(path: str) -> bool:
             return self.is_compacted(path) or self.is_rows_of(path, (first_key,))
 
-        found = self._commits(view, is_wanted)
+        found = self._commits(view, is_wanted, first_key)
         return [commit for commit in found if commit.key[0] == first_key]
 
-    def _commits(self, view: str, is_wanted: Callable[[str], bool]) -> list[Commit]:
+    def _commits(
+        self, view: str, is_wanted: Callable[[str], bool], first_key: str | None = None
+    ) -> list[Commit]:
         for _ in range(_LISTINGS):
             listed = filesystem.names(self.root, view)
             paths = [path for path in listed if is_wanted(path)]
-            decoded = self.each(lambda path: self.commits_in(view, path), paths)
+            decoded = self.each(lambda path: self.commits_in(view, path, first_key), paths)
             if None not in decoded:
                 break
         warn_of_damage(
@@ -124,10 +126,13 @@ class Store(FileNames):
         found = [commit for commits in decoded if isinstance(commits, list) for commit in commits]
         return sorted(found, key=rank)
 
-    def commits_in(self, view: str, path: str) -> list[Commit] | DamagedFile | None:
+    def commits_in(
+        self, view: str, path: str, first_key: str | None = None
+    ) -> list[Commit] | DamagedFile | None:
         """Read the commits of one file; None when there is none, what is wrong when it is damaged.
 
-        The one place where a file of a view is judged before it is believed.
+        The one place where a file of a view is judged before it is believed. A merged file that does
+        not name `first_key` has none of its commits and is not judged: it may hold a million rows.
 
         Raises:
             StoreError: The store cannot be read.
@@ -136,6 +141,10 @@ class Store(FileNames):
             content = filesystem.read(self.root, path)
         except UnreadableFile as error:
             return DamagedFile(error.reason)
+        if content is None:
+            return None
+        if first_key is not None and self.is_compacted(path) and not names_key(content, first_key):
+            return []
         return decode_commits(view, path, content)
 
     def read(self, view: str) -> pa.Table:
@@ -153,7 +162,10 @@ class Store(FileNames):
 
     def winners(self, view: str) -> dict[tuple[str, ...], Commit]:
         """Return the first commit of each id; of epochs that of the attempt whose trial was kept."""
-        commits = self.commits(view)
+        return self.winners_among(view, self.commits(view))
+
+    def winners_among(self, view: str, commits: Sequence[Commit]) -> dict[tuple[str, ...], Commit]:
+        """Return what `winners` does, of commits of the view that were read before, in their order."""
         if view == "epochs":
             commits = of_kept_attempts(commits, self.winners("trials"))
         return first_of_each(commits)

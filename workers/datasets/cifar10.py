@@ -29,6 +29,8 @@ class Cifar10Spec(CutDatasetItem):
     `pixel_mean` (x/255 minus the mean training image), `unit` (x/255).
     """
 
+    title = "CIFAR-10"
+    examples = "images"
     official_facts = DatasetFacts(
         digest="",
         num_train=50_000,

@@ -18,6 +18,8 @@ _OFFSET, _SCALE = 5.0, 1 / 6
 class DigitsSpec(CutDatasetItem):
     """scikit-learn's 1,797 digits of 8 × 8 pixels; rows with index divisible by 5 are the test split."""
 
+    examples = "images"
+
     name: Literal["digits"] = "digits"
 
     def source_key(self, data_dir: str | None) -> JsonValue:  # noqa: ARG002 - embedded in a library

@@ -25,6 +25,8 @@ class SyntheticSpec(DatasetItem):
     standard deviation. `softmax`: labels drawn from softmax(Wx).
     """
 
+    title = "synthetic data"
+
     name: Literal["synthetic"] = "synthetic"
     task: Literal["linear", "softmax"]
     num_train: Annotated[int, Field(ge=1, le=10_000_000)] = 1000

@@ -17,6 +17,7 @@ class GradLogL1(LossItem):
     """
 
     name = "gradlog_l1"
+    title = "gradlog L1"
     needs_labels = True
     takes_softmax = True
     is_convex_in_outputs = False

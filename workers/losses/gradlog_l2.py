@@ -14,6 +14,7 @@ class GradLogL2(LossItem):
     """ℓ(z, y) = Σ_k (y_k - p_k)², p = softmax(z)."""
 
     name = "gradlog_l2"
+    title = "gradlog L2"
     needs_labels = True
     takes_softmax = True
     is_convex_in_outputs = False

@@ -19,6 +19,7 @@ class KullbackLeibler(LossItem):
     """
 
     name = "kld"
+    title = "KLD"
     needs_labels = True
     takes_softmax = True
     is_convex_in_outputs = True

@@ -14,6 +14,7 @@ class SquaredError(LossItem):
     """ℓ(z, y) = ½ ‖z - y‖² on raw outputs."""
 
     name = "squared_error"
+    title = "squared error"
     is_convex_in_outputs = True
     has_finite_minimum = True
 

@@ -21,6 +21,11 @@ class MLPSpec(ModelItem):
     name: Literal["mlp"] = "mlp"
     hidden_units: list[Count] = Field(default_factory=list)
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return "MLP"
+
     def multiply_adds(self, input_shape: tuple[int, ...], num_outputs: int) -> float:
         """Count Σ n_k n_{k+1} over the layers."""
         sizes = [math.prod(input_shape), *self.hidden_units, num_outputs]

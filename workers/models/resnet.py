@@ -34,6 +34,11 @@ class ResNetSpec(ModelItem):
     depth: Annotated[int, Field(ge=8, le=1202)]
     variant: Literal["he2015", "keras_example"] = "he2015"
 
+    @property
+    def title(self) -> str:
+        """What people call it: by its depth."""
+        return f"ResNet-{self.depth}"
+
     @field_validator("depth")
     @classmethod
     def _is_six_n_plus_two(cls, depth: int) -> int:

@@ -89,7 +89,7 @@ class Checkpoints:
                 arrays = self._read(file)
                 if arrays is not None:
                     return Saved(file.done, arrays)
-            if set(files) <= set(self._files()):
+            if not files or set(files) <= set(self._files()):
                 break
         return None
 

@@ -19,12 +19,14 @@ class Finding:
         name: The law's identifier; empty where the sentence is of no single law.
         verdict: `holds`, `fails`, `undecided`, `not measured`; empty where nothing is judged.
         support: On how many seeds and cells it rests.
+        limit: What keeps it from saying more; empty where nothing does.
     """
 
     text: str
     name: str = ""
     verdict: str = ""
     support: str = ""
+    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class FirstScreen:
         completeness: How much of the sweep is done, in a sentence.
         is_complete: Whether that is all.
         cost: What it took, in core-hours.
+        setting: Model, data, loss, epochs, cells and seeds, in a line.
     """
 
     findings: Sequence[Finding]
@@ -121,3 +124,4 @@ class FirstScreen:
     completeness: str
     is_complete: bool
     cost: str
+    setting: str = ""

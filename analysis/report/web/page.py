@@ -154,6 +154,13 @@ class Page:
     sections: Sequence[Section] = field(default_factory=list)
 
     @property
+    def tables(self) -> list[Table]:
+        """All tables, folded ones too."""
+        parts = [part for section in self.sections for part in section.parts]
+        inner = [part for each in parts if isinstance(each, Folded) for part in each.parts]
+        return [part for part in (*parts, *inner) if isinstance(part, Table)]
+
+    @property
     def shown(self) -> list[Section]:
         """The sections that hold anything."""
         return [section for section in self.sections if section.parts]

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from analysis.report.web.inline_svg import inline_svg
 from analysis.report.web.page import Page, Part, Section
 from analysis.report.web.shown_table import shown_table
+from analysis.report.web.tied import tied
 
 
 def render_page(page: Page) -> str:
@@ -63,6 +64,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["shown"] = shown_table
+    found.filters["tied"] = tied
     found.filters["inline_svg"] = lambda figure: Markup(  # noqa: S704 - drawn by Matplotlib, which escapes
         inline_svg(figure.svg, figure.anchor, figure.title)
     )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from dataclasses import dataclass
 
 from analysis.report.web.page import Table
 from analysis.report.web.shown_number import common_exponent, page_text, plain_parts
 from analysis.text.number import Number, power
 from analysis.text.number_text import NOTHING
+from analysis.text.text_table import TextTable
+
+MOST_ROWS = 200
+"""Of a table in the page: of more, which no one reads and a browser is slow to lay out, the file has the rest."""
 
 _LONG_TEXT = 40
+_PARTS, _NONE = ("", " stderr", " low", " high"), ("", "", "", "")
 _VERDICTS = ("holds", "fails", "undecided")
 
 
@@ -58,7 +66,13 @@ class ShownTable:
 def shown_table(table: Table) -> ShownTable:
     """Lay out a table: empty columns and rows dropped, one power of ten a column."""
     content = table.content
-    rows = [row for row in content.rows if not _is_empty(row, table.num_keys)]
+    filled = _filled(table)
+    rows, num_rows = filled[:MOST_ROWS], len(filled)
+    more = (
+        f"The first {MOST_ROWS} of {num_rows:,} rows, which alone are sorted, filtered, copied and printed; all "
+        f"are in tables/{file_name(content)}, beside figures/."
+    )
+    notes = (*content.notes, more) if num_rows > MOST_ROWS else content.notes
     places = [
         place
         for place in range(len(content.columns))
@@ -74,7 +88,40 @@ def shown_table(table: Table) -> ShownTable:
         columns.append(ShownColumn(column.head, column.kind, column.is_numeric, words))
         by_column.append(cells)
     shown = [list(cells) for cells in zip(*by_column, strict=True)]
-    return ShownTable(content.title, columns, shown, content.notes)
+    return ShownTable(content.title, columns, shown, notes)
+
+
+def is_cut(table: Table) -> bool:
+    """Whether the page shows only the first of a table's rows."""
+    return len(_filled(table)) > MOST_ROWS
+
+
+def file_name(content: TextTable) -> str:
+    """Return the name of the file of a table."""
+    return re.sub(r"[^a-z0-9]+", "-", content.title.lower()).strip("-") + ".csv"
+
+
+def table_file(content: TextTable) -> str:
+    """Return a whole table as CSV: value, stderr, low and high of each column of numbers, where there are any."""
+    columns: list[list[str]] = []
+    for place, head in enumerate(content.columns):
+        texts = [row[place] for row in content.rows]
+        parts = [plain_parts(text) if isinstance(text, Number) else None for text in texts]
+        if not any(parts) or any(
+            not part and text not in ("", NOTHING) for part, text in zip(parts, texts, strict=True)
+        ):
+            columns.append([head, *texts])
+            continue
+        for name, numbers in zip(_PARTS, zip(*(part or _NONE for part in parts), strict=True), strict=True):  # fmt: skip
+            if not name or any(numbers):
+                columns.append([head + name, *numbers])
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(zip(*columns, strict=True))
+    return stream.getvalue()
+
+
+def _filled(table: Table) -> list[tuple[str, ...]]:
+    return [row for row in table.content.rows if not _is_empty(row, table.num_keys)]
 
 
 def _is_empty(row: tuple[str, ...], num_keys: int | None) -> bool:

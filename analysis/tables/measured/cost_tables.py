@@ -12,6 +12,9 @@ from analysis.text.number_text import plain
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
 
+_LEAST_HOURS = 1e-4
+"""A third of a second; less is written with a power of ten."""
+
 _COST_NOTE = (
     "core-hours: wall time × threads of a trial. gradients: in gradients of the mean loss over the "
     "split worked on; an epoch of SGD is one. Attempts that failed, and the start of processes, left no time on record."
@@ -99,7 +102,8 @@ def unfinished_table(found: Sequence[OpenSeeds], command: str) -> TextTable | No
 
 def hours_text(hours: float) -> str:
     """Write hours with three digits: 0.00123, 0.35, 21."""
-    return plain(hours, 3)
+    is_short = _LEAST_HOURS <= hours < 1
+    return written(hours, ".3g") if is_short else plain(hours, 3)
 
 
 def _cost_row(work: PaidWork, cost: Cost, *, has_gpu: bool) -> tuple[str, ...]:

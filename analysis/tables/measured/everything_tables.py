@@ -8,18 +8,17 @@ import pandas as pd
 
 from analysis.findings.leading import rows_of_leading_variant
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import CELL_COLUMNS, Cell
+from analysis.records.cell import CELL_COLUMNS, Cell, by_ratio
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
+from analysis.tables.chosen_cells import MOST_COLUMNS, MOST_TABULATED, evenly_chosen
 from analysis.tables.measured.cell_marks import cell_head, mark_notes
 from analysis.text.number import written_scalar
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
 from workers.contract.quantities import GLOSSARY
 
-MOST_COLUMNS = 12
-"""Cells beside each other in one table."""
-
+_MORE = "{} further cells are in view cell_measurements."
 _WHOLE = ["quantity", "index", "split", "objective", "bn_mode", "method"]
 _LAYER = ["layer"]
 _NOTE = "Columns are cells (BS, LR): mean over seeds ± one standard error; [n] where n seeds alone have a value."
@@ -28,14 +27,19 @@ _NOTE = "Columns are cells (BS, LR): mean over seeds ± one standard error; [n] 
 def everything_tables(
     data: SweepData, cell_measurements: pd.DataFrame, states: Mapping[Cell, CellState]
 ) -> list[TextTable]:
-    """Tabulate every mean of the whole model, one table a statistic and twelve cells."""
+    """Tabulate every mean of the whole model, one table a statistic and twelve cells.
+
+    Of more than `MOST_TABULATED` cells twelve are shown, evenly chosen by BS/LR: the others' numbers
+    would be most of the page, and are in the view.
+    """
+    shown, more = _tabulated(states)
     whole = cell_measurements[cell_measurements["layer"].isna() & cell_measurements["mean"].notna()]
     tables = []
     for planned in data.plan.statistics:
         rows = whole[whole["statistic_id"] == planned.statistic_id]
-        for cells, part in _parts(rows, states):
+        for cells, part in _parts(rows, shown):
             heads = ("quantity", "index", "split", "objective", "BN", "method")
-            notes = (_NOTE, *mark_notes({cell: states[cell] for cell in cells}))
+            notes = (_NOTE, *more, *mark_notes({cell: states[cell] for cell in cells}))
             columns = (*heads, *(cell_head(cell, states[cell]) for cell in cells))
             tables.append(
                 TextTable(
@@ -62,10 +66,12 @@ def layer_tables(
     if by_layer.empty:
         return []
     rows = rows_of_leading_variant(by_layer, data.plan)
-    order = list(dict.fromkeys(data.measurements["layer"].dropna()))
-    cells = evenly_chosen(sorted(states, key=lambda c: (c.batch_size_over_learning_rate, c)))
+    order = data.measurements["layer"].dropna().unique().tolist()
+    cells = evenly_chosen(by_ratio(states))
+    shown = set(cells)
+    rows = rows[[cell in shown for cell in _cells_of(rows)]]
     left = len(states) - len(cells)
-    more = (f"{left} further cells are in view cell_measurements.",) if left else ()
+    more = (_MORE.format(left),) if left else ()
     tables = []
     for quantity, group in rows.groupby("quantity", sort=False):
         ranked = group.assign(layer=pd.Categorical(group["layer"], order, ordered=True))
@@ -83,11 +89,15 @@ def layer_tables(
     return tables
 
 
-def evenly_chosen(cells: Sequence[Cell], most: int = MOST_COLUMNS) -> list[Cell]:
-    """Choose at most so many, first and last included, evenly by their place."""
-    if len(cells) <= most:
-        return list(cells)
-    return [cells[round(place * (len(cells) - 1) / (most - 1))] for place in range(most)]
+def _tabulated(
+    states: Mapping[Cell, CellState],
+) -> tuple[Mapping[Cell, CellState], tuple[str, ...]]:
+    """Return the cells to tabulate, and a note where these are not all."""
+    if len(states) <= MOST_TABULATED:
+        return states, ()
+    cells = evenly_chosen(by_ratio(states))
+    left = len(states) - len(cells)
+    return {cell: states[cell] for cell in cells}, (_MORE.format(left),)
 
 
 def _parts(

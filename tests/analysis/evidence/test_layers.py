@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.evidence.layers import layer_agreement
@@ -87,3 +88,18 @@ def test_fewer_than_three_layers_tell_nothing(store, layered, monkeypatch):
     monkeypatch.setattr(f"{__name__}.CURVATURE", np.array([0.0, 2.0, 3.0]))
     layered([1.0])
     assert layer_agreement(load_sweep(store, "toy")) == []
+
+
+def test_records_are_arranged_once_for_all_trials(layered, store, monkeypatch):
+    """One pivot of five trials; a pivot a trial was 48 s of CPU at 10,000."""
+    layered([1.0, 1.1, 1.2, 1.3, 1.4])
+    data, pivots, pivot = load_sweep(store, "toy"), [], pd.DataFrame.pivot_table
+
+    def counted(*given, **named):
+        pivots.append(named)
+        return pivot(*given, **named)
+
+    monkeypatch.setattr(pd.DataFrame, "pivot_table", counted)
+    (found,) = layer_agreement(data)
+    assert (found.num_seeds, found.num_layers) == (5, 3)
+    assert len(pivots) == 1

@@ -16,6 +16,12 @@ def rows_of(predictions_table):
     return lambda rows: law_rows(predictions_table(rows).to_pandas())
 
 
+def named(artist) -> str:
+    """Give the law that a mark's label calls as sentences do, else the label."""
+    label = artist.get_label()
+    return {law.human_name: name for name, law in laws().items()}.get(label, label)
+
+
 def _windows(prediction, **changes):
     """Give three windows of a fork with finite_time, and both asymptotes at the last."""
     rows = [
@@ -41,7 +47,7 @@ def test_the_fork_curve_shows_measured_predicted_and_both_asymptotes(prediction,
     np.testing.assert_allclose(
         bars.lines[0].get_ydata().astype(float), 1.1e-5 * np.array([128, 256, 512])
     )
-    lines = {line.get_label(): line for line in axes.get_lines()}
+    lines = {named(line): line for line in axes.get_lines()}
     np.testing.assert_allclose(lines["finite_time"].get_ydata(), [128e-5, 256e-5, 512e-5])
     assert lines["wang_4_45"].get_ydata()[0] == 6e-3
     assert lines["jastrzebski_9"].get_ydata()[0] == 1.0
@@ -75,7 +81,7 @@ def test_the_line_is_the_law_of_the_sampler(prediction, rows_of):
     for sampler, law in (("replacement", "finite_time"), ("shuffle", "shuffled")):
         rows = [row | {"sampler": sampler} for row in _windows(prediction) + other]
         (axes,) = fork_figure(rows_of(rows)).axes
-        lines = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+        lines = {named(line): line.get_ydata() for line in axes.get_lines()}
         assert len(lines[law]) == len(other)
         assert {"finite_time", "shuffled"} & set(lines) == {law}
 
@@ -94,8 +100,8 @@ def test_a_law_has_one_colour_in_both_figures(prediction, rows_of):
             ]
         )
         (curves,), (marks,) = fork_figure(rows).axes, parity_figure(rows).axes
-        of_time = {line.get_label(): line.get_color() for line in curves.get_lines()}
-        at_the_end = {bars.get_label(): bars.lines[0] for bars in marks.containers}
+        of_time = {named(line): line.get_color() for line in curves.get_lines()}
+        at_the_end = {named(bars): bars.lines[0] for bars in marks.containers}
         assert set(of_time) & set(laws()) == set(names) == set(at_the_end)
         for name in names:
             assert of_time[name] == at_the_end[name].get_color() == laws()[name].color
@@ -119,7 +125,7 @@ def test_parity_shows_every_law_at_the_end(prediction, rows_of):
         prediction(1.0, prediction="wang_4_46", target="expected_gradient_norm_squared"),
     ]
     first, second = parity_figure(rows_of(rows)).axes
-    marks = {bars.get_label(): bars.lines[0] for bars in first.containers}
+    marks = {named(bars): bars.lines[0] for bars in first.containers}
     assert marks["wang_4_45"].get_ydata()[0] == pytest.approx(1.2 * 2e-5)
     assert marks["wang_4_45"].get_markerfacecolor() == laws()["wang_4_45"].color
     assert marks["jastrzebski_9"].get_markerfacecolor() == "white"
@@ -131,7 +137,7 @@ def test_the_covariance_figure_has_both_laws_and_the_noise(store, forked_sweep):
     """Ratios of every direction against ηλ, and c against λ with the line c = λ."""
     sweep = forked_sweep(power=1.5, pairs=[(50, 0.1)], seeds=[0]).fill()
     left, right = covariance_figure(covariances(load_sweep(store, "toy"))).axes
-    labels = {bars.get_label(): bars.lines[0] for bars in left.containers}
+    labels = {named(bars): bars.lines[0] for bars in left.containers}
     np.testing.assert_allclose(
         labels["measured / Γ of ΓH + HΓ = σ²"].get_ydata().astype(float), 1.0
     )

@@ -5,17 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 
-from analysis.figures import trace_figures
-from analysis.figures.cell_styles import by_ratio
-from analysis.figures.figure_style import drawing_settings
+from analysis.figures import layers_figure as layers_module
+from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
-from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
-from analysis.findings.table1 import Table1, Table1Row
-from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import Cell
+from analysis.figures.style.figure_style import drawing_settings
+from analysis.figures.trace_figures import ratio_figure, traces_figure
+from analysis.records.cell import Cell, by_ratio
 
 _LAYERS = [f"stage{stage}_block{block}_{kind}" for stage in (1, 2, 3) for block in range(9) for kind in ("conv1", "norm1")]  # fmt: skip
 
@@ -25,35 +22,20 @@ def _cells(count):
     return [Cell("kld", 16 * 2**i, 0.01 * 2**j) for i in range(sizes) for j in range(rates)]
 
 
-def _table(cells):
-    rows = []
-    for place, cell in enumerate(cells):
-        noise, hessian = Uncertain(10.0 + place, 0.5, 2), Uncertain(40.0, 1.0, 2)
-        ratio = Uncertain(noise.value / hessian.value, 0.02, 2)
-        rows.append(Table1Row(cell, None, noise, hessian, 3, ratio, None))
-    return Table1("toy", "r", is_paper_setting=False, rows=tuple(rows))
+@pytest.fixture
+def figure_of(monkeypatch, table_of, curves_of):
+    """Draw a figure of these cells."""
 
+    def draw(name, cells):
+        if name == "learning_curves":
+            return learning_curves(curves_of(cells))
+        if name == "layers":
+            means = {c: {layer: 0.01 * (i + 1) for i, layer in enumerate(_LAYERS)} for c in cells}
+            monkeypatch.setattr(layers_module, "layer_means", lambda *_: means)
+            return layers_figure(SimpleNamespace())
+        return {"traces": traces_figure, "trace_ratio": ratio_figure}[name](table_of(cells))
 
-def _curves(cells):
-    names = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
-    rows = [
-        {"trial_id": f"{cell}", "loss": cell.loss, "batch_size": cell.batch_size,
-         "learning_rate": cell.learning_rate, "epoch": epoch} | dict.fromkeys(names, 1.0 / (epoch + 1))
-        for cell in cells for epoch in range(3)
-    ]  # fmt: skip
-    trials = pd.DataFrame({"trial_id": [], "outcome": []})
-    plan = SimpleNamespace(trials=[])
-    return SimpleNamespace(epochs=pd.DataFrame(rows), trials=trials, plan=plan, cells=cells)
-
-
-def _figure(name, cells, monkeypatch):
-    if name == "learning_curves":
-        return learning_curves(_curves(cells))
-    if name == "layers":
-        means = {c: {layer: 0.01 * (i + 1) for i, layer in enumerate(_LAYERS)} for c in cells}
-        monkeypatch.setattr(trace_figures, "layer_means", lambda *_: means)
-        return layers_figure(SimpleNamespace())
-    return {"traces": traces_figure, "trace_ratio": ratio_figure}[name](_table(cells))
+    return draw
 
 
 def _drawn_labels(axis):
@@ -71,10 +53,10 @@ def _drawn_labels(axis):
 @pytest.mark.parametrize(
     "count", [4, 9, *(pytest.param(count, marks=pytest.mark.slow) for count in (25, 60))]
 )
-def test_nothing_is_clipped_and_no_tick_labels_overlap(name, count, monkeypatch):
+def test_nothing_is_clipped_and_no_tick_labels_overlap(name, count, figure_of):
     """All that is drawn lies within the figure; legends of 60 cells ran out of it, labels into each other."""
     with drawing_settings():
-        figure = _figure(name, _cells(count), monkeypatch)
+        figure = figure_of(name, _cells(count))
         figure.draw_without_rendering()
         drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
         assert min(drawn.x0, drawn.y0, width - drawn.x1, height - drawn.y1) >= -0.01
@@ -87,10 +69,10 @@ def test_nothing_is_clipped_and_no_tick_labels_overlap(name, count, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["trace_ratio", "layers", "learning_curves"])
-def test_legends_list_cells_by_ratio(name, monkeypatch):
+def test_legends_list_cells_by_ratio(name, figure_of):
     """In the order of BS/LR in every figure; they stood as the cells of Table 1 in one and not in others."""
     with drawing_settings():
-        figure = _figure(name, _cells(9), monkeypatch)
+        figure = figure_of(name, _cells(9))
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     listed = [text.get_text() for legend in legends for text in legend.get_texts()]
     labels = [text for text in listed if text.startswith("BS/LR")]
@@ -102,10 +84,10 @@ def test_legends_list_cells_by_ratio(name, monkeypatch):
         ]  # fmt: skip
 
 
-def test_layers_are_told_apart_by_mark_and_never_joined(monkeypatch):
+def test_layers_are_told_apart_by_mark_and_never_joined(figure_of):
     """A marker for each kind, in one legend; no line but the swatches of the legend."""
     with drawing_settings():
-        figure = _figure("layers", _cells(4), monkeypatch)
+        figure = figure_of("layers", _cells(4))
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "convolution",
@@ -128,4 +110,4 @@ def test_layers_are_told_apart_by_mark_and_never_joined(monkeypatch):
 )  # fmt: skip
 def test_the_kind_of_a_layer_is_in_its_name(layer, kind):
     """Of our own networks, and of layers that Keras names."""
-    assert trace_figures.layer_kind(layer)[0] == kind
+    assert layers_module.layer_kind(layer)[0] == kind

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.figures.figure_style import drawing_settings
 from analysis.figures.heat_maps import heat_maps
 from analysis.figures.measured_figures import (
     MEASURED_FIGURES,
@@ -13,6 +12,7 @@ from analysis.figures.measured_figures import (
     draw_measured,
 )
 from analysis.figures.spectrum_figure import spectrum_figure
+from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.sweep_figures import build_all
 from analysis.findings.spectral_density import SpectralDensity, spectral_densities
 from analysis.records.cell import Cell

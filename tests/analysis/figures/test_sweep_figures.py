@@ -6,9 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
 from analysis.figures.sweep_figures import draw_figures, write_figures
-from analysis.figures.trace_figures import layers_figure, ratio_figure, traces_figure
+from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 
@@ -56,7 +57,11 @@ def test_the_ratio_is_drawn_against_three_abscissas(data):
     """BS/LR, LR and BS, as in Figure 4; the paper's points where the cell is the paper's."""
     table = build_table1(data)
     panels = ratio_figure(table).axes
-    assert [axes.get_xlabel() for axes in panels] == ["m/η = BS/LR", "η (LR)", "m (BS), examples"]
+    assert [axes.get_xlabel() for axes in panels] == [
+        "m/η = BS/LR, initial η",
+        "initial η (LR)",
+        "m (BS), examples",
+    ]
     assert panels[0].get_ylabel() == "tr σ² / tr H"
     drawn = sorted(c.lines[0].get_ydata()[0] for c in panels[1].containers)
     assert drawn == pytest.approx(sorted(row.magnitude_difference.value for row in table.rows))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.mathematics.regression import directions_beyond, fit, is_independent, nested_f_test
+from analysis.mathematics.regression import fit, is_independent, lack_of_fit_test, nested_f_test
 from analysis.records.paper_table1 import ROWS
 
 _SIZE = np.log([row.batch_size for row in ROWS])
@@ -117,13 +119,44 @@ def test_independence_does_not_depend_on_units():
     assert not is_independent(np.eye(2))
 
 
-def test_indicators_beyond_a_line_have_the_dimensions_left():
-    """Five groups, a constant and one slope: 5 - 1 - 1 directions, orthogonal to both."""
+def test_a_lack_of_fit_is_that_of_the_dense_model():
+    """Five groups, one slope: F, degrees of freedom and p are those of indicators of three groups beside it."""
     place = np.repeat(np.arange(5.0), 3).reshape(-1, 1)
-    indicators = (place == np.arange(5)).astype(float)
-    basis = directions_beyond(place, indicators)
-    assert basis.shape == (15, 3)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(basis.T @ np.column_stack([np.ones(15), place]), 0, atol=1e-12)
-    two = place[:6]
-    assert directions_beyond(two, (two == np.arange(2)).astype(float)).shape == (6, 0)
+    response = place[:, 0] ** 2 + np.random.default_rng(8).standard_normal(15)
+    indicators = (place == np.arange(3)).astype(float)
+    dense = nested_f_test(place, indicators, response)
+    found = lack_of_fit_test(place, place[:, 0], response)
+    assert (found.dof_numerator, found.dof_denominator) == (3, 10)
+    for name in ("f_statistic", "dof_numerator", "dof_denominator", "p_value", "partial_r_squared"):
+        # both sums of squares are known to some 1e-14
+        assert getattr(found, name) == pytest.approx(getattr(dense, name), rel=1e-9)
+
+
+def test_a_lack_of_fit_of_many_groups_needs_no_matrix():
+    """Of 3,000 groups indicators would fill 6,000 × 3,000 numbers, 137 MiB; here less than 4 MiB are taken."""
+    base = np.repeat(np.arange(3000.0), 2).reshape(-1, 1)
+    response = np.random.default_rng(9).standard_normal(6000)
+    tracemalloc.start()
+    found = lack_of_fit_test(base, base[:, 0], response)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.dof_numerator, found.dof_denominator) == (2998, 3000)
+    assert taken < 4 * 2**20
+
+
+def test_a_lack_of_fit_that_cannot_be_judged_says_why():
+    """Too few groups, too few values, nothing that varies, no error left."""
+    place = np.repeat(np.arange(4.0), 2).reshape(-1, 1)
+    draw = np.random.default_rng(10).standard_normal(8)
+    groups = place[:, 0]
+    assert lack_of_fit_test(place[:4], groups[:4], draw[:4]) == "2 cells are too few to decide this"
+    assert lack_of_fit_test(place[::2], groups[::2], draw[::2]) == (
+        "4 values are too few for 4 coefficients and an error"
+    )
+    assert lack_of_fit_test(place, groups, np.ones(8)) == "the response does not vary"
+    assert lack_of_fit_test(np.hstack([place, place]), groups, draw) == (
+        "the factors do not vary independently of each other here"
+    )
+    assert lack_of_fit_test(place, groups, groups**2) == (
+        "the model fits exactly, which leaves no error to test against"
+    )

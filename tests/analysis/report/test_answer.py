@@ -4,9 +4,16 @@ import pytest
 
 from analysis.findings.league import league
 from analysis.findings.table1 import build_table1
+from analysis.laws.reasons import INDEPENDENT
 from analysis.records.load import load_sweep
 from analysis.report.answer import answer, chief_standings
 from analysis.report.report import report_page
+
+_SMALL = [
+    "not so in 3 of 3 seeds: steps are small: ηλ₁/(2(1+μ)) is below 0.1, here 0.447",
+    "0.0 % of tr σ² is not equilibrated after 256 steps",
+]
+_EQUAL = "not so in 2 of 3 seeds: σ² = H: tr σ² / tr H is 1 ± 0.1, here 0.05"
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def test_each_law_has_one_sentence_with_its_number_and_one_verdict(answer_to, pr
             prediction(0.27, half=0.1),
             prediction(1.0, half=0.3, batch_size=200, valid=False),
             prediction(1.02, half=0.01, prediction="finite_time"),
-            prediction(2.0, prediction="jastrzebski_9", valid=False),
+            prediction(2.0, prediction="jastrzebski_9", valid=False, reasons=_SMALL),
             prediction(40.0, prediction="wang_4_46", target="expected_gradient_norm_squared"),
         ]
     )
@@ -42,12 +49,35 @@ def test_each_law_has_one_sentence_with_its_number_and_one_verdict(answer_to, pr
     assert "1 of 2 cells, where its assumptions are met" in wang.support
     assert "2 % less than what is measured" in by_name["finite_time"].text
     assert "predicts 1/2 of what is measured: 2.00" in by_name["jastrzebski_9"].text
-    assert "its assumptions are met in no cell" in by_name["jastrzebski_9"].support
+    assert by_name["jastrzebski_9"].support.startswith("1 cell, ")
+    assert by_name["jastrzebski_9"].limit == "no cell meets its assumption that steps are small"
+    assert not wang.limit
     assert "predicts 1/40 of the E‖∇L‖² measured" in by_name["wang_4_46"].text
     assert [mark.label for mark in found.forest.marks][:2] == [
         "Finite time, from one point", "Wang 2019, Eq 4.45"
     ]  # fmt: skip
     assert found.asides[0].startswith("Not measured: Liu 2021, Theorem 1; ")
+
+
+def test_a_law_that_holds_outside_its_assumptions_is_an_agreement(answer_to, prediction):
+    """Named are the assumptions that no cell meets; where cells differ in them, that none meets all."""
+    shared = {"half": 0.01, "valid": False}
+    found = answer_to(
+        [
+            prediction(1.0, prediction="shuffled", reasons=[INDEPENDENT], sampler="shuffle", **shared),
+            prediction(1.0, reasons=[*_SMALL, _EQUAL], **shared),
+            prediction(1.0, reasons=[_EQUAL, *_SMALL], batch_size=200, **shared),
+            prediction(9.0, prediction="jastrzebski_9", reasons=[*_SMALL], **shared),
+            prediction(9.0, prediction="jastrzebski_9", reasons=[_EQUAL], batch_size=200, **shared),
+        ]
+    )  # fmt: skip
+    limits = {item.name: (item.verdict, item.limit) for item in found.findings}
+    agreement = "an agreement, not a confirmation: no cell meets its"
+    assert limits == {
+        "shuffled": ("holds", f"{agreement} assumption that batches are shuffled"),
+        "wang_4_45": ("holds", f"{agreement} assumptions that steps are small and σ² = H"),
+        "jastrzebski_9": ("fails", "no cell meets its assumptions together"),
+    }
 
 
 def test_a_law_measured_in_several_ways_is_judged_by_its_own(prediction, predictions_table):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 from base64 import b64encode
 from collections import Counter
@@ -10,7 +11,9 @@ import pytest
 
 from analysis.report.report import make_folder, write_report
 from workers.contract.errors import UserError
+from workers.contract.quantities import GLOSSARY
 from workers.contract.store import Store
+from workers.statistics.tail import TailSpec
 
 _VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -82,7 +85,7 @@ def test_all_files_are_written(report, folder):
 
 def test_the_page_is_whole_and_needs_nothing_else(report):
     """Balanced elements, distinct ids, nothing loaded, one script of our own, allowed by its hash."""
-    text = report[0].read_text(encoding="utf-8")
+    text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     page = _Page(text)
     assert text.startswith("<!DOCTYPE html>\n<html lang=")
     assert (page.open, page.faults) == ([], [])
@@ -113,7 +116,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
 
 def test_the_page_says_openly_what_is_lacking(report):
     """Missing, failed, diverged and mixed environments, and the failures themselves, escaped."""
-    text = report[0].read_text(encoding="utf-8")
+    text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert "1 of 2 cells are complete; seeds: 1 missing, 1 failed, 1 diverged." in text
     assert "BS 100, LR 0.08 is incomplete: 1 of 4 seeds missing, 1 of 4 seeds failed" in text
     assert "&lt;b&gt;out of memory&lt;/b&gt; &amp; gone" in text
@@ -124,7 +127,7 @@ def test_the_page_says_openly_what_is_lacking(report):
 
 def test_the_page_holds_every_part(report):
     """Both conventions, the paper's numbers, laws with reasons, methods, sources."""
-    text = report[0].read_text(encoding="utf-8")
+    text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     for part in (
         "Table 1: traces, their ratio, and the excess loss that each law gives",
         "N·tr σ², paper",
@@ -141,11 +144,29 @@ def test_the_page_holds_every_part(report):
         assert part in text, part
 
 
+def test_every_quantity_that_a_store_holds_is_in_its_page(
+    store, synthetic_sweep, seen, report_of, tmp_path
+):
+    """Of the whole glossary: a row of a table begins with its symbol and holds its number, which no other has."""
+    sweep = synthetic_sweep(pairs=[(100, 0.1)], seeds=[0, 1]).fill()
+    numbers = {name: 1000 + 7 * place for place, name in enumerate(GLOSSARY)}
+    sweep.add(TailSpec(), lambda seed: [seen(name, numbers[name]) for name in GLOSSARY])
+    page, *_ = write_report(report_of(store, "toy"), tmp_path / "out")
+    rows = re.findall(r"<tr>\s*<td[^>]*>(.*?)</td>(.*?)</tr>", page.read_text("utf-8"), re.DOTALL)
+    shown = {
+        (html.unescape(head).replace("\N{NO-BREAK SPACE}", " "), number)
+        for head, rest in rows
+        for number in re.findall(r'data-n="([^;"]*)', rest)
+    }
+    for name, quantity in GLOSSARY.items():
+        assert (quantity.symbol, str(numbers[name])) in shown, name
+
+
 def test_a_plan_alone_has_a_report(store, report_of, synthetic_sweep, tmp_path):
     """Before the first trial is done the page says that nothing is measured."""
     synthetic_sweep().plan()
     paths = write_report(report_of(store, "toy"), tmp_path / "out")
-    text = paths[0].read_text(encoding="utf-8")
+    text = paths[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert len(paths) == 3
     assert "0 of 2 cells are complete; seeds: 6 missing." in text
     assert "Nothing of this is measured yet." in text

@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
+from workers.contract.store import Store
 from workers.process.code_digest import HOME
 
 _MACHINE = Path(__file__).with_name("machine")
@@ -61,8 +63,7 @@ class Rig:
 
     def on(self, number: int, command: Sequence[str], **variables: str) -> subprocess.Popen[str]:
         """Start another process on a machine that is up."""
-        (first,) = _children(self._machines[number].pid)
-        inside = ["nsenter", "-t", str(first), "-n", "-p", "-m", "-u", "-i"]
+        inside = ["nsenter", "-t", str(self.first_process(number)), "-n", "-p", "-m", "-u", "-i"]
         inside += ["env", f"--chdir={self.shared}"]  # which entering has left
         environment = self.environment(number, variables)
         pipe = subprocess.PIPE
@@ -75,9 +76,41 @@ class Rig:
         told = {"PYTHONPATH": str(HOME), "HOME": str(own), "TMPDIR": str(own), "PATH": path}
         return os.environ | told | {"RAY_AUTH_MODE": "token", "PYTHONUNBUFFERED": "1"} | variables
 
+    def first_process(self, number: int) -> int:
+        """Return the first process of a machine, by its number outside."""
+        (first,) = _children(self._machines[number].pid)
+        return first
+
+    def children(self, number: int, pid: int) -> list[psutil.Process]:
+        """Return the processes below one of a machine, which has the number `pid` there."""
+        for process in psutil.Process(self.first_process(number)).children(recursive=True):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            if f"NSpid:\t{process.pid}\t{pid}\n" in status:
+                return process.children(recursive=True)
+        raise LookupError(f"machine {number} has no process {pid}")
+
+    def outside(
+        self, command: Sequence[str], variables: Mapping[str, str]
+    ) -> subprocess.Popen[str]:
+        """Start a process beside the machines, as a batch system would: it sees what is shared."""
+        environment = self.environment(0, variables)
+        return self._start([*_DIES_WITH_US, *command], env=environment)
+
     def errors(self) -> str:
         """Return what all processes have written as errors so far."""
         return (self.folder / "errors").read_text()
+
+    def wait_until(self, is_so: Callable[[], bool], seconds: float) -> None:
+        """Ask twice a second, for so long."""
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < deadline, self.errors()
+            time.sleep(0.5)
+
+    def weights(self, store: str) -> dict[str, str]:
+        """Return the digest of each trial's weights in a store below `shared`."""
+        rows = Store.open(str(self.shared / store)).read("trials").to_pylist()
+        return {row["trial_id"]: row["weights_sha256"] for row in rows}
 
     def down(self) -> None:
         """End every process; when its first one is gone a machine has none, and its namespaces go."""

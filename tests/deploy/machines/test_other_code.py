@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
 from workers.process.code_digest import HOME, code_digest
 
@@ -52,26 +53,44 @@ def start_ray(rig, number: int, options: list[str], **variables: str) -> None:
     num_before = rig.errors().count(IS_UP)
     command = [*RAY_START, f"--node-ip-address=10.77.0.{number}", *options]
     rig.boot(number, command, RAY_AUTH_TOKEN=SECRET, **variables)
-    wait_until(lambda: rig.errors().count(IS_UP) > num_before, rig)
+    rig.wait_until(lambda: rig.errors().count(IS_UP) > num_before, PATIENCE_SECONDS)
+
+
+def said(rig) -> str:
+    """Return what all processes have written as errors so far, as one line."""
+    return " ".join(rig.errors().split())
+
+
+def running(store: Store) -> list[Heartbeat]:
+    """Return the attempts that say they run."""
+    beats = [Heartbeat.model_validate(store.read_json(path)) for path in store.names("attempts")]
+    return [beat for beat in beats if beat.state == "running"]
+
+
+@contextmanager
+def halted(rig, store: Store) -> Iterator[None]:
+    """Wait until both machines train, and let neither go on meanwhile: whoever joins finds trials left."""
+    rig.wait_until(
+        lambda: {beat.host for beat in running(store)} == {"node2", "node3"}, PATIENCE_SECONDS
+    )
+    attempts = [
+        process
+        for beat in running(store)
+        for process in rig.children(int(beat.host.removeprefix("node")), beat.pid)
+    ]
+    for process in attempts:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in attempts:
+            process.resume()
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for a command: its code, and what it printed."""
     out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return process.returncode, out
-
-
-def wait_until(is_so: Callable[[], bool], rig) -> None:
-    """Ask twice a second."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, rig.errors()
-        time.sleep(0.5)
-
-
-def weights(store: Store) -> dict[str, str]:
-    """Give the digest of each trial's weights."""
-    return {row["trial_id"]: row["weights_sha256"] for row in store.read("trials").to_pylist()}
 
 
 def test_a_node_of_other_code_joins_a_running_sweep_and_gets_no_part_in_it(
@@ -87,14 +106,14 @@ def test_a_node_of_other_code_joins_a_running_sweep_and_gets_no_part_in_it(
     start_node(rig, 3, 1)
     run = rig.on(2, RUN, RAY_AUTH_TOKEN=SECRET)
     store = Store.open(str(rig.shared / "store"))
-    wait_until(lambda: run.poll() is not None or list(store.names("attempts")), rig)
-    start_node(rig, 4, 2, PYTHONPATH=str(other))
+    sentence = f"node node4 holds other code ({theirs}) than the driver ({own}); install the same version there"
+    with halted(rig, store):
+        start_node(rig, 4, 2, PYTHONPATH=str(other))
+        rig.wait_until(lambda: run.poll() is not None or sentence in said(rig), PATIENCE_SECONDS)
 
     code, _ = finish(run)
-    said = " ".join(rig.errors().split())
-    sentence = f"node node4 holds other code ({theirs}) than the driver ({own}); install the same version there"
-    assert code == 0, said
-    assert said.count(f"{sentence}: it gets no trial") == 1
+    assert code == 0, said(rig)
+    assert said(rig).count(f"{sentence}: it gets no trial") == 1
 
     failures = store.read("failures").to_pylist()
     assert {(row["failure_class"], row["message"]) for row in failures} == {
@@ -107,9 +126,9 @@ def test_a_node_of_other_code_joins_a_running_sweep_and_gets_no_part_in_it(
 
     alone = rig.on(3, [*MINIMA, "run", "sweep.yaml", "--store", "alone"], RAY_AUTH_MODE="")
     assert finish(alone)[0] == 0, rig.errors()
-    undisturbed = weights(Store.open(str(rig.shared / "alone")))
+    undisturbed = rig.weights("alone")
     assert len(undisturbed) == NUM_TRIALS
-    assert weights(store) == undisturbed
+    assert rig.weights("store") == undisturbed
 
 
 def test_strangers_are_turned_away(rig):
@@ -125,8 +144,7 @@ def test_strangers_are_turned_away(rig):
         ),
     ]:
         code, out = finish(process)
-        said = " ".join(rig.errors().split())
-        assert (code, out) == (2, ""), said
-        assert sentence in said
-        assert f"where: --address {ADDRESS}" in said
+        assert (code, out) == (2, ""), said(rig)
+        assert sentence in said(rig)
+        assert f"where: --address {ADDRESS}" in said(rig)
     assert not (rig.shared / "store").exists()

@@ -135,3 +135,14 @@ def test_what_is_not_whole_is_passed_over(store):
     store.write_json("attempts/t.other.json", {"trial_id": "t"})
     with pytest.warns(UserWarning, match="ignored 2 damaged files of the store: attempts/t.cut.js"):
         assert [beat.attempt_id for beat in heartbeats_of(store, "t")] == ["a1"]
+
+
+def test_a_claim_does_not_read_itself_nor_the_dead(store, monkeypatch):
+    """Of object storage each reading takes two requests, before every attempt."""
+    claim = publish(store, "b")
+    publish(store, "a", number=1)
+    publish(store, "a", "ended", number=2)
+    read, paths = store.read_bytes, []
+    monkeypatch.setattr(store, "read_bytes", lambda path: (paths.append(path), read(path))[1])
+    assert is_ours(store, claim, {"a1"}, wait=never)
+    assert paths == [Store.heartbeat_path("t", "a2")]

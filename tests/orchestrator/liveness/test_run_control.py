@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.liveness import run_control
 from orchestrator.liveness.run_control import (
     EXIT_INTERRUPTED,
     INTERRUPTED,
@@ -267,3 +268,20 @@ def test_the_runs_of_a_sweep_whose_name_holds_dots_are_found(store):
         store.write_json(Store.run_path(sweep, run_id), {})
     assert live_runs(store, "toy.of.dots") == ["run1"]
     assert live_runs(store, "toy") == ["run2"]
+
+
+def test_the_store_is_asked_for_the_marker_every_two_seconds_at_most(store, monkeypatch):
+    """However many want to know; what a signal asked for is known at once."""
+    control, looks, now = RunControl(store, "toy"), [], [100.0]
+    monkeypatch.setattr(run_control.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(store, "read_bytes", looks.append)
+    assert not any(control.is_stopping for _ in range(50))
+    assert looks == [Store.stop_path("toy", control.run_id)]
+    monkeypatch.setattr(store, "read_bytes", lambda _: b"{}")
+    now[0] += 1.9
+    assert not control.is_stopping
+    now[0] += 0.1
+    assert control.is_stopping
+    other = RunControl(store, "toy")
+    other.ask_to_stop("now")
+    assert other.is_stopping

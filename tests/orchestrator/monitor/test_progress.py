@@ -17,17 +17,6 @@ from workers.contract.orders import Heartbeat, Progress
 from workers.contract.records import FailureRecord, table
 from workers.contract.store import Store
 
-SWEEP = """
-name: toy
-model: {name: mlp}
-dataset: {name: digits}
-loss: kld
-grid: {batch_size: [32], learning_rate: [0.1]}
-seeds: 3
-training: {epochs: 100}
-measure: [losses]
-"""
-
 
 class Watched:
     """A view on the toy sweep, its store, a clock, and what was shown."""
@@ -69,10 +58,9 @@ class Watched:
 
 
 @pytest.fixture
-def make_watched(tmp_path, monkeypatch):
+def make_watched(monkeypatch, toy_sweep):
     """Make a view, wherever the store stands by then."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(SWEEP)
+    toy_sweep(seeds=3, training={"epochs": 100}, measure=["losses"])
     return lambda **options: Watched(monkeypatch, **options)
 
 

@@ -96,6 +96,28 @@ def test_cells_by_state():
     ]
 
 
+def test_of_many_cells_those_not_done_are_shown_and_the_others_summed():
+    """2,000 cells: what runs or failed first, then what waits, and one row for all the rest."""
+    done = [CellStatus(size, 0.1, 5, 0, 0, 0, 0) for size in range(1, 1851)]
+    waits = [CellStatus(size, 0.2, 0, 0, 0, 5, 0, seconds_left=90.0) for size in range(1, 149)]
+    busy = [CellStatus(7, 0.3, 2, 3, 0, 0, 0), CellStatus(8, 0.3, 4, 0, 0, 0, 1)]
+    status = SweepStatus("big", "r", [*done, *waits, *busy], [])
+    lines = text_of(status_table(status)).splitlines()
+    assert lines[0].split("; ") == [
+        "big: 9256 of 10000 trials done",
+        "100 of 2,000 cells shown, those not done first, the others summed (--json: each)",
+    ]
+    rows = [
+        [part.strip() for part in line.split("│")[1:-1]] for line in lines if line.startswith("│")
+    ]
+    assert [row[:2] for row in rows[:3]] == [["7", "0.3"], ["8", "0.3"], ["1", "0.2"]]
+    assert rows[-1] == ["other", "cells", "9250", "·", "·", "250", "·", "2 min"]
+    assert len(rows) == 101
+    over = text_of(status_table(replace(status, cells=done))).splitlines()
+    assert "0 of 1,850 cells shown, all summed (--json: each)" in over[0]
+    assert [line.split("│")[3].strip() for line in over if "other" in line] == ["9250"]
+
+
 def test_how_far_a_cell_is():
     """How many run, the epoch of the furthest from 1, and when its last trial is done."""
     cells = [

@@ -8,7 +8,9 @@ import pytest
 
 from orchestrator.planning.plan import as_in_store, make_plan, publish_plan
 from workers.contract.dataset_facts import DatasetFacts
+from workers.contract.identity import TRAINING_NUMERICS_VERSION, digest
 from workers.contract.plans import newest_plan
+from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 from workers.contract.sweep_spec import SweepSpec
 
@@ -202,3 +204,43 @@ def test_a_revision_sorts_after_any_name(store, name):
         assert plan.revision > before  # readers sort with and without the ending
         assert newest_plan(store, "toy") == plan
         before = plan.revision
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"dataset": {"name": "cifar10"}, "model": {"name": "resnet", "depth": 8}},
+        {"dataset": {"name": "synthetic", "task": "linear"}, "loss": "squared_error"},
+        {"loss": "plugin_of_ids:A", "training": {"epochs": 2, "momentum": 0.5}},
+    ],
+)
+def test_identities_are_the_digest_of_each_whole_trial(changes, tmp_path, monkeypatch):
+    """Though what trials have in common is dumped once for all of them."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "plugin_of_ids.py").write_text("A = 1\n")
+    for planned in plan_of(**changes).trials:
+        trial = TrialSpec.model_validate(planned.trial.model_dump())
+        named = {"model": trial.model.name, "dataset": trial.dataset.name}
+        whole = {"numerics": TRAINING_NUMERICS_VERSION, "named": named}
+        assert planned.trial_id == digest(whole | {"trial": trial.non_default()})
+
+
+def test_a_plan_as_earlier_versions_wrote_it_is_recognised(store):
+    """Every trial with its whole spec: it stands for the plan, and nothing is written."""
+    plan = plan_of()
+    whole = [item.model_dump(mode="json") for item in plan.trials]
+    path = Store.plan_path("toy", plan.revision)
+    store.write_json(path, plan.model_dump(mode="json") | {"trials": whole})
+    before = store.read_bytes(path)
+    again = publish_plan(store, plan_of(now=NOW + timedelta(hours=1)))
+    assert again == newest_plan(store, "toy") == plan
+    assert store.names("sweeps/toy") == [path]
+    assert store.read_bytes(path) == before
+
+
+def test_a_published_plan_takes_few_bytes_a_trial(store):
+    """An identity and three numbers, each on its line: below 100 bytes, where whole specs took 800."""
+    plan = publish_plan(store, plan_of(seeds=250))
+    content = store.read_bytes(Store.plan_path("toy", plan.revision))
+    assert len(content) < 100 * len(plan.trials) == 100_000

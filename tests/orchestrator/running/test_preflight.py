@@ -18,16 +18,6 @@ from workers.contract.errors import UserError
 from workers.process.node_facts import NodeFacts, NodeQuestion, Software
 from workers.process.surroundings import Imported
 
-SWEEP = """
-name: toy
-model: {name: mlp}
-dataset: {name: digits}
-loss: kld
-grid: {batch_size: [32], learning_rate: [0.1]}
-seeds: 2
-training: {epochs: 1}
-resources: {gpus: 0.5, cpus: 2}
-"""
 HERE = Software(versions={"sgd-minima": "1", "keras": "3", "Python": "3.11"}, code_digest="aaa")
 EXPECTED = Expected(HERE, "words", "d1")
 NODES = [Node("a", 8, 1, "id-a"), Node("head", 0, 0, "id-head"), Node("b", 8, 1, "id-b")]
@@ -117,9 +107,8 @@ def test_a_silent_node_is_a_fault():
 
 
 @pytest.fixture
-def prepared(tmp_path, monkeypatch) -> Prepared:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(SWEEP)
+def prepared(toy_sweep) -> Prepared:
+    toy_sweep(seeds=2, resources={"gpus": 0.5, "cpus": 2})
     return prepare("toy.yaml", Options("new/store"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 
@@ -27,17 +28,6 @@ from workers.contract.errors import StoreError
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
 
-SWEEP = """
-name: toy
-model: {name: mlp}
-dataset: {name: digits}
-loss: kld
-grid: {batch_size: [32], learning_rate: [0.1]}
-seeds: 8
-training: {epochs: 1}
-measure: [losses]
-resources: {gpus: 1/4}
-"""
 LOST = Failure("worker_lost", "slot lost", "it died")
 
 
@@ -113,10 +103,9 @@ def script(monkeypatch, finish_trial):
 
 
 @pytest.fixture
-def go(tmp_path, monkeypatch, script):
+def go(tmp_path, script, toy_sweep):
     """Run the sweep on the script; the statuses by seed, and what was said."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(SWEEP)
+    toy_sweep(seeds=8, measure=["losses"], resources={"gpus": "1/4"})
 
     def run(**options: object) -> tuple[dict[int, str], str]:
         prepared = prepare("toy.yaml", Options("store", **options))
@@ -149,6 +138,20 @@ def test_one_wave_where_all_is_well(go, script):
     """Every trial once."""
     assert set(go()[0].values()) == {"done"}
     assert script.seeds() == [ALL]
+
+
+def test_each_record_is_read_once_and_at_the_end_once_more(go, script, monkeypatch):
+    """What plans a run, its waves and its view remember together; at the end damage is looked for."""
+    script.endings = {3: ["failed"]}
+    go()
+    read, paths = filesystem.read, []
+    monkeypatch.setattr(
+        filesystem, "read", lambda root, path: (paths.append(path), read(root, path))[1]
+    )
+    assert go()[0] == {3: "done"}
+    counts = Counter(path for path in paths if path.startswith(("trials/", "measurements/")))
+    assert len(counts) == 16
+    assert set(counts.values()) == {2}
 
 
 def test_what_failed_is_not_tried_again_in_this_run(go, script):

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from workers.contract import filesystem
+from workers.contract import store as store_module
 from workers.contract.commits import KEY_COLUMNS
-from workers.contract.compaction import compact, conflicts
-from workers.contract.compaction_lock import LOCK_PATH, STALE_AFTER, hold_lock
+from workers.contract.compaction import compact, conflicts, most_loose_files
+from workers.contract.compaction_lock import LOCK_PATH, STALE_AFTER, Lock, hold_lock
 from workers.contract.errors import StoreError, UserError
 from workers.contract.parquet_file import encode
 from workers.contract.records import (
@@ -76,6 +78,10 @@ def fill(trial_rows, epoch_rows):
     return put
 
 
+def _lock(owner):
+    return Lock(owner=owner, taken_at=NOW)
+
+
 def _content(store):
     return {view: Counter(map(repr, store.read(view).to_pylist())) for view in KEY_COLUMNS}
 
@@ -120,6 +126,29 @@ def test_compacting_again_merges_compacted_files_too(local_store, fill):
     again = compact(local_store, now=NOW)
     assert local_store.names("trials") == names
     assert {view.path for view in again.views} == {None}
+
+
+def test_loose_files_are_those_not_yet_merged_of_the_fullest_view(store, fill, epoch_rows):
+    """Counted by listings alone: what was merged counts no more."""
+    assert most_loose_files(store) == 0
+    fill(store)
+    store.commit("epochs", ("t4",), "a1", epoch_rows("t4"))
+    assert most_loose_files(store) == 4
+    compact(store, now=NOW)
+    assert most_loose_files(store) == 1  # the epochs of a trial not yet committed
+
+
+def test_every_file_is_read_once_and_the_merged_one_once_more(local_store, fill, monkeypatch):
+    """Beside the lock; of the epochs' trials, which decide whose epochs are kept, the merged file."""
+    fill(local_store)
+    read, paths = filesystem.read, []
+    monkeypatch.setattr(
+        filesystem, "read", lambda root, path: (paths.append(path), read(root, path))[1]
+    )
+    compact(local_store, now=NOW)
+    views = Counter(path.split("/")[0] for path in paths)
+    assert views.pop("control") >= 2
+    assert views == dict.fromkeys(KEY_COLUMNS, 4) | {"trials": 5}
 
 
 def test_an_empty_store_is_left_alone(local_store):
@@ -259,7 +288,7 @@ def test_epochs_without_their_trial_wait(local_store, trial_rows, epoch_rows, cl
 def test_one_compaction_at_a_time(local_store, fill):
     """A held lock is bad input with owner, time and cure; a stale one is taken over."""
     fill(local_store)
-    with hold_lock(local_store, "node7:12:ab", NOW):
+    with hold_lock(local_store, _lock("node7:12:ab")):
         with pytest.raises(UserError, match="is being compacted by node7:12:ab since 2026") as told:
             compact(local_store, now=NOW + STALE_AFTER - timedelta(seconds=1))
         assert "remove that file" in told.value.faults[0].mend
@@ -276,7 +305,7 @@ def test_a_lock_taken_by_another_at_the_same_time_is_respected(local_store, monk
         write(path, value | {"owner": "other"})
 
     monkeypatch.setattr(local_store, "write_json", write_then_lose)
-    with pytest.raises(UserError, match="compacted by other"), hold_lock(local_store, "me", NOW):
+    with pytest.raises(UserError, match="compacted by other"), hold_lock(local_store, _lock("me")):
         pytest.fail("the block must not run")
     assert local_store.read_json(LOCK_PATH)["owner"] == "other"
 
@@ -284,8 +313,15 @@ def test_a_lock_taken_by_another_at_the_same_time_is_respected(local_store, monk
 def test_a_lock_that_is_not_whole_is_nobodys(local_store):
     """A damaged lock file does not block for ever."""
     local_store.write_bytes(LOCK_PATH, b'{"owner": ')
-    with hold_lock(local_store, "me", NOW):
+    with hold_lock(local_store, _lock("me")):
         assert local_store.read_json(LOCK_PATH)["owner"] == "me"
+
+
+def test_a_lock_of_an_earlier_version_is_respected(local_store):
+    """It told neither process nor place."""
+    local_store.write_json(LOCK_PATH, {"owner": "old", "taken_at": NOW.isoformat()})
+    with pytest.raises(UserError, match="is being compacted by old"):
+        compact(local_store, now=NOW)
 
 
 def test_the_step_count_of_the_kill_test_covers_all_steps(local_store, fill, monkeypatch):
@@ -310,3 +346,22 @@ def test_a_merged_file_of_nothing_is_damaged(local_store):
     found = local_store.commits_in("trials", path)
     assert str(found) == "it is a merged file of nothing"
     assert local_store.read("trials").num_rows == 0
+
+
+def test_a_merged_file_that_does_not_name_an_id_is_not_decoded(local_store, fill, monkeypatch):
+    """A slot looks whether its trial is done before each attempt: it need not decode everybody's rows."""
+    fill(local_store)
+    compact(local_store, now=NOW)
+    (path,) = local_store.names("measurements")
+    for trial_id in ("t1", "t3"):
+        keys = [commit.key for commit in local_store.commits_of("measurements", trial_id)]
+        assert keys == [(trial_id, "s1")]
+    decoded = []
+    decode = store_module.decode_commits
+    monkeypatch.setattr(
+        store_module, "decode_commits", lambda *a: (decoded.append(a[1]), decode(*a))[1]
+    )
+    assert local_store.commits_of("measurements", "t") == []
+    assert decoded == []
+    assert len(local_store.commits_of("measurements", "t2")) == 1
+    assert decoded == [path]

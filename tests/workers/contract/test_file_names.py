@@ -75,3 +75,8 @@ def test_merged_and_derived_rows_are_told_from_an_id_s():
     assert not Store.is_compacted(Store.derived_path("cells", "toy"))
     assert Store.is_rows(Store.derived_path("cells", "toy"))
     assert not Store.is_rows("trials/compacted-notes.txt")
+
+
+def test_the_attempt_of_a_heartbeat_is_read_from_its_path():
+    """What stands behind the trial."""
+    assert Store.heartbeat_attempt(Store.heartbeat_path(TRIAL, ATTEMPT)) == ATTEMPT

@@ -173,12 +173,13 @@ def test_a_local_uri_is_made_absolute(tmp_path, monkeypatch):
         ("gs://bucket/prefix", "gs://bucket/prefix?retry_limit_seconds=15"),
         ("gs://bucket/p?scheme=http", "gs://bucket/p?scheme=http&retry_limit_seconds=15"),
         ("gs://bucket/p?retry_limit_seconds=40", "gs://bucket/p?retry_limit_seconds=40"),
-        ("s3://bucket/prefix", "s3://bucket/prefix"),
+        ("s3://bucket/prefix", "s3://bucket/prefix?allow_delayed_open=true"),
+        ("s3://bucket/p?allow_delayed_open=false", "s3://bucket/p?allow_delayed_open=false"),
     ],
 )
-def test_google_storage_gives_up_after_a_while(uri, asked):
+def test_google_gives_up_after_a_while_and_s3_takes_a_small_file_at_once(uri, asked):
     """Unless the URI says otherwise; it stays as it was written in every record."""
-    assert filesystem._with_time_limit(uri) == asked
+    assert filesystem._with_option(uri) == asked
     if uri.startswith("gs://"):
         assert filesystem.open_root(uri).uri == uri
 
@@ -197,3 +198,58 @@ def test_folders_right_below_the_root_are_named(store):
     for path in ("b/x", "a/deeper/y", "file"):
         store.write_bytes(path, b"")
     assert filesystem.folders(store.root) == ["a", "b"]
+
+
+def test_a_small_file_is_one_request_and_a_large_one_is_whole(s3_store, s3_requests):
+    """An upload in parts took three; from 10 MB on Arrow sends parts, which are one file all the same."""
+    filesystem.publish(s3_store.root, "trials/a.parquet", b"small")
+    assert [(each.method, each.key) for each in s3_requests] == [("PUT", "trials/a.parquet")]
+    large = bytes(11 * 2**20) + b"end"
+    filesystem.publish(s3_store.root, "trials/b.parquet", large)
+    assert filesystem.read(s3_store.root, "trials/a.parquet") == b"small"
+    assert filesystem.read(s3_store.root, "trials/b.parquet") == large
+
+
+def test_an_older_arrow_opens_object_storage_too(monkeypatch):
+    """Arrow 20 refuses the option in a URI; region, endpoint and scheme are those of the URI either way."""
+    uri = "s3://bucket/p?scheme=http&endpoint_override=127.0.0.1%3A9&region=eu-west-3"
+    open_uri, asked = filesystem.fs.FileSystem.from_uri, []
+
+    class Older:
+        @staticmethod
+        def from_uri(found):
+            asked.append(found)
+            if "allow_delayed_open" in found:
+                raise filesystem.pa.ArrowInvalid("Unexpected query parameter in S3 URI")
+            return open_uri(found)
+
+    newer = filesystem.open_root(uri)
+    monkeypatch.setattr(filesystem.fs, "FileSystem", Older)
+    older = filesystem.open_root(uri)
+    assert asked == [f"{uri}&allow_delayed_open=true", uri]
+    options = [root.filesystem.base_fs.__reduce__()[1][0] for root in (newer, older)]
+    assert [found.pop("allow_delayed_open") for found in options] == [True, False]
+    assert options[0] == options[1]
+    assert options[0] | {"region": "eu-west-3", "scheme": "http"} == options[0]
+    assert options[0]["endpoint_override"] == "127.0.0.1:9"
+
+
+def test_a_write_that_is_interrupted_leaves_no_half_file(monkeypatch):
+    """Arrow publishes what an abandoned stream holds: half a record stood there under its final name."""
+
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(filesystem.fault_injection, "reach_write", interrupt)
+    put = []
+
+    class Stream:
+        def write(self, content):
+            put.append(content)
+
+    class Storage:
+        open_output_stream = staticmethod(lambda path: Stream())
+
+    with pytest.raises(KeyboardInterrupt):
+        filesystem._put(Storage(), "trials/a.parquet", b"whole")
+    assert b"".join(put) == b"whole"

@@ -116,3 +116,11 @@ def test_all_are_removed_at_the_end_with_their_folders(make_checkpoints, store):
     assert store.names("checkpoints", recursive=True) == []
     assert not store.local_path(FOLDER).exists()
     remove_checkpoints(store, FOLDER)
+
+
+def test_where_no_checkpoint_is_one_look_says_so(make_checkpoints, store, monkeypatch):
+    """Most attempts begin there: nothing listed can have been pruned meanwhile."""
+    looks, names = [], Store.names
+    monkeypatch.setattr(Store, "names", lambda *a: (looks.append(a[1]), names(*a))[1])
+    assert make_checkpoints().newest() is None
+    assert looks == [FOLDER]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import axis_label, set_log, tick_text
+from analysis.figures.style.figure_style import axis_label, set_log, tick_text
 from analysis.laws.palette import CELL_COLORS, CURVATURE, GREY, NOISE
 from analysis.predictions import laws
 from analysis.report import web

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.figures.cell_styles import MOST_STYLES, by_ratio, cell_label, cell_panels
-from analysis.records.cell import Cell
+from analysis.figures.style.cell_styles import MOST_STYLES, cell_label, cell_panels
+from analysis.records.cell import Cell, by_ratio
 
 _PAPER = [Cell("kld", size, rate) for size in (100, 200, 500) for rate in (0.08, 0.2, 0.5)]
 _SCATTERED = [Cell("kld", 10 + 7 * place, 0.01 + 0.003 * place) for place in range(60)]

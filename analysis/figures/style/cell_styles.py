@@ -10,7 +10,7 @@ from itertools import groupby
 from matplotlib.axes import Axes
 
 from analysis.laws.palette import CELL_COLORS
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, by_ratio
 
 MOST_TOGETHER = 12
 """Cells in one panel, where a colour for each BS/LR and a marker for each LR tell them apart."""
@@ -77,11 +77,6 @@ def cell_panels(cells: Iterable[Cell], *, by_color: bool = False) -> list[CellPa
 def cell_styles(cells: Iterable[Cell]) -> dict[Cell, CellStyle]:
     """Return the style of every cell, as in its panel."""
     return {cell: style for panel in cell_panels(cells) for cell, style in panel.styles.items()}
-
-
-def by_ratio(cells: Iterable[Cell]) -> list[Cell]:
-    """Return cells in the order in which legends list them: of BS/LR, then of BS."""
-    return sorted(cells, key=lambda cell: (cell.batch_size_over_learning_rate, cell))
 
 
 def cell_label(cell: Cell) -> str:

@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ET
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.figures.figure_style import drawing_settings
-from analysis.figures.hover import set_titles, value_title, with_titles
+from analysis.figures.style.figure_style import drawing_settings
+from analysis.figures.style.hover import set_titles, value_title, with_titles
 from analysis.figures.sweep_figures import draw_figures
 from analysis.findings.table1 import build_table1
 from analysis.mathematics.uncertain import Uncertain

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workers.contract.table_digest import values_sha256
+from workers.contract.same_values import have_same_values
 
 _COLUMNS = {
     "text": st.none() | st.text(max_size=3),
@@ -32,21 +32,22 @@ _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow
 
 @_UNHURRIED
 @given(_ROWS)
-def test_the_digest_is_of_the_values_alone(rows):
+def test_layout_does_not_count(rows):
     """Chunks and offsets do not count: a table in pieces, cut out of a larger one, is the same."""
     whole = pa.Table.from_pylist(rows, schema=_SCHEMA)
     pieces = pa.concat_tables([whole.slice(0, 2), whole.slice(2)])
     middle = pa.concat_tables([whole, whole, whole]).combine_chunks().slice(len(rows), len(rows))
-    assert values_sha256(whole) == values_sha256(pieces) == values_sha256(middle)
+    assert have_same_values(whole, pieces)
+    assert have_same_values(whole, middle)
 
 
 @_UNHURRIED
 @given(_ROWS, _ROWS)
-def test_different_tables_have_different_digests(first, second):
-    """Equal digests mean equal values, a NaN being equal to itself."""
+def test_different_tables_are_told_apart(first, second):
+    """By what Python writes of them, in which a NaN is equal to itself."""
     tables = [pa.Table.from_pylist(rows, schema=_SCHEMA) for rows in (first, second)]
     same = repr(tables[0].to_pylist()) == repr(tables[1].to_pylist())
-    assert (values_sha256(tables[0]) == values_sha256(tables[1])) == same
+    assert have_same_values(*tables) == same
 
 
 @pytest.mark.parametrize(
@@ -66,23 +67,19 @@ def test_different_tables_have_different_digests(first, second):
 )
 def test_small_differences_count(one, other):
     """The sign of zero, null against NaN or empty, one last bit, a type: all are differences."""
-    assert values_sha256(pa.table({"x": one})) != values_sha256(pa.table({"x": other}))
+    assert not have_same_values(pa.table({"x": one}), pa.table({"x": other}))
+    assert have_same_values(pa.table({"x": one}), pa.table({"x": one}))
 
 
-def test_the_head_and_the_names_count():
-    """Labels hashed with the values, and the columns' names and order, are covered."""
+def test_the_names_and_their_order_count():
+    """As do further rows."""
     table = pa.table({"x": [1], "y": [2]})
-    digests = {
-        values_sha256(table),
-        values_sha256(table, head="h"),
-        values_sha256(table.rename_columns(["x", "z"])),
-        values_sha256(table.select(["y", "x"])),
-    }
-    assert len(digests) == 4
+    others = [table.rename_columns(["x", "z"]), table.select(["y", "x"]), table.slice(0, 0)]
+    assert not any(have_same_values(table, other) for other in others)
 
 
 def test_bytes_behind_a_null_do_not_count():
     """Two arrays that differ only where they are null are the same values."""
     mask = np.array([False, True])
     arrays = [pa.array(np.array(values), mask=mask) for values in ([1, 2], [1, 3])]
-    assert values_sha256(pa.table({"x": arrays[0]})) == values_sha256(pa.table({"x": arrays[1]}))
+    assert have_same_values(*(pa.table({"x": array}) for array in arrays))
