@@ -15,6 +15,7 @@ import pytest
 
 from orchestrator import cli
 from orchestrator.commands import sweep_commands
+from orchestrator.commands.app import app
 from workers.contract import distribution
 from workers.contract.errors import StoreError
 
@@ -151,7 +152,7 @@ def test_a_tree_that_is_not_installed_has_no_version(minima, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", ["", *(command.callback.__name__ for command in cli.app.registered_commands)]
+    "command", ["", *(command.callback.__name__ for command in app.registered_commands)]
 )
 def test_every_command_shows_its_help_for_a_short_h(minima, command):
     """The same as for --help, of which it is named an equal; 0, and nothing is done."""
