@@ -23,6 +23,7 @@ from orchestrator.commands.options import (
     Index,
     Json,
     LearningRate,
+    MaxConcurrent,
     MaybeSweep,
     NoCompact,
     Remeasure,
@@ -30,11 +31,14 @@ from orchestrator.commands.options import (
     StoreOption,
     Sweep,
     Sweeps,
+    TimeBudget,
     TrialSeed,
+    WaitForNodes,
     Watch,
 )
 from orchestrator.machine.console import Output
 from workers.contract.distribution import NOT_INSTALLED, installed_version
+from workers.contract.errors import user_error
 from workers.contract.local_folder import local_folder
 
 if TYPE_CHECKING:
@@ -78,6 +82,9 @@ def run(  # noqa: PLR0917  # typer passes them by name
     checkpoint_seconds: CheckpointSeconds = 60.0,
     *,
     fail_fast: FailFast = False,
+    max_concurrent: MaxConcurrent = None,
+    time_budget: TimeBudget = None,
+    wait_for_nodes: WaitForNodes = 0,
     remeasure: Remeasure = False,
     no_compact: NoCompact = False,
     json: Json = False,
@@ -91,7 +98,14 @@ def run(  # noqa: PLR0917  # typer passes them by name
         is_remeasuring=remeasure,
         is_compacting=not no_compact,
         checkpoint_seconds=checkpoint_seconds,
+        max_concurrent=max_concurrent,
+        time_budget_seconds=time_budget,
+        num_awaited_nodes=wait_for_nodes,
     )
+    if wait_for_nodes and options.address is None:
+        what = "a run on this machine alone has no nodes to wait for"
+        mend = "give the cluster's --address, or leave it out"
+        raise user_error(what, where="--wait-for-nodes", mend=mend)
     return sweep_commands.run(sweep, options, Output(json))
 
 

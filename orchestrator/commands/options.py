@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_TIME = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
+
+
+def _seconds(text: str) -> float:
+    """Read a time such as 2d, 11h30m or 90s as seconds."""
+    found = _TIME.fullmatch(text)
+    counts = [] if found is None else [int(count or 0) for count in found.groups()]
+    seconds = sum(count * size for count, size in zip(counts, _UNITS.values(), strict=False))
+    if not seconds:
+        raise typer.BadParameter(f"{text!r} is no time: write 90s, 45m, 11h30m or 2d")
+    return float(seconds)
+
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a built-in name.")]
 MaybeSweep = Annotated[
@@ -43,6 +58,28 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first 
 NoCompact = Annotated[bool, typer.Option("--no-compact", help="Leave small files as they are.")]
 CheckpointSeconds = Annotated[
     float, typer.Option("--checkpoint-seconds", min=0.1, help="Time between checkpoints.")
+]
+MaxConcurrent = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--max-concurrent", min=1, help="At most so many trials at a time."),
+]
+TimeBudget = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--time-budget",
+        metavar="TIME",
+        parser=_seconds,
+        help="After 90s, 45m, 11h30m or 2d let trials save, and leave.",
+    ),
+]
+WaitForNodes = Annotated[
+    int,
+    typer.Option(
+        "--wait-for-nodes",
+        min=0,
+        show_default=False,
+        help="Start once so many nodes of the cluster can hold a trial.",
+    ),
 ]
 BatchSize = Annotated[Optional[int], typer.Option("--batch-size")]  # noqa: UP045
 LearningRate = Annotated[Optional[float], typer.Option("--learning-rate")]  # noqa: UP045

@@ -79,6 +79,7 @@ def _fit(
         tune_config=tune.TuneConfig(
             search_alg=in_order,
             num_samples=len(tasks),
+            max_concurrent_trials=hooks.max_concurrent,
             reuse_actors=True,
             trial_name_creator=_name,
             trial_dirname_creator=_name,

@@ -32,6 +32,9 @@ class Options:
         is_remeasuring: What an earlier numerics version measured is measured anew.
         is_compacting: At the end of a run the store's small files are merged, where a view of facts has
             `num_loose_files` or more.
+        max_concurrent: Of this run at most so many trials are at work at a time; None for as many as fit.
+        time_budget_seconds: After this long trials save and leave, as when the run is stopped; None for never.
+        num_awaited_nodes: The run starts once so many nodes that can hold a trial are in the cluster.
         hang_seconds: An attempt without progress for this long is ended.
         head_seconds: A head that does not answer for this long is lost.
         silence_seconds: A slot that tells nothing of a running attempt for this long is ended.
@@ -49,6 +52,9 @@ class Options:
     is_compacting: bool = True
     num_loose_files: int = 2000
     checkpoint_seconds: float = 60.0
+    max_concurrent: int | None = None
+    time_budget_seconds: float | None = None
+    num_awaited_nodes: int = 0
     hang_seconds: float = 1800.0
     head_seconds: float = 30.0  # Ray itself would end the driver after 60
     silence_seconds: float = 120.0

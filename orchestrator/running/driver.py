@@ -37,6 +37,7 @@ class Hooks:
         is_stopping: Whether the run was asked to drain.
         scratch: A local folder for what the driver writes and nobody reads back.
         head_seconds: A head that does not answer for this long is lost.
+        max_concurrent: So many tasks at a time at most; None for as many as fit.
         shunned: Nodes, by id, that get no task: they hold other code.
         on_refusal: Called in a thread of the driver's when a slot has given a task back; returns the nodes
             that get none from then on.
@@ -49,6 +50,7 @@ class Hooks:
     head_seconds: float = 30.0
     shunned: frozenset[str] = frozenset()
     on_refusal: Callable[[Refusal], frozenset[str]] | None = None
+    max_concurrent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,13 @@ class HeadWatch(Protocol):
 
     def refuse_silence(self) -> None:
         """Compare how long it has not answered with how long it may.
+
+        Raises:
+            ClusterLost: It is silent for too long.
+        """
+
+    def wait_for_answer(self) -> Sequence[Node]:
+        """Wait until it answers a question that is asked from now on, and return the nodes it names.
 
         Raises:
             ClusterLost: It is silent for too long.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from orchestrator.machine.scratch import scratch_folder
 from orchestrator.planning.fit import Node
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, refuse_misfit
-from orchestrator.running.driver import ClusterLost, MakeDriver
+from orchestrator.running.awaited_nodes import wait_for_nodes
+from orchestrator.running.driver import ClusterLost, Driver, MakeDriver
 from orchestrator.running.preflight import check_nodes, importing_here
 from orchestrator.running.waves import Run, run_waves
 from orchestrator.slots.task import Status
@@ -50,14 +52,20 @@ def run(
             TensorFlow does not start, or a node has other code, another store or other data.
     """
     statuses: dict[str, Status] = {}
+    began = time.monotonic()
     try:
         with scratch_folder(is_for_sockets=not options.address) as scratch:
             driver = make_driver(options.address, scratch)
             needs_tensorflow = options.entry == Options.entry
             with (
                 importing_here(is_asked=needs_tensorflow and not options.address) as refuse_faults,
-                driver.join() as nodes,
+                driver.join() as joined,
             ):
+                nodes = (
+                    _awaited(prepared, options, console, driver, began)
+                    if options.num_awaited_nodes
+                    else joined
+                )
                 refuse_misfit(prepared, nodes)
                 check_writable(prepared.store)
                 if options.address:  # a cluster of our own is this very machine
@@ -73,11 +81,27 @@ def run(
                 publish_plan(prepared.store, prepared.plan)
                 with control.listening():
                     run_waves(
-                        Run(prepared, options, control, console, scratch, driver), nodes, statuses
+                        Run(prepared, options, control, console, scratch, driver, began),
+                        nodes,
+                        statuses,
                     )
     except ClusterLost as lost:
         return RunResult(statuses, str(lost))
     return RunResult(statuses)
+
+
+def _awaited(
+    prepared: Prepared, options: Options, console: Console, driver: Driver, began: float
+) -> Sequence[Node]:
+    budget = options.time_budget_seconds
+    with driver.watch_head(options.head_seconds) as head:
+        return wait_for_nodes(
+            options.num_awaited_nodes,
+            prepared.sweep.resources,
+            head,
+            console,
+            is_over_time=lambda: budget is not None and time.monotonic() - began >= budget,
+        )
 
 
 def nodes_at(address: str, make_driver: MakeDriver) -> Sequence[Node]:

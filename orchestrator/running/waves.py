@@ -54,6 +54,13 @@ class Run:
     console: Console
     scratch: Path
     driver: Driver
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over_time(self) -> bool:
+        """Whether its time budget, if it has one, is used up."""
+        budget = self.options.time_budget_seconds
+        return budget is not None and time.monotonic() - self.began >= budget
 
 
 @dataclass
@@ -80,6 +87,7 @@ def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> N
     statuses |= dict.fromkeys(names, "drained")  # until something else is heard
     ledger = _Ledger(names, statuses)
     num_slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
+    num_slots = min(num_slots, run.options.max_concurrent or num_slots)
     view = ProgressView(
         prepared, num_slots, run.console, is_stopping=lambda: run.control.is_stopping
     )
@@ -102,13 +110,13 @@ class _Watch:
         self._view.update()
         self._run.control.poll()
         if not self._run.control.is_stopping:
-            self._stop_if_hopeless()
+            self._stop_if_over()
         if self._view.num_reads != self._num_reads:
             self._num_reads = self._view.num_reads
             if slots is not None:
                 self._end_hung(slots)
 
-    def _stop_if_hopeless(self) -> None:
+    def _stop_if_over(self) -> None:
         failures = self._view.failures
         num_smaller = num_larger_shares(self._run.prepared.sweep.resources.gpus)
         lost = given_up(failures, num_smaller)
@@ -116,6 +124,8 @@ class _Watch:
         if reason is None and self._run.options.is_fail_fast and lost:
             first = min(lost.values(), key=lambda failure: failure.attempt_id)
             reason = f"--fail-fast, and a trial failed ({first.failure_class}: {first.signature})"
+        if reason is None and self._run.is_over_time:
+            reason = "the time budget is used up; the same command resumes"
         if reason is not None:
             self._run.console.print(f"stopping: {reason}", markup=False, highlight=False)
             self._run.control.ask_to_stop(reason)
@@ -155,6 +165,7 @@ def _drive(
         run.options.head_seconds,
         frozenset(ledger.shunned),
         on_refusal,
+        run.options.max_concurrent,
     )
     try:
         driven = run.driver.drive(tasks, nodes, hooks)

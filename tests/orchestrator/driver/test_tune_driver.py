@@ -89,6 +89,19 @@ def test_a_cpu_trial_sees_no_gpu(tmp_path):
     assert {note["devices"] for note in notes} == {"-1"}
 
 
+@pytest.mark.parametrize("at_most", [1, 3])
+def test_no_more_are_at_work_than_are_allowed(tmp_path, at_most):
+    """Room for eight, and an end for all: at no moment more than so many run, and as many do where it is three."""
+    store = tmp_path / "store"
+    drive(store, 0, 7, 0, MAX_CONCURRENT=str(at_most), NUM_TOGETHER=str(at_most))
+    notes = [json.loads(path.read_text()) for path in (store / "seen").iterdir()]
+    assert len(notes) == 7
+    at_once = [
+        sum(other["began"] <= note["began"] < other["ended"] for other in notes) for note in notes
+    ]
+    assert max(at_once) == at_most
+
+
 def test_a_drain_does_not_wait_for_slots_that_others_hold(tmp_path):
     """Two GPUs, and others hold both for as long as they like: every task is given back, none lost."""
     ended = drive(tmp_path / "store", 1, 12, 2, num_taken=2)

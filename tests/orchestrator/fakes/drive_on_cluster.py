@@ -1,6 +1,6 @@
 """Drive fake trials on a Ray cluster of one node with faked GPUs: STORE SHARE NUM_TASKS NUM_GPUS NUM_TAKEN.
 
-Where OTHER_CODE names a folder, a second node finds its code there, and what that one refuses is driven again. Where others have taken some of the GPUs the run is asked to drain from the start. Prints how it ended.
+Where OTHER_CODE names a folder, a second node finds its code there, and what that one refuses is driven again. MAX_CONCURRENT bounds what is at work at a time. Where others have taken some of the GPUs the run is asked to drain from the start. Prints how it ended.
 """
 
 import json
@@ -19,6 +19,7 @@ from workers.contract.specs import TrialSpec
 STORE, SHARE = sys.argv[1], float(sys.argv[2])
 OTHER_CODE = os.environ.get("OTHER_CODE")
 NUM_TASKS, NUM_GPUS, NUM_TAKEN = map(int, sys.argv[3:])
+NUM_TOGETHER = int(os.environ.get("NUM_TOGETHER", "0")) or (int(NUM_GPUS / SHARE) if SHARE else 2)
 
 
 def task(seed: int) -> SlotTask:
@@ -30,7 +31,7 @@ def task(seed: int) -> SlotTask:
             "data_digest": "0",
             "loss": "kld",
             "training": {"epochs": 1},
-            "batch_size": int(NUM_GPUS / SHARE) if SHARE else 2,  # that many must run at once
+            "batch_size": NUM_TOGETHER,  # that many must run at once
             "learning_rate": 0.1,
             "seed": seed,
         }
@@ -71,7 +72,10 @@ with scratch_folder() as scratch:
         tasks = [task(10 + number) for number in range(NUM_TASKS)]
         if NUM_TAKEN:
             ray.get(ray.util.placement_group([{"GPU": NUM_TAKEN}]).ready())
-        hooks = Hooks(lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch))
+        at_most = int(os.environ.get("MAX_CONCURRENT", "0")) or None
+        hooks = Hooks(
+            lambda _: None, print, lambda: NUM_TAKEN > 0, Path(scratch), max_concurrent=at_most
+        )
         driven = drive(tasks, nodes, hooks)
         refusals = list(driven.refused.values())
         if refusals:

@@ -140,6 +140,24 @@ def test_one_wave_where_all_is_well(go, script):
     assert script.seeds() == [ALL]
 
 
+def test_a_run_leaves_once_its_time_budget_is_used_up(go, script):
+    """Slots are asked to stop, what they had not started is left for the next run, and no wave follows."""
+    script.endings = {seed: ["unstarted"] for seed in ALL[2:]}
+    statuses, said = go(time_budget_seconds=1e-9)
+    assert statuses == {0: "done", 1: "done"} | dict.fromkeys(ALL[2:], "drained")
+    assert script.seeds() == [ALL]
+    assert script.hooks.is_stopping()
+    assert "stopping: the time budget is used up; the same command resumes" in said
+
+
+def test_a_run_within_its_time_budget_is_left_alone(go, script):
+    """It goes on as without one; how many may be at work is told to the driver."""
+    statuses, said = go(time_budget_seconds=3600.0, max_concurrent=3)
+    assert set(statuses.values()) == {"done"}
+    assert "stopping" not in said
+    assert script.hooks.max_concurrent == 3
+
+
 def test_each_record_is_read_once_and_at_the_end_once_more(go, script, monkeypatch):
     """What plans a run, its waves and its view remember together; at the end damage is looked for."""
     script.endings = {3: ["failed"]}
