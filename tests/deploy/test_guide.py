@@ -13,11 +13,12 @@ import pytest
 import typer
 
 from orchestrator import cli
+from orchestrator.commands.app import app
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "README.md").read_text()
-COMMAND = typer.main.get_command(cli.app)
+COMMAND = typer.main.get_command(app)
 KEPT = ROOT / "tests" / "orchestrator" / "kept_store"
 FILES = [path for path in sorted(DEPLOY.iterdir()) if path.suffix in {".md", ".yaml", ".sbatch"}]
 
@@ -44,7 +45,7 @@ def test_every_command_is_one(path):
 def test_commands_are_found():
     """The patterns above see them, and an option that does not exist."""
     assert len(called(TEXT)) >= 20
-    with pytest.raises(Exception, match="No such option: --stroe"):
+    with pytest.raises(typer.TyperException, match="No such option: --stroe"):
         COMMAND.commands["run"].make_context("run", ["paper-kld", "--stroe", "x"])
 
 
