@@ -113,8 +113,8 @@ class SyntheticSweep:
         self.store.write_json(path, document.model_dump(mode="json"))
         return document
 
-    def train(self, trial, *, outcome="converged", environment_id="env-a"):
-        """Commit the epochs and the record of a trial."""
+    def train(self, trial, *, outcome="converged", environment_id="env-a", **recorded):
+        """Commit the epochs and the record of a trial; `recorded` are further columns of it."""
         identity, is_lost = trial_id(trial), outcome in {"diverged", "nonfinite"}
         num_epochs = 1 if is_lost else _EPOCHS
         epochs = [
@@ -139,7 +139,7 @@ class SyntheticSweep:
             converged_at_epoch=None, train_loss=0.1, train_accuracy=0.9, validation_loss=0.3,
             validation_accuracy=0.84, weights_sha256="w", wall_seconds=12.0, device="CPU",
             device_share=0.0, host="host", environment_id=environment_id, started_at=_TIME,
-            finished_at=_TIME, spec=trial.model_dump_json(),
+            finished_at=_TIME, spec=trial.model_dump_json(), **recorded,
         )  # fmt: skip
         self.store.commit("epochs", (identity,), "attempt", table("epochs", epochs))
         self.store.commit("trials", (identity,), "attempt", table("trials", [record]))
