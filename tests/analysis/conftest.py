@@ -17,6 +17,7 @@ from analysis.findings.measured import measured_cells
 from analysis.findings.table1 import table1
 from analysis.mathematics.verdict import judge
 from analysis.records.load import load_sweep
+from workers.contract.environment_facts import EnvironmentFacts
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.records import (
@@ -271,6 +272,22 @@ def synthetic_sweep(store):
 
     def make(**settings) -> SyntheticSweep:
         return SyntheticSweep(store, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def environment_facts():
+    """Make what an environment's id is the hash of."""
+
+    def make(**changes) -> EnvironmentFacts:
+        facts = {
+            "tensorflow": "2.21.0", "keras": "3.12.0", "numpy": "2.3.5", "cuda": "None",
+            "cudnn": "None", "machine": "x86_64", "device": "Some CPU",
+            "instruction_sets": "avx fma", "intra_op_threads": 2, "inter_op_threads": 1,
+            "onednn": "default", "op_determinism": True, "tensor_float_32": False,
+        }  # fmt: skip
+        return EnvironmentFacts(**facts | changes)
 
     return make
 
