@@ -14,7 +14,7 @@ import pytest
 from analysis.aggregation.aggregate import aggregate_records
 from analysis.aggregation.cell_measurements import cell_measurements
 from analysis.findings.measured import measured_cells
-from analysis.findings.table1 import table1
+from analysis.findings.table1 import build_table1
 from analysis.mathematics.verdict import judge
 from analysis.records.load import load_sweep
 from workers.contract.environment_facts import EnvironmentFacts
@@ -328,11 +328,17 @@ def paper_sweep(synthetic_sweep):
 
 
 @pytest.fixture(scope="session")
-def paper_table(tmp_path_factory):
-    """Build Table 1 of the paper's grid, wholly trained and measured."""
+def paper_data(tmp_path_factory):
+    """Load the records of the paper's grid, wholly trained and measured."""
     store = Store.open(str(tmp_path_factory.mktemp("paper")))
     SyntheticSweep(store, name="paper-kld", pairs=_PAPER_PAIRS, seeds=[0, 1, 2, 3, 4]).fill()
-    return table1(store, "paper-kld")
+    return load_sweep(store, "paper-kld")
+
+
+@pytest.fixture(scope="session")
+def paper_table(paper_data):
+    """Build Table 1 of the paper's grid."""
+    return build_table1(paper_data)
 
 
 # Measured laws ------------------------------------------------------------------------------------
