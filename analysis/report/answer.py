@@ -20,8 +20,8 @@ from analysis.records.load import SweepData
 from analysis.report.setting import setting_line
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
-from analysis.tables.law_tables import ratio_text
 from analysis.tables.measured.cost_tables import cost_sentence
+from analysis.text.interval_text import ratio_text
 from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9

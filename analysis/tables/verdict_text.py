@@ -11,7 +11,8 @@ from analysis.findings.law_rows import law_rows
 from analysis.findings.league import Standing, league
 from analysis.findings.table1 import Table1
 from analysis.records.load import SweepData
-from analysis.tables.law_tables import league_tables, ratio_text, three_digits, verdict_tables
+from analysis.tables.law_tables import league_tables, verdict_tables
+from analysis.text.interval_text import ratio_text, three_digits
 from analysis.text.text_table import render
 
 _WIDTH = 120
