@@ -9,8 +9,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pydantic import JsonValue
 from rich.text import Text
 
@@ -28,9 +28,6 @@ from workers.contract.plan_document import PlanDocument
 from workers.contract.plans import list_sweeps, newest_plan
 from workers.contract.store import Store
 from workers.contract.store_place import open_existing
-
-if TYPE_CHECKING:
-    from analysis.aggregation.aggregate import Aggregated
 
 _QUERY_BYTES = 10**9
 """What the answer to a query may take beside the views, of which DuckDB has an account of its own too."""
@@ -84,8 +81,7 @@ def stop(sweep: str, store_uri: str, output: Output) -> int:
 
 def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     """Aggregate one sweep, or all."""
-    from analysis.aggregation.aggregate import aggregate_into
-    from analysis.findings.table1 import build_table1
+    from analysis.aggregation.aggregate import conclude_anew
     from analysis.records.load import load_records
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
@@ -96,24 +92,23 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     found: list[JsonValue] = []
     for item in plans:
         with output.step(f"averaging {item.sweep} over seeds and making its predictions"):
-            data = load_records(store, item)
-            derived, table = aggregate_into(store, data), build_table1(data)
-        output.show(render_text(table, terminal_width()))
-        if verdicts := verdict_text(derived.predictions, terminal_width()):
+            told = conclude_anew(store, load_records(store, item))
+        output.show(render_text(told.table, terminal_width()))
+        if verdicts := verdict_text(told.predictions, terminal_width()):
             output.show(verdicts)
-        found += report_disagreements(derived, output)
-        output.show(conclusion_text(table, derived.predictions, terminal_width()))
+        found += report_disagreements(told.validity, output)
+        output.show(conclusion_text(told.table, told.predictions, terminal_width()))
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})
     return 0
 
 
-def report_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
-    """Note the worst disagreement between statistics, if any, and return them all as JSON."""
+def report_disagreements(rows: pa.Table, output: Output) -> list[JsonValue]:
+    """Note the worst disagreement between statistics in view `validity`, if any, and return them all as JSON."""
     from analysis.aggregation.agreement_rows import disagreement_line, disagreements
 
-    validity = derived.validity.to_pandas()
+    validity = rows.to_pandas()
     line = disagreement_line(validity)
     if line:
         output.note(line)
