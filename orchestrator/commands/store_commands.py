@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from orchestrator.liveness.run_control import ask_to_stop, live_runs
 from orchestrator.machine.console import Output, terminal_width
 from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.machine.whole_table import WholeTable
+from orchestrator.monitor.plan_memory import PlanMemory
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
 from orchestrator.monitor.watch import status_view, watch
 from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
@@ -32,10 +34,11 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
     With `--json` watching means waiting: the one document describes the end.
     """
     store = open_existing(store_uri)
-    reader = StatusReader(store)
+    reader, plans = StatusReader(store), PlanMemory(store)
 
     def look() -> list[SweepStatus]:
-        return [reader.look(plan, datetime.now(UTC)) for plan in plans_in(store, sweep)]
+        found = plans_in(store, sweep, plans.newest)
+        return [reader.look(plan, datetime.now(UTC)) for plan in found]
 
     states = watch(look, output) if is_watching else look()
     if states and not is_watching:
@@ -194,20 +197,23 @@ def sweeps(name: str | None, output: Output) -> int:
     return 0
 
 
-def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
-    """Read the newest plan of one sweep, or of all in the store.
+def plans_in(
+    store: Store, sweep: str | None, newest: Callable[[str], PlanDocument | None] | None = None
+) -> list[PlanDocument]:
+    """Read the newest plan of one sweep, or of all in the store, by `newest` where that is given.
 
     Raises:
         UserError: The sweep was never run in this store.
     """
+    newest = newest or partial(newest_plan, store)
     known = list_sweeps(store)
     if sweep is None:
-        found = [newest_plan(store, name) for name in known]
+        found = [newest(name) for name in known]
         return [item for item in found if item is not None]
     name = sweep_name(sweep)
     if name not in known:
         raise _unknown(store, name, known)
-    plan = newest_plan(store, name)
+    plan = newest(name)
     if plan is None:
         raise user_error(
             f"no plan of {name!r} in {store.uri} can be read",
