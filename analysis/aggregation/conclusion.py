@@ -33,7 +33,7 @@ class Conclusion:
     validity: pa.Table
 
 
-class _Mark(BaseModel):
+class _Computed(BaseModel):
     """What a conclusion was computed from.
 
     Attributes:
@@ -49,7 +49,7 @@ class _Mark(BaseModel):
     code: str
 
 
-class _Kept(BaseModel):
+class _KeptConclusion(BaseModel):
     """A conclusion as the store keeps it, in JSON that has NaN and Infinity.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Kept(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
-    mark: _Mark
+    mark: _Computed
     views: dict[str, str]
     table: Table1
 
@@ -71,8 +71,8 @@ def keep(store: Store, data: SweepData, derived: Mapping[str, bytes]) -> None:
     Raises:
         StoreError: The store cannot be written.
     """
-    mark = _Mark(revision=data.plan.revision, records=data.records, code=averaging_code())
-    kept = _Kept(mark=mark, views=_digests(derived), table=build_table1(data))
+    mark = _Computed(revision=data.plan.revision, records=data.records, code=averaging_code())
+    kept = _KeptConclusion(mark=mark, views=_digests(derived), table=build_table1(data))
     store.write_bytes(store.conclusion_path(data.plan.sweep), kept.model_dump_json().encode())
 
 
@@ -88,7 +88,7 @@ def kept_conclusion(store: Store, plan: PlanDocument, records: str) -> Conclusio
         StoreError: The store cannot be read.
     """
     kept = _read(store, plan.sweep)
-    mark = _Mark(revision=plan.revision, records=records, code=averaging_code())
+    mark = _Computed(revision=plan.revision, records=records, code=averaging_code())
     if kept is None or kept.mark != mark:
         return None
     files = {view: _content(store, store.derived_path(view, plan.sweep)) for view in DERIVED_VIEWS}
@@ -106,9 +106,9 @@ def averaging_code() -> str:
     return code_digest(HOME, ("analysis", "workers"))
 
 
-def _read(store: Store, sweep: str) -> _Kept | None:
+def _read(store: Store, sweep: str) -> _KeptConclusion | None:
     try:
-        return _Kept.model_validate_json(_content(store, store.conclusion_path(sweep)))
+        return _KeptConclusion.model_validate_json(_content(store, store.conclusion_path(sweep)))
     except ValidationError:  # none is there, it is damaged, or of another version
         return None
 
