@@ -9,10 +9,13 @@ import pyarrow as pa
 from analysis.aggregation.agreement_rows import agreement_rows
 from analysis.aggregation.cell_measurements import cell_measurements
 from analysis.aggregation.cells import cells
+from analysis.aggregation.conclusion import Conclusion, keep
 from analysis.aggregation.predictions_view import predictions
 from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
 from analysis.evidence.validity import validity
+from analysis.findings.lacking import lacking_statistics
+from analysis.findings.table1 import build_table1
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData, load_sweep
 from workers.contract.commits import DERIVED_VIEWS
@@ -54,12 +57,27 @@ def aggregate(store: Store, sweep: str) -> Aggregated:
 
 
 def aggregate_into(store: Store, data: SweepData) -> Aggregated:
-    """Compute the derived views of a sweep's records and replace those in the store.
+    """Compute the derived views of a sweep's records, replace those in the store, and keep what follows from them.
 
     Raises:
         StoreError: The store cannot be written.
     """
     found = aggregate_records(data)
-    for view in DERIVED_VIEWS:
-        store.replace_derived(view, data.plan.sweep, getattr(found, view))
+    written = {
+        view: store.replace_derived(view, data.plan.sweep, getattr(found, view))
+        for view in DERIVED_VIEWS
+    }
+    keep(store, data, written)
     return found
+
+
+def conclude_anew(store: Store, data: SweepData) -> Conclusion:
+    """Do as `aggregate_into`, and return what a person is told of it.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    found = aggregate_into(store, data)
+    return Conclusion(
+        build_table1(data), lacking_statistics(data), found.predictions, found.validity
+    )

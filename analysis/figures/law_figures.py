@@ -20,7 +20,8 @@ from analysis.laws.palette import GREY
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
-from analysis.text.number_text import plain, with_error
+from analysis.text.interval_text import ratio_text
+from analysis.text.number_text import with_error
 
 MOST_PANELS = 12
 
@@ -127,15 +128,8 @@ def _labels(target: str, standings: Sequence[Standing]) -> dict[str, str]:
 
 
 def _factor(standing: Standing, num_beside: int) -> str:
-    ratio = _ratio_text(standing.judged[0])
+    ratio = ratio_text(standing.judged[0])
     return ratio if num_beside == 1 else f"{ratio} by {standing.measured_by}"
-
-
-def _ratio_text(log_ratio: Interval) -> str:
-    ratio = plain(math.exp(log_ratio.value), 3)
-    if log_ratio.low is None or log_ratio.high is None:
-        return ratio
-    return f"{ratio} [{plain(math.exp(log_ratio.low), 3)}, {plain(math.exp(log_ratio.high), 3)}]"
 
 
 def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:
@@ -145,7 +139,7 @@ def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:
     if beside is None:
         return cell_title(row.cell, said)
     measured = _text(row.measured, row.measured_stderr)
-    return cell_title(row.cell, f"{said}, measured {measured}, ratio {_ratio_text(beside)}")
+    return cell_title(row.cell, f"{said}, measured {measured}, ratio {ratio_text(beside)}")
 
 
 def _text(value: float, stderr: float) -> str:

@@ -14,6 +14,7 @@ from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState, cell_states
 from analysis.records.cell_values import whole_model_values
 from analysis.records.load import SweepData, load_sweep
+from analysis.records.once import once
 from analysis.records.paper_table1 import NUM_TRAIN, PaperRow, paper_row
 from analysis.records.seed_values import SeedValues
 from workers.contract.store import Store
@@ -85,6 +86,7 @@ def table1(store: Store, sweep: str) -> Table1:
     return build_table1(load_sweep(store, sweep))
 
 
+@once
 def build_table1(data: SweepData) -> Table1:
     """Build Table 1: data objective, training split, frozen batch normalisation, whole model."""
     is_paper_setting = has_paper_setting(data)

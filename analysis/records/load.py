@@ -20,7 +20,9 @@ from analysis.records.plan import load_plan
 from analysis.records.series import WholeModel, whole_model
 from workers.contract.identity import earlier_statistic_ids
 from workers.contract.plan_document import PlanDocument
+from workers.contract.record_digest import RecordName, names_of, record_digest
 from workers.contract.store import Store
+from workers.contract.view_rows import ViewRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ class SweepData:
         spectra: View `spectra` of planned trials and statistics, likewise.
         failures: View `failures` of planned trials.
         with_model: Ids of trials, planned or not, whose trained network is kept.
+        records: Digest of which records of planned trials these are; empty where it is not known.
     """
 
     plan: PlanDocument
@@ -50,6 +53,7 @@ class SweepData:
     spectra: pd.DataFrame
     failures: pd.DataFrame
     with_model: frozenset[str]
+    records: str = ""
 
     @property
     def statistic_ids(self) -> list[str]:
@@ -80,15 +84,24 @@ def load_records(store: Store, plan: PlanDocument) -> SweepData:
     """Load every record that belongs to a plan."""
     planned = planned_frame(plan)
     epochs = store.read("epochs").rename_columns({"learning_rate": "epoch_learning_rate"})
+    names: list[RecordName] = []
+
+    def read(view: str) -> pa.Table:
+        commits = list(store.winners(view).values())
+        names.extend(names_of(view, commits))
+        return ViewRows(view, commits).table()
+
+    with_model = frozenset(map(Store.model_trial, store.names("models")))
     return SweepData(
         plan=plan,
         planned=planned,
-        trials=_of_planned(store.read("trials"), planned).to_pandas(),
+        trials=_of_planned(read("trials"), planned).to_pandas(),
         epochs=_with_cells(epochs, planned),
-        measurements=_of_planned_statistics(store.read("measurements"), plan, planned),
-        spectra=_of_planned_statistics(store.read("spectra"), plan, planned),
-        failures=_of_planned(store.read("failures"), planned).to_pandas(),
-        with_model=frozenset(map(Store.model_trial, store.names("models"))),
+        measurements=_of_planned_statistics(read("measurements"), plan, planned),
+        spectra=_of_planned_statistics(read("spectra"), plan, planned),
+        failures=_of_planned(read("failures"), planned).to_pandas(),
+        with_model=with_model,
+        records=record_digest(names, with_model, set(planned["trial_id"])),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pydantic import JsonValue
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from orchestrator.liveness.run_control import ask_to_stop, live_runs
 from orchestrator.machine.console import Output, terminal_width
 from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.machine.whole_table import WholeTable
+from orchestrator.monitor.plan_memory import PlanMemory
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
 from orchestrator.monitor.watch import status_view, watch
 from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
@@ -25,9 +27,6 @@ from workers.contract.plans import list_sweeps, newest_plan
 from workers.contract.store import Store
 from workers.contract.store_place import open_existing
 
-if TYPE_CHECKING:
-    from analysis.aggregation.aggregate import Aggregated
-
 
 def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bool) -> int:
     """Show the state of one sweep, or of all, from the store alone; watching ends with the last trial.
@@ -35,10 +34,11 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
     With `--json` watching means waiting: the one document describes the end.
     """
     store = open_existing(store_uri)
-    reader = StatusReader(store)
+    reader, plans = StatusReader(store), PlanMemory(store)
 
     def look() -> list[SweepStatus]:
-        return [reader.look(plan, datetime.now(UTC)) for plan in plans_in(store, sweep)]
+        found = plans_in(store, sweep, plans.newest)
+        return [reader.look(plan, datetime.now(UTC)) for plan in found]
 
     states = watch(look, output) if is_watching else look()
     if states and not is_watching:
@@ -67,8 +67,7 @@ def stop(sweep: str, store_uri: str, output: Output) -> int:
 
 def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     """Aggregate one sweep, or all."""
-    from analysis.aggregation.aggregate import aggregate_into
-    from analysis.findings.table1 import build_table1
+    from analysis.aggregation.aggregate import conclude_anew
     from analysis.records.load import load_records
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
@@ -78,24 +77,23 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     found: list[JsonValue] = []
     for item in plans:
         with output.step(f"averaging {item.sweep} over seeds and making its predictions"):
-            data = load_records(store, item)
-            derived, table = aggregate_into(store, data), build_table1(data)
-        output.show(render_text(table, terminal_width()))
-        if verdicts := verdict_text(derived.predictions, terminal_width()):
+            told = conclude_anew(store, load_records(store, item))
+        output.show(render_text(told.table, terminal_width()))
+        if verdicts := verdict_text(told.predictions, terminal_width()):
             output.show(verdicts)
-        found += report_disagreements(derived, output)
-        output.show(conclusion_text(table, derived.predictions, terminal_width()))
+        found += report_disagreements(told.validity, output)
+        output.show(conclusion_text(told.table, told.lacking, told.predictions, terminal_width()))
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})
     return 0
 
 
-def report_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]:
-    """Note the worst disagreement between statistics, if any, and return them all as JSON."""
+def report_disagreements(rows: pa.Table, output: Output) -> list[JsonValue]:
+    """Note the worst disagreement between statistics in view `validity`, if any, and return them all as JSON."""
     from analysis.aggregation.agreement_rows import disagreement_line, disagreements
 
-    validity = derived.validity.to_pandas()
+    validity = rows.to_pandas()
     line = disagreement_line(validity)
     if line:
         output.note(line)
@@ -199,20 +197,23 @@ def sweeps(name: str | None, output: Output) -> int:
     return 0
 
 
-def plans_in(store: Store, sweep: str | None) -> list[PlanDocument]:
-    """Read the newest plan of one sweep, or of all in the store.
+def plans_in(
+    store: Store, sweep: str | None, newest: Callable[[str], PlanDocument | None] | None = None
+) -> list[PlanDocument]:
+    """Read the newest plan of one sweep, or of all in the store, by `newest` where that is given.
 
     Raises:
         UserError: The sweep was never run in this store.
     """
+    newest = newest or partial(newest_plan, store)
     known = list_sweeps(store)
     if sweep is None:
-        found = [newest_plan(store, name) for name in known]
+        found = [newest(name) for name in known]
         return [item for item in found if item is not None]
     name = sweep_name(sweep)
     if name not in known:
         raise _unknown(store, name, known)
-    plan = newest_plan(store, name)
+    plan = newest(name)
     if plan is None:
         raise user_error(
             f"no plan of {name!r} in {store.uri} can be read",

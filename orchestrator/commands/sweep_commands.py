@@ -27,7 +27,7 @@ from orchestrator.monitor.tables import failure_table, status_table
 from orchestrator.planning.fit import fit_faults, this_machine
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
-from orchestrator.planning.store_state import StoreReader, StoreState
+from orchestrator.planning.store_state import StoreReader, StoreState, standing_records
 from orchestrator.running.compaction import compact_if_many
 from orchestrator.running.foreground import TrialChoice, choose_trial, run_here, trial_text
 from orchestrator.running.network_check import refuse_network
@@ -98,20 +98,22 @@ def conclude(
     pace: RunPace | None = None,
     records: StoreReader | None = None,
 ) -> int:
-    """Aggregate; print Table 1, the verdicts on the laws, the state, the failures, the run's pace."""
-    from analysis.aggregation.aggregate import aggregate_into
-    from analysis.findings.table1 import build_table1
+    """Aggregate unless it is done; print Table 1, the verdicts on the laws, the state, the failures, the run's pace."""
+    from analysis.aggregation.aggregate import conclude_anew
+    from analysis.aggregation.conclusion import kept_conclusion
     from analysis.records.load import load_sweep
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
 
-    with output.step(f"averaging {plan.sweep} over seeds and making its predictions"):
-        data = load_sweep(store, plan.sweep)
-        derived, table = aggregate_into(store, data), build_table1(data)
-    output.show(render_text(table, terminal_width()))
-    if verdicts := verdict_text(derived.predictions, terminal_width()):
+    records = records or StoreReader(store)
+    found = kept_conclusion(store, plan, standing_records(store, records, plan))
+    if found is None:
+        with output.step(f"averaging {plan.sweep} over seeds and making its predictions"):
+            found = conclude_anew(store, load_sweep(store, plan.sweep))
+    output.show(render_text(found.table, terminal_width()))
+    if verdicts := verdict_text(found.predictions, terminal_width()):
         output.show(verdicts)
-    disagreements = report_disagreements(derived, output)
+    disagreements = report_disagreements(found.validity, output)
     state = sweep_status(store, plan, datetime.now(UTC), records)
     output.show(status_table(state))
     failures = open_failures(store, plan, state)
@@ -130,7 +132,7 @@ def conclude(
         output.show(run_line(pace))
     if exit_code == 3:
         output.note(_RESUMES)
-    output.show(conclusion_text(table, derived.predictions, terminal_width()))
+    output.show(conclusion_text(found.table, found.lacking, found.predictions, terminal_width()))
     return exit_code
 
 

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
+from workers.contract.arrow_numbers import as_arrow, as_numpy
 from workers.contract.commit_memory import CommitMemory
 from workers.contract.commits import Commit
+from workers.contract.file_rows import FileRows
 from workers.contract.lacking import Facts
+from workers.contract.plan_document import PlanDocument
+from workers.contract.record_digest import RecordName, names_of, record_digest
 from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 
@@ -31,6 +35,7 @@ class FailedAttempt(NamedTuple):
     message: str = ""
     log_path: str = ""
     host: str = ""
+    committed_at: str = ""
 
 
 class RecordedTrial(NamedTuple):
@@ -52,6 +57,7 @@ class RecordedTrial(NamedTuple):
     device: str
     host: str
     environment_id: str
+    attempt_id: str = ""
 
 
 class RecordedStatistic(NamedTuple):
@@ -60,6 +66,7 @@ class RecordedStatistic(NamedTuple):
     name: str
     wall_seconds: float | None
     committed_at: str
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,16 @@ class StoreState(Facts):
     failures: tuple[FailedAttempt, ...] = ()
     trials: Mapping[str, RecordedTrial] = field(default_factory=dict)
     statistics: Mapping[tuple[str, str], RecordedStatistic] = field(default_factory=dict)
+
+    def record_names(self) -> Iterator[RecordName]:
+        """Name the records that this was read from."""
+        for trial_id, trial in self.trials.items():
+            yield RecordName("trials", (trial_id,), trial.committed_at, trial.attempt_id)
+        for key, found in self.statistics.items():
+            yield RecordName("measurements", key, found.committed_at, found.attempt_id)
+        for failure in self.failures:
+            key = (failure.trial_id, failure.attempt_id)
+            yield RecordName("failures", key, failure.committed_at, failure.attempt_id)
 
 
 class StoreReader:
@@ -108,13 +125,24 @@ def read_state(store: Store) -> StoreState:
     return StoreReader(store).look()
 
 
+def standing_records(store: Store, records: StoreReader, plan: PlanDocument) -> str:
+    """Return the digest of the records of a plan's trials that stand in the store, as whoever averages them makes it.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    state, spectra = records.look(), store.winners("spectra").values()
+    names = [*state.record_names(), *names_of("spectra", spectra)]
+    return record_digest(names, state.with_model, {item.trial_id for item in plan.trials})
+
+
 def model_text(trial: TrialSpec) -> str:
     """Write the model's spec so that equal models are equal text."""
     return json.dumps(trial.model.model_dump(mode="json"), sort_keys=True)
 
 
 def _trials(commits: Sequence[Commit]) -> list[RecordedTrial | None]:
-    names = set(RecordedTrial._fields) - {"model", "committed_at"}
+    names = set(RecordedTrial._fields) - {"model", "committed_at", "attempt_id"}
     return [
         None if row is None else _trial(commit, row)
         for commit, row in _first_rows(commits, [*names, "spec"])
@@ -124,16 +152,35 @@ def _trials(commits: Sequence[Commit]) -> list[RecordedTrial | None]:
 def _trial(commit: Commit, row: dict[str, Any]) -> RecordedTrial:
     model = _model_of(row.pop("spec"))
     texts = {key: sys.intern(value) for key, value in row.items() if isinstance(value, str)}
-    return RecordedTrial(**row | texts, model=model, committed_at=commit.committed_at)
+    return RecordedTrial(
+        **row | texts,
+        model=model,
+        committed_at=commit.committed_at,
+        attempt_id=commit.attempt_id,
+    )
 
 
 def _first_rows(
     commits: Sequence[Commit], names: Sequence[str]
 ) -> Iterator[tuple[Commit, dict[str, Any] | None]]:
     """Return the first row of each commit of a file; None of one without rows."""
-    starts = pa.array([commit.start for commit in commits if commit.num_rows], pa.int64())
-    rows = iter(commits[0].rows_of_file.select(names).take(starts).to_pylist())
+    starts = np.array([commit.start for commit in commits if commit.num_rows], np.int64)
+    rows = iter(_rows_at(commits[0].rows_of_file, starts, names))
     return ((commit, next(rows) if commit.num_rows else None) for commit in commits)
+
+
+def _rows_at(
+    rows: FileRows, places: NDArray[np.int64], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the rows at ascending places [n]; texts are made of the words that are asked for alone."""
+    found: list[dict[str, Any]] = []
+    for number, end in enumerate(np.cumsum(rows.lengths).tolist()):
+        begin = end - rows.lengths[number]
+        own = places[(places >= begin) & (places < end)] - begin
+        if own.size:
+            piece = rows.select(names) if rows.is_kept else rows.piece(number, names)
+            found += piece.take(as_arrow(own)).to_pylist()
+    return found
 
 
 def _model_of(spec: str | None) -> str:
@@ -145,32 +192,51 @@ def _model_of(spec: str | None) -> str:
 
 
 def _statistics(commits: Sequence[Commit]) -> list[RecordedStatistic | None]:
-    seconds = _seconds(commits)
+    rows = zip(_first_rows(commits, ["statistic"]), _seconds(commits), strict=True)
     return [
         None
         if row is None
         else RecordedStatistic(
-            sys.intern(row["statistic"]), seconds.get(place), commit.committed_at
+            sys.intern(row["statistic"]), seconds, commit.committed_at, commit.attempt_id
         )
-        for place, (commit, row) in enumerate(_first_rows(commits, ["statistic"]))
+        for (commit, row), seconds in rows
     ]
 
 
-def _seconds(commits: Sequence[Commit]) -> dict[int, float]:
+def _seconds(commits: Sequence[Commit]) -> list[float | None]:
     """Sum the time of each commit over its splits; every row of a split carries the time of the whole split."""
-    places = np.repeat(np.arange(len(commits)), [commit.num_rows for commit in commits])
-    rows = commits[0].rows_of_file.select(["split", "wall_seconds"])
-    rows = rows.append_column("place", pa.array(places)).drop_null()
-    splits = rows.group_by(["place", "split"]).aggregate([("wall_seconds", "max")])
-    found = splits.group_by("place").aggregate([("wall_seconds_max", "sum")])
-    columns = (found.column(name).to_pylist() for name in ("place", "wall_seconds_max_sum"))
-    return dict(zip(*columns, strict=True))
+    owners = np.repeat(np.arange(len(commits)), [commit.num_rows for commit in commits])
+    splits, seconds = _splits_and_seconds(commits[0].rows_of_file)
+    is_known = ~np.isnan(seconds)
+    owners, splits, seconds = owners[is_known], splits[is_known], seconds[is_known]
+    begins = np.flatnonzero((np.diff(owners, prepend=-1) != 0) | (np.diff(splits, prepend=-1) != 0))
+    longest: list[dict[int, float]] = [{} for _ in commits]
+    most = np.maximum.reduceat(seconds, begins) if begins.size else seconds
+    of_runs = zip(owners[begins].tolist(), splits[begins].tolist(), most.tolist(), strict=True)
+    for owner, split, value in of_runs:
+        longest[owner][split] = max(longest[owner].get(split, value), value)
+    return [sum(found.values()) if found else None for found in longest]
+
+
+def _splits_and_seconds(rows: FileRows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return of each row [n] of a file the number of its split, and its time; NaN where there is none."""
+    numbers: dict[str | None, int] = {}
+    splits, seconds = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for piece in range(len(rows.lengths)):
+        for words, codes in rows.codes(piece, "split"):
+            known = [numbers.setdefault(word, len(numbers)) for word in words]
+            splits.append(np.array(known, np.int64)[codes])
+        seconds.append(as_numpy(rows.piece(piece, ["wall_seconds"]).column(0)))
+    return np.concatenate(splits), np.concatenate(seconds)
 
 
 def _failures(commits: Sequence[Commit]) -> list[FailedAttempt | None]:
     return [
         None
         if row is None
-        else FailedAttempt(**row | {"message": (row["message"] or "")[:_MESSAGE_CHARACTERS]})
-        for _, row in _first_rows(commits, FailedAttempt._fields)
+        else FailedAttempt(
+            **row | {"message": (row["message"] or "")[:_MESSAGE_CHARACTERS]},
+            committed_at=commit.committed_at,
+        )
+        for commit, row in _first_rows(commits, FailedAttempt._fields[:-1])
     ]

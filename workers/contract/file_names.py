@@ -38,6 +38,11 @@ class FileNames:
         return f"{view}/{sweep}{_ROWS}"
 
     @staticmethod
+    def conclusion_path(sweep: str) -> str:
+        """Return where it stands which records the derived rows of a sweep are of, and what follows from them."""
+        return f"conclusions/{sweep}.json"
+
+    @staticmethod
     def is_rows(path: str) -> bool:
         """Whether a path is that of a view's rows."""
         return path.endswith(_ROWS)

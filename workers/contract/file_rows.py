@@ -83,7 +83,8 @@ class FileRows:
         """Return a column of texts without gaps of one piece, in turn: its words, and which word each row has."""
         for chunk in self.piece(number, [name]).column(name).chunks:
             assert isinstance(chunk, pa.DictionaryArray)  # noqa: S101 - as `piece` says
-            yield chunk.dictionary.to_pylist(), chunk.indices.to_numpy()
+            codes: NDArray[np.int32] = np.from_dlpack(chunk.indices)  # type: ignore[assignment]  # as `piece` says
+            yield chunk.dictionary.to_pylist(), codes
 
     def _is_sound_in_pieces(self, stored: pa.Schema) -> bool:
         """Judge many rows without having all at once; whatever may be a fault is judged once more, whole."""

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workers.contract.arrow_numbers import as_numpy
 from workers.contract.file_names import PART
 from workers.contract.records import (
     EpochRecord,
@@ -135,7 +136,7 @@ def _value_faults(view: str, table: pa.Table) -> Iterator[str]:
             yield f"the column {field.name!r} holds times before 1970 or after 9998"
     if view == "trials":
         for name in ("batch_size", "learning_rate"):
-            values = table.column(name).to_numpy()
+            values = as_numpy(table.column(name))
             if not np.all((values > 0) & np.isfinite(values)):
                 yield f"the column {name!r} holds what is no finite number above 0"
         outcomes = {str(outcome) for outcome in table.column("outcome").unique().to_pylist()}

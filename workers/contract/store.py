@@ -170,10 +170,11 @@ class Store(FileNames):
             commits = of_kept_attempts(commits, self.winners("trials"))
         return first_of_each(commits)
 
-    def replace_derived(self, view: str, sweep: str, rows: pa.Table) -> None:
-        """Write the derived rows of one sweep in place of the former ones."""
+    def replace_derived(self, view: str, sweep: str, rows: pa.Table) -> bytes:
+        """Write the derived rows of one sweep in place of the former ones; return the file's content."""
         content = encode(view, rows, committed_at=_now(), attempt_id="")
         filesystem.publish(self.root, self.derived_path(view, sweep), content)
+        return content
 
     # Documents --------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +17,9 @@ from orchestrator.monitor.status import (
     status_of,
     sweep_status,
 )
+from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.store_state import read_state
+from workers.contract.compaction import compact
 from workers.contract.lacking import lacking
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.plan_document import PlanDocument
@@ -241,3 +245,24 @@ def test_nothing_in_the_store(store, plan):
     state = status_of(plan, lacking(plan, read_state(store)), [])
     assert [cell.to_train for cell in state.cells] == [3, 3]
     assert state.num_done == 0
+
+
+def test_the_state_needs_no_library_of_tables(store, plan, statistics, finish_trial, fail):
+    """Nor any other that takes its time to import; of merged records, of single ones and of failures."""
+    first, second, third = plan.trials[:3]
+    finish_trial(store, first, statistics)
+    finish_trial(store, second, statistics)
+    compact(store)
+    finish_trial(store, third, statistics, measuring_seconds=1.0)
+    fail(plan.trials[3].trial_id, None, "f1")
+    publish_plan(store, plan)
+    command = ["minima", "status", "toy", "--store", store.uri, "--json"]
+    code = (
+        f"import sys; from orchestrator import cli; sys.argv = {command}\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "heavy = {'pandas', 'scipy', 'ray', 'tensorflow', 'duckdb', 'matplotlib', 'pyarrow.dataset'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["num_done"] == 3

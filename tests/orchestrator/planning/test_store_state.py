@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.planning.store_state import StoreReader, StoreState, model_text, read_state
-from workers.contract import filesystem
+from workers.contract import file_rows, filesystem
 from workers.contract.compaction import compact
 from workers.contract.lacking import lacking
 from workers.contract.plan_document import PlanDocument
@@ -228,6 +228,36 @@ def test_what_is_kept_of_a_record(store, make_trial, statistics, trial_record):
         taken.statistic_id: ("losses", 2.5),
         skipped.statistic_id: ("traces", None),
     }
+
+
+@pytest.mark.parametrize("few_rows", [0, 10**6], ids=["in pieces", "whole"])
+def test_the_time_of_merged_statistics(store, make_trial, statistics, monkeypatch, few_rows):
+    """The longest of each split, summed; by rows in any order, decoded in pieces or at once."""
+    monkeypatch.setattr(file_rows, "_FEW_ROWS", few_rows)
+    choice, item = random.Random(5), statistics[0]  # noqa: S311  # no secret
+    known = {}
+    for seed in range(12):
+        taken = [
+            (choice.choice(["train", "test", "validation"]), choice.choice([None, 0.25, 1.5, 4.0]))
+            for _ in range(seed)
+        ]
+        splits = {
+            split: max(seconds for name, seconds in taken if name == split and seconds)
+            for split, seconds in taken
+            if seconds
+        }
+        name = make_trial(seed).trial_id
+        known[name] = sum(splits.values()) if splits else None
+        rows = [
+            measurement_of(1.0, split).model_copy(update={"wall_seconds": seconds})
+            for split, seconds in taken
+        ]
+        found = measurement_table(name, item.statistic, item.statistic_id, rows)
+        store.commit("measurements", (name, item.statistic_id), "a1", found)
+    compact(store)
+    recorded = read_state(store).statistics
+    del known[make_trial(0).trial_id]  # of no rows, which are no record
+    assert {key[0]: each.wall_seconds for key, each in recorded.items()} == known
 
 
 def test_a_failure_keeps_what_a_person_is_told(store, make_trial):
