@@ -10,10 +10,10 @@ from typing import Annotated, Optional
 import typer
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_TIME = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS))
+_TIME = re.compile("".join(rf"(?:([0-9]+){unit})?" for unit in _UNITS))
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """Read a time such as 2d, 11h30m or 90s as seconds."""
     found = _TIME.fullmatch(text)
     counts = [] if found is None else [int(count or 0) for count in found.groups()]
@@ -68,7 +68,7 @@ TimeBudget = Annotated[
     typer.Option(
         "--time-budget",
         metavar="TIME",
-        parser=_seconds,
+        parser=seconds_of,
         help="After 90s, 45m, 11h30m or 2d let trials save, and leave.",
     ),
 ]

@@ -81,9 +81,15 @@ BAD = [
     (["run", "toy.yaml", "--data-dir", "~no-such-user/x"], "'~no-such-user/x' names a home folder"),
     (["run", "toy.yaml", "--store", "a" * 300], "a name in the path is longer than 255 bytes"),
     (["run", "a" * 300], "cannot look for the sweep: File name too long"),
-    (["run", "toy.yaml", "--wait-for-nodes", "2"], "on this machine alone has no nodes to wait for"),
+    (
+        ["run", "toy.yaml", "--wait-for-nodes", "2"],
+        "on this machine alone has no nodes to wait for",
+    ),
     (["run", "toy.yaml", "--max-concurrent", "0"], "greater than or equal to 1"),
-    (["run", "toy.yaml", "--time-budget", "soon"], "'soon' is no time: write 90s, 45m, 11h30m or 2d"),
+    (
+        ["run", "toy.yaml", "--time-budget", "soon"],
+        "'soon' is no time: write 90s, 45m, 11h30m or 2d",
+    ),
     (["run", "toy.yaml", "--time-budget", "0h"], "'0h' is no time"),
     (["run", "toy.yaml", "--set", "resources.gpus=999"], "no node has them"),
     (["run", "toy.yaml", "--set", "resources.cpus=9999"], "no node has them"),
