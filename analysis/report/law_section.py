@@ -96,15 +96,15 @@ def _parity_caption(found: Conclusions) -> str:
 def _fork_caption(found: Conclusions) -> str:
     panels = fork_panels(found.rows)
     rows = [row for panel in panels for row in panel]
-    curves, levels = ([law.name for law in laws] for laws in (curve_laws(rows), level_laws(rows)))
+    curves, levels = (
+        "; ".join(law.human_name for law in laws) for laws in (curve_laws(rows), level_laws(rows))
+    )
     sentences = [
         "Mean over independent streams from one point, each window shown at its last step, with one "
         "standard error.",
         "LR above a panel is the initial rate, η the constant one of its forks where that differs.",
-        f"Curves: what the loss should be after so many steps ({', '.join(curves)})."
-        if curves
-        else "",
-        f"Horizontal lines: where it should settle ({', '.join(levels)})." if levels else "",
+        f"Curves: what the loss should be after so many steps ({curves})." if curves else "",
+        f"Horizontal lines: where it should settle ({levels})." if levels else "",
         "Share of tr σ² in directions that T steps do not equilibrate (ηλT < 1): "
         f"{_shares(found)}.",
         f"{len(panels) - MOST_PANELS} further panels are not shown."
