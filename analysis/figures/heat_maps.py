@@ -14,7 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, axis_label, set_log
+from analysis.figures.style.figure_style import (
+    WIDE_INCHES,
+    WIDTH_INCHES,
+    axis_label,
+    panel_title,
+    set_log,
+)
 from analysis.figures.style.hover import cell_title, set_titles, value_title
 from analysis.findings.measured import MeasuredCells
 from analysis.laws.palette import GREY
@@ -183,7 +189,7 @@ def _draw(axes: Axes, panel: MapPanel, found: MeasuredCells, grid: _Grid) -> Non
     axes.set_yticks(range(len(grid.sizes)), [str(size) for size in grid.sizes])
     axes.set_xlabel("initial η (LR)")
     axes.set_ylabel("m (BS), examples")
-    axes.set_title(panel.title, fontsize=8.5)
+    panel_title(axes, panel.title, WIDTH_INCHES / 2)
 
 
 def _square(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
@@ -17,6 +17,8 @@ from analysis.figures.law_figures import (
 )
 from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
+from analysis.findings.league import Standing
+from analysis.report.answer import chief_standings
 from analysis.report.conclusions import Conclusions
 from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
@@ -60,6 +62,16 @@ def paper_section(found: Conclusions) -> Section:
     return Section("What the paper says, tested", [*tables(tested), *folded])
 
 
+def one_a_law(standings: Sequence[Standing]) -> list[Standing]:
+    """Keep one standing a law and quantity, as the first screen does."""
+    targets = dict.fromkeys(each.target for each in standings)
+    return [
+        each
+        for target in targets
+        for each in chief_standings([item for item in standings if item.target == target])
+    ]
+
+
 def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Part]:
     line = disagreement_line(found.validity)
     drawn_here = {name: figures[name] for name in LAW_FIGURES if name in figures}
@@ -89,7 +101,8 @@ def _parity_caption(found: Conclusions) -> str:
     return (
         f"A mark for each law and cell, at the end of each excursion{error}; hollow "
         "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
-        f"names are those of the league.{crowd_said(cells)}"
+        "names are those of the league, by forks with the sampler that the law is for where it was measured "
+        f"in several ways.{crowd_said(cells)}"
     )
 
 
@@ -137,7 +150,7 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     ),
     "parity": FigureRecipe(
         "Measured against predicted",
-        lambda found: parity_figure(found.rows, found.standings),
+        lambda found: parity_figure(found.rows, one_a_law(found.standings)),
         _parity_caption,
     ),
     "covariance": FigureRecipe(
