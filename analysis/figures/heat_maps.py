@@ -58,6 +58,7 @@ class MapPanel:
     """One map.
 
     Attributes:
+        name: The quantity as records have it.
         title: The quantity in words.
         label: Its symbol and unit, beside the scale.
         symbol: As titles of squares call it.
@@ -65,6 +66,7 @@ class MapPanel:
         is_log: Whether colours are on a logarithmic scale.
     """
 
+    name: str
     title: str
     label: str
     symbol: str
@@ -141,14 +143,14 @@ def map_panels(found: MeasuredCells) -> list[MapPanel]:
     traces = {"gradient_noise_trace": "Gradient noise", "hessian_trace": "Curvature"}
     panels = [
         *(
-            MapPanel(title, axis_label(name), GLOSSARY[name].symbol, train[name].values)
+            MapPanel(name, title, axis_label(name), GLOSSARY[name].symbol, train[name].values)
             for name, title in traces.items()
             if name in train
         ),
-        MapPanel("Magnitude difference", ratio, ratio, found.magnitude_difference),
-        MapPanel("Step size (unstable above 2)", step, step, found.step_size("final")),
+        MapPanel("magnitude_difference", "Magnitude difference", ratio, ratio, found.magnitude_difference),
+        MapPanel("step_size", "Step size (unstable above 2)", step, step, found.step_size("final")),
         MapPanel(
-            "Test accuracy", "accuracy (%)", percent,
+            "test_accuracy_percent", "Test accuracy", "accuracy (%)", percent,
             {cell: value.scaled(100) for cell, value in accuracy.items()}, is_log=False,
         ),
     ]  # fmt: skip

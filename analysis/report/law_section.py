@@ -7,6 +7,7 @@ from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
 from analysis.figures.covariance_figure import covariance_figure
+from analysis.figures.figure_data import covariance_data, forks_data, parity_data
 from analysis.figures.law_figures import (
     MOST_PANELS,
     curve_laws,
@@ -146,17 +147,22 @@ def _shares(found: Conclusions) -> str:
 
 LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     "fork_curve": FigureRecipe(
-        "Excess loss of forks", lambda found: fork_figure(found.rows), _fork_caption
+        "Excess loss of forks",
+        lambda found: fork_figure(found.rows),
+        _fork_caption,
+        lambda found: forks_data(found.rows),
     ),
     "parity": FigureRecipe(
         "Measured against predicted",
         lambda found: parity_figure(found.rows, one_a_law(found.standings)),
         _parity_caption,
+        lambda found: parity_data(found.rows),
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
         lambda found: covariance_figure(found.covariances),
         lambda found: _COVARIANCE + crowd_said({each.cell for each in found.covariances}),
+        lambda found: covariance_data(found.covariances),
     ),
 }
 """By name."""
