@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import cli
+from orchestrator.commands.app import app
 from orchestrator.planning.sweep import built_in_sweeps
 from workers.contract.catalog import CATALOG
 from workers.contract.quantities import GLOSSARY
@@ -49,7 +50,7 @@ def test_the_glossary_is_the_codes():
 
 def test_every_command_and_option_is_told():
     """What `--help` lists stands in the README."""
-    for command in cli.app.registered_commands:
+    for command in app.registered_commands:
         assert f"`minima {command.callback.__name__}" in TEXT
     for option in ("store", "address", "set", "data-dir", "checkpoint-seconds", "fail-fast", "json",
                    "watch", "format", "out", "sample", "show", "version"):  # fmt: skip

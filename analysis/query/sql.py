@@ -1,6 +1,6 @@
 """Read-only SQL over the store's views, in a database that can reach nothing else.
 
-DuckDB runs in memory with the views as Arrow tables, without access to files, network, extensions
+DuckDB runs in memory with the views as Arrow datasets, of which it scans what the SQL asks for, without access to files, network, extensions
 or Python variables, its configuration locked, and takes one statement that reads. What it holds, and
 what it answers, has a limit; Ctrl-C ends it.
 """
@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis.query.interruptible import interruptible, is_abandoned
+from analysis.query.scanned_view import ScannedView
 from workers.contract.errors import UserError, did_you_mean, user_error
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
@@ -61,7 +62,8 @@ def query(
 ) -> pa.Table:
     """Run one reading statement over the views of the store.
 
-    Only views whose name occurs in the SQL are read from the store. Times are UTC.
+    Only views whose name occurs in the SQL are read from the store, and of them only columns that the
+    statement needs are decoded. Times are UTC.
 
     Args:
         store: Where the views are.
@@ -77,8 +79,8 @@ def query(
     connection = duckdb.connect(":memory:", config=dict(_SANDBOX))
     try:
         connection.execute("set TimeZone = 'UTC'")
-        for view, table in _mentioned_views(store, sql).items():
-            connection.register(view, table)
+        for view, rows in _mentioned_views(store, sql).items():
+            connection.register(view, rows)
         connection.execute("set lock_configuration = true")
         with limited():
             found = interruptible(lambda: _answer(connection, sql), connection.interrupt)
@@ -123,11 +125,13 @@ def _next_batch(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
         raise duckdb.Error(str(error)) from error
 
 
-def _mentioned_views(store: Store, sql: str) -> dict[str, pa.Table]:
+def _mentioned_views(store: Store, sql: str) -> dict[str, ScannedView | pa.Table]:
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     is_computed = not words.isdisjoint(_BY_COMPUTED_NAME)
     return {
-        view: store.read(view) if is_computed or view in words else schema.empty_table()
+        view: ScannedView(store.rows(view))
+        if is_computed or view in words
+        else schema.empty_table()
         for view, schema in VIEWS.items()
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -53,3 +54,12 @@ Index = Annotated[
 Watch = Annotated[bool, typer.Option("--watch", help="Look again every few seconds.")]
 STORE = "./minima-store"
 REPORT = Path("minima-report")
+
+
+class Format(StrEnum):
+    """The format in which a query's rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"

@@ -1,22 +1,18 @@
-"""The commands that look at a store: status, stop, aggregate, query, report, compact; and the machine."""
+"""The commands that look at a store: status, stop, aggregate, report, compact; and the machine."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 from rich.text import Text
 
-from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, ask_to_stop, live_runs
-from orchestrator.machine.console import Output, tell, terminal_width
-from orchestrator.machine.memory import collect_seldom, limited_memory
+from orchestrator.liveness.run_control import ask_to_stop, live_runs
+from orchestrator.machine.console import Output, terminal_width
 from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.status import StatusReader, SweepStatus, status_document
@@ -32,25 +28,12 @@ from workers.contract.store_place import open_existing
 if TYPE_CHECKING:
     from analysis.aggregation.aggregate import Aggregated
 
-_QUERY_BYTES = 10**9
-"""What the answer to a query may take beside the views, of which DuckDB has an account of its own too."""
-
-
-class Format(StrEnum):
-    """The format in which a query's rows are written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
-
 
 def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bool) -> int:
     """Show the state of one sweep, or of all, from the store alone; watching ends with the last trial.
 
     With `--json` watching means waiting: the one document describes the end.
     """
-    collect_seldom()
     store = open_existing(store_uri)
     reader = StatusReader(store)
 
@@ -90,7 +73,6 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
 
-    collect_seldom()
     store = open_existing(store_uri)
     plans = plans_in(store, sweep)
     found: list[JsonValue] = []
@@ -120,36 +102,11 @@ def report_disagreements(derived: Aggregated, output: Output) -> list[JsonValue]
     return [dict(each) for each in disagreements(validity)]
 
 
-def query(sql: str, store_uri: str, format_: Format) -> None:
-    """Answer a query in SQL over the views."""
-    from analysis.query import formats
-    from analysis.query.interruptible import is_abandoned
-    from analysis.query.sql import query as answer
-
-    try:
-        with Output().step("reading the store"):
-            rows = answer(open_existing(store_uri), sql, lambda: limited_memory(_QUERY_BYTES))
-    except KeyboardInterrupt:
-        if is_abandoned():  # DuckDB is deep in one value: Python cannot end before its thread
-            tell(INTERRUPTED)
-            os._exit(EXIT_INTERRUPTED)
-        raise
-    if format_ is Format.TABLE:
-        Output().show(formats.as_text(rows, terminal_width()).rstrip("\n"))
-        return
-    written = formats.FORMATS[format_.value](rows)
-    if isinstance(written, bytes):
-        sys.stdout.buffer.write(written)
-    else:
-        sys.stdout.write(written.rstrip("\n") + "\n")
-
-
 def report(sweeps: Sequence[str], store_uri: str, out: Path, output: Output) -> int:
     """Write the report of a sweep; of several that are named side by side, of all that there are a folder each."""
     from analysis.aggregation.aggregate import aggregate_into
     from analysis.records.load import load_records
 
-    collect_seldom()
     import_matplotlib()
     from analysis.report.report import Report, compute_report, make_folder, write_report
     from analysis.report.side_by_side import write_side_by_side

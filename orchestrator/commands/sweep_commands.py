@@ -12,7 +12,6 @@ from rich.text import Text
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output, terminal_width
-from orchestrator.machine.memory import collect_seldom
 from orchestrator.monitor.plan_report import (
     COLUMNS_NOTE,
     data_line,
@@ -137,7 +136,6 @@ def conclude(
 
 def plan(sweep: str, options: Options, output: Output) -> int:
     """Show what a run would do, without starting or writing anything."""
-    collect_seldom()
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     with output.step("trying the sweep's own code and asking the nodes"):

@@ -14,12 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from orchestrator.machine.processes import is_dead, process_space
 from workers.contract.errors import StoreError
-from workers.contract.store import Store
+from workers.contract.file_names import FileNames
+
+if TYPE_CHECKING:
+    from workers.contract.store import Store
 
 INTERRUPTED = "interrupted; the same command resumes"
 EXIT_INTERRUPTED = 3
@@ -78,7 +82,7 @@ class RunControl:
             for number, handler in former.items():
                 signal.signal(number, handler)
             with suppress(StoreError):
-                self._store.remove(Store.run_path(self._sweep, self.run_id))
+                self._store.remove(FileNames.run_path(self._sweep, self.run_id))
 
     def is_heard(self) -> bool:
         """Return whether this run can write to the store, by registering it once more."""
@@ -95,7 +99,7 @@ class RunControl:
             "started_at": self._started_at,
             "run_id": self.run_id,
         }
-        self._store.write_json(Store.run_path(self._sweep, self.run_id), owner)
+        self._store.write_json(FileNames.run_path(self._sweep, self.run_id), owner)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.signal_name is not None:
@@ -105,7 +109,7 @@ class RunControl:
 
     @property
     def _stop_path(self) -> str:
-        return Store.stop_path(self._sweep, self.run_id)
+        return FileNames.stop_path(self._sweep, self.run_id)
 
 
 @contextlib.contextmanager
@@ -181,19 +185,19 @@ def with_handlers_kept(function: Callable[[], None]) -> None:
 def ask_to_stop(store: Store, sweep: str, run_id: str, reason: str) -> None:
     """Write the marker that the slots of one run look for."""
     asked_at = datetime.now(UTC).isoformat(timespec="seconds")
-    store.write_json(Store.stop_path(sweep, run_id), {"reason": reason, "asked_at": asked_at})
+    store.write_json(FileNames.stop_path(sweep, run_id), {"reason": reason, "asked_at": asked_at})
 
 
 def live_runs(store: Store, sweep: str) -> list[str]:
     """List the run ids of a sweep that are registered."""
-    registered = filter(None, map(Store.run_parts, store.names("control")))
+    registered = filter(None, map(FileNames.run_parts, store.names("control")))
     return [run_id for name, run_id in registered if name == sweep]
 
 
 def forget_dead_runs(store: Store) -> None:
     """Remove the registrations that killed drivers left behind, of any sweep, where we can tell."""
     for path in store.names("control"):
-        if Store.run_parts(path) is None:
+        if FileNames.run_parts(path) is None:
             continue
         owner = store.read_json(path)
         if isinstance(owner, dict):

@@ -17,7 +17,7 @@ _SELDOM = (100_000, 20, 100)
 
 
 def collect_seldom() -> None:
-    """Let Python look for garbage less often, in a command that keeps what it reads until it ends."""
+    """Let Python look for garbage less often, in a process that keeps most of what it makes until it ends."""
     gc.set_threshold(*_SELDOM)
 
 

@@ -16,18 +16,19 @@ from pathlib import Path
 import shifted_clock
 
 from orchestrator import cli
+from orchestrator.commands import app
 from orchestrator.liveness import run_control  # noqa: F401
 from orchestrator.planning import prepare
 
 
 def main() -> None:
     """Run the command line with the options of the test."""
-    make = cli._options
+    make = app._options
     entry = os.environ["CHAOS_ENTRY"]
     known = {field.name for field in fields(prepare.Options)}
     extra = json.loads(os.environ.get("CHAOS_OPTIONS", "{}"))
     wanted = {"entry": entry} | {key: value for key, value in extra.items() if key in known}
-    cli._options = lambda *given: replace(make(*given), **wanted)
+    app._options = lambda *given: replace(make(*given), **wanted)
     if offset := float(os.environ.get("CHAOS_CLOCK_OFFSET", "0")):
         shifted_clock.shift(timedelta(seconds=offset))
     sys.argv[0] = str(Path(cli.__file__))

@@ -15,8 +15,10 @@ import pytest
 
 from orchestrator import cli
 from orchestrator.commands import sweep_commands
+from orchestrator.commands.app import app
 from workers.contract import distribution
 from workers.contract.errors import StoreError
+from workers.contract.store import Store
 
 SWEEP = """
 name: toy
@@ -151,7 +153,7 @@ def test_a_tree_that_is_not_installed_has_no_version(minima, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", ["", *(command.callback.__name__ for command in cli.app.registered_commands)]
+    "command", ["", *(command.callback.__name__ for command in app.registered_commands)]
 )
 def test_every_command_shows_its_help_for_a_short_h(minima, command):
     """The same as for --help, of which it is named an equal; 0, and nothing is done."""
@@ -283,6 +285,26 @@ def test_the_command_starts_without_tensorflow_or_ray():
         "import sys; from orchestrator import cli; sys.argv = ['minima', 'plan', 'quickstart'];\n"
         "try: cli.main()\nexcept SystemExit: pass\n"
         "assert not {'tensorflow', 'ray', 'keras'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        (["--help"], {"numpy", "pyarrow", "duckdb"}),
+        (["query", "SELECT 1"], {"scipy", "orchestrator.planning", "analysis.records"}),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_a_command_starts_without_what_it_does_not_use(command, absent, place):
+    """A query, which is quick by itself, imports no planner, and `--help` next to nothing."""
+    Store.open(str(place / "store")).write_json("sweeps/none.json", {})
+    code = (
+        f"import sys; from orchestrator import cli; sys.argv = {['minima', *command]!r};\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        f"assert not {absent!r} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

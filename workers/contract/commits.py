@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from workers.contract.file_names import FileNames
+from workers.contract.file_rows import FileRows
 from workers.contract.parquet_file import CommittedFile, DamagedFile, decode
-from workers.contract.schema import VIEWS
 from workers.contract.soundness import key_fault
 
 KEY_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -45,7 +44,7 @@ class Commit(NamedTuple):
         committed_at: ISO 8601 time, UTC.
         attempt_id: Who committed it.
         is_compacted: The file holds many ids.
-        rows_of_file: All rows of the file, in the view's newest schema.
+        rows_of_file: All rows of the file.
         start: Its first row there.
         num_rows: How many are its own.
     """
@@ -55,32 +54,14 @@ class Commit(NamedTuple):
     committed_at: str
     attempt_id: str
     is_compacted: bool
-    rows_of_file: pa.Table
+    rows_of_file: FileRows
     start: int
     num_rows: int
 
     @property
     def table(self) -> pa.Table:
         """Its rows."""
-        return self.rows_of_file.slice(self.start, self.num_rows)
-
-
-def rows_of(view: str, commits: Iterable[Commit]) -> pa.Table:
-    """Return the rows of commits in their order, copied only where that is not how they stand in the files."""
-    chosen = list(commits)
-    files = {commit.path: commit.rows_of_file for commit in chosen}
-    ends = np.cumsum([0, *(rows.num_rows for rows in files.values())]).tolist()
-    offsets = dict(zip(files, ends, strict=False))
-    starts = np.array([offsets[each.path] + each.start for each in chosen], dtype=np.int64)
-    lengths = np.array([each.num_rows for each in chosen], dtype=np.int64)
-    before = np.cumsum(lengths) - lengths
-    places = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-    if len(files) == 1:  # as after compaction
-        (rows,) = files.values()
-    else:
-        rows = pa.concat_tables([VIEWS[view].empty_table(), *files.values()]).combine_chunks()
-    is_as_it_stands = np.array_equal(places, np.arange(rows.num_rows))
-    return rows if is_as_it_stands else rows.take(pa.array(places))
+        return self.rows_of_file.table.slice(self.start, self.num_rows)
 
 
 def first_of_each(commits: Sequence[Commit]) -> dict[tuple[str, ...], Commit]:
@@ -154,12 +135,10 @@ def _compacted(view: str, path: str, file: CommittedFile) -> list[Commit]:
         raise DamagedFile("it is a merged file of nothing")
     if any(len(part.key) != len(columns) for part in file.parts):
         raise DamagedFile("its parts have other ids than the view")
-    if sum(num_rows) != file.table.num_rows:
-        raise DamagedFile(f"its parts have {sum(num_rows)} rows, and it has {file.table.num_rows}")
-    owners = np.repeat(np.arange(len(num_rows)), num_rows)
+    if sum(num_rows) != file.rows.num_rows:
+        raise DamagedFile(f"its parts have {sum(num_rows)} rows, and it has {file.rows.num_rows}")
     for place, column in enumerate(columns):
-        told = pa.array([part.key[place] for part in file.parts], pa.string()).take(owners)
-        _refuse_other_ids(file.table.column(column), told, column)
+        _refuse_other_ids(file.rows, column, [part.key[place] for part in file.parts], num_rows)
     for number in set(num_rows):
         _refuse_other_count(view, number)
     starts = np.cumsum([0, *num_rows]).tolist()
@@ -170,7 +149,7 @@ def _compacted(view: str, path: str, file: CommittedFile) -> list[Commit]:
             part.committed_at,
             part.attempt_id,
             file.is_compacted,
-            file.table,
+            file.rows,
             start,
             part.num_rows,
         )
@@ -185,9 +164,9 @@ def _whole(path: str, key: tuple[str, ...], file: CommittedFile) -> Commit:
         file.committed_at,
         file.attempt_id,
         file.is_compacted,
-        file.table,
+        file.rows,
         0,
-        file.table.num_rows,
+        file.rows.num_rows,
     )
 
 
@@ -198,8 +177,9 @@ def _single(view: str, path: str, file: CommittedFile) -> Commit:
         DamagedFile: They tell different ids, or none that can be.
     """
     columns = KEY_COLUMNS[view]
-    if file.table.num_rows:
-        key = tuple(file.table.column(column)[0].as_py() for column in columns)
+    if file.rows.num_rows:
+        first = file.rows.select(columns).slice(0, 1)
+        key = tuple(first.column(column)[0].as_py() for column in columns)
     else:
         key = FileNames.rows_key(path, len(columns))
     if fault := key_fault(key):
@@ -207,16 +187,24 @@ def _single(view: str, path: str, file: CommittedFile) -> Commit:
     if not FileNames.is_rows_of(path, key):
         raise DamagedFile(f"it holds {' '.join(key)}, which is not its name")
     for part, column in zip(key, columns, strict=True):
-        _refuse_other_ids(file.table.column(column), pa.scalar(part), column)
-    _refuse_other_count(view, file.table.num_rows)
+        _refuse_other_ids(file.rows, column, [part], [file.rows.num_rows])
+    _refuse_other_count(view, file.rows.num_rows)
     return _whole(path, key, file)
 
 
 def _refuse_other_ids(
-    found: pa.ChunkedArray[pa.StringScalar], told: pa.StringArray | pa.StringScalar, column: str
+    rows: FileRows, column: str, told: Sequence[str], num_rows: Sequence[int]
 ) -> None:
-    if pc.all(pc.equal(found, told)).as_py() is False:
-        raise DamagedFile(f"it holds rows of another {column} than it tells")
+    """Compare a column of ids with what is told of so many rows each."""
+    numbers: dict[str | None, int] = {one: number for number, one in enumerate(dict.fromkeys(told))}
+    owners = np.repeat([numbers[one] for one in told], num_rows)
+    start = 0
+    for number in range(len(rows.lengths)):
+        for words, codes in rows.codes(number, column):
+            found = np.array([numbers.get(word, -1) for word in words], dtype=np.int64)[codes]
+            if not np.array_equal(found, owners[start : start + len(found)]):
+                raise DamagedFile(f"it holds rows of another {column} than it tells")
+            start += len(found)
 
 
 def _refuse_other_count(view: str, num_rows: int) -> None:

@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from workers.contract.commits import KEY_COLUMNS, Commit, rows_of
+from workers.contract.commits import KEY_COLUMNS, Commit
 from workers.contract.compaction_lock import Lock, hold_lock
 from workers.contract.errors import StoreError
 from workers.contract.parquet_file import DamagedFile, Part, decode, encode
 from workers.contract.same_values import have_same_values
 from workers.contract.store import Store
+from workers.contract.view_rows import ViewRows
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,10 @@ def _is_equal(commit: Commit, other: Commit) -> bool:
 
 
 def _merged(view: str, kept: Mapping[tuple[str, ...], Commit]) -> tuple[tuple[Part, ...], pa.Table]:
-    commits = [kept[key] for key in sorted(kept)]
+    """Return the commits and their rows in the order in which readers give them, which is then that of the file."""
+    commits = sorted(kept.values(), key=lambda commit: (commit.committed_at, commit.attempt_id))
     parts = tuple(Part(c.key, c.committed_at, c.attempt_id, c.num_rows) for c in commits)
-    return parts, rows_of(view, commits)
+    return parts, ViewRows(view, commits).table()
 
 
 def _verify(store: Store, view: str, path: str, parts: tuple[Part, ...], rows: pa.Table) -> None:

@@ -15,10 +15,14 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from workers.contract.file_rows import FileRows, UnsoundRows
 from workers.contract.schema import SCHEMA_VERSION, VIEWS
-from workers.contract.soundness import commit_fault, key_fault, label_fault, table_fault
+from workers.contract.soundness import commit_fault, key_fault, label_fault
 
 _PREFIX = "minima."
+
+_ROWS_DECODED_AT_ONCE = 2**17
+"""A row group: what a query holds at a time of a large file."""
 
 _NO_DIGEST = b"0" * 64
 
@@ -44,21 +48,26 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class CommittedFile:
-    """A decoded file.
+    """A file that was judged.
 
     Attributes:
-        table: Its rows, in the view's newest schema.
+        rows: In the view's newest schema.
         committed_at: ISO 8601 time of the commit, UTC; readers keep the first per id.
         attempt_id: Who wrote it.
         is_compacted: It holds many ids, merged from files that were the first of theirs.
         parts: Of a compacted file the commits in it, in the order of their rows.
     """
 
-    table: pa.Table
+    rows: FileRows
     committed_at: str
     attempt_id: str
     is_compacted: bool
     parts: tuple[Part, ...] = ()
+
+    @property
+    def table(self) -> pa.Table:
+        """All of its rows."""
+        return self.rows.table
 
 
 def encode(
@@ -100,22 +109,20 @@ def decode(view: str, content: bytes) -> CommittedFile:
     if content[place] != _bytes_sha256(content, place):
         raise DamagedFile("its bytes do not match the digest they were committed with")
     try:
-        file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
-        labels = _labels(file)
+        labels = _labels(pq.read_metadata(pa.BufferReader(content)))
         fault = label_fault(labels)
         if fault is None and labels["view"] != view:
             fault = f"it holds the view {labels['view']!r:.60}, not {view!r}"
         if fault is not None:
             raise DamagedFile(fault)
-        stored = file.read(use_threads=False)
-        fault = table_fault(view, stored)
+        rows = FileRows(view, content)
         parts = _parts(labels["parts"])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedFile(f"not readable as Parquet: {error}") from error
-    if fault is not None:
-        raise DamagedFile(fault)
+    except UnsoundRows as error:
+        raise DamagedFile(str(error)) from error
     return CommittedFile(
-        table=in_newest_schema(view, stored),
+        rows=rows,
         committed_at=labels["committed_at"],
         attempt_id=labels["attempt_id"],
         is_compacted=labels["compacted"] == "True",
@@ -128,20 +135,6 @@ def names_key(content: bytes, first: str) -> bool:
     return json.dumps(first).encode() in content
 
 
-def in_newest_schema(view: str, table: pa.Table) -> pa.Table:
-    """Fill a table up to all columns of the view, null where an older version did not have them."""
-    schema = VIEWS[view]
-    if table.schema.equals(schema):
-        return pa.Table.from_arrays(table.columns, schema=schema)
-    columns = [
-        table.column(field.name)
-        if field.name in table.schema.names
-        else pa.nulls(table.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
 def _as_parquet(rows: pa.Table, metadata: dict[str, str], *, is_large: bool) -> bytes:
     """Write Parquet; zstd would make the many small files three times as slow to read.
 
@@ -150,16 +143,16 @@ def _as_parquet(rows: pa.Table, metadata: dict[str, str], *, is_large: bool) -> 
     sink = pa.BufferOutputStream()
     compression: Literal["zstd", "snappy"] = "zstd" if is_large else "snappy"
     with pq.ParquetWriter(sink, rows.schema, compression=compression, store_schema=True) as writer:
-        writer.write_table(rows)
+        writer.write_table(rows, row_group_size=_ROWS_DECODED_AT_ONCE)
         writer.add_key_value_metadata({_PREFIX + key: text for key, text in metadata.items()})
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
 
-def _labels(file: pq.ParquetFile) -> dict[str, str]:
+def _labels(metadata: pq.FileMetaData) -> dict[str, str]:
     return {
         key.decode().removeprefix(_PREFIX): text.decode()
-        for key, text in (file.metadata.metadata or {}).items()
+        for key, text in (metadata.metadata or {}).items()
         if key.startswith(_PREFIX.encode())
     }
 

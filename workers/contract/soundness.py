@@ -97,13 +97,20 @@ def key_fault(key: Sequence[str]) -> str | None:
     )
 
 
-def table_fault(view: str, table: pa.Table) -> str | None:
-    """Return what no sound table of the view has, as read from a file; None when it can be believed."""
-    if not table.schema.equals(VIEWS[view]):
-        fault = next(_schema_faults(view, table.schema), None)
-        if fault is not None:
-            return fault
-    table.validate(full=True)  # texts are UTF-8, lists within their bounds
+def schema_fault(view: str, stored: pa.Schema) -> str | None:
+    """Return what no schema of a sound file of the view has; None when nothing is wrong with it."""
+    return None if stored.equals(VIEWS[view]) else next(_schema_faults(view, stored), None)
+
+
+def values_fault(view: str, table: pa.Table) -> str | None:
+    """Return what no rows of the view have, as read from a file of a sound schema; None of sound ones.
+
+    Texts may be dictionaries.
+
+    Raises:
+        pa.ArrowException: A text is not UTF-8, or a list goes beyond its bounds.
+    """
+    table.validate(full=True)
     return next(_value_faults(view, table), None)
 
 

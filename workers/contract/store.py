@@ -27,13 +27,13 @@ from workers.contract.commits import (
     first_of_each,
     of_kept_attempts,
     rank,
-    rows_of,
     warn_of_damage,
 )
 from workers.contract.errors import UnreadableFile
 from workers.contract.file_names import FileNames
 from workers.contract.local_files import Mark
 from workers.contract.parquet_file import DamagedFile, encode, names_key
+from workers.contract.view_rows import ViewRows
 
 Result = TypeVar("Result")
 
@@ -149,8 +149,16 @@ class Store(FileNames):
 
     def read(self, view: str) -> pa.Table:
         """Read a view: of every id the rows committed first; of a derived view all rows."""
+        return self.rows(view).table()
+
+    def rows(self, view: str) -> ViewRows:
+        """Find the rows of a view as `read` does, to be decoded as far as they are asked for.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
         commits = self.commits(view) if view in DERIVED_VIEWS else self.winners(view).values()
-        return rows_of(view, commits)
+        return ViewRows(view, commits)
 
     def winners(self, view: str) -> dict[tuple[str, ...], Commit]:
         """Return the first commit of each id; of epochs that of the attempt whose trial was kept."""

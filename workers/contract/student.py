@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from scipy.special import stdtrit
+# SciPy is imported where a quantile is asked for, so that a query, which asks for none, starts without it.
 
 CONFIDENCE = 0.95
 """Of every interval that is recorded, printed or judged by: the convention of the field."""
@@ -20,4 +20,6 @@ def student_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
         degrees: Degrees of freedom ν > 0 of the error; infinite for one that is known.
         confidence: Between 0 and 1.
     """
+    from scipy.special import stdtrit
+
     return float(stdtrit(degrees, (1 + confidence) / 2))

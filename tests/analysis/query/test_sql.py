@@ -47,9 +47,9 @@ def test_derived_views_are_read(store, synthetic_sweep):
 def test_only_the_views_in_the_sql_are_read(store, synthetic_sweep, monkeypatch):
     """A query over one view does not pay for the others."""
     synthetic_sweep().fill()
-    read = Store.read
+    rows = Store.rows
     seen = []
-    monkeypatch.setattr(Store, "read", lambda self, view: (seen.append(view), read(self, view))[1])
+    monkeypatch.setattr(Store, "rows", lambda self, view: (seen.append(view), rows(self, view))[1])
     query(store, 'select count(*) from "TRIALS", (select 1)')
     assert seen == ["trials"]
 

@@ -85,7 +85,7 @@ def make_store(
     plan = publish_plan(target, prepare(str(sweep_file), Options(target.uri)).plan)
     trials = sorted(plan.trials, key=lambda planned: planned.trial_id)
     now = datetime.now(UTC)
-    attempts = [f"{new_attempt_id(now)}-{place}" for place in range(num_trials)]
+    attempts = [f"{new_attempt_id(now)}-{place:06d}" for place in range(num_trials)]
     for view, rows in pattern.rows.items():
         wanted = with_num_rows(rows, num_rows) if view == "measurements" else rows
         if wanted.num_rows:
