@@ -20,7 +20,8 @@ from analysis.laws.palette import GREY
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
-from analysis.text.number_text import plain, with_error
+from analysis.text.interval_text import ratio_text
+from analysis.text.number_text import with_error
 
 MOST_PANELS = 12
 
@@ -130,7 +131,7 @@ def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) ->
 def _labels(target: str, standings: Sequence[Standing]) -> dict[str, str]:
     """Return what a legend calls each law: its name, and by what factor it is off, if that is known."""
     ratios = {
-        each.prediction: _ratio_text(each.judged[0])
+        each.prediction: ratio_text(each.judged[0])
         for each in standings
         if each.target == target and math.isfinite(each.judged[0].value)
     }
@@ -145,13 +146,6 @@ def _label(name: str, ratio: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else f"{name}:\n{ratio}"
 
 
-def _ratio_text(log_ratio: Interval) -> str:
-    ratio = plain(math.exp(log_ratio.value), 3)
-    if log_ratio.low is None or log_ratio.high is None:
-        return ratio
-    return f"{ratio} [{plain(math.exp(log_ratio.low), 3)}, {plain(math.exp(log_ratio.high), 3)}]"
-
-
 def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:
     """Return the title of a mark of a law, with measured/predicted where it shows both."""
     steps = "" if row.num_steps is None else f"T = {row.num_steps}, "
@@ -159,7 +153,7 @@ def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:
     if beside is None:
         return cell_title(row.cell, said)
     measured = _text(row.measured, row.measured_stderr)
-    return cell_title(row.cell, f"{said}, measured {measured}, ratio {_ratio_text(beside)}")
+    return cell_title(row.cell, f"{said}, measured {measured}, ratio {ratio_text(beside)}")
 
 
 def _text(value: float, stderr: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from analysis.findings.cost import cost
+from analysis.findings.lacking import lacking_statistics, listed
 from analysis.findings.league import Standing
 from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
 from analysis.mathematics.interval import Interval
@@ -19,8 +20,8 @@ from analysis.records.load import SweepData
 from analysis.report.setting import setting_line
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
-from analysis.tables.law_tables import ratio_text
 from analysis.tables.measured.cost_tables import cost_sentence
+from analysis.text.interval_text import ratio_text
 from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9
@@ -150,14 +151,14 @@ def _mark(label: str, log_ratio: Interval, color: str = "") -> ForestMark:
 def _known(data: SweepData, table: Table1) -> _Found:
     rows = [row for row in table.rows if row.magnitude_difference.value > 0]
     if not rows:
-        return [Finding("Nothing is measured yet", verdict="not measured")], [_decides(data)], None
+        return [Finding(_open_question(data), verdict="not measured")], [_decides(data)], None
     logs = {row.cell: _log(row.magnitude_difference) for row in rows}
     pooled = _pooled(list(logs.values()))
     seeds = [row.num_measured for row in rows]
     of_seeds = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     support = f"{len(rows)} cell{'' if len(rows) == 1 else 's'}, {of_seeds} seeds each"
     findings = [
-        Finding("Which law holds, as no excess loss is measured", verdict="not measured"),
+        Finding(_open_question(data), verdict="not measured"),
         *_differences(rows, support),
         Finding(f"tr σ²/tr H is {ratio_text(pooled)}", support=support),
     ]
@@ -199,13 +200,23 @@ def _difference(curved: LawColumn, noisy: LawColumn, rows: Sequence[Table1Row]) 
     )
 
 
+def _open_question(data: SweepData) -> str:
+    if not data.measurements["value"].notna().any():
+        return "Nothing is measured yet"
+    lacking = lacking_statistics(data)
+    if not lacking:
+        return "Which law holds, as no seed has a sound number on both sides of one"
+    return f"Which law holds, as {listed(lacking)} {'is' if lacking[0].name == 'fork' else 'are'} not measured"
+
+
 def _decides(data: SweepData) -> str:
+    """Name the statistics that would tell which law holds, and the command that takes them."""
+    lacking = lacking_statistics(data)
     names = [item.statistic.name for item in data.plan.statistics]
-    wanted = ", ".join([*dict.fromkeys([*names, "traces", "fork"])])
-    return (
-        "The statistic fork decides it: it measures the excess loss from the trained networks. "
-        f"minima run {data.plan.sweep} --set 'measure=[{wanted}]'"
-    )
+    wanted = [each.name for each in lacking if not each.is_planned]
+    given = f" --set 'measure=[{', '.join([*names, *wanted])}]'" if wanted else ""
+    told = [f"The statistic {each.name} measures {listed([each])}." for each in lacking]
+    return " ".join([*told, f"minima run {data.plan.sweep}{given}"])
 
 
 def _log(ratio: Uncertain) -> Interval:

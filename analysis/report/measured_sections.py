@@ -14,12 +14,12 @@ from analysis.findings.unfinished import unfinished
 from analysis.records.load import SweepData
 from analysis.report.web.page import Bullets, Code, FigurePart, Folded, Part, Section, Table, tables
 from analysis.tables.measured.cost_tables import cost_table, precision_table, unfinished_table
+from analysis.tables.measured.environment_text import environment_table
 from analysis.tables.measured.everything_tables import everything_tables, layer_tables
 from analysis.tables.measured.measured_tables import measured_tables
 from analysis.tables.measured.provenance_text import (
     bibtex,
     commands,
-    environment_table,
     provenance_facts,
     resolved_sweep,
 )
@@ -64,11 +64,13 @@ def done_section(data: SweepData, measured: MeasuredCells, origin: Provenance) -
 def provenance_section(data: SweepData, origin: Provenance, store_uri: str) -> Section:
     """Show what was run, on what, with which code, and the commands that make it again."""
     networks = None if data.trials.empty else network_table(data)
+    environments = environment_table(origin.environments)
     return Section(
         "Provenance",
         [
             Bullets([*run_facts(data, store_uri), *provenance_facts(origin)]),
-            *tables([networks, environment_table(origin)]),
+            *tables([networks]),
+            *([] if environments is None else [Table(environments, num_keys=1)]),
             Folded("The commands that make it again", [Code("\n".join(commands(origin)))]),
             Folded("The resolved sweep", [Code(resolved_sweep(data.plan))]),
             Folded("BibTeX", [Code(bibtex(origin))]),

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.evidence.covariance import CellCovariance
 from analysis.evidence.layers import CellLayers
 from analysis.tables.chosen_cells import chosen
-from analysis.tables.law_tables import interval_text, ratio_text
+from analysis.text.interval_text import interval_text, ratio_text
 from analysis.text.number import written
 from analysis.text.number_text import NOTHING, plain
 from analysis.text.text_table import TextTable

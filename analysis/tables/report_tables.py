@@ -33,11 +33,10 @@ def run_facts(data: SweepData, store_uri: str) -> list[str]:
     ]
     if not trials.empty:
         first, last = trials["started_at"].min(), trials["finished_at"].max()
-        facts += [
+        facts.append(
             f"Trained between {_minute(first)} and {_minute(last)} UTC, "
-            f"{_duration(trials['wall_seconds'].sum())} of training in all, on {', '.join(sorted(trials['device'].unique()))}.",
-            f"Environments: {', '.join(sorted(trials['environment_id'].unique()))}.",
-        ]
+            f"{_duration(trials['wall_seconds'].sum())} of training in all, on {', '.join(sorted(trials['device'].unique()))}."
+        )
     return facts
 
 

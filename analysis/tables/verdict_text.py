@@ -6,13 +6,19 @@ import textwrap
 
 import pyarrow as pa
 
+from analysis.findings.lacking import lacking_statistics, listed
 from analysis.findings.law_rows import law_rows
 from analysis.findings.league import Standing, league
 from analysis.findings.table1 import Table1
-from analysis.tables.law_tables import league_tables, ratio_text, three_digits, verdict_tables
+from analysis.records.load import SweepData
+from analysis.tables.law_tables import league_tables, verdict_tables
+from analysis.text.interval_text import ratio_text, three_digits
 from analysis.text.text_table import render
 
 _WIDTH = 120
+
+_ENTRIES = {"traces": "traces", "fork": "{name: fork}"}
+"""As they stand under `measure`."""
 
 
 def verdict_text(predictions: pa.Table, width: int | None = None) -> str:
@@ -23,10 +29,12 @@ def verdict_text(predictions: pa.Table, width: int | None = None) -> str:
     return "\n" + "\n\n".join(parts) + "\n" if parts else ""
 
 
-def conclusion_text(table: Table1, predictions: pa.Table, width: int | None = None) -> str:
+def conclusion_text(
+    data: SweepData, table: Table1, predictions: pa.Table, width: int | None = None
+) -> str:
     """Return in a few sentences which law holds by what factor, on how many seeds, and what is missing."""
     of_loss = [item for item in league(predictions.to_pandas()) if item.target == "excess_loss"]
-    sentences = list(map(_standing_text, of_loss)) or _untested(table)
+    sentences = list(map(_standing_text, of_loss)) or _untested(data, table)
     head = f"Verdict on the excess loss, from {_seeds_text(table)}"
     lines = [f"{head}:", *sentences, *_open_cells(table)]
     limit = _WIDTH if width is None else min(width, _WIDTH)
@@ -52,13 +60,24 @@ def _standing_text(standing: Standing) -> str:
     )
 
 
-def _untested(table: Table1) -> list[str]:
+def _untested_sentence(data: SweepData) -> str:
+    """Return why no law is held against a measurement, and which statistics would mend it."""
+    lacking = lacking_statistics(data)
+    if not lacking:
+        return "no law is tested yet, as no seed has a sound number on both sides of one."
+    was = "was" if lacking[0].name == "fork" else "were"
+    unplanned = [_ENTRIES[each.name] for each in lacking if not each.is_planned]
+    mend = (
+        f"add {' and '.join(unplanned)} to `measure`" if unplanned else "it is planned, run again"
+    )
+    return f"no law is tested yet, as {listed(lacking)} {was} not measured: {mend}."
+
+
+def _untested(data: SweepData, table: Table1) -> list[str]:
     """Return that no law was held against a measurement, and what the traces tell all the same."""
     ratios = [row.magnitude_difference.value for row in table.rows]
     known = [ratio for ratio in ratios if ratio > 0]
-    sentences = [
-        "no law is tested yet, as the excess loss was not measured: add {name: fork} to `measure`."
-    ]
+    sentences = [_untested_sentence(data)]
     if known:
         sentences.append(
             f"tr σ² is {_range(known)} times tr H: so many times the excess loss of jastrzebski_9 is "

@@ -84,7 +84,7 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
         if verdicts := verdict_text(derived.predictions, terminal_width()):
             output.show(verdicts)
         found += report_disagreements(derived, output)
-        output.show(conclusion_text(table, derived.predictions, terminal_width()))
+        output.show(conclusion_text(data, table, derived.predictions, terminal_width()))
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})

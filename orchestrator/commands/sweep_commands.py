@@ -130,7 +130,7 @@ def conclude(
         output.show(run_line(pace))
     if exit_code == 3:
         output.note(_RESUMES)
-    output.show(conclusion_text(table, derived.predictions, terminal_width()))
+    output.show(conclusion_text(data, table, derived.predictions, terminal_width()))
     return exit_code
 
 

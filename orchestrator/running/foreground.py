@@ -32,6 +32,10 @@ _NOT_COMPARED = {
     "finished_at",
     "spec",
     "code_digest",
+    "environment",
+    "python_version",
+    "code_version",
+    "code_commit",
 }
 
 _ORDER: dict[str, tuple[str, ...]] = {

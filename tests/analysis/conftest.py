@@ -14,9 +14,10 @@ import pytest
 from analysis.aggregation.aggregate import aggregate_records
 from analysis.aggregation.cell_measurements import cell_measurements
 from analysis.findings.measured import measured_cells
-from analysis.findings.table1 import table1
+from analysis.findings.table1 import build_table1
 from analysis.mathematics.verdict import judge
 from analysis.records.load import load_sweep
+from workers.contract.environment_facts import EnvironmentFacts
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.plan_document import PlanDocument, PlannedStatistic, PlannedTrial
 from workers.contract.records import (
@@ -113,8 +114,8 @@ class SyntheticSweep:
         self.store.write_json(path, document.model_dump(mode="json"))
         return document
 
-    def train(self, trial, *, outcome="converged", environment_id="env-a"):
-        """Commit the epochs and the record of a trial."""
+    def train(self, trial, *, outcome="converged", environment_id="env-a", **recorded):
+        """Commit the epochs and the record of a trial; `recorded` are further columns of it."""
         identity, is_lost = trial_id(trial), outcome in {"diverged", "nonfinite"}
         num_epochs = 1 if is_lost else _EPOCHS
         epochs = [
@@ -139,7 +140,7 @@ class SyntheticSweep:
             converged_at_epoch=None, train_loss=0.1, train_accuracy=0.9, validation_loss=0.3,
             validation_accuracy=0.84, weights_sha256="w", wall_seconds=12.0, device="CPU",
             device_share=0.0, host="host", environment_id=environment_id, started_at=_TIME,
-            finished_at=_TIME, spec=trial.model_dump_json(),
+            finished_at=_TIME, spec=trial.model_dump_json(), **recorded,
         )  # fmt: skip
         self.store.commit("epochs", (identity,), "attempt", table("epochs", epochs))
         self.store.commit("trials", (identity,), "attempt", table("trials", [record]))
@@ -276,6 +277,22 @@ def synthetic_sweep(store):
 
 
 @pytest.fixture(scope="session")
+def environment_facts():
+    """Make what an environment's id is the hash of."""
+
+    def make(**changes) -> EnvironmentFacts:
+        facts = {
+            "tensorflow": "2.21.0", "keras": "3.12.0", "numpy": "2.3.5", "cuda": "None",
+            "cudnn": "None", "machine": "x86_64", "device": "Some CPU",
+            "instruction_sets": "avx fma", "intra_op_threads": 2, "inter_op_threads": 1,
+            "onednn": "default", "op_determinism": True, "tensor_float_32": False,
+        }  # fmt: skip
+        return EnvironmentFacts(**facts | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def seen():
     """Make a measurement of SGD: training split, total objective, frozen, 64 independent units."""
 
@@ -311,11 +328,17 @@ def paper_sweep(synthetic_sweep):
 
 
 @pytest.fixture(scope="session")
-def paper_table(tmp_path_factory):
-    """Build Table 1 of the paper's grid, wholly trained and measured."""
+def paper_data(tmp_path_factory):
+    """Load the records of the paper's grid, wholly trained and measured."""
     store = Store.open(str(tmp_path_factory.mktemp("paper")))
     SyntheticSweep(store, name="paper-kld", pairs=_PAPER_PAIRS, seeds=[0, 1, 2, 3, 4]).fill()
-    return table1(store, "paper-kld")
+    return load_sweep(store, "paper-kld")
+
+
+@pytest.fixture(scope="session")
+def paper_table(paper_data):
+    """Build Table 1 of the paper's grid."""
+    return build_table1(paper_data)
 
 
 # Measured laws ------------------------------------------------------------------------------------

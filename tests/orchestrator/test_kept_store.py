@@ -7,11 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from analysis.records.load import load_sweep
+from workers.contract.compaction import compact
+from workers.contract.schema import VIEWS
 from workers.contract.store import Store
 
 HERE = Path(__file__).parent
@@ -81,6 +85,20 @@ def test_its_views_are_read(place):
     for view in ("trials", "measurements"):  # nobody noted which code it was
         found = Store.open(str(place / "minima-store")).read(view)
         assert found["code_digest"].null_count == found.num_rows > 0
+
+
+def test_it_is_merged_with_what_a_later_version_records(place):
+    """A column that came later is null in its rows, and kept in the new one's."""
+    store = Store.open(str(place / "minima-store"))
+    [old, *_] = store.read("trials").to_pylist()
+    new = old | {"trial_id": "new", "environment": "{}", "code_commit": "c"}
+    rows = pa.Table.from_pylist([new], schema=VIEWS["trials"])
+    store.commit("trials", ("new",), "later", rows)
+    compact(store, now=datetime(2027, 1, 1, tzinfo=UTC))
+    assert len(store.names("trials")) == 1
+    found = {row["trial_id"]: row for row in store.read("trials").to_pylist()}
+    assert (len(found), found[old["trial_id"]], found["new"]) == (3, old, new)
+    assert old["environment"] is old["python_version"] is old["code_commit"] is None
 
 
 @pytest.mark.slow

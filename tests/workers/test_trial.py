@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from workers.models.mlp import MLPSpec
 from workers.models.resnet import ResNetSpec
 from workers.network.weights import digest_of_weights
 from workers.process.code_digest import running_code
+from workers.process.code_origin import running_origin
 from workers.statistics.losses import LossesSpec
 from workers.statistics.traces import TracesSpec
 
@@ -92,6 +94,8 @@ def test_a_trained_trial_leaves_model_epochs_and_record(make_order, store):
     assert row["final_learning_rate"] == pytest.approx(0.005)
     assert row["spec"] == order.trial.model_dump_json()
     assert row["code_digest"] == running_code()
+    assert identity.digest(json.loads(row["environment"])) == row["environment_id"]
+    assert asdict(running_origin()).items() <= row.items()
     assert row["host"]
     assert row["device"]
     assert row["started_at"] < row["finished_at"]

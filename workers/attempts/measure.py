@@ -129,7 +129,7 @@ def _measure(
     attempt: Attempt, statistic: StatisticSpec, trial: CommittedTrial
 ) -> list[Measurement | SpectrumNode]:
     conditions = {
-        "environment_id": attempt.environment.environment_id,
+        "environment_id": attempt.environment.facts.environment_id,
         "weights_sha256": trial.weights_sha256,
     }
     context = MeasurementContext(

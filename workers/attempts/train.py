@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import keras
@@ -16,6 +17,7 @@ from workers.contract.records import TrialRecord, table
 from workers.network import weights
 from workers.network.params import num_params
 from workers.process.code_digest import running_code
+from workers.process.code_origin import running_origin
 from workers.resumable.checkpoint import Checkpoints, remove_checkpoints
 from workers.training.loop import Trained, Trainer, TrainingJob
 
@@ -54,7 +56,7 @@ def _train(attempt: Attempt, model: keras.Model) -> Trained:
         attempt.store,
         attempt.checkpoint_folder,
         attempt_id=order.attempt_id,
-        conditions={"environment_id": attempt.environment.environment_id},
+        conditions={"environment_id": attempt.environment.facts.environment_id},
     )
     return Trainer(job, checkpoints, attempt.pulse).run()
 
@@ -89,12 +91,14 @@ def _record(
         validation_accuracy=last.validation_accuracy,
         weights_sha256=weights.digest_of_weights(model),
         wall_seconds=trained.seconds,
-        device=environment.device,
+        device=environment.facts.device,
         device_share=order.device_share,
         host=environment.host,
-        environment_id=environment.environment_id,
+        environment_id=environment.facts.environment_id,
         started_at=started_at,
         finished_at=datetime.now(UTC),
         spec=trial.model_dump_json(),
         code_digest=running_code(),
+        environment=environment.facts.for_record(),
+        **asdict(running_origin()),
     )

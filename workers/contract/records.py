@@ -79,6 +79,10 @@ class TrialRecord(Record):
     finished_at: AwareDatetime
     spec: str
     code_digest: str | None = None
+    environment: str | None = None
+    python_version: str | None = None
+    code_version: str | None = None
+    code_commit: str | None = None
 
 
 class Measurement(Record):

@@ -60,6 +60,10 @@ TRIALS = _schema(
     finished_at=_TIME,
     spec=_TEXT,
     code_digest=_TEXT,
+    environment=_TEXT,
+    python_version=_TEXT,
+    code_version=_TEXT,
+    code_commit=_TEXT,
 )
 
 EPOCHS = _schema(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from workers.contract.identity import digest
+from workers.contract.environment_facts import EnvironmentFacts
 
 _INTER_OP_THREADS = 1
 _VECTOR_FLAGS = ("sse", "avx", "fma", "amx", "f16c")
@@ -22,13 +22,11 @@ class Environment:
     """The environment in which a trial runs.
 
     Attributes:
-        environment_id: Equal ids promise equal bits.
-        device: Name of the GPU, else of the processor.
+        facts: What its identity is the hash of.
         host: Name of the machine.
     """
 
-    environment_id: str
-    device: str
+    facts: EnvironmentFacts
     host: str
 
 
@@ -56,7 +54,7 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
     for gpu in gpus:
         _bound_memory(gpu, gpu_limit_bytes)
     device = _gpu_name(gpus[0]) if gpus else processor_name()
-    return Environment(_environment_id(num_threads, device), device, platform.node())
+    return Environment(_facts(num_threads, device), platform.node())
 
 
 def fix_keras() -> None:
@@ -90,26 +88,23 @@ def _bound_memory(gpu: tf.config.PhysicalDevice, limit_bytes: int | None) -> Non
     tf.config.set_logical_device_configuration(gpu, [limit])
 
 
-def _environment_id(num_threads: int, device: str) -> str:
+def _facts(num_threads: int, device: str) -> EnvironmentFacts:
     build = tf.sysconfig.get_build_info()
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    return digest(
-        {
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-            "cuda": str(build.get("cuda_version")),
-            "cudnn": str(build.get("cudnn_version")),
-            "machine": platform.machine(),
-            "device": device,
-            "instruction_sets": instruction_sets(),
-            "intra_op_threads": num_threads,
-            "inter_op_threads": _INTER_OP_THREADS,
-            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-            "op_determinism": True,
-            "tensor_float_32": False,
-            **({"xla_flags": [*flags]} if flags else {}),  # as before where there are none
-        }
+    return EnvironmentFacts(
+        tensorflow=tf.__version__,
+        keras=keras.__version__,
+        numpy=np.__version__,
+        cuda=str(build.get("cuda_version")),
+        cudnn=str(build.get("cudnn_version")),
+        machine=platform.machine(),
+        device=device,
+        instruction_sets=instruction_sets(),
+        intra_op_threads=num_threads,
+        inter_op_threads=_INTER_OP_THREADS,
+        onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        op_determinism=True,
+        tensor_float_32=False,
+        xla_flags=os.environ.get("XLA_FLAGS", "").split(),
     )
 
 

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from workers.process.code_digest import running_code
+from workers.process.code_origin import running_origin
 from workers.process.pinning import CORES_VARIABLE, pin_to_cores
 
 _POLL_SECONDS = 0.05
@@ -61,7 +62,8 @@ def serve(entry: str) -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is not an answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles a terminal's Ctrl-C
-    running_code()  # before the code is imported that it stands for; children inherit it
+    running_code()  # before the code is imported that they stand for; children inherit both
+    running_origin()
     if can_fork():
         importlib.import_module(entry)
     _send(answers, {"ready": round(time.monotonic() - started, 3)})

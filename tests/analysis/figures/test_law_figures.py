@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from analysis.evidence.covariance import covariances
 from analysis.figures.covariance_figure import covariance_figure
 from analysis.figures.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
 from analysis.findings.law_rows import law_rows
+from analysis.findings.league import league
 from analysis.predictions import laws
 from analysis.records.load import load_sweep
 
@@ -131,6 +134,14 @@ def test_parity_shows_every_law_at_the_end(prediction, rows_of):
     assert marks["jastrzebski_9"].get_markerfacecolor() == "white"
     assert first.get_xlim() == first.get_ylim()
     assert second.get_xlabel() == "predicted E‖∇L‖² (loss²/parameter²)"
+
+
+def test_factors_in_a_legend_have_three_digits_each(prediction, predictions_table):
+    """Those of the tables, trailing zeros included, value and bounds alike."""
+    frame = predictions_table([prediction(0.9, half=math.log(1.2))]).to_pandas()
+    (axes,) = parity_figure(law_rows(frame), league(frame)).axes
+    label = axes.get_legend_handles_labels()[1][-1]
+    assert label == "Wang 2019, Eq 4.45: 0.900 [0.750, 1.08]"
 
 
 def test_the_covariance_figure_has_both_laws_and_the_noise(store, forked_sweep):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -11,6 +13,8 @@ from analysis.query.sql import query
 from workers.contract.errors import UserError
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
+
+README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.mark.parametrize("view", sorted(VIEWS))
@@ -42,6 +46,17 @@ def test_derived_views_are_read(store, synthetic_sweep):
     aggregate(store, "toy")
     found = query(store, "SELECT environment_ids[1] AS e, complete FROM Cells LIMIT 1")
     assert found.to_pylist() == [{"e": "env-a", "complete": True}]
+
+
+def test_an_environment_is_read_into(store, synthetic_sweep):
+    """As the README asks for it: the versions behind a hash, nothing of a record without them."""
+    sweep = synthetic_sweep()
+    sweep.plan()
+    for trial, recorded in zip(sweep.trials(), ['{"tensorflow": "2.21.0"}', None], strict=False):
+        sweep.train(trial, environment=recorded, code_commit="c")
+    [sql] = re.findall(r"`(SELECT DISTINCT environment[^`]*)`", README.read_text(encoding="utf-8"))
+    found = query(store, f"{sql} ORDER BY ALL").to_pylist()
+    assert [list(row.values()) for row in found] == [["2.21.0", "c"], [None, "c"]]
 
 
 def test_only_the_views_in_the_sql_are_read(store, synthetic_sweep, monkeypatch):

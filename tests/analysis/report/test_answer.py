@@ -8,6 +8,8 @@ from analysis.laws.reasons import INDEPENDENT
 from analysis.records.load import load_sweep
 from analysis.report.answer import answer, chief_standings
 from analysis.report.report import report_page
+from workers.contract.identity import statistic_id, trial_id
+from workers.contract.records import measurement_table
 
 _SMALL = [
     "not so in 3 of 3 seeds: steps are small: ηλ₁/(2(1+μ)) is below 0.1, here 0.447",
@@ -126,6 +128,25 @@ def test_traces_alone_say_by_what_factor_two_laws_differ(answer_to):
     ]  # fmt: skip
 
 
+def test_forks_without_traces_ask_for_traces(store, forked_sweep):
+    """The excess loss is there; no law says anything of it."""
+    sweep = forked_sweep(pairs=[(50, 0.1)], seeds=[0])
+    sweep.statistics = [sweep.fork]
+    sweep.plan()
+    (trial,) = sweep.trials()
+    sweep.train(trial)
+    key = (trial_id(trial), statistic_id(sweep.fork))
+    rows = measurement_table(key[0], sweep.fork, key[1], sweep._fork_rows(trial))
+    store.commit("measurements", key, "measuring", rows)
+    data = load_sweep(store, "toy")
+    found = answer(data, build_table1(data), [])
+    [question] = [item.text for item in found.findings]
+    assert question == "Which law holds, as tr σ² and tr H are not measured"
+    assert found.asides == [
+        "The statistic traces measures tr σ² and tr H. minima run toy --set 'measure=[fork, traces]'"
+    ]
+
+
 def test_the_cost_tells_training_and_measuring_apart(store, synthetic_sweep):
     """Six trials of 12 s, and the seconds of each piece of measuring once, not once a row."""
     data = load_sweep(synthetic_sweep().fill().store, "toy")
@@ -144,5 +165,9 @@ def test_a_plan_alone_names_what_to_run(store, synthetic_sweep):
     data = load_sweep(store, "toy")
     found = answer(data, build_table1(data), [])
     assert [item.text for item in found.findings] == ["Nothing is measured yet"]
+    assert found.asides == [
+        "The statistic traces measures tr σ² and tr H. The statistic fork measures the excess loss. "
+        "minima run toy --set 'measure=[losses, traces, fork]'"
+    ]
     assert found.forest is None
     assert not found.is_complete

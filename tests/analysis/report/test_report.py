@@ -15,6 +15,7 @@ from workers.contract.quantities import GLOSSARY
 from workers.contract.store import Store
 from workers.statistics.tail import TailSpec
 
+COMMIT = "0123456789" * 4
 _VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -56,7 +57,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report(report_of, sweep_in, folder):
+def report(report_of, sweep_in, environment_facts, folder):
     """Write the report of a sweep with a missing, a failed and a diverged seed."""
     store = Store.open(str(folder / "store"))
     sweep = sweep_in(store, name="paper_kld", pairs=[(100, 0.08), (200, 0.2)], seeds=[0, 1, 2, 3])
@@ -65,7 +66,8 @@ def report(report_of, sweep_in, folder):
         if number == 0:
             sweep.fail(trial)
         elif number == 1:
-            sweep.train(trial, outcome="diverged", environment_id="env-b")
+            recorded = {"environment": environment_facts().for_record(), "code_commit": COMMIT}
+            sweep.train(trial, outcome="diverged", environment_id="env-b", **recorded)
             sweep.measure(trial, skipped_reason="the trial diverged")
         elif number != 2:
             sweep.train(trial)
@@ -126,6 +128,20 @@ def test_the_page_says_openly_what_is_lacking(report):
     assert "BS 100, LR 0.08, seed 0" in text
     assert "env-a, env-b (mixed)" in text
     assert "1/4*" in text
+
+
+def test_the_page_decodes_environments(report):
+    """Versions and commit of the one that recorded them; the other one's hash is all there is."""
+    text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    section = text[text.index('id="provenance"') :]
+    assert "Trained in 2 environments; bits are promised within one." in section
+    assert "Recorded by an earlier version, the hash alone: env-a." in section
+    rows = {
+        cells[0]: cells[1:]
+        for row in re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
+        if len(cells := re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", row)) == 3
+    }
+    assert (rows["TensorFlow"], rows["commit"]) == (["–", "2.21.0"], ["–", COMMIT])
 
 
 def test_the_page_holds_every_part(report):

@@ -1,24 +1,12 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from analysis.findings.law_rows import law_rows
 from analysis.findings.league import league
-from analysis.mathematics.interval import Interval
-from analysis.tables.law_tables import interval_text, league_tables, ratio_text, verdict_tables
+from analysis.tables.law_tables import league_tables, verdict_tables
 from analysis.tables.report_tables import prediction_table
 from analysis.text.text_table import render
-
-
-def test_ratios_are_written_with_their_interval():
-    """Three digits, zeros included; [?] without an interval, a dash without a value."""
-    half = math.log(1.1)
-    assert ratio_text(Interval(0.0, -half, half)) == "1.00 [0.909, 1.10]"
-    assert ratio_text(Interval(math.log(120.0))) == "120 [?]"
-    assert interval_text(Interval(math.nan)) == "–"
-    assert ratio_text(Interval(0.0, -900.0, 900.0)).startswith("1.00 [0.00, ")
 
 
 def test_the_league_says_which_windows_judge(prediction, predictions_table):
@@ -119,11 +107,3 @@ def test_nothing_measured_makes_no_table():
     """The report and the command line then say nothing of verdicts."""
     assert verdict_tables([]) == []
     assert league_tables([]) == []
-
-
-def test_a_ratio_far_from_one_has_one_power_of_ten():
-    """For the value and both bounds; an unknown bound stays unknown."""
-    assert interval_text(Interval(2e-6, 1e-6, 4e-6)) == "(2.00 [1.00, 4.00])×10⁻⁶"
-    assert interval_text(Interval(2500.0, 0.0, 1e4)) == "(2.50 [0.00, 10.0])×10³"
-    assert interval_text(Interval(2e-6, None, None)) == "(2.00 [?])×10⁻⁶"
-    assert interval_text(Interval(0.5, 0.25, 1.0)) == "0.500 [0.250, 1.00]"

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-from analysis.findings.table1 import table1
+import pytest
+
+from analysis.findings.table1 import build_table1
+from analysis.records.load import load_sweep
 from analysis.tables.verdict_text import conclusion_text, verdict_text
+from workers.contract.identity import statistic_id, trial_id
+from workers.contract.records import measurement_table
 
 
 def test_verdicts_are_written_once_a_law_is_measured(prediction, predictions_table):
@@ -16,25 +21,58 @@ def test_verdicts_are_written_once_a_law_is_measured(prediction, predictions_tab
 
 
 def test_the_last_words_say_which_law_holds_by_what_factor(
-    prediction, predictions_table, paper_table
+    prediction, predictions_table, paper_data, paper_table
 ):
     """And on how many cells and seeds; every line fits the terminal."""
     rows = predictions_table([prediction(1.0, half=0.01)])
-    text = conclusion_text(paper_table, rows)
+    text = conclusion_text(paper_data, paper_table, rows)
     assert text.startswith("Verdict on the excess loss, from 9 cells with 5 measured seeds each:\n")
     assert "wang_4_45 holds: measured is 1.00 [0.990, 1.01] times what it gives" in text
     for width in (40, 60, 100):
-        lines = conclusion_text(paper_table, rows, width).splitlines()
+        lines = conclusion_text(paper_data, paper_table, rows, width).splitlines()
         assert max(map(len, lines)) <= width
         assert " ".join(" ".join(lines).split()) == " ".join(text.split())
 
 
-def test_where_no_law_is_tested_the_last_words_say_what_is_missing(predictions_table, paper_table):
+def test_where_no_law_is_tested_the_last_words_say_what_is_missing(
+    predictions_table, paper_data, paper_table
+):
     """The measurement to add, and how far apart the laws are by the traces alone."""
-    text = conclusion_text(paper_table, predictions_table([]))
+    text = conclusion_text(paper_data, paper_table, predictions_table([]))
     assert "no law is tested yet, as the excess loss was not measured: add {name: fork}" in text
     ratios = [row.magnitude_difference.value for row in paper_table.rows]
     assert f"tr σ² is {min(ratios):.2f} to {max(ratios):.0f} times tr H" in text
+
+
+@pytest.mark.parametrize(
+    ("measured", "planned", "told"),
+    [
+        ("", "losses", "tr σ², tr H and the excess loss were not measured: add traces and {name: fork} to `measure`."),
+        ("fork", "losses fork", "tr σ² and tr H were not measured: add traces to `measure`."),
+        ("traces", "losses traces", "the excess loss was not measured: add {name: fork} to `measure`."),
+        ("fork", "losses fork traces", "tr σ² and tr H were not measured: it is planned, run again."),
+        ("", "losses fork", "tr σ², tr H and the excess loss were not measured: add traces to `measure`."),
+        ("fork traces", "fork traces", "no seed has a sound number on both sides of one."),
+    ],
+)  # fmt: skip
+def test_only_statistics_that_are_missing_are_to_be_added(
+    store, forked_sweep, predictions_table, *, measured, planned, told
+):
+    """Not fork where it was measured, nor what is planned and not done."""
+    sweep = forked_sweep(pairs=[(50, 0.1)], seeds=[0])
+    every = {each.name: each for each in sweep.statistics}
+    sweep.statistics = [every[name] for name in planned.split()]
+    sweep.plan()
+    (trial,) = sweep.trials()
+    sweep.train(trial)
+    rows = {"fork": sweep._fork_rows(trial), "traces": sweep._traces(trial)}
+    for name in measured.split():
+        key = (trial_id(trial), statistic_id(every[name]))
+        found = measurement_table(key[0], every[name], key[1], rows[name])
+        store.commit("measurements", key, "measuring", found)
+    data = load_sweep(store, "toy")
+    text = conclusion_text(data, build_table1(data), predictions_table([]))
+    assert f"no law is tested yet, as {told}" in " ".join(text.split())
 
 
 def test_what_is_not_complete_stands_last(store, synthetic_sweep, predictions_table):
@@ -42,6 +80,7 @@ def test_what_is_not_complete_stands_last(store, synthetic_sweep, predictions_ta
     sweep = synthetic_sweep(pairs=[(100, 0.2)], seeds=[0, 1])
     sweep.plan()
     sweep.train(sweep.trials()[0])
-    text = conclusion_text(table1(store, "toy"), predictions_table([]))
+    data = load_sweep(store, "toy")
+    text = conclusion_text(data, build_table1(data), predictions_table([]))
     assert text.splitlines()[0].endswith("from 1 cell with 0 measured seeds each:")
     assert text.splitlines()[-1] == "Not complete: 1 of 1 cell."

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
-from analysis.tables.law_tables import interval_text
+from analysis.text.interval_text import interval_text
 from analysis.text.number import Number, plus_minus, written, written_scalar
 from analysis.text.number_text import NOTHING, plain, with_error
 

@@ -152,11 +152,12 @@ def test_a_store_equals_itself(prepared, planned):
 
 
 def test_when_and_where_it_ran_does_not_count(compare_changed):
-    """Nor how long it took."""
+    """Nor how long it took, nor what an earlier version did not record."""
     later = datetime(2027, 1, 1, tzinfo=UTC) + timedelta(hours=1)
     elsewhere = in_first_row(
-        wall_seconds=1.0, host="another", device_share=0.5, started_at=later, finished_at=later
-    )
+        wall_seconds=1.0, host="another", device_share=0.5, started_at=later, finished_at=later,
+        environment="{}", python_version="3", code_version="1", code_commit="c",
+    )  # fmt: skip
     assert compare_changed("trials", elsewhere) == []
     assert compare_changed("epochs", in_first_row(seconds=99.0)) == []
 

@@ -10,34 +10,38 @@ import tensorflow as tf
 from workers.process import environment
 
 
+def environment_id(num_threads: int, device: str) -> str:
+    return environment._facts(num_threads, device).environment_id
+
+
 def test_the_environment_names_device_and_host():
     """The processor where there is no GPU; the same each time it is asked."""
     first, second = (environment.prepare(1, uses_gpu=False) for _ in range(2))
     assert first == second
-    assert first.device == environment.processor_name() != ""
+    assert first.facts.device == environment.processor_name() != ""
     assert first.host != ""
-    assert len(first.environment_id) == 20
+    assert len(first.facts.environment_id) == 20
 
 
 def test_threads_device_libraries_and_instructions_are_part_of_it(monkeypatch):
     """Each of them may change the order of additions."""
-    ids = {environment._environment_id(1, "a"), environment._environment_id(2, "a")}
-    ids.add(environment._environment_id(1, "b"))
+    ids = {environment_id(1, "a"), environment_id(2, "a")}
+    ids.add(environment_id(1, "b"))
     monkeypatch.setattr(tf, "__version__", "0.0.0")
-    ids.add(environment._environment_id(1, "a"))
+    ids.add(environment_id(1, "a"))
     monkeypatch.setattr(environment, "instruction_sets", lambda: "none")
-    ids.add(environment._environment_id(1, "a"))
+    ids.add(environment_id(1, "a"))
     assert len(ids) == 5
 
 
 def test_flags_of_xla_are_the_user_s_and_a_part_of_it(monkeypatch):
     """They may name the place of a library; where there are none the identity is what it was."""
     monkeypatch.setenv("XLA_FLAGS", "")
-    plain = environment._environment_id(1, "a")
+    plain = environment_id(1, "a")
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_cuda_data_dir=/cuda")
-    assert environment._environment_id(1, "a") != plain
+    assert environment_id(1, "a") != plain
     monkeypatch.delenv("XLA_FLAGS")
-    assert environment._environment_id(1, "a") == plain
+    assert environment_id(1, "a") == plain
 
 
 def test_what_keras_was_set_to_is_set_back():
@@ -88,7 +92,7 @@ def fake_gpu(monkeypatch) -> dict[str, object]:
 def test_a_whole_gpu_gives_memory_as_it_is_needed(monkeypatch):
     """Without a limit."""
     asked = fake_gpu(monkeypatch)
-    assert environment.prepare(1, uses_gpu=True).device == "Fake 100"
+    assert environment.prepare(1, uses_gpu=True).facts.device == "Fake 100"
     assert asked == {"growth": True}
 
 
@@ -103,5 +107,5 @@ def test_a_share_has_a_limit_too(monkeypatch):
 def test_a_cpu_trial_sees_no_gpu(monkeypatch):
     """Though the machine has one."""
     asked = fake_gpu(monkeypatch)
-    assert environment.prepare(1, uses_gpu=False).device == environment.processor_name()
+    assert environment.prepare(1, uses_gpu=False).facts.device == environment.processor_name()
     assert asked == {"visible": []}

@@ -159,7 +159,7 @@ def test_moments_that_cannot_be_used_are_taken_again(
         content[len(content) // 2] ^= 1
         trained_store.write_bytes(path, bytes(content))
     else:
-        monkeypatch.setattr("workers.process.environment._environment_id", lambda *_: "elsewhere")
+        monkeypatch.setattr("workers.process.environment.instruction_sets", lambda: "others")
     assert measure_again(trained_store, measure, "third-losses") == expected
     assert num_passes() == 2
 

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import math
+
+from analysis.mathematics.interval import Interval
+from analysis.text.interval_text import interval_text, ratio_text
+
+
+def test_ratios_are_written_with_their_interval():
+    """Three digits, zeros included; [?] without an interval, a dash without a value."""
+    half = math.log(1.1)
+    assert ratio_text(Interval(0.0, -half, half)) == "1.00 [0.909, 1.10]"
+    assert ratio_text(Interval(math.log(120.0))) == "120 [?]"
+    assert interval_text(Interval(math.nan)) == "–"
+    assert ratio_text(Interval(0.0, -900.0, 900.0)).startswith("1.00 [0.00, ")
+
+
+def test_a_ratio_far_from_one_has_one_power_of_ten():
+    """For the value and both bounds; an unknown bound stays unknown."""
+    assert interval_text(Interval(2e-6, 1e-6, 4e-6)) == "(2.00 [1.00, 4.00])×10⁻⁶"
+    assert interval_text(Interval(2500.0, 0.0, 1e4)) == "(2.50 [0.00, 10.0])×10³"
+    assert interval_text(Interval(2e-6, None, None)) == "(2.00 [?])×10⁻⁶"
+    assert interval_text(Interval(0.5, 0.25, 1.0)) == "0.500 [0.250, 1.00]"
