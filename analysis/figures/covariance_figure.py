@@ -20,7 +20,7 @@ from analysis.figures.style.crowd import (
     draw_points,
     is_crowd,
 )
-from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, set_log
+from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, panel_title, set_log
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
 from analysis.predictions import laws
@@ -59,7 +59,7 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
         grid[0].plot([], [], color=GREY, linewidth=1, label="c = λ, if σ² = H")
     for axes, panel in zip(grid[1:], panels, strict=False):
         _noise(axes, by_cell, panel.styles)
-        axes.set_title(panel.title, fontsize=8.5)
+        panel_title(axes, panel.title, WIDE_INCHES / _COLUMNS - 0.7)
         if not is_small:
             legend_beside(axes)
     for axes in grid[num_axes:]:

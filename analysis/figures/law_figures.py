@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.style.crowd import as_image, is_crowd
-from analysis.figures.style.figure_style import WIDTH_INCHES, axis_label, set_log
+from analysis.figures.style.figure_style import WIDTH_INCHES, axis_label, panel_title, set_log
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.findings.law_rows import LawRow, at_the_end
 from analysis.findings.league import Standing
@@ -27,6 +27,9 @@ MOST_PANELS = 12
 
 _COLUMNS = 3
 _MARGIN = 1.1
+_LONGEST_LABEL = 46
+"""Characters of a legend that takes half of the width."""
+
 _MOST_STEPS = 6
 """Of a fork that are all labelled."""
 
@@ -48,7 +51,7 @@ def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
     grid = figure.subplots(num_rows, num_columns, squeeze=False)
     for axes, panel in zip(grid.flat, shown, strict=False):
         _curve(axes, panel)
-        axes.set_title(_panel_label(panel[0], panels), fontsize=8.5)
+        panel_title(axes, _panel_label(panel[0], panels), width / num_columns - 0.5)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:
@@ -56,7 +59,9 @@ def fork_figure(rows: Sequence[LawRow]) -> Figure | None:
     for place, axes in enumerate(grid.flat):
         if len(shown) - num_columns <= place < len(shown):
             axes.set_xlabel("steps T from one point")
-    figure.legend(*_legend(list(grid.flat)), loc="outside upper center", ncols=4)
+    figure.legend(
+        *_legend(list(grid.flat)), loc="outside upper center", ncols=3 if num_columns > 1 else 2
+    )
     return figure
 
 
@@ -88,7 +93,11 @@ def level_laws(rows: Sequence[LawRow]) -> list[Law]:
 def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) -> Figure | None:
     """Draw measured against predicted, a panel per quantity and a mark per law and cell.
 
-    Legends say by what factor each law is off, as the league of `standings` finds.
+    Legends say by what factor each law is off, as the league finds.
+
+    Args:
+        rows: Of the view `predictions`.
+        standings: Of the league, at most one a law and quantity.
     """
     last = [row for row in at_the_end(rows) if row.has_ratio]
     targets = [
@@ -98,12 +107,17 @@ def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) ->
     ]
     if not targets:
         return None
-    num_laws = len({row.prediction for row in last})
-    height = (4.0 if len(targets) > 1 else 4.8) + 0.17 * (num_laws + 2)
+    labels = {target: _labels(target, standings) for target in targets}
+    drawn = {(row.target, row.prediction) for row in last}
+    num_lines = [
+        sum(1 + labels[target][law].count("\n") for of, law in drawn if of == target)
+        for target in targets
+    ]
+    height = (4.0 if len(targets) > 1 else 4.8) + 0.17 * (max(num_lines) + 2)
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(1, len(targets), squeeze=False)[0]
     for axes, target in zip(panels, targets, strict=True):
-        _parity(axes, [row for row in last if row.target == target], _labels(target, standings))
+        _parity(axes, [row for row in last if row.target == target], labels[target])
         axes.set_xlabel(f"predicted {axis_label(target)}")
         axes.set_ylabel(f"measured {axis_label(target)}")
     title = "measured / predicted, with 95 % interval" if standings else None
@@ -116,20 +130,20 @@ def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) ->
 
 def _labels(target: str, standings: Sequence[Standing]) -> dict[str, str]:
     """Return what a legend calls each law: its name, and by what factor it is off, if that is known."""
-    found: dict[str, list[Standing]] = {name: [] for name in laws()}
-    for each in standings:
-        if each.target == target and math.isfinite(each.judged[0].value):
-            found[each.prediction].append(each)
-    labels = {}
-    for name, several in found.items():
-        factors = ", ".join(_factor(each, len(several)) for each in several)
-        labels[name] = ": ".join(filter(None, [laws()[name].human_name, factors]))
-    return labels
+    ratios = {
+        each.prediction: ratio_text(each.judged[0])
+        for each in standings
+        if each.target == target and math.isfinite(each.judged[0].value)
+    }
+    return {name: _label(law.human_name, ratios.get(name, "")) for name, law in laws().items()}
 
 
-def _factor(standing: Standing, num_beside: int) -> str:
-    ratio = ratio_text(standing.judged[0])
-    return ratio if num_beside == 1 else f"{ratio} by {standing.measured_by}"
+def _label(name: str, ratio: str) -> str:
+    """Return a name with its ratio, on a line of its own where both are too long for one."""
+    if not ratio:
+        return name
+    label = f"{name}: {ratio}"
+    return label if len(label) <= _LONGEST_LABEL else f"{name}:\n{ratio}"
 
 
 def _title(row: LawRow, law: Law, beside: Interval | None = None) -> str:

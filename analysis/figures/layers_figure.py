@@ -19,7 +19,7 @@ from analysis.figures.style.crowd import (
     draw_points,
     is_crowd,
 )
-from analysis.figures.style.figure_style import WIDE_INCHES, axis_label, set_log
+from analysis.figures.style.figure_style import WIDE_INCHES, axis_label, panel_title, set_log
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
 from analysis.records.cell import Cell
@@ -146,5 +146,5 @@ def _by_layer(
             ]
             set_titles(marks, titles)
     _label(axes, quantity)
-    axes.set_title(panel.title, fontsize=8.5)
+    panel_title(axes, panel.title, WIDE_INCHES / 2 - 1.5)
     axes.set_visible(bool(set(means) & set(panel.styles)))

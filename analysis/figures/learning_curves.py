@@ -20,7 +20,7 @@ from analysis.figures.style.crowd import (
     draw_curves,
     is_crowd,
 )
-from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, set_log
+from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, panel_title, set_log
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
 from analysis.mathematics.uncertain import Uncertain
@@ -84,7 +84,7 @@ def _apart(
     for axes, (panel, quantity) in zip(grid.flat, places, strict=False):
         for cell, style in panel.styles.items():
             _draw(axes, cell, found[cell], quantity[0], style)
-        axes.set_title(panel.title, fontsize=8.5)
+        panel_title(axes, panel.title, (WIDE_INCHES - 1.5) / len(drawn) - 0.1)
         _finish(axes, quantity, milestones)
     _label_epochs(grid, len(places))
     if is_together:

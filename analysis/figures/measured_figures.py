@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from analysis.figures.figure_data import maps_data, spectra_data
 from analysis.figures.heat_maps import heat_maps
 from analysis.figures.spectrum_figure import DECADES, MOST_PANELS, spectrum_figure
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
@@ -82,8 +83,16 @@ def _spectrum_caption(found: MeasuredFindings) -> str:
 
 MEASURED_FIGURES: dict[str, FigureRecipe[[MeasuredFindings]]] = {
     "heat_maps": FigureRecipe(
-        "The grid as maps", lambda found: heat_maps(found.cells), _maps_caption
+        "The grid as maps",
+        lambda found: heat_maps(found.cells),
+        _maps_caption,
+        lambda found: maps_data(found.cells),
     ),
-    "spectra": FigureRecipe("Spectra of curvature and noise", _spectrum, _spectrum_caption),
+    "spectra": FigureRecipe(
+        "Spectra of curvature and noise",
+        _spectrum,
+        _spectrum_caption,
+        lambda found: spectra_data(found.densities),
+    ),
 }
 """By name."""

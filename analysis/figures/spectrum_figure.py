@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style.figure_style import WIDTH_INCHES, set_log
+from analysis.figures.style.figure_style import WIDTH_INCHES, panel_title, set_log
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.findings.measured import STABILITY_LIMIT
 from analysis.findings.spectral_density import SpectralDensity
@@ -54,9 +54,8 @@ def spectrum_figure(
     for axes, density in zip(grid.flat, shown, strict=False):
         _panel(axes, density, STABILITY_LIMIT * (1 + momentum) / final_rates[density.cell])
         cell = density.cell
-        axes.set_title(
-            f"BS {cell.batch_size}, LR {cell.learning_rate:g}{marks.get(cell, '')}", fontsize=8.5
-        )
+        title = f"BS {cell.batch_size}, LR {cell.learning_rate:g}{marks.get(cell, '')}"
+        panel_title(axes, title, width / num_columns - 0.5)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:

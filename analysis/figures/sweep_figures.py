@@ -1,20 +1,23 @@
-"""All figures of a sweep, each with a name, a caption, and files in SVG and PDF."""
+"""All figures of a sweep, each with a name, a caption, and files in SVG, PDF and CSV."""
 
 from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, ParamSpec
 
+import pandas as pd
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from analysis.figures.figure_data import csv_text, layers_data, traces_data
 from analysis.figures.layers_figure import layers_figure
-from analysis.figures.learning_curves import learning_curves
+from analysis.figures.learning_curves import curve_means, learning_curves
 from analysis.figures.style.cell_styles import CELL_COLORS_SAID
 from analysis.figures.style.crowd import CROWD_SAID, crowd_said, is_crowd
 from analysis.figures.style.figure_style import drawing_settings
@@ -26,6 +29,9 @@ from analysis.records.load import SweepData
 
 IMAGE_DPI = 200
 """Of what many cells are drawn as; all else is lines and text."""
+
+_IMAGE_ID = re.compile(r' id="image[0-9a-f]+"')
+"""Equal images, as scales are, have one id from Matplotlib, to which nothing refers."""
 
 Findings = ParamSpec("Findings")
 """The findings about a sweep that are drawn."""
@@ -39,11 +45,13 @@ class FigureRecipe(Generic[Findings]):
         title: One line.
         build: Returns the Matplotlib figure; None where there is nothing to show.
         caption: Returns what is shown and how.
+        data: Returns the numbers shown, a row a mark; asked only where there is a figure.
     """
 
     title: str
     build: Callable[Findings, Figure | None]
     caption: Callable[Findings, str]
+    data: Callable[Findings, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class DrawnFigure:
         caption: What is shown and how.
         svg: The whole SVG document.
         pdf: The whole PDF document.
+        csv: The numbers shown.
     """
 
     name: str
@@ -63,6 +72,7 @@ class DrawnFigure:
     caption: str
     svg: str
     pdf: bytes
+    csv: str
 
 
 def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
@@ -85,24 +95,28 @@ def draw_all(
     """Build and write the figure of every recipe that has something to show."""
     figures = build_all(recipes, *found, **named)
     return [
-        _drawn(name, recipes[name].title, figure, recipes[name].caption(*found, **named))
+        _drawn(
+            name, figure, recipes[name].title, recipes[name].caption(*found, **named),
+            csv_text(recipes[name].data(*found, **named)),
+        )
         for name, figure in figures.items()
-    ]
+    ]  # fmt: skip
 
 
 def write_figures(figures: list[DrawnFigure], folder: Path) -> list[Path]:
-    """Write every figure as SVG and PDF."""
+    """Write every figure as SVG and PDF, and its numbers as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for figure in figures:
-        svg, pdf = folder / f"{figure.name}.svg", folder / f"{figure.name}.pdf"
+        svg, pdf, csv = (folder / f"{figure.name}.{ending}" for ending in ("svg", "pdf", "csv"))
         svg.write_text(figure.svg, encoding="utf-8")
         pdf.write_bytes(figure.pdf)
-        paths += [svg, pdf]
+        csv.write_text(figure.csv, encoding="utf-8")
+        paths += [svg, pdf, csv]
     return paths
 
 
-def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
+def _drawn(name: str, figure: Figure, title: str, caption: str, csv: str) -> DrawnFigure:
     """Write a figure as SVG and PDF, without dates, so that equal data gives equal bytes.
 
     By the canvases themselves, as `savefig` draws everything a second time for the layout, which is found
@@ -114,7 +128,8 @@ def _drawn(name: str, title: str, figure: Figure, caption: str) -> DrawnFigure:
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
         figure.set_layout_engine("none")
         FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
-    return DrawnFigure(name, title, caption, with_titles(svg.getvalue().decode()), pdf.getvalue())
+    document = _IMAGE_ID.sub("", with_titles(svg.getvalue().decode()))
+    return DrawnFigure(name, title, caption, document, pdf.getvalue(), csv)
 
 
 def _curves(data: SweepData, _: Table1) -> Figure | None:
@@ -151,6 +166,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
             "equal, close and far BS/LR, as Figures 2 and 3 of the paper do. Training loss and accuracy are those seen by SGD during the epoch. "
             "Dotted lines: the learning rate falls. Diverged seeds are left out."
         ),
+        lambda data, _: curve_means(data),
     ),
     "traces": FigureRecipe(
         "Traces of every cell",
@@ -159,6 +175,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
             "Both traces per example, data objective, frozen batch normalisation, with one "
             f"standard error over seeds, which may be smaller than the marks.{crowd_said(data.cells)}"
         ),
+        lambda _, table: traces_data(table),
     ),
     "trace_ratio": FigureRecipe(
         "Magnitude difference tr σ²/tr H",
@@ -167,6 +184,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
             "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, "
             f"as in Figure 4 of the paper. On the grey line both laws say the same, ± 10 % in the band. {_colors_said(data.cells)}."
         ),
+        lambda _, table: traces_data(table),
     ),
     "layers": FigureRecipe(
         "Traces by layer",
@@ -175,6 +193,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
             "Mean over seeds of each layer's share of both traces. Colours tell cells apart, as in the "
             f"other figures; marks, the kinds of layer by their names.{crowd_said(data.cells)}"
         ),
+        lambda data, _: layers_data(data),
     ),
 }
 """By name; `trace_ratio` is the paper's Figure 4."""

@@ -23,7 +23,13 @@ from analysis.figures.style.crowd import (
     draw_points,
     is_crowd,
 )
-from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, axis_label, set_log
+from analysis.figures.style.figure_style import (
+    WIDE_INCHES,
+    WIDTH_INCHES,
+    axis_label,
+    panel_title,
+    set_log,
+)
 from analysis.figures.style.hover import cell_title, set_titles, value_title
 from analysis.findings.table1 import Table1, Table1Row
 from analysis.laws.palette import CURVATURE, GREY, NOISE
@@ -45,6 +51,9 @@ _AGAINST: tuple[tuple[str, Callable[[Cell], float]], ...] = (
 _PAPER, _LINE, _BAND = "the paper's Table 1", "1: both laws say the same", "within 10 % of 1"
 _LINES = (_PAPER, _LINE, _BAND)
 """What is labelled beside the cells."""
+
+_MOST_CHARACTERS = 80
+"""Of the names of cells beside each other below an axis."""
 
 _TRACES = (
     ("gradient_noise_trace", NOISE, "o", -0.1),
@@ -76,7 +85,7 @@ def ratio_figure(table: Table1) -> Figure:
         has_one_size = len({cell.batch_size for cell in panel.styles}) == 1
         drawn = [(rows[cell], style) for cell, style in panel.styles.items()]
         _ratios(axes, drawn, *_AGAINST[1 if has_one_size else 2])
-        axes.set_title(panel.title, fontsize=8.5)
+        panel_title(axes, panel.title, WIDE_INCHES / len(_AGAINST) - 0.7)
         legend_beside(axes)
     for axes in panels[len(_AGAINST) + len(multiples) :]:
         axes.remove()
@@ -99,7 +108,8 @@ def traces_figure(table: Table1) -> Figure:
     if is_crowd(rows):
         return _crowd_of_traces(rows)
     cells = by_ratio(rows)
-    is_crowded = len(cells) > MOST_TOGETHER
+    widest = max(len(line) for cell in cells for line in _three_lines(cell).split("\n"))
+    is_crowded = len(cells) > MOST_TOGETHER or len(cells) * (widest + 1) > _MOST_CHARACTERS
     size = (WIDE_INCHES, 4.6) if is_crowded else (WIDTH_INCHES, 3.6)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()

@@ -15,9 +15,9 @@ NOISE, CURVATURE = "#079DC9", "#BC353A"
 """Of tr σ² and tr H, and of what is weighted by noise and by curvature."""
 
 CELL_COLORS = (
-    "#785FCE", "#928DB3", "#1E7275", "#007900", "#699D0C", "#B8884E", "#925924", "#D45783",
+    "#7B31F8", "#686089", "#32736D", "#486F1E", "#50A803", "#B08D69", "#A77678", "#FF519E",
 )  # fmt: skip
-"""Of cells, in the order of BS/LR, from violet over green to pink."""
+"""Of cells, in the order of BS/LR, from violet over green to pink; apart for eyes without red or green too."""
 
 GREY = "#777777"
 """What is no datum: references and margins."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from analysis.aggregation.agreement_rows import disagreement_line
 from analysis.figures.covariance_figure import covariance_figure
+from analysis.figures.figure_data import covariance_data, forks_data, parity_data
 from analysis.figures.law_figures import (
     MOST_PANELS,
     curve_laws,
@@ -17,6 +18,8 @@ from analysis.figures.law_figures import (
 )
 from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
+from analysis.findings.league import Standing
+from analysis.report.answer import chief_standings
 from analysis.report.conclusions import Conclusions
 from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
@@ -60,6 +63,16 @@ def paper_section(found: Conclusions) -> Section:
     return Section("What the paper says, tested", [*tables(tested), *folded])
 
 
+def one_a_law(standings: Sequence[Standing]) -> list[Standing]:
+    """Keep one standing a law and quantity, as the first screen does."""
+    targets = dict.fromkeys(each.target for each in standings)
+    return [
+        each
+        for target in targets
+        for each in chief_standings([item for item in standings if item.target == target])
+    ]
+
+
 def _measured(found: Conclusions, figures: Mapping[str, FigurePart]) -> list[Part]:
     line = disagreement_line(found.validity)
     drawn_here = {name: figures[name] for name in LAW_FIGURES if name in figures}
@@ -89,22 +102,23 @@ def _parity_caption(found: Conclusions) -> str:
     return (
         f"A mark for each law and cell, at the end of each excursion{error}; hollow "
         "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
-        f"names are those of the league.{crowd_said(cells)}"
+        "names are those of the league, by forks with the sampler that the law is for where it was measured "
+        f"in several ways.{crowd_said(cells)}"
     )
 
 
 def _fork_caption(found: Conclusions) -> str:
     panels = fork_panels(found.rows)
     rows = [row for panel in panels for row in panel]
-    curves, levels = ([law.name for law in laws] for laws in (curve_laws(rows), level_laws(rows)))
+    curves, levels = (
+        "; ".join(law.human_name for law in laws) for laws in (curve_laws(rows), level_laws(rows))
+    )
     sentences = [
         "Mean over independent streams from one point, each window shown at its last step, with one "
         "standard error.",
         "LR above a panel is the initial rate, η the constant one of its forks where that differs.",
-        f"Curves: what the loss should be after so many steps ({', '.join(curves)})."
-        if curves
-        else "",
-        f"Horizontal lines: where it should settle ({', '.join(levels)})." if levels else "",
+        f"Curves: what the loss should be after so many steps ({curves})." if curves else "",
+        f"Horizontal lines: where it should settle ({levels})." if levels else "",
         "Share of tr σ² in directions that T steps do not equilibrate (ηλT < 1): "
         f"{_shares(found)}.",
         f"{len(panels) - MOST_PANELS} further panels are not shown."
@@ -133,17 +147,22 @@ def _shares(found: Conclusions) -> str:
 
 LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     "fork_curve": FigureRecipe(
-        "Excess loss of forks", lambda found: fork_figure(found.rows), _fork_caption
+        "Excess loss of forks",
+        lambda found: fork_figure(found.rows),
+        _fork_caption,
+        lambda found: forks_data(found.rows),
     ),
     "parity": FigureRecipe(
         "Measured against predicted",
-        lambda found: parity_figure(found.rows, found.standings),
+        lambda found: parity_figure(found.rows, one_a_law(found.standings)),
         _parity_caption,
+        lambda found: parity_data(found.rows),
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
         lambda found: covariance_figure(found.covariances),
         lambda found: _COVARIANCE + crowd_said({each.cell for each in found.covariances}),
+        lambda found: covariance_data(found.covariances),
     ),
 }
 """By name."""

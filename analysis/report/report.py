@@ -73,7 +73,7 @@ class Report:
 
 
 def write_report(report: Report, out: Path) -> list[Path]:
-    """Write `report.html`, `figures/*.svg`, `figures/*.pdf`, `table1.csv`, `table1.tex`, long tables as `tables/*.csv`.
+    """Write `report.html`, `figures/*` (SVG, PDF, data as CSV), `table1.csv`, `table1.tex`, long tables as `tables/*.csv`.
 
     Returns:
         The files written, the page first.

@@ -9,6 +9,7 @@ from analysis.findings.league import Standing
 from analysis.mathematics.uncertain import Uncertain
 from analysis.predictions import laws
 from analysis.text.interval_text import ratio_text, three_digits
+from analysis.text.named import Named
 from analysis.text.number import written
 from analysis.text.number_text import NOTHING, with_error
 from analysis.text.text_table import TextTable
@@ -45,7 +46,7 @@ def _verdict_table(target: str, rows: Sequence[LawRow]) -> TextTable:
         (*columns, "measured/predicted", "verdict", "valid"),
         tuple(
             (
-                row.prediction,
+                law_text(row.prediction),
                 written(row.cell.batch_size, "d"),
                 written(row.cell.learning_rate),
                 *(() if by else (label,)),
@@ -77,7 +78,7 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
         (*columns, "valid"),
         tuple(
             (
-                standing.prediction,
+                law_text(standing.prediction),
                 _way(standing),
                 three_digits(standing.median_distance),
                 ratio_text(standing.log_ratio),
@@ -95,15 +96,22 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
 
 def _windows_note(standings: Sequence[Standing]) -> str:
     ranked = {item.prediction for item in standings}
-    timed = [name for name, law in laws().items() if name in ranked and law.windows == "every"]
-    if not timed:
+    found = [law for law in laws().values() if law.name in ranked and law.windows == "every"]
+    if not found:
         return "Laws are judged by the longest window of forks and by tails."
-    return f"Every window of forks judges {', '.join(timed)}; the longest one, and tails, the other laws."
+    names = "; ".join(law.human_name for law in found)
+    return f"Every window of forks judges these: {names}. The longest one, and tails, judge the other laws."
 
 
 def _way(standing: Standing) -> str:
     is_shuffled = standing.sampler == "shuffle"
     return f"{standing.measured_by}, {standing.bn_mode}{', shuffled' if is_shuffled else ''}"
+
+
+def law_text(name: str) -> str:
+    """Return the identifier of a law, named as sentences call it."""
+    title = laws()[name].title
+    return name if title is None else Named(name, title)
 
 
 def excursion_label(row: LawRow, among: Sequence[LawRow]) -> str:

@@ -12,6 +12,7 @@ from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import Cell
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
+from analysis.tables.law_tables import law_text
 from analysis.tables.table1_text import CELL_COLUMNS
 from analysis.text.number import written, written_scalar
 from analysis.text.number_text import NOTHING, plain, with_error
@@ -78,7 +79,7 @@ def prediction_table(predictions: pa.Table) -> TextTable:
     found = _ends(predictions.to_pylist())
     rows = tuple(
         (
-            row["prediction"],
+            law_text(row["prediction"]),
             written(row["batch_size"], "d"),
             written(row["learning_rate"]),
             written(row["learning_rate_used"]),

@@ -24,7 +24,7 @@ MOST_APART = 60
 
 CROWD_SAID = (
     f"More than {MOST_APART} cells are drawn together, without a label or a value on hover for each; "
-    "every value is in the views of the store"
+    "every value is in the figure's CSV"
 )
 
 _COLORS = LinearSegmentedColormap.from_list("cells", CELL_COLORS)

@@ -6,6 +6,7 @@ import math
 from contextlib import AbstractContextManager
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -19,7 +20,13 @@ WIDE_INCHES = 10.0
 """Of small multiples, which a page shows across and print shrinks."""
 
 _STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))
-_FEWEST_TICKS, _MOST_TICKS = 3, 6
+_TITLE_SIZE, _TITLE_CHARACTERS = 8.5, 13
+"""Of panels: points, and characters an inch."""
+
+_FEWEST_TICKS = 3
+_MOST_BESIDE, _MOST_ABOVE = 4, 6
+"""Ticks of a logarithmic axis: their labels beside each other, and one above the other."""
+
 _SMALL, _LARGE = 1e-4, 1e5
 """Of numbers written without a power of ten."""
 
@@ -61,13 +68,17 @@ def set_log(axis: Axis) -> None:
     """Make an axis logarithmic, with ticks at round values, written as numbers."""
     name = "y" if isinstance(axis, YAxis) else "x"
     axis.axes.set(**{f"{name}scale": "log"})
-    axis.set_major_locator(RoundValues())
+    axis.set_major_locator(RoundValues(_MOST_ABOVE if name == "y" else _MOST_BESIDE))
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
 class RoundValues(LogLocator):
-    """Ticks of a logarithmic axis: three to six round values, however narrow or wide it is."""
+    """Ticks of a logarithmic axis: three round values to so many, however narrow or wide it is."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
 
     def tick_values(self, vmin: float, vmax: float) -> list[float]:
         """Return the values: powers of ten, else their simple multiples, else equal steps."""
@@ -79,8 +90,8 @@ class RoundValues(LogLocator):
             every = [step * 10.0**decade for decade in range(first, last + 1) for step in steps]
             within = [value for value in every if low <= value <= high]
             if len(within) >= _FEWEST_TICKS:
-                return within[:: -(-len(within) // _MOST_TICKS)]
-        even = MaxNLocator(nbins=_MOST_TICKS - 1, min_n_ticks=_FEWEST_TICKS, steps=[1, 2, 5, 10])
+                return within[:: -(-len(within) // self._most)]
+        even = MaxNLocator(nbins=self._most - 1, min_n_ticks=_FEWEST_TICKS, steps=[1, 2, 5, 10])
         return [value for value in even.tick_values(low, high) if low <= value <= high]
 
 
@@ -89,6 +100,19 @@ def tick_text(value: float) -> str:
     if value == 0 or _SMALL <= abs(value) < _LARGE:
         return f"{value:g}"
     return typeset(f"{value:.3g}").removeprefix("1×")
+
+
+def panel_title(axes: Axes, text: str, inches: float) -> None:
+    """Write a title above a panel, in lines of at most so many inches, parted at commas."""
+    lines: list[str] = []
+    for part in text.split(", "):
+        joined = f"{lines[-1]}, {part}" if lines else part
+        if lines and len(joined) > inches * _TITLE_CHARACTERS:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1:] = [joined]
+    axes.set_title("\n".join(lines), fontsize=_TITLE_SIZE)
 
 
 def axis_label(quantity: str) -> str:

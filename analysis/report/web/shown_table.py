@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from analysis.report.web.page import Table
 from analysis.report.web.shown_number import common_exponent, page_text, plain_parts
+from analysis.text.named import Named
 from analysis.text.number import Number, power
 from analysis.text.number_text import NOTHING
 from analysis.text.text_table import TextTable
@@ -18,6 +19,7 @@ MOST_ROWS = 200
 
 _LONG_TEXT = 40
 _PARTS, _NONE = ("", " stderr", " low", " high"), ("", "", "", "")
+_IDENTIFIER = " identifier"
 _VERDICTS = ("holds", "fails", "undecided")
 
 
@@ -29,11 +31,13 @@ class ShownCell:
         text: As shown.
         kind: Classes of the style sheet.
         numbers: Value, error, low and high as plain decimals, empty where there is none.
+        identifier: What records call it, beside the text; empty where the text is all.
     """
 
     text: str
     kind: str
     numbers: tuple[str, str, str, str] | None
+    identifier: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,14 @@ def file_name(content: TextTable) -> str:
 
 
 def table_file(content: TextTable) -> str:
-    """Return a whole table as CSV: value, stderr, low and high of each column of numbers, where there are any."""
+    """Return a whole table as CSV: of numbers value, stderr, low and high, of names the identifiers too."""
     columns: list[list[str]] = []
     for place, head in enumerate(content.columns):
         texts = [row[place] for row in content.rows]
+        if any(isinstance(text, Named) for text in texts):
+            titles = [text.human_name if isinstance(text, Named) else text for text in texts]
+            columns += [[head, *titles], [head + _IDENTIFIER, *texts]]
+            continue
         parts = [plain_parts(text) if isinstance(text, Number) else None for text in texts]
         if not any(parts) or any(
             not part and text not in ("", NOTHING) for part, text in zip(parts, texts, strict=True)
@@ -148,4 +156,6 @@ def _cell(text: str, exponent: int | None, *, is_numeric: bool, is_left: bool) -
         kinds = ["left", "wrap"]
     if text in _VERDICTS:
         kinds.append(text)
+    if isinstance(text, Named):
+        return ShownCell(text.human_name, " ".join(kinds), None, identifier=str(text))
     return ShownCell(text, " ".join(kinds), None)

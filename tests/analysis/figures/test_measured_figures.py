@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
+from matplotlib import colormaps
 
 from analysis.figures.heat_maps import heat_maps
 from analysis.figures.measured_figures import (
@@ -17,6 +20,7 @@ from analysis.figures.sweep_figures import build_all
 from analysis.findings.spectral_density import SpectralDensity, spectral_densities
 from analysis.records.cell import Cell
 
+_SVG = "{http://www.w3.org/2000/svg}"
 _GRID = [(size, rate) for size in (50, 100) for rate in (0.1, 0.2)]
 
 
@@ -28,7 +32,16 @@ def _texts(axes):
 def _maps(found):
     with drawing_settings():
         figure = heat_maps(found)
-    return None if figure is None else [axes for axes in figure.axes if axes.get_visible()]
+    return None if figure is None else [axes for axes in figure.axes if axes.get_title()]
+
+
+def _squares(axes):
+    """Give the colour of every square, by column and row."""
+    return {
+        (round(patch.get_x() + 0.5), round(patch.get_y() + 0.5)): patch.get_facecolor()
+        for patch in axes.patches
+        if patch.get_fill()
+    }
 
 
 def test_each_square_holds_its_value(store, synthetic_sweep, measured_in):
@@ -37,10 +50,74 @@ def test_each_square_holds_its_value(store, synthetic_sweep, measured_in):
     _, _, found = measured_in(store)
     noise, *_ = panels = _maps(found)
     assert [axes.get_title() for axes in panels] == [
-        "tr σ² (loss²/parameter²)", "tr H (loss/parameter²)", "tr σ²/tr H", "test accuracy %",
+        "Gradient noise", "Curvature", "Magnitude difference", "Test accuracy",
     ]  # fmt: skip
     assert _texts(noise) == {(0, 0): "51", (1, 0): "101", (0, 1): "101", (1, 1): "201"}
-    assert noise.collections[0].get_array()[1, 0] == pytest.approx(101)
+    colors = _squares(noise)
+    assert colors[1, 0] == colors[0, 1]
+    assert len(set(colors.values())) == 3
+
+
+def test_each_map_has_a_scale_with_numbers_and_its_unit(store, synthetic_sweep, measured_in):
+    """Beside it, in the colours of the squares: 51 is the lowest of the scale and 201 its highest."""
+    synthetic_sweep(pairs=_GRID).fill()
+    _, _, found = measured_in(store)
+    with drawing_settings():
+        figure = heat_maps(found)
+        figure.draw_without_rendering()
+    maps = [axes for axes in figure.axes if axes.get_title()]
+    scales = [axes for axes in figure.axes if not axes.get_title()]
+    assert [axes.get_ylabel() for axes in scales] == [
+        "tr σ² (loss²/parameter²)", "tr H (loss/parameter²)", "tr σ²/tr H", "accuracy (%)",
+    ]  # fmt: skip
+    for axes in scales:
+        low, high = axes.get_ylim()
+        texts = [
+            text.get_text()
+            for text in axes.get_yticklabels()
+            if low <= text.get_position()[1] <= high
+        ]
+        assert len([text for text in texts if text]) >= 3
+    assert scales[0].get_ylim() == pytest.approx((51, 201))
+    lowest, *_, highest = colormaps["cividis"].colors
+    colors = _squares(maps[0])
+    assert colors[0, 0][:3] == pytest.approx(lowest, abs=1 / 255)
+    assert colors[1, 1][:3] == pytest.approx(highest, abs=1 / 255)
+
+
+def test_a_whole_square_has_the_title_of_its_cell(store, synthetic_sweep, measured_in):
+    """Its area, its hatching and its number alike: cell and value with its error, or what is lacking."""
+    sweep = synthetic_sweep(pairs=[*_GRID[:3], (200, 0.1)], seeds=[0, 1])
+    sweep.plan()
+    for trial in sweep.trials()[:2]:
+        sweep.train(trial)
+        sweep.measure(trial)
+    for trial in sweep.trials()[2:4]:
+        sweep.train(trial, outcome="diverged")
+        sweep.measure(trial, skipped_reason="diverged: the loss ran away")
+    data, _, found = measured_in(store)
+    drawn = draw_measured(MeasuredFindings(found, spectral_densities(data)))
+    (svg,) = [figure.svg for figure in drawn if figure.name == "heat_maps"]
+    groups = {}
+    for group in ET.fromstring(svg).iter(f"{_SVG}g"):  # noqa: S314 - our own file
+        title = group.find(f"{_SVG}title")
+        if title is not None:
+            found_in = {child.tag.removeprefix(_SVG) for child in group.iter()}
+            groups.setdefault(title.text, []).append(found_in)
+    start = "batch size 50, learning rate 0."
+    squares = {title: parts for title, parts in groups.items() if ": tr H " in title}
+    assert set(squares) == {
+        f"{start}1: tr H 50.75 ± 0.25",
+        f"{start}2: tr H diverged",
+        "batch size 100, learning rate 0.1: tr H missing",
+        "batch size 200, learning rate 0.1: tr H missing",
+    }
+    assert "batch size 200, learning rate 0.2: not planned" in groups
+    for title, parts in squares.items():
+        assert sum("text" in each for each in parts) == 1, title
+        assert sum("text" not in each and "path" in each for each in parts) == 1 + (
+            "diverged" in title
+        )
 
 
 def test_missing_and_diverged_squares_are_marked(store, synthetic_sweep, measured_in):
@@ -59,6 +136,8 @@ def test_missing_and_diverged_squares_are_marked(store, synthetic_sweep, measure
     assert _texts(noise) == {
         (0, 0): "50", (1, 0): "diverged", (0, 1): "missing", (1, 1): "×", (0, 2): "200", (1, 2): "×",
     }  # fmt: skip
+    paper = {place for place, color in _squares(noise).items() if color == (1.0, 1.0, 1.0, 1.0)}
+    assert paper == {(1, 0), (0, 1), (1, 1), (1, 2)}
     hatched = [patch for patch in noise.patches if patch.get_hatch()]
     assert [patch.get_xy() for patch in hatched] == [(0.5, -0.5)]
     caption = MEASURED_FIGURES["heat_maps"].caption(MeasuredFindings(found, []))
@@ -74,10 +153,11 @@ def test_missing_and_diverged_squares_are_marked(store, synthetic_sweep, measure
         [(50, 0.1), (100, 0.1)],
         [(50 * (1 + place), 0.1 * (1 + place)) for place in range(5)],  # a diagonal is no map
         [(size, rate / 100) for size in range(1, 12) for rate in range(1, 11)],
+        [(size, rate / 1000) for size in (50, 100) for rate in range(1, 26)],
     ],
 )
 def test_what_is_no_readable_grid_is_not_mapped(store, synthetic_sweep, measured_in, pairs):
-    """One cell, one row, scattered pairs, more squares than can be read."""
+    """One cell, one row, scattered pairs, more squares than can be read, a row wider than a page."""
     sweep = synthetic_sweep(pairs=pairs, seeds=[0])
     sweep.plan()
     trial = sweep.trials()[0]
@@ -100,8 +180,9 @@ def test_equal_values_have_one_colour(store, synthetic_sweep, measured_in):
     for place, trial in enumerate(sweep.trials()):
         sweep.train(trial)
         sweep.measure(trial, changes={"gradient_noise_trace": 0.3 * (1 + 1e-15 * place)})
-    norm = _maps(measured_in(store)[2])[0].collections[0].norm
-    assert norm.vmax - norm.vmin > 0.01
+    (color, *others) = _squares(_maps(measured_in(store)[2])[0]).values()
+    assert all(other == pytest.approx(color, abs=1e-9) for other in others)
+    assert 0.2 < sum(color[:3]) / 3 < 0.8  # the middle of the scale
 
 
 def test_spectra_are_drawn_by_cell_with_the_limit_of_stability(store, forked_sweep, measured_in):

@@ -99,7 +99,7 @@ def test_negative_layer_traces_are_drawn_linearly(store, synthetic_sweep):
     assert [axes.get_yscale() for axes in panels] == ["log", "linear"] * 2
 
 
-def test_figures_are_written_as_svg_and_pdf(data, tmp_path):
+def test_figures_are_written_as_svg_pdf_and_csv(data, tmp_path):
     """Well-formed files, drawn without touching Matplotlib's global settings."""
     before = dict(mpl.rcParams)
     figures = draw_figures(data, build_table1(data))
@@ -111,10 +111,12 @@ def test_figures_are_written_as_svg_and_pdf(data, tmp_path):
         "trace_ratio",
         "layers",
     ]
-    assert len(paths) == 8
+    assert len(paths) == 12
     for path in paths:
         if path.suffix == ".svg":
             assert ET.parse(path).getroot().tag.endswith("svg")  # noqa: S314 - our own file
+        elif path.suffix == ".csv":
+            assert len(path.read_text(encoding="utf-8").splitlines()) > 1
         else:
             assert path.read_bytes().startswith(b"%PDF")
 

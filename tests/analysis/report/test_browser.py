@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import shutil
@@ -187,6 +188,34 @@ def test_a_table_is_copied_and_saved(opened):
     assert r"$\pm$" in latex
     assert r"$\sigma^{2}$" in latex
     assert not set(latex) & set("±σηλ⁻×²·")
+    assert page.faults == []
+
+
+def test_laws_are_sorted_and_copied_by_name(opened):
+    """CSV has the identifier in a column of its own, LaTeX the name alone; the filter finds either."""
+    page = opened("laws", permissions=["clipboard-read", "clipboard-write"])
+    box = page.locator(".table[data-title*=league]").first
+    first = box.locator("tbody tr:visible td:nth-child(1)")
+    box.locator("th").first.get_by_role("button").click()
+    texts = first.all_inner_texts()
+    assert texts[0] == "Finite time, from one point finite_time"
+    names = [text.rsplit(" ", 1)[0] for text in texts]
+    assert names == sorted(names)
+    box.get_by_role("button", name="Copy CSV").click()
+    page.wait_for_function("navigator.clipboard.readText().then((text) => text.startsWith('law,'))")
+    head, *rows = csv.reader(page.evaluate("navigator.clipboard.readText()").splitlines())
+    assert head[:2] == ["law", "law identifier"]
+    assert [" ".join(row[:2]) for row in rows] == texts
+    box.get_by_role("button", name="Copy LaTeX").click()
+    page.wait_for_function(
+        "navigator.clipboard.readText().then((text) => text.includes('toprule'))"
+    )
+    latex = page.evaluate("navigator.clipboard.readText()")
+    assert "Wang 2019, Eq 4.45 &" in latex
+    assert "wang" not in latex
+    for wanted in ("wang_4_45", "Wang 2019"):
+        box.get_by_label("Filter").fill(wanted)
+        assert first.all_inner_texts() == ["Wang 2019, Eq 4.45 wang_4_45"]
     assert page.faults == []
 
 

@@ -76,11 +76,11 @@ def report(report_of, sweep_in, environment_facts, folder):
 
 
 def test_all_files_are_written(report, folder):
-    """The page, the table in two formats, every figure in two."""
+    """The page, the table in two formats, every figure in two and its numbers."""
     names = [str(path.relative_to(folder / "out")) for path in report]
     figures = ["learning_curves", "traces", "trace_ratio", "layers", "heat_maps"]
     assert names == ["report.html", "table1.csv", "table1.tex"] + [
-        f"figures/{figure}.{ending}" for figure in figures for ending in ("svg", "pdf")
+        f"figures/{figure}.{ending}" for figure in figures for ending in ("svg", "pdf", "csv")
     ]
     assert all(path.stat().st_size > 0 for path in report)
 
@@ -92,8 +92,11 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
     assert text.startswith("<!DOCTYPE html>\n<html lang=")
     assert (page.open, page.faults) == ([], [])
     assert [name for name, count in Counter(page.ids).items() if count > 1] == []
-    assert all(address.startswith("#") for address in page.loads)
-    assert {address[1:] for address in page.loads} <= set(page.ids)
+    images = [address for address in page.loads if address.startswith("data:image/png;base64,")]
+    assert len(images) == 4  # the scales of the maps
+    inner = [address for address in page.loads if address not in images]
+    assert all(address.startswith("#") for address in inner)
+    assert {address[1:] for address in inner} <= set(page.ids)
     assert page.tags.isdisjoint({"iframe", "object", "embed", "link", "img"})
     assert "@import" not in text
     assert not re.search(r"url\((?!#)", text)

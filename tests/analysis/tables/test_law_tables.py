@@ -5,6 +5,7 @@ import pytest
 from analysis.findings.law_rows import law_rows
 from analysis.findings.league import league
 from analysis.tables.law_tables import league_tables, verdict_tables
+from analysis.tables.report_tables import prediction_table
 from analysis.text.text_table import render
 
 
@@ -14,8 +15,8 @@ def test_the_league_says_which_windows_judge(prediction, predictions_table):
     rows = [prediction(1.0, prediction=name) for name in names]
     (table,) = league_tables(league(predictions_table(rows).to_pandas()))
     assert table.notes[-1].endswith(
-        "Every window of forks judges finite_time, finite_time_drift; the longest one, and tails, the "
-        "other laws."
+        "Every window of forks judges these: Finite time, from one point; Finite time, drifting noise. "
+        "The longest one, and tails, judge the other laws."
     )
     (table,) = league_tables(league(predictions_table(rows[:1]).to_pandas()))
     assert table.notes[-1].endswith("Laws are judged by the longest window of forks and by tails.")
@@ -74,6 +75,20 @@ def test_the_league_has_a_table_for_each_quantity(prediction, predictions_table)
          "fails", "0/1"),
     )  # fmt: skip
     assert second.rows[0][0] == "wang_4_46"
+
+
+def test_a_law_is_named_and_keeps_its_identifier(prediction, predictions_table):
+    """In the verdicts, the league and the table of predictions: for readers, and for those who query."""
+    found = predictions_table([prediction(1.0, prediction="jastrzebski_9")])
+    frame = found.to_pandas()
+    tables = [
+        *verdict_tables(law_rows(frame)),
+        *league_tables(league(frame)),
+        prediction_table(found),
+    ]
+    laws = [row[0] for table in tables for row in table.rows]
+    assert laws == ["jastrzebski_9"] * 3
+    assert [law.human_name for law in laws] == ["Jastrzębski 2018, Eq 9"] * 3
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1234.5, 1e-6])

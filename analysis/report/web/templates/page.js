@@ -7,6 +7,8 @@ const LOWERED = { "₀": "0", "₁": "1", "₂": "2", "₃": "3", "₄": "4" };
 
 const shown = (element) => !element.hidden;
 const numbersOf = (cell) => (cell.dataset.n === undefined ? null : cell.dataset.n.split(";"));
+const identifierOf = (cell) => cell.querySelector(".name")?.textContent ?? "";
+const textOf = (cell) => (identifierOf(cell) ? cell.firstChild.textContent.trim() : cell.textContent);
 const bodyRows = (table) => [...table.tBodies[0].rows];
 
 function latexOf(text) {
@@ -27,7 +29,7 @@ function asLatex(table) {
   const { heads, rows } = visible(table);
   const line = (texts) => "  " + texts.map(latexOf).join(" & ") + " \\\\";
   return ["\\begin{tabular}{" + "r".repeat(heads.length) + "}", "  \\toprule", line(heads), "  \\midrule",
-    ...rows.map((row) => line(row.map((cell) => cell.textContent))), "  \\bottomrule", "\\end{tabular}", ""].join("\n");
+    ...rows.map((row) => line(row.map(textOf))), "  \\bottomrule", "\\end{tabular}", ""].join("\n");
 }
 
 function asCsv(table) {
@@ -38,6 +40,7 @@ function asCsv(table) {
     const cells = rows.map((row) => row[place]);
     const numbers = cells.map(numbersOf);
     const plain = head.replace(/ \(×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+\)$/, "");
+    if (cells.some(identifierOf)) return [[head, ...cells.map(textOf)], [head + " identifier", ...cells.map((cell) => identifierOf(cell) || textOf(cell))]];
     if (!numbers.some((each) => each)) return [[head, ...cells.map((cell) => cell.textContent)]];
     return names.map((name, part) => [plain + name, ...numbers.map((each) => (each ? each[part] : ""))])
       .filter((column, part) => part === 0 || column.slice(1).some((text) => text !== ""));
@@ -54,7 +57,7 @@ function sortBy(table, head) {
   const isNumeric = head.firstElementChild.dataset.sort === "number";
   const order = (one, other) => {
     if (!isNumeric) {
-      const [first, second] = [one, other].map((row) => row.cells[place].textContent);
+      const [first, second] = [one, other].map((row) => textOf(row.cells[place]));
       return (isUp ? 1 : -1) * first.localeCompare(second, "en", { numeric: true });
     }
     const [first, second] = [key(one), key(other)];

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -46,15 +45,6 @@ def test_every_mark_stands_out_from_white_and_from_dark_paper():
     assert _luminance(dark) < 0.02
     for color in {*_LAW_COLORS, *CELL_COLORS, NOISE, CURVATURE, GREY}:
         assert min(_contrast(color, light), _contrast(color, dark)) >= 3.0, color
-
-
-def test_a_colour_means_one_thing():
-    """Laws, cells, the two traces, references, verdicts: no colour is of two of them."""
-    verdicts = {color for name in ("good", "bad", "open") for color in _page_colors(name)}
-    groups = [_LAW_COLORS, set(CELL_COLORS), {NOISE, CURVATURE}, {GREY}, verdicts]
-    for one, other in combinations(groups, 2):
-        assert not {color.lower() for color in one} & {color.lower() for color in other}
-    assert len(CELL_COLORS) == len(set(CELL_COLORS)) == 8
 
 
 @pytest.mark.parametrize(

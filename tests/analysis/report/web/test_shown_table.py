@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from analysis.report.web.page import Table
-from analysis.report.web.shown_table import shown_table
+from analysis.report.web.render import render_still
+from analysis.report.web.shown_table import shown_table, table_file
+from analysis.text.named import Named
 from analysis.text.number import number
-from analysis.text.text_table import TextTable
+from analysis.text.text_table import TextTable, render
 
 
 def test_what_is_empty_is_dropped():
@@ -39,3 +41,22 @@ def test_a_text_that_looks_like_a_number_is_none():
     shown = shown_table(Table(TextTable("t", ("environment",), (("12e45678",), ("90123456",)))))
     assert [column.is_numeric for column in shown.columns] == [False]
     assert [[cell.text for cell in row] for row in shown.rows] == [["12e45678"], ["90123456"]]
+
+
+def test_a_name_stands_before_its_identifier():
+    """In grey beside it in the page; in the file in a column of its own; text alone has the identifier."""
+    wang = Named("wang_4_45", "Wang 2019, Eq 4.45")
+    content = TextTable(
+        "t", ("law", "cells"), ((wang, number("3")), ("toy", number("4"))), num_left=1
+    )
+    (named, _), (plain, _) = shown_table(Table(content)).rows
+    assert (named.text, named.identifier, plain.text, plain.identifier) == (
+        "Wang 2019, Eq 4.45", "wang_4_45", "toy", ""
+    )  # fmt: skip
+    html = render_still(Table(content))
+    assert '<td class="left">Wang 2019, Eq 4.45 <code class="name">wang_4_45</code></td>' in html
+    assert '<td class="left">toy</td>' in html
+    assert table_file(content).splitlines() == [
+        "law,law identifier,cells", '"Wang 2019, Eq 4.45",wang_4_45,3', "toy,toy,4"
+    ]  # fmt: skip
+    assert render(content).splitlines()[-2].startswith("wang_4_45")
