@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -25,6 +26,7 @@ from analysis.text.interval_text import ratio_text
 from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9
+_MOST_NAMED = 2
 _AGREEMENT = "an agreement, not a confirmation: "
 
 _Found: TypeAlias = tuple[list[Finding], list[str], Forest | None]
@@ -44,7 +46,34 @@ def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Fir
         kind == "good",
         cost_sentence(cost(data)),
         setting_line(data),
+        _summary(chief),
     )
+
+
+def _summary(chief: Sequence[Standing]) -> str:
+    """Say which laws hold, where a cell meets what they assume, and what became of the others."""
+    if not chief:
+        return ""
+    said = Counter(item.judged[1] or "undecided" for item in chief)
+    named = [laws()[item.prediction].human_name for item in chief if _is_shown(item)]
+    agreeing = said["holds"] - len(named)
+    if not named:
+        head = "No law is shown to hold"
+    elif len(named) <= _MOST_NAMED:
+        head = f"{' and '.join(named)} {'holds' if len(named) == 1 else 'hold'}"
+    else:
+        head = f"{len(named)} of {len(chief)} laws hold"
+    counts = [
+        (agreeing, "agrees where its assumptions are not met", "agree where theirs are not met"),
+        (said["fails"], "fails", "fail"),
+        (said["undecided"], "is undecided", "are undecided"),
+    ]
+    rest = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    return f"{head}{': ' if rest and not named else '; ' if rest else ''}{', '.join(rest)}."
+
+
+def _is_shown(item: Standing) -> bool:
+    return item.judged[1] == "holds" and item.num_valid > 0
 
 
 def chief_standings(standings: Sequence[Standing]) -> list[Standing]:

@@ -93,8 +93,9 @@ class Forest:
         """Where the axis is labelled, in per cent, and how: at most about five round numbers."""
         low, high = self.limits
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        num_within = math.floor(math.log10(high)) - math.ceil(math.log10(low)) + 1
         is_wide = math.log10(high / low) > 2
-        stride = max(1, math.ceil(len(decades) / 5)) if is_wide else 1
+        stride = max(1, math.ceil(num_within / 5)) if is_wide else 1
         values = [
             step * 10.0**decade
             for decade in decades
@@ -116,6 +117,7 @@ class FirstScreen:
         is_complete: Whether that is all.
         cost: What it took, in core-hours.
         setting: Model, data, loss, epochs, cells and seeds, in a line.
+        summary: Which laws hold, and how many fail or are undecided; empty before any is measured.
     """
 
     findings: Sequence[Finding]
@@ -125,3 +127,4 @@ class FirstScreen:
     is_complete: bool
     cost: str
     setting: str = ""
+    summary: str = ""

@@ -59,6 +59,29 @@ def test_each_law_has_one_sentence_with_its_number_and_one_verdict(answer_to, pr
         "Finite time, from one point", "Wang 2019, Eq 4.45"
     ]  # fmt: skip
     assert found.asides[0].startswith("Not measured: Liu 2021, Theorem 1; ")
+    assert found.summary == "Finite time, from one point holds; 3 fail."
+
+
+def test_the_answer_begins_with_what_became_of_all_laws(answer_to, prediction):
+    """None holds, one does, two do, three do: at most two are named; one outside its assumptions only agrees."""
+    names = ["finite_time", "finite_learning_rate", "shuffled"]
+    others = [
+        prediction(0.27, half=0.1),
+        prediction(1.0, half=0.9, prediction="state_dependent"),
+    ]
+    holding = [prediction(1.0, half=0.01, prediction=name) for name in names]
+    told = [answer_to([*others, *holding[:count]]).summary for count in range(4)]
+    assert told[0] == "No law is shown to hold: 1 fails, 1 is undecided."
+    assert told[1] == "Finite time, from one point holds; 1 fails, 1 is undecided."
+    assert told[2].endswith(" hold; 1 fails, 1 is undecided.")
+    assert {"Finite time, from one point", "Liu 2021, Theorem 1"} == set(
+        told[2].partition(" hold; ")[0].split(" and ")
+    )
+    assert told[3] == "3 of 5 laws hold; 1 fails, 1 is undecided."
+    agreeing = prediction(1.0, half=0.01, prediction="shuffled", valid=False, reasons=_SMALL)
+    assert answer_to([agreeing]).summary == (
+        "No law is shown to hold: 1 agrees where its assumptions are not met."
+    )
 
 
 def test_a_law_that_holds_outside_its_assumptions_is_an_agreement(answer_to, prediction):
