@@ -242,11 +242,11 @@ def compact(store: StoreOption = STORE, *, json: Json = False) -> int:
 
 
 @app.command()
-def doctor(store: StoreOption = STORE, *, json: Json = False) -> int:
-    """Check this machine for what a sweep needs."""
+def doctor(store: StoreOption = STORE, address: Address = None, *, json: Json = False) -> int:
+    """Check this machine, or with --address every node of a cluster, for what a sweep needs."""
     from orchestrator.commands import store_commands
 
-    return store_commands.doctor(store, Output(json))
+    return store_commands.doctor(store, cluster_at(address), Output(json))
 
 
 @app.command()
@@ -270,5 +270,9 @@ def _options(
     from orchestrator.planning.prepare import Options
 
     folder = None if data_dir is None else str(local_folder(data_dir, "--data-dir"))
-    own = address in {None, "", "local"}  # as Ray calls a cluster of one's own
-    return Options(store, None if own else address, folder, tuple(overrides or ()))
+    return Options(store, cluster_at(address), folder, tuple(overrides or ()))
+
+
+def cluster_at(address: str | None) -> str | None:
+    """Return the address of a cluster; None for one of our own, which Ray calls `local`."""
+    return None if address in {None, "", "local"} else address

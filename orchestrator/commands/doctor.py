@@ -1,4 +1,4 @@
-"""Check this machine for what a sweep needs, and name the cure of what is missing."""
+"""Check this machine, or every node of a cluster, for what a sweep needs, and name the cure of what is missing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.machine.scratch import place_for_sockets
+from orchestrator.machine.scratch import place_for_sockets, scratch_folder
 from orchestrator.planning.fit import this_machine
+from orchestrator.running.driver import ClusterLost, MakeDriver
+from orchestrator.running.preflight import node_faults, places_of
 from workers.contract.distribution import NOT_INSTALLED, installed_version
 from workers.contract.errors import UserError
 from workers.contract.store import Store
@@ -60,9 +62,38 @@ def diagnose(store: str) -> Iterator[Check]:
     )
 
 
-def verdict(checks: Sequence[Check]) -> str:
-    """Return in a line whether this machine is ready, or what needs mending."""
+def diagnose_cluster(store_uri: str, address: str, make_driver: MakeDriver) -> Iterator[Check]:
+    """Ask every node of a cluster for what a sweep needs there: our code, TensorFlow, the store."""
+    store = _store(store_uri)
+    if not store.is_good:
+        yield Check(f"cluster at {address}", f"not asked: {store.found}", store.cure)
+        return
+    try:
+        with scratch_folder() as scratch:
+            driver = make_driver(address, scratch)
+            with driver.join() as nodes:
+                found = node_faults(Store.open(store_uri), None, nodes, driver.ask)
+    except UserError as error:
+        fault = error.faults[0]
+        yield Check(f"cluster at {address}", fault.what, fault.mend)
+        return
+    except ClusterLost as lost:
+        yield Check(f"cluster at {address}", str(lost), "look at its head, and ask again")
+        return
+    for place, node, faults in zip(places_of(nodes), nodes, found, strict=True):
+        has = f"{node.cpus} CPUs, {node.gpus} GPUs"
+        if faults is None:
+            yield Check(place, f"{has}; it is leaving the cluster")
+            continue
+        what = "; ".join([has, *dict.fromkeys(fault.what for fault in faults)])
+        yield Check(place, what, "; ".join(dict.fromkeys(f.mend for f in faults)))
+
+
+def verdict(checks: Sequence[Check], address: str | None = None) -> str:
+    """Return in a line whether this machine, and the cluster if one was asked, is ready, or what needs mending."""
     faulty = [check.name for check in checks if not check.is_good]
+    if not faulty and address is not None:
+        return f"All nodes are ready: try `minima run quickstart --address {address}`."
     if not faulty:
         return "This machine is ready: try `minima run quickstart`."
     need = "check needs" if len(faulty) == 1 else "checks need"

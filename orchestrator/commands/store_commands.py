@@ -162,19 +162,23 @@ def compact(store_uri: str, output: Output) -> int:
     return 0
 
 
-def doctor(store_uri: str, output: Output) -> int:
-    """Check this machine; 1 when something needs mending."""
-    from orchestrator.commands.doctor import diagnose, verdict
+def doctor(store_uri: str, address: str | None, output: Output) -> int:
+    """Check this machine, and every node of a cluster at an address; 1 when something needs mending."""
+    from orchestrator.commands.doctor import diagnose, diagnose_cluster, verdict
+    from orchestrator.driver.environment import make_driver
 
     with output.step("looking at this machine, and whether TensorFlow starts"):
         checks = list(diagnose(store_uri))
-    table = WholeTable(title="this machine")
+    if address is not None:
+        with output.step(f"asking the nodes of the cluster at {address}"):
+            checks += diagnose_cluster(store_uri, address, make_driver)
+    table = WholeTable(title="this machine" if address is None else "this machine, and each node")
     for heading in ("check", "found", "mend"):
         table.add_column(heading)
     for check in checks:
         table.add_row(*(Text(part) for part in (check.name, check.found, check.cure)))
     output.show(table)
-    output.show(verdict(checks))
+    output.show(verdict(checks, address))
     output.document([asdict(check) for check in checks])
     return 0 if all(check.is_good for check in checks) else 1
 

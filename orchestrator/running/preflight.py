@@ -22,6 +22,7 @@ from orchestrator.planning.prepare import Prepared
 from orchestrator.running.driver import Ask, Reply
 from workers.contract.distribution import DISTRIBUTION
 from workers.contract.errors import Fault, StoreError, UserError
+from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
 from workers.process import node_facts
 from workers.process.node_facts import (
@@ -43,6 +44,15 @@ class Expected:
     software: Software
     nonce: str
     data_digest: str
+
+
+@dataclass(frozen=True)
+class WantedData:
+    """The data that every node must hold: their specification, the option, and their digest."""
+
+    dataset: DatasetSpec
+    data_dir: str | None
+    digest: str
 
 
 def check_nodes(
@@ -68,33 +78,67 @@ def check_nodes(
         UserError: All faults of all nodes; the store is left as it was found.
     """
     asked = [node for node in nodes if node.slots_for(prepared.sweep.resources)]
-    with _nonce_in(prepared.store) as (token, nonce):
+    digest = prepared.plan.trials[0].trial.data_digest
+    found = node_faults(
+        prepared.store,
+        WantedData(prepared.sweep.dataset, data_dir, digest),
+        asked,
+        ask,
+        needs_tensorflow=needs_tensorflow,
+        patience_seconds=patience_seconds,
+    )
+    faults = [fault for of_node in found for fault in of_node or ()]
+    if faults:
+        raise UserError(faults)
+
+
+def node_faults(
+    store: Store,
+    data: WantedData | None,
+    nodes: Sequence[Node],
+    ask: Ask,
+    *,
+    needs_tensorflow: bool = True,
+    patience_seconds: float = 10.0,
+) -> list[list[Fault] | None]:
+    """Ask nodes, and compare each with this machine.
+
+    Args:
+        store: Of the sweep; it can be written.
+        data: What each must hold, or None to ask for none.
+        nodes: Of the cluster.
+        ask: Reaches the nodes.
+        needs_tensorflow: Whether it must start there.
+        patience_seconds: How long what one machine wrote may be unseen by another.
+
+    Returns:
+        The faults of each node, in their order; None of one that is leaving.
+    """
+    with _nonce_in(store) as (token, nonce):
         questions = {
             node.node_id: NodeQuestion(
-                store=prepared.store.uri,
+                store=store.uri,
                 nonce_path=Store.nonce_path(token),
                 answer_path=Store.nonce_answer_path(token, node.node_id),
-                dataset=prepared.sweep.dataset,
-                data_dir=data_dir,
+                dataset=None if data is None else data.dataset,
+                data_dir=None if data is None else data.data_dir,
                 needs_tensorflow=needs_tensorflow,
                 patience_seconds=patience_seconds,
             )
-            for node in asked
+            for node in nodes
         }
         texts = {name: question.model_dump_json() for name, question in questions.items()}
         replies = ask(node_facts.answer, texts)
-        digest = prepared.plan.trials[0].trial.data_digest
+        digest = "" if data is None else data.digest
         expected = Expected(node_facts.software_here(), nonce, digest)
-        faults = [
-            fault
-            for place, node in zip(_places(asked), asked, strict=True)
-            if not replies[node.node_id].is_leaving
-            for fault in reply_faults(
-                place, replies[node.node_id], expected, _hearer(prepared, questions[node.node_id])
+        return [
+            None
+            if replies[node.node_id].is_leaving
+            else reply_faults(
+                place, replies[node.node_id], expected, _hearer(store, questions[node.node_id])
             )
+            for place, node in zip(places_of(nodes), nodes, strict=True)
         ]
-        if faults:
-            raise UserError(faults)
 
 
 def reply_faults(
@@ -168,7 +212,7 @@ def _data_faults(place: str, facts: NodeFacts, digest: str) -> Iterator[Fault]:
         yield Fault(what, place, "give every node the same data files")
 
 
-def _places(nodes: Sequence[Node]) -> list[str]:
+def places_of(nodes: Sequence[Node]) -> list[str]:
     """Return the names of the nodes; where several share a name, by the first digits of their ids too."""
     counts = Counter(node.name for node in nodes)
     return [
@@ -177,12 +221,10 @@ def _places(nodes: Sequence[Node]) -> list[str]:
     ]
 
 
-def _hearer(prepared: Prepared, question: NodeQuestion) -> Callable[[], str | None]:
+def _hearer(store: Store, question: NodeQuestion) -> Callable[[], str | None]:
     def hear() -> str | None:
         with contextlib.suppress(StoreError):
-            content = read_patiently(
-                prepared.store, question.answer_path, question.patience_seconds
-            )
+            content = read_patiently(store, question.answer_path, question.patience_seconds)
             return None if content is None else content.decode(errors="replace")
         return None
 

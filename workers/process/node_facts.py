@@ -30,7 +30,7 @@ class NodeQuestion(Frozen):
         store: The store's URI, as trials receive it.
         nonce_path: A file of the store with a text that only the driver knows.
         answer_path: Where the node is to repeat that text.
-        dataset: The sweep's data set.
+        dataset: The sweep's data set; None to ask for none.
         data_dir: Where its files are.
         needs_tensorflow: Whether attempts import it, so that it must start there.
         patience_seconds: How long a shared folder may take to show what another machine wrote there;
@@ -40,7 +40,7 @@ class NodeQuestion(Frozen):
     store: str
     nonce_path: str
     answer_path: str
-    dataset: DatasetSpec
+    dataset: DatasetSpec | None
     data_dir: str | None
     needs_tensorflow: bool = False
     patience_seconds: NonNegative = 10.0
@@ -65,7 +65,7 @@ class NodeFacts(Frozen):
         software: The code it runs.
         nonce: What it read at the nonce's path; None when nothing is there.
         store_fault: Why the store could not be read or written; empty when it could.
-        data_digest: That of the data set; None when there is none.
+        data_digest: That of the data set; None when there is none, or none was asked for.
         data_faults: What is wrong with the data, each with how to mend it.
         import_fault: Why TensorFlow does not start, with how to mend it; None where it does or was not asked.
     """
@@ -137,6 +137,8 @@ def _import_fault() -> tuple[str, str] | None:
 
 
 def _find_data(question: NodeQuestion) -> tuple[str | None, list[tuple[str, str]]]:
+    if question.dataset is None:
+        return None, []
     try:
         return facts_of_data(question.dataset, question.data_dir).digest, []
     except UserError as error:

@@ -144,17 +144,19 @@ class Hosts:
 
 
 def test_the_launcher_starts_head_and_worker_and_the_head_runs_a_sweep(rig):
-    """The head starts the worker from its container; trials run there; the bits are those of one machine."""
+    """The run waits for the worker, which the head starts from its container; the bits are those of one machine."""
     hosts = Hosts(rig, image())
     (hosts.shared / "mnt/minima/sweep.yaml").write_text(SWEEP)
     code, said = hosts.ray("up", "--yes", "cluster.yaml")
     assert code == 0, said
-    rig.wait_until(lambda: "Active: 2 local" in hosts.on_head("ray status"), PATIENCE_SECONDS)
 
-    run = "cd /store && minima run sweep.yaml --address auto --store /store/store"
+    run = (
+        "cd /store && minima run sweep.yaml --address auto --store /store/store --wait-for-nodes 1"
+    )
     hosts.on_head(run, "--tmux")
     store = Store.open(f"{hosts.shared}/mnt/minima/store")
     rig.wait_until(lambda: bool(store.names("cells")), PATIENCE_SECONDS)  # the end of the run
+    assert "Active: 2 local" in hosts.on_head("ray status")
     said = hosts.on_head("minima status launched --store /store/store")
     assert f"launched: {NUM_TRIALS} of {NUM_TRIALS} trials done" in said, said
     assert {row["host"] for row in store.read("trials").to_pylist()} == {f"node{WORKER}"}

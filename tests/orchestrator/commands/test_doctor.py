@@ -6,20 +6,25 @@ import subprocess
 import sys
 import tempfile
 from collections import namedtuple
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.commands import doctor, store_commands
-from orchestrator.commands.doctor import Check, diagnose
+from orchestrator.commands.doctor import Check, diagnose, diagnose_cluster
+from orchestrator.driver import environment
 from orchestrator.machine.console import Output
 from orchestrator.planning.fit import Node
+from orchestrator.running.driver import ClusterLost, Reply
 from workers.contract import distribution
 from workers.contract.distribution import NOT_INSTALLED, installed_version
+from workers.contract.errors import Fault, UserError
 from workers.process import surroundings
 from workers.process.gpu_memory import DeviceMemory
+from workers.process.node_facts import NodeFacts
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +56,7 @@ def test_a_sound_machine_needs_nothing(tmp_path):
     assert found["TensorFlow starts"].found == "yes, and sees 0 GPUs"
     assert found["cores"].found == "8"
     assert found["GPUs"].found == "none: trials need resources.gpus: 0"
-    assert store_commands.doctor("new/store", Output()) == 0
+    assert store_commands.doctor("new/store", None, Output()) == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -155,7 +160,7 @@ def test_what_is_wrong_is_told_with_its_cure(monkeypatch, capfd, spoil, expected
     """And nothing else is; the code is 1."""
     spoil(monkeypatch)
     assert [check for check in checks().values() if not check.is_good] == [expected]
-    assert store_commands.doctor("new/store", Output()) == 1
+    assert store_commands.doctor("new/store", None, Output()) == 1
     assert expected.cure.split()[0] in capfd.readouterr().out
 
 
@@ -201,10 +206,103 @@ def test_the_doctor_begins_with_its_own_version_and_ends_in_a_verdict(capsys, mo
     assert next(iter(diagnose("new/store"))) == Check(
         "minima", installed_version() or NOT_INSTALLED
     )
-    store_commands.doctor("new/store", Output())
+    store_commands.doctor("new/store", None, Output())
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "This machine is ready: try `minima run quickstart`."
     no_ray(monkeypatch)
-    assert store_commands.doctor("new/store", Output()) == 1
+    assert store_commands.doctor("new/store", None, Output()) == 1
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == f"1 of {len(checks())} check needs mending: ray."
+
+
+class FakeCluster:
+    """Three nodes that are this machine; `spoil` changes what the second one answers, the third is leaving."""
+
+    nodes = (Node("head", 0, 0, "a"), Node("worker", 8, 2, "b"), Node("worker", 8, 2, "c"))
+
+    def __init__(self, spoil=lambda answer: answer, *, error: Exception | None = None) -> None:
+        self.spoil, self.error = spoil, error
+
+    def __call__(self, address: str, _scratch: object) -> FakeCluster:
+        assert address == "head:6379"
+        return self
+
+    @contextmanager
+    def join(self) -> Iterator[Sequence[Node]]:
+        if self.error is not None:
+            raise self.error
+        yield self.nodes
+
+    def ask(self, function, questions) -> dict[str, Reply]:
+        answers = {name: function(question) for name, question in questions.items()}
+        answers["b"] = self.spoil(answers["b"])
+        return {name: Reply(answer, is_leaving=name == "c") for name, answer in answers.items()}
+
+
+def of_nodes(cluster: FakeCluster, store: str = "store") -> list[Check]:
+    return list(diagnose_cluster(store, "head:6379", cluster))
+
+
+def test_every_node_of_a_cluster_is_asked(tmp_path):
+    """With what it has; one that leaves is no fault; nothing is left in the store."""
+    assert of_nodes(FakeCluster()) == [
+        Check("node head", "0 CPUs, 0 GPUs"),
+        Check("node worker (b)", "8 CPUs, 2 GPUs"),
+        Check("node worker (c)", "8 CPUs, 2 GPUs; it is leaving the cluster"),
+    ]
+    assert list(tmp_path.rglob("*")) == []
+
+
+def other_code(answer: str) -> str:
+    facts = NodeFacts.model_validate_json(answer)
+    software = facts.software.model_copy(update={"code_digest": "other"})
+    return facts.model_copy(update={"software": software}).model_dump_json()
+
+
+def own_store(answer: str) -> str:
+    return (
+        NodeFacts.model_validate_json(answer).model_copy(update={"nonce": None}).model_dump_json()
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what", "mend"),
+    [
+        (other_code, "minima has other source files on the node (other)", "install the same minima"),
+        (own_store, "the node has a store of its own under this name", "give a store that all nodes share"),
+        (lambda _: None, "the node does not answer", "look at the node"),
+        (lambda _: "{}", "the node answers as another version of minima does", "install the same minima"),
+    ],
+)  # fmt: skip
+def test_a_node_that_differs_is_told_with_its_cure(spoil, what, mend):
+    """It alone."""
+    first, second, third = of_nodes(FakeCluster(spoil))
+    assert first.is_good
+    assert third.is_good
+    assert second.found.startswith(f"8 CPUs, 2 GPUs; {what}")
+    assert second.cure.startswith(mend)
+
+
+def test_a_cluster_that_does_not_answer_is_told(tmp_path):
+    """As one check, whether it refuses us or is lost; it is not asked with a store that cannot be written."""
+    refused = UserError([Fault("no Ray cluster answers", "--address head:6379", "start it")])
+    told = of_nodes(FakeCluster(error=refused))
+    assert told == [Check("cluster at head:6379", "no Ray cluster answers", "start it")]
+    lost = of_nodes(FakeCluster(error=ClusterLost("the head is silent")))
+    assert lost == [
+        Check("cluster at head:6379", "the head is silent", "look at its head, and ask again")
+    ]
+    (unasked,) = of_nodes(FakeCluster(), "ftp://a/b")
+    assert unasked.found == "not asked: no store of kind 'ftp'"
+
+
+def test_the_verdict_on_a_cluster_is_one(capsys, monkeypatch):
+    """After this machine's checks those of the nodes; the last line is of all."""
+    monkeypatch.setattr(environment, "make_driver", FakeCluster())
+    assert store_commands.doctor("store", "head:6379", Output()) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "All nodes are ready: try `minima run quickstart --address head:6379`."
+    monkeypatch.setattr(environment, "make_driver", FakeCluster(other_code))
+    assert store_commands.doctor("store", "head:6379", Output()) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"1 of {len(checks()) + 3} check needs mending: node worker (b)."

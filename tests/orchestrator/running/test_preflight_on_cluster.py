@@ -119,6 +119,27 @@ def test_a_sweep_on_sound_nodes_runs(start, minima, tmp_path):
     assert not list((tmp_path / "store" / "control").glob("preflight*"))
 
 
+def test_the_doctor_asks_every_node(start, environment, tmp_path, copy_packages):
+    """The head and two nodes, of which one has other code; the store is left as it was."""
+    other = copy_packages(tmp_path / "other")
+    with (other / "workers" / "training" / "sgd.py").open("a") as source:
+        source.write("# changed\n")
+    address = start(PYTHONPATH=python_path(other))
+    command = [sys.executable, "-P", "-m", "orchestrator", "doctor", "--store", "store", "--json"]
+    done = subprocess.run(
+        [*command, "--address", address], cwd=tmp_path, env=environment, capture_output=True,
+        text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr[-3000:]
+    nodes = [check for check in json.loads(done.stdout) if check["name"].startswith("node ")]
+    assert sorted(check["found"].split(";")[0] for check in nodes) == [
+        "0 CPUs, 0 GPUs", "2 CPUs, 0 GPUs", "2 CPUs, 0 GPUs",
+    ]  # fmt: skip
+    (faulty,) = [check for check in nodes if check["cure"]]
+    assert "has other source files on the node" in faulty["found"]
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_node_that_differs_stops_the_sweep(start, minima, tmp_path, copy_packages):
     """Other code and other data on one of two nodes, told at once; nothing is started or written."""
     other = copy_packages(tmp_path / "other")
