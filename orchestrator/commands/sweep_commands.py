@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output, terminal_width
+from orchestrator.machine.memory import collecting_as_usual
 from orchestrator.monitor.plan_report import (
     COLUMNS_NOTE,
     data_line,
@@ -72,7 +73,8 @@ def run(sweep: str, options: Options, output: Output) -> int:
         place = "this machine" if options.address is None else f"the cluster at {options.address}"
         output.note(f"starting on {place}")
         began = datetime.now(UTC)
-        result = run_missing(prepared, options, output.notes, make_driver)
+        with collecting_as_usual():
+            result = run_missing(prepared, options, output.notes, make_driver)
         pace = run_pace(prepared, prepared.records.look(), began, datetime.now(UTC))
         exit_code = result.exit_code
         if result.cluster_lost:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
 
+_USUAL = gc.get_threshold()
 _SELDOM = (100_000, 20, 100)
 """Thresholds of Python's collector. Of the CPU of averaging 10,000 trials it took three tenths by its own (700, 10,
 10), and found nothing."""
@@ -19,6 +20,17 @@ _SELDOM = (100_000, 20, 100)
 def collect_seldom() -> None:
     """Let Python look for garbage less often, in a process that keeps most of what it makes until it ends."""
     gc.set_threshold(*_SELDOM)
+
+
+@contextlib.contextmanager
+def collecting_as_usual() -> Iterator[None]:
+    """Let Python look for garbage as it does by itself, in what may last for weeks."""
+    former = gc.get_threshold()
+    gc.set_threshold(*_USUAL)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*former)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from orchestrator.planning.prepare import Options, Prepared, refuse_misfit
 from orchestrator.running.awaited_nodes import wait_for_nodes
 from orchestrator.running.driver import ClusterLost, Driver, MakeDriver
 from orchestrator.running.preflight import check_nodes, importing_here
-from orchestrator.running.waves import Run, run_waves
+from orchestrator.running.watch import Run
+from orchestrator.running.waves import run_waves
 from orchestrator.slots.task import Status
 from workers.contract.store_place import check_writable
 

@@ -11,28 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from rich.console import Console
 
 from orchestrator.liveness import claims
-from orchestrator.liveness.run_control import RunControl, forget_dead_runs
+from orchestrator.liveness.run_control import forget_dead_runs
 from orchestrator.liveness.silence import Silence
 from orchestrator.monitor.progress import ProgressView
 from orchestrator.planning.fit import Node
-from orchestrator.planning.prepare import Options, Prepared
 from orchestrator.planning.store_state import StoreReader
-from orchestrator.running.driver import Driver, DriveResult, Hooks, Refusal
+from orchestrator.running.driver import DriveResult, Hooks, Refusal
 from orchestrator.running.tasks import make_tasks
+from orchestrator.running.watch import Run, Watch
 from orchestrator.slots.failures import (
     Failure,
-    common_cause,
-    given_up,
     larger_share,
-    num_larger_shares,
     should_retry,
 )
-from orchestrator.slots.hung_slots import HungSlots, Slots
+from orchestrator.slots.hung_slots import Slots
 from orchestrator.slots.lost_slots import record_loss
 from orchestrator.slots.other_code import failure_of_refusal
 from orchestrator.slots.task import SlotTask, Status
@@ -40,27 +34,10 @@ from workers.contract.errors import StoreError
 from workers.contract.lacking import Missing, lacking
 
 _POLL_SECONDS = 1.0
+_MOST_TRIALS = 5_000
+"""Of one wave: Ray Tune keeps some 40 kB of each of its trials until the wave ends, and slots wait for its last one."""
 _UNSEEN_SECONDS = 10.0
 """How long a shared folder may take to show what another machine wrote there."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of the command: what it does, as it was told, and over which driver."""
-
-    prepared: Prepared
-    options: Options
-    control: RunControl
-    console: Console
-    scratch: Path
-    driver: Driver
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_over_time(self) -> bool:
-        """Whether its time budget, if it has one, is used up."""
-        budget = self.options.time_budget_seconds
-        return budget is not None and time.monotonic() - self.began >= budget
 
 
 @dataclass
@@ -92,50 +69,10 @@ def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> N
         prepared, num_slots, run.console, is_stopping=lambda: run.control.is_stopping
     )
     with view:
-        watch = _Watch(run, view)
+        watch = Watch(run, view)
         while ledger.wanted and (tasks := _next_tasks(run, ledger, watch)):
             _drive(run, nodes, tasks, ledger, watch)
         _doubt_what_is_not_there(run, ledger)
-
-
-class _Watch:
-    """What is done every second while trials run: show, tell slots to stop, end what hangs."""
-
-    def __init__(self, run: Run, view: ProgressView) -> None:
-        self._run, self._view = run, view
-        self._hung = HungSlots(run.options.silence_seconds, run.options.idle_seconds)
-        self._num_reads = 0
-
-    def __call__(self, slots: Slots | None = None) -> None:
-        self._view.update()
-        self._run.control.poll()
-        if not self._run.control.is_stopping:
-            self._stop_if_over()
-        if self._view.num_reads != self._num_reads:
-            self._num_reads = self._view.num_reads
-            if slots is not None:
-                self._end_hung(slots)
-
-    def _stop_if_over(self) -> None:
-        failures = self._view.failures
-        num_smaller = num_larger_shares(self._run.prepared.sweep.resources.gpus)
-        lost = given_up(failures, num_smaller)
-        reason = common_cause(failures, num_smaller)
-        if reason is None and self._run.options.is_fail_fast and lost:
-            first = min(lost.values(), key=lambda failure: failure.attempt_id)
-            reason = f"--fail-fast, and a trial failed ({first.failure_class}: {first.signature})"
-        if reason is None and self._run.is_over_time:
-            reason = "the time budget is used up; the same command resumes"
-        if reason is not None:
-            self._run.console.print(f"stopping: {reason}", markup=False, highlight=False)
-            self._run.control.ask_to_stop(reason)
-
-    def _end_hung(self, slots: Slots) -> None:
-        ours = [beat for beat in self._view.heartbeats if beat.run_id == self._run.control.run_id]
-        hung = self._hung.find(ours, slots.busy(), time.monotonic())
-        if hung and self._run.control.is_heard():  # else no slot can be either
-            for trial_id in hung:
-                slots.end(trial_id)
 
 
 def _drive(
@@ -273,7 +210,10 @@ def _next_tasks(run: Run, ledger: _Ledger, watch: Callable[[], None]) -> list[Sl
 
 
 def _left(run: Run, ledger: _Ledger) -> list[Missing]:
-    """Return what is still wanted and not in the store, longest first; note what is done."""
+    """Return what a wave takes of what is wanted and not in the store; note what is done.
+
+    The longest first, and last what another run was at, as of that nothing may be left.
+    """
     left = {
         item.planned.trial_id: item
         for item in lacking(run.prepared.plan, run.prepared.records.look())
@@ -282,7 +222,9 @@ def _left(run: Run, ledger: _Ledger) -> list[Missing]:
     ledger.statuses |= dict.fromkeys(ledger.wanted - set(left), "done")
     ledger.wanted &= set(left)
     work = [item for name, item in left.items() if name in ledger.wanted]
-    return sorted(work, key=run.prepared.estimator.seconds, reverse=True)
+    work.sort(key=run.prepared.estimator.seconds, reverse=True)
+    work.sort(key=lambda item: ledger.statuses[item.planned.trial_id] == "elsewhere")
+    return work[:_MOST_TRIALS]
 
 
 def _all_elsewhere(run: Run, ledger: _Ledger, silence: Silence) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.machine import memory
-from orchestrator.machine.memory import collect_seldom, limited_memory
+from orchestrator.machine.memory import collect_seldom, collecting_as_usual, limited_memory
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
 
@@ -57,6 +57,11 @@ def test_garbage_is_looked_for_less_often_and_still_found():
         assert searches == []
         kept += [[number] for number in range(200_000)]
         assert "stop" in searches
+        searches.clear()
+        with collecting_as_usual():
+            kept += [[number] for number in range(5_000)]
+        assert "stop" in searches
+        assert gc.get_threshold() == (100_000, 20, 100)
     finally:
         gc.callbacks.remove(watch)
         gc.set_threshold(*before)

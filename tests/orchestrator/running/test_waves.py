@@ -17,9 +17,10 @@ from orchestrator.liveness.run_control import RunControl
 from orchestrator.monitor import progress
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, prepare
-from orchestrator.running import waves
+from orchestrator.running import watch, waves
 from orchestrator.running.driver import ClusterLost, DriveResult, Hooks, Refusal
-from orchestrator.running.waves import Run, run_waves
+from orchestrator.running.watch import Run
+from orchestrator.running.waves import run_waves
 from orchestrator.slots.failures import NUM_EQUAL_FAILURES, POLICIES, Failure
 from orchestrator.slots.lost_slots import record_loss
 from orchestrator.slots.task import SlotResult, SlotTask
@@ -138,6 +139,17 @@ def test_one_wave_where_all_is_well(go, script):
     """Every trial once."""
     assert set(go()[0].values()) == {"done"}
     assert script.seeds() == [ALL]
+
+
+def test_a_wave_has_a_bound(go, script, monkeypatch):
+    """So has what Tune keeps; what another run was at comes after everything else, and does not hold it up."""
+    monkeypatch.setattr(waves, "_MOST_TRIALS", 3)
+    script.endings = {0: ["elsewhere"] * 2, 1: ["elsewhere"]}
+    assert set(go()[0].values()) == {"done"}
+    assert [len(wave) for wave in script.waves] == [3, 3, 3, 2]
+    first, *others = script.seeds()
+    assert first == [0, 1, 2]
+    assert [seed for wave in others for seed in wave] == [3, 4, 5, 0, 6, 7, 0, 1]
 
 
 def test_a_run_leaves_once_its_time_budget_is_used_up(go, script):
@@ -386,7 +398,7 @@ def test_a_silent_slot_is_ended(go, script, monkeypatch):
     """
     slots = HeldSlots()
     clock = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None, now=0.0)
-    monkeypatch.setattr(waves, "time", clock)
+    monkeypatch.setattr(watch, "time", clock)
 
     def during() -> None:
         store, tasks = Store.open("store"), script.waves[0][:2]
@@ -417,7 +429,7 @@ def test_no_slot_is_ended_while_the_store_takes_nothing(go, script, monkeypatch)
     """It can be read and not written, as on a full disk: a slot at work cannot say so."""
     slots = HeldSlots()
     clock = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None, now=0.0)
-    monkeypatch.setattr(waves, "time", clock)
+    monkeypatch.setattr(watch, "time", clock)
     publish = filesystem.publish
 
     def refuse(_root: object, path: str, _content: bytes) -> None:
