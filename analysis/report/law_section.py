@@ -8,14 +8,14 @@ from statistics import median
 from analysis.aggregation.agreement_rows import disagreement_line
 from analysis.figures.covariance_figure import covariance_figure
 from analysis.figures.figure_data import covariance_data, forks_data, parity_data
-from analysis.figures.law_figures import (
+from analysis.figures.fork_figure import (
     MOST_PANELS,
     curve_laws,
     fork_figure,
     fork_panels,
     level_laws,
-    parity_figure,
 )
+from analysis.figures.parity_figure import parity_figure
 from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.findings.league import Standing

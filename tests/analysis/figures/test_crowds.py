@@ -12,9 +12,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection, PathCollection
 
 from analysis.figures import layers_figure as layers_module
-from analysis.figures.law_figures import parity_figure
 from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
+from analysis.figures.parity_figure import parity_figure
 from analysis.figures.style.crowd import crowd_said
 from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.trace_figures import ratio_figure, traces_figure

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from analysis.evidence.covariance import covariances
 from analysis.figures.covariance_figure import covariance_figure
-from analysis.figures.law_figures import MOST_PANELS, fork_figure, fork_panels, parity_figure
+from analysis.figures.fork_figure import MOST_PANELS, fork_figure, fork_panels
+from analysis.figures.parity_figure import parity_figure
 from analysis.findings.law_rows import law_rows
 from analysis.findings.league import league
 from analysis.predictions import laws
@@ -58,6 +60,26 @@ def test_the_fork_curve_shows_measured_predicted_and_both_asymptotes(prediction,
     assert axes.get_title() == "BS 100, LR 0.1, η 0.01"
     band = axes.collections[-1].get_paths()[0].vertices
     assert band[:, 1].max() == pytest.approx(512e-5 + 1e-6)
+
+
+def test_of_one_window_each_law_stands_beside_what_was_measured(prediction, rows_of):
+    """Marks that agree would hide each other; the axis still tells the one number of steps."""
+    rows = [
+        prediction(1.0, prediction=name, num_steps=16)
+        for name in ("finite_time", "finite_time_drift", "wang_4_45")
+    ]
+    (axes,) = fork_figure(rows_of(rows)).axes
+    marks = {named(bars): bars.lines[0] for bars in axes.containers}
+    assert set(marks) == {"finite_time", "finite_time_drift", "measured"}
+    places = sorted(float(mark.get_xdata()[0]) for mark in marks.values())
+    assert places[0] == 16
+    assert all(after / before > 1.05 for before, after in pairwise(places))
+    low, high = axes.get_xlim()
+    assert low < places[0] < places[-1] < high
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["16"]
+    for name in ("finite_time", "finite_time_drift"):
+        assert marks[name].get_marker() == laws()[name].marker
+        assert float(marks[name].get_ydata()[0]) == pytest.approx(rows[0]["predicted"])
 
 
 def test_excursions_have_panels_of_their_own(prediction, rows_of):

@@ -9,8 +9,9 @@ import pytest
 from matplotlib.text import Text
 
 from analysis.aggregation.aggregate import aggregate_records
-from analysis.figures.law_figures import fork_figure, parity_figure
+from analysis.figures.fork_figure import fork_figure
 from analysis.figures.measured_figures import MEASURED_FIGURES, MeasuredFindings
+from analysis.figures.parity_figure import parity_figure
 from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.sweep_figures import SWEEP_FIGURES, build_all
 from analysis.findings.law_rows import law_rows

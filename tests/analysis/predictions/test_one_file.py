@@ -33,7 +33,8 @@ LAW = Law(
 ASK = """
 import json, sys
 from analysis.aggregation.aggregate import aggregate_records
-from analysis.figures.law_figures import fork_figure, parity_figure
+from analysis.figures.fork_figure import fork_figure
+from analysis.figures.parity_figure import parity_figure
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 from analysis.report.law_section import law_section
