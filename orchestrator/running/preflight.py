@@ -240,7 +240,6 @@ def _nonce_in(store: Store) -> Iterator[tuple[str, str]]:
     try:
         store.write_bytes(Store.nonce_path(token), nonce.encode())
         yield token, nonce
-        absent = []  # the sweep writes there next
     finally:
         _forget(store, token)
         for folder in absent:  # made for the nonce alone; one that others use by now is not empty
