@@ -63,11 +63,7 @@ def aggregate_into(store: Store, data: SweepData) -> Aggregated:
         StoreError: The store cannot be written.
     """
     found = aggregate_records(data)
-    written = {
-        view: store.replace_derived(view, data.plan.sweep, getattr(found, view))
-        for view in DERIVED_VIEWS
-    }
-    keep(store, data, written)
+    _put(store, data, found)
     return found
 
 
@@ -77,7 +73,17 @@ def conclude_anew(store: Store, data: SweepData) -> Conclusion:
     Raises:
         StoreError: The store cannot be written.
     """
-    found = aggregate_into(store, data)
-    return Conclusion(
+    return _put(store, data, aggregate_records(data))
+
+
+def _put(store: Store, data: SweepData, found: Aggregated) -> Conclusion:
+    """Replace the derived views in the store, and keep and return what a person is told of them."""
+    written = {
+        view: store.replace_derived(view, data.plan.sweep, getattr(found, view))
+        for view in DERIVED_VIEWS
+    }
+    told = Conclusion(
         build_table1(data), lacking_statistics(data), found.predictions, found.validity
     )
+    keep(store, data, told, written)
+    return told

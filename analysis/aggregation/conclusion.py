@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from analysis.findings.lacking import LackingStatistic, lacking_statistics
-from analysis.findings.table1 import Table1, build_table1
+from analysis.findings.lacking import LackingStatistic
+from analysis.findings.table1 import Table1
 from analysis.records.load import SweepData
 from workers.contract.commits import DERIVED_VIEWS
 from workers.contract.errors import UnreadableFile
@@ -69,7 +69,7 @@ class _KeptConclusion(BaseModel):
     lacking: tuple[LackingStatistic, ...]
 
 
-def keep(store: Store, data: SweepData, derived: Mapping[str, bytes]) -> None:
+def keep(store: Store, data: SweepData, told: Conclusion, derived: Mapping[str, bytes]) -> None:
     """Keep what is told of a sweep whose derived views were just written, `derived` being their files.
 
     Raises:
@@ -79,8 +79,8 @@ def keep(store: Store, data: SweepData, derived: Mapping[str, bytes]) -> None:
     kept = _KeptConclusion(
         mark=mark,
         views=_digests(derived),
-        table=build_table1(data),
-        lacking=tuple(lacking_statistics(data)),
+        table=told.table,
+        lacking=tuple(told.lacking),
     )
     store.write_bytes(store.conclusion_path(data.plan.sweep), kept.model_dump_json().encode())
 

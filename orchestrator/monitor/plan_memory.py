@@ -21,9 +21,8 @@ class PlanMemory:
         Raises:
             StoreError: The store cannot be read.
         """
-        marks = self._store.marks(
-            Store.plan_folder(sweep)
-        )  # first: what is written meanwhile is read next time
+        # first: what is written meanwhile is read next time
+        marks = self._store.marks(Store.plan_folder(sweep))
         if sweep not in self._read or self._read[sweep][0] != marks:
             self._read[sweep] = marks, newest_plan(self._store, sweep)
         return self._read[sweep][1]

@@ -14,7 +14,7 @@ from orchestrator.planning.fit import Node
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, refuse_misfit
 from orchestrator.running.awaited_nodes import wait_for_nodes
-from orchestrator.running.driver import ClusterLost, Driver, MakeDriver
+from orchestrator.running.driver import ClusterLost, MakeDriver
 from orchestrator.running.preflight import check_nodes, importing_here
 from orchestrator.running.watch import Run
 from orchestrator.running.waves import run_waves
@@ -57,16 +57,14 @@ def run(
     try:
         with scratch_folder(is_for_sockets=not options.address) as scratch:
             driver = make_driver(options.address, scratch)
+            control = RunControl(prepared.store, prepared.plan.sweep)
+            this_run = Run(prepared, options, control, console, scratch, driver, began)
             needs_tensorflow = options.entry == Options.entry
             with (
                 importing_here(is_asked=needs_tensorflow and not options.address) as refuse_faults,
                 driver.join() as joined,
             ):
-                nodes = (
-                    _awaited(prepared, options, console, driver, began)
-                    if options.num_awaited_nodes
-                    else joined
-                )
+                nodes = _awaited(this_run) if options.num_awaited_nodes else joined
                 refuse_misfit(prepared, nodes)
                 check_writable(prepared.store)
                 if options.address:  # a cluster of our own is this very machine
@@ -78,30 +76,23 @@ def run(
                         needs_tensorflow=needs_tensorflow,
                     )
                 refuse_faults()
-                control = RunControl(prepared.store, prepared.plan.sweep)
                 publish_plan(prepared.store, prepared.plan)
                 with control.listening():
-                    run_waves(
-                        Run(prepared, options, control, console, scratch, driver, began),
-                        nodes,
-                        statuses,
-                    )
+                    run_waves(this_run, nodes, statuses)
     except ClusterLost as lost:
         return RunResult(statuses, str(lost))
     return RunResult(statuses)
 
 
-def _awaited(
-    prepared: Prepared, options: Options, console: Console, driver: Driver, began: float
-) -> Sequence[Node]:
-    budget = options.time_budget_seconds
-    with driver.watch_head(options.head_seconds) as head:
+def _awaited(this_run: Run) -> Sequence[Node]:
+    options = this_run.options
+    with this_run.driver.watch_head(options.head_seconds) as head:
         return wait_for_nodes(
             options.num_awaited_nodes,
-            prepared.sweep.resources,
+            this_run.prepared.sweep.resources,
             head,
-            console,
-            is_over_time=lambda: budget is not None and time.monotonic() - began >= budget,
+            this_run.console,
+            is_over_time=lambda: this_run.is_over_time,
         )
 
 

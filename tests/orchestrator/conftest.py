@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from orchestrator.slots.task import SlotTask
+from workers.contract import filesystem
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.orders import Heartbeat
 from workers.contract.plan_document import PlannedStatistic, PlannedTrial
@@ -42,6 +43,29 @@ def toy_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         Path("toy.yaml").write_text(yaml.safe_dump(sweep | settings))
 
     return write
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A local folder, and object storage."""
+    if request.param == "folder":
+        return Store.open(str(tmp_path / "store"))
+    found: Store = request.getfixturevalue("s3_store")
+    return found
+
+
+@pytest.fixture
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files of stores that were read, in their order."""
+    found: list[str] = []
+    former = filesystem.read
+
+    def noted(root: object, path: str) -> bytes | None:
+        found.append(path)
+        return former(root, path)
+
+    monkeypatch.setattr(filesystem, "read", noted)
+    return found
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.planning.store_state import StoreReader, StoreState, model_text, read_state
-from workers.contract import file_rows, filesystem
+from workers.contract import file_rows
 from workers.contract.compaction import compact
 from workers.contract.lacking import lacking
 from workers.contract.plan_document import PlanDocument
@@ -138,44 +138,22 @@ def test_any_order_of_events_looks_as_to_a_fresh_reader(make_shaken, actions, se
                 assert as_views(state) == from_views(shaken.store)
 
 
-@pytest.fixture(params=["folder", "s3"])
-def store(request, tmp_path):
-    """A local folder, and object storage."""
-    if request.param == "folder":
-        return Store.open(str(tmp_path / "store"))
-    return request.getfixturevalue("s3_store")
-
-
-@pytest.fixture
-def count_reads(monkeypatch):
-    """Count the files read."""
-    read: list[str] = []
-    former = filesystem.read
-
-    def counted(root, path):
-        read.append(path)
-        return former(root, path)
-
-    monkeypatch.setattr(filesystem, "read", counted)
-    return read
-
-
-def test_a_look_reads_what_is_new(store, make_trial, statistics, finish_trial, count_reads):
+def test_a_look_reads_what_is_new(store, make_trial, statistics, finish_trial, files_read):
     """Nothing when nothing changed; of a new trial its record and its statistics."""
     reader = StoreReader(store)
     finish_trial(store, make_trial(0), statistics)
     assert len(reader.look().trials) == 1
-    count_reads.clear()
+    files_read.clear()
     reader.look()
-    assert count_reads == []
+    assert files_read == []
     finish_trial(store, make_trial(1), statistics)
-    count_reads.clear()  # a commit reads nothing back, the fixture of a trial may
+    files_read.clear()  # a commit reads nothing back, the fixture of a trial may
     assert len(reader.look().measured) == 4
-    assert len(count_reads) == 3
+    assert len(files_read) == 3
     compact(store)
-    count_reads.clear()
+    files_read.clear()
     assert len(reader.look().measured) == 4
-    assert len(count_reads) == 2  # the merged files
+    assert len(files_read) == 2  # the merged files
 
 
 def test_a_damaged_file_is_read_until_it_is_whole(store, make_trial, finish_trial):
