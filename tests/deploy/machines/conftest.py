@@ -144,6 +144,11 @@ class Rig:
                 return process.children(recursive=True)
         raise LookupError(f"machine {number} has no process {pid}")
 
+    def send(self, process: subprocess.Popen[str], number: int) -> None:
+        """Send a signal to what was started on a machine that is up."""
+        (inside,) = _children(process.pid)
+        os.kill(inside, number)
+
     def finish(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         """Wait for a command: its code, and what it printed."""
         out, _ = process.communicate(timeout=self.patience_seconds)
