@@ -15,6 +15,7 @@ from ray.tune.search import Searcher
 
 from orchestrator.running.driver import Refusal
 from orchestrator.slots.failures import Failure
+from orchestrator.slots.leaving import NodeLeaves
 from orchestrator.slots.lost_slots import loss_of
 from orchestrator.slots.task import SlotTask
 from workers.process.code_digest import running_code
@@ -134,6 +135,10 @@ class SlotListener(tune.Callback):  # type: ignore[misc]  # ray has no types
             error = _take_error(trial)
             actor = getattr(error, "actor_id", None)
             if actor in self._lost_actors:  # Tune tells twice of a slot that was lost while idle
+                return
+            if isinstance(
+                getattr(error, "cause", None), NodeLeaves
+            ):  # the slot has recorded it itself
                 return
             self._on_loss(_task_of(trial), loss_of(error))
             if actor is not None:

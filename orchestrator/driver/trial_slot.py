@@ -8,8 +8,10 @@ import time
 
 import ray
 from ray import tune
+from ray._private.state import state as ray_state
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
+from orchestrator.slots.leaving import NodeLeaves, Notice, failure_of_notice
 from orchestrator.slots.other_code import refusal_of
 from orchestrator.slots.slot import Slot
 from orchestrator.slots.task import SlotTask
@@ -29,23 +31,31 @@ class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def setup(self, config: dict[str, str]) -> None:  # noqa: ARG002  # Tune's signature
         """Make the slot; its fork server starts with the first task."""
-        self._slot = Slot()
+        self._notice = Notice(_is_draining)
+        self._slot = Slot(self._notice.is_given)
         self._has_refused = False
 
     def step(self) -> dict[str, object]:
-        """Do the task of the current trial, unless the driver runs other code, whose tasks may read otherwise."""
+        """Do the task of the current trial, unless the driver runs other code, whose tasks may read otherwise.
+
+        Raises:
+            NodeLeaves: The task is not done, as this node is to end.
+        """
         if (refusal := refusal_of(self.config["code_digest"])) is not None:
             return {"done": True, "refusal": refusal, "node_id": self._refused_by()}
         task = SlotTask.model_validate_json(self.config["task"])
         devices = os.environ.get("CUDA_VISIBLE_DEVICES", "") if task.device_share else "-1"
-        return {"done": True, "result": self._slot.run(task, devices).model_dump_json()}
+        result = self._slot.run(task, devices)
+        if result.status == "drained" and self._notice.is_given():
+            raise NodeLeaves(failure_of_notice().message)
+        return {"done": True, "result": result.model_dump_json()}
 
     def _refused_by(self) -> str:
         """Return the name of this node; a slot that refuses in no time must not take what others wait to do."""
         if self._has_refused:
             time.sleep(_REFUSAL_SECONDS)
         self._has_refused = True
-        return str(ray.get_runtime_context().get_node_id())
+        return _own_node()
 
     def reset_config(self, new_config: dict[str, str]) -> bool:  # noqa: ARG002  # Tune's signature
         """Take the next task in the same process."""
@@ -53,7 +63,17 @@ class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def cleanup(self) -> None:
         """End the fork server."""
+        self._notice.close()
         self._slot.close()
+
+
+def _own_node() -> str:
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _is_draining() -> bool:
+    """Whether Ray was told that this node is to end: by a cloud's notice, `ray drain-node` or SIGTERM."""
+    return _own_node() in ray_state.get_draining_nodes()
 
 
 @functools.cache  # Tune compares them for each trial at each step, which equal objects make slow

@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from orchestrator.machine.cores import cores_environment
 from orchestrator.machine.scratch import own_prefix
 from orchestrator.slots.child import ForkServer, ForkServerLost
 from orchestrator.slots.failures import Failure, failure_of, failure_within
-from orchestrator.slots.task import Status, Work, is_stop_asked
+from orchestrator.slots.task import Status, Work
 from orchestrator.slots.work_state import is_committed
 from workers.contract import records
 from workers.contract.errors import StoreError
@@ -54,10 +54,17 @@ class SupervisedAttempt:
     """One child from start to end: claim, order, heartbeats, stop, hang, answer, log."""
 
     def __init__(
-        self, store: Store, work: Work, server: ForkServer, devices: str, cores: Sequence[int] = ()
+        self,
+        store: Store,
+        work: Work,
+        server: ForkServer,
+        devices: str,
+        *,
+        cores: Sequence[int],
+        is_stop_asked: Callable[[], bool],
     ) -> None:
         self._store, self._work, self._server = store, work, server
-        self._devices, self._cores = devices, cores
+        self._devices, self._cores, self._is_stop_asked = devices, cores, is_stop_asked
         self._id = new_attempt_id(datetime.now(UTC))
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._progress = Progress(phase="starting")
@@ -150,7 +157,7 @@ class SupervisedAttempt:
                 self._beat("running")
             if now - marker > _MARKER_SECONDS and asked_to_stop is None:
                 marker = now
-                if is_stop_asked(self._store, self._work.task):
+                if self._is_stop_asked():
                     asked_to_stop = now
                     self._server.signal(signal.SIGTERM)
             if asked_to_stop is not None and now - asked_to_stop > _DRAIN_SECONDS:

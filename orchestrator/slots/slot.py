@@ -11,6 +11,7 @@ from orchestrator.machine.scratch import remove_abandoned
 from orchestrator.slots.attempt import SupervisedAttempt
 from orchestrator.slots.child import ForkServer
 from orchestrator.slots.failures import should_retry, wait_before_retry, wants_larger_share
+from orchestrator.slots.leaving import failure_of_notice
 from orchestrator.slots.task import SlotResult, SlotTask, Status, Work, is_stop_asked
 from orchestrator.slots.work_state import failure_classes, is_committed
 from workers.contract import records
@@ -23,10 +24,15 @@ _SEVERITY: list[Status] = ["done", "failed", "elsewhere", "larger_share", "drain
 
 
 class Slot:
-    """A runner of tasks, one by one, each attempt in a fresh child of its own fork server."""
+    """A runner of tasks, one by one, each attempt in a fresh child of its own fork server.
 
-    def __init__(self) -> None:
+    Args:
+        is_leaving: Whether this machine is to end soon: what runs saves, and nothing further is begun.
+    """
+
+    def __init__(self, is_leaving: Callable[[], bool] = lambda: False) -> None:
         remove_abandoned()  # left by killed slots; where only slots run, nobody else removes them
+        self._is_leaving = is_leaving
         self._server: ForkServer | None = None
         self._num_attempts = 0
         self._num_failures = 0
@@ -76,18 +82,26 @@ class Slot:
     def _do(self, work: Work, visible_devices: str) -> Status:
         """Try until it is done, or a class of failure has reached its cap in this run."""
         task, store = work.task, Store.open(work.task.store)
+
+        def must_stop() -> bool:
+            return self._is_leaving() or is_stop_asked(store, task)
+
         classes = _earlier_classes(store, work)
         while should_retry(classes, task.num_smaller_shares):
-            if is_stop_asked(store, task):
+            if must_stop():
                 return "drained"
             if _is_known_to_be_committed(store, work):
                 return "done"
             server = self._server_for(task.entry)
-            attempt = SupervisedAttempt(store, work, server, visible_devices, self._cores)
+            attempt = SupervisedAttempt(
+                store, work, server, visible_devices, cores=self._cores, is_stop_asked=must_stop
+            )
             failure, status = attempt.run()
             self._num_attempts += attempt.has_started
             if failure is None:
-                self._record(store)
+                is_preempted = status == "drained" and self._is_leaving()
+                told = [attempt.failure_record(failure_of_notice())] if is_preempted else []
+                self._record(store, *told)
                 return status
             self._num_failures += 1
             self._record(store, attempt.failure_record(failure))
@@ -100,7 +114,7 @@ class Slot:
                 if (status := self._do(again, visible_devices)) != "done":
                     return status
             elif can_retry:
-                _wait(wait_before_retry(classes), lambda: is_stop_asked(store, task))
+                _wait(wait_before_retry(classes), must_stop)
         # the last attempt may have failed, or been lost, just after its commit
         return "done" if _is_known_to_be_committed(store, work) else "failed"
 

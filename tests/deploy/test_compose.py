@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray._private import ray_constants
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -18,7 +19,8 @@ NODES = ["head", "worker"]
 def test_the_token_is_a_file_and_no_variable(name):
     """Nobody reads it in the environment of a container; it is written beside the file and ignored by git."""
     node = SERVICES[name]
-    assert node["environment"] == {
+    told = {key: node["environment"][key] for key in node["environment"] if "AUTH" in key}
+    assert told == {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": f"/run/secrets/{node['secrets'][0]}",
     }
@@ -51,6 +53,13 @@ def test_nodes_are_watched_bounded_and_started_again(name):
     assert node["restart"] == "unless-stopped"
     assert (node["cap_drop"], node["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
     assert node["stop_grace_period"] == "2m"
+
+
+def test_a_worker_that_is_told_to_stop_waits_for_its_trials_and_not_for_longer_than_it_may():
+    """Ray's own patience is 30 s, whatever the grace period is."""
+    worker = SERVICES["worker"]
+    assert 60 < int(worker["environment"]["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]) < 2 * 60
+    assert "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S" in vars(ray_constants)
 
 
 def test_a_worker_offers_no_more_cores_than_it_has():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray._private import ray_constants
 
 from orchestrator.planning.checks import check_sweep
 from orchestrator.planning.sweep import read_sweep
@@ -48,6 +49,14 @@ def test_versions_of_ray_are_the_locked_one():
     assert CLUSTER["rayVersion"] == RAY_VERSION
 
 
+def test_a_worker_that_is_told_to_end_waits_for_its_trials_and_not_for_longer_than_it_may():
+    """Ray's own patience is 30 s, whatever the grace period is."""
+    (variable,) = container("worker")["env"]
+    assert variable["name"] == "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+    assert variable["name"] in vars(ray_constants)
+    assert 60 < int(variable["value"]) < PODS["worker"]["spec"]["terminationGracePeriodSeconds"]
+
+
 def test_the_job_is_whole():
     """A retry is a new cluster, the submitter does not retry, nothing is left running, and it ends one day."""
     assert (JOB["RayJob"]["apiVersion"], SPEC["entrypoint"]) == ("ray.io/v1", "bash /sweep/run")
@@ -81,7 +90,9 @@ def test_every_pod_is_admitted_to_a_restricted_namespace(name):
     kinds = {kind for volume in pod.get("volumes", []) for kind in volume} - {"name"}
     assert kinds <= {"emptyDir", "persistentVolumeClaim", "configMap"}
     assert own["resources"]["limits"] == own["resources"]["requests"]
-    assert "env" not in own
+    assert {each["name"] for each in own.get("env", [])} <= {
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+    }
 
 
 @pytest.mark.parametrize("name", PODS)

@@ -1,4 +1,4 @@
-"""Up to three machines on one: namespaces of Linux on a bridge of their own, 10.77.0.2-4.
+"""Up to four machines on one: namespaces of Linux on a bridge of their own, 10.77.0.2-5.
 
 Each has its own address, processes, host name, /dev/shm and folder for temporary files, which nobody else sees;
 what is below `shared` they share.
@@ -10,16 +10,21 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
 
+from workers.contract.orders import Heartbeat
 from workers.contract.store import Store
 from workers.process.code_digest import HOME
 
@@ -28,12 +33,33 @@ _HUB = (
     "ip link add bridge type bridge && ip addr add 10.77.0.1/24 dev bridge && ip link set bridge up"
     " && ip link set lo up && echo up && exec sleep infinity"
 )
+_LISTEN = """
+import socket
+listening = socket.create_server(("10.77.0.1", 5000))
+socket.send_fds(socket.socket(fileno=0), [b"up"], [listening.fileno()])
+"""
 _DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 _PATIENCE_SECONDS = 60.0
+MINIMA = [sys.executable, "-P", "-m", "orchestrator"]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: object) -> None:
+        pass
 
 
 class Rig:
-    """The machines, made one by one; each has a number, which ends its address and its name."""
+    """The machines, made one by one; each has a number, which ends its address and its name.
+
+    Attributes:
+        address: Of the cluster whose head is on machine 2.
+        secret: Its token.
+        patience_seconds: For what takes Ray, TensorFlow and trials.
+    """
+
+    address = "10.77.0.2:6379"
+    secret = "a" * 64
+    patience_seconds = 240.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,6 +86,35 @@ class Rig:
         environment = self.environment(number, variables)
         self._machines[number] = self._start([*_DIES_WITH_US, *words], env=environment)
         wait_for(self.folder / f"node{number}.is-up", self.errors)
+
+    def start_ray(self, number: int, *options: str, **variables: str) -> None:
+        """Start a machine with a node of a cluster on it, and wait until it says that it runs."""
+        is_up = "Ray runtime started."
+        num_before = self.errors().count(is_up)
+        own = [f"--node-ip-address=10.77.0.{number}", "--num-gpus=0", "--block"]
+        command = [str(Path(sys.executable).with_name("ray")), "start", *own, *options]
+        self.boot(number, command, RAY_AUTH_TOKEN=self.secret, **variables)
+        self.wait_until(lambda: self.errors().count(is_up) > num_before)
+
+    def start_head(self, num_cpus: int, **variables: str) -> None:
+        """Start the head of a cluster on machine 2."""
+        head = ["--head", "--port=6379", "--include-dashboard=false", "--disable-usage-stats"]
+        self.start_ray(2, *head, f"--num-cpus={num_cpus}", **variables)
+
+    def start_node(self, number: int, num_cpus: int, **variables: str) -> None:
+        """Start a node of the cluster on another machine."""
+        self.start_ray(number, f"--address={self.address}", f"--num-cpus={num_cpus}", **variables)
+
+    def lose(self, number: int) -> None:
+        """Take a machine away with all that runs on it, as when its power goes."""
+        os.kill(self.first_process(number), signal.SIGKILL)
+
+    def programs(self, number: int) -> set[str]:
+        """Return the names of what runs on a machine."""
+        below = psutil.Process(self.first_process(number)).children(recursive=True)
+        return {
+            process.info["name"] for process in psutil.process_iter(["name"]) if process in below
+        }
 
     def on(self, number: int, command: Sequence[str], **variables: str) -> subprocess.Popen[str]:
         """Start another process on a machine that is up."""
@@ -89,6 +144,16 @@ class Rig:
                 return process.children(recursive=True)
         raise LookupError(f"machine {number} has no process {pid}")
 
+    def send(self, process: subprocess.Popen[str], number: int) -> None:
+        """Send a signal to what was started on a machine that is up."""
+        (inside,) = _children(process.pid)
+        os.kill(inside, number)
+
+    def finish(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+        """Wait for a command: its code, and what it printed."""
+        out, _ = process.communicate(timeout=self.patience_seconds)
+        return process.returncode, out
+
     def outside(
         self, command: Sequence[str], variables: Mapping[str, str]
     ) -> subprocess.Popen[str]:
@@ -96,21 +161,83 @@ class Rig:
         environment = self.environment(0, variables)
         return self._start([*_DIES_WITH_US, *command], env=environment)
 
+    @contextmanager
+    def served(self, app: object) -> Iterator[str]:
+        """Serve a web application of this process to the machines as well, at the bridge's address."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            inside = ["nsenter", "-t", str(self._hub.pid), "-n", sys.executable, "-c", _LISTEN]
+            self._start([*_DIES_WITH_US, *inside], stdin=theirs)
+            _, (listening,), _, _ = socket.recv_fds(ours, 2, 1)
+        # a socket stays in the network it was made in, whoever holds it
+        server = make_server(
+            "10.77.0.1", 5000, app, threaded=True, fd=listening, request_handler=_Quiet
+        )
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield "10.77.0.1:5000"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+            os.close(listening)
+
     def errors(self) -> str:
         """Return what all processes have written as errors so far."""
         return (self.folder / "errors").read_text()
 
-    def wait_until(self, is_so: Callable[[], bool], seconds: float) -> None:
-        """Ask twice a second, for so long."""
-        deadline = time.monotonic() + seconds
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Ask twice a second, for as long as there is patience."""
+        deadline = time.monotonic() + self.patience_seconds
         while not is_so():
             assert time.monotonic() < deadline, self.errors()
             time.sleep(0.5)
+
+    def said(self) -> str:
+        """Return what all processes have written as errors so far, as one line."""
+        return " ".join(self.errors().split())
 
     def weights(self, store: str) -> dict[str, str]:
         """Return the digest of each trial's weights in a store below `shared`."""
         rows = Store.open(str(self.shared / store)).read("trials").to_pylist()
         return {row["trial_id"]: row["weights_sha256"] for row in rows}
+
+    def undisturbed(self, number: int, sweep: str = "sweep.yaml") -> dict[str, str]:
+        """Run a sweep below `shared` on one machine alone; the digest of each trial's weights."""
+        run = self.on(number, [*MINIMA, "run", sweep, "--store", "alone"], RAY_AUTH_MODE="")
+        assert self.finish(run)[0] == 0, self.errors()
+        return self.weights("alone")
+
+    @staticmethod
+    def attempts(store: Store) -> list[Heartbeat]:
+        """Return what all attempts say, in their order."""
+        told = filter(None, map(store.read_json, store.names("attempts")))
+        beats = [Heartbeat.model_validate(each) for each in told]
+        return sorted(beats, key=lambda beat: beat.attempt_id)
+
+    def running(self, store: Store) -> dict[str, Heartbeat]:
+        """Return the attempts that say they run, by the name of their machine."""
+        return {beat.host: beat for beat in self.attempts(store) if beat.state == "running"}
+
+    @contextmanager
+    def halted(self, store: Store, *hosts: str) -> Iterator[dict[str, Heartbeat]]:
+        """Wait until these machines train, and let none go on meanwhile: whoever joins finds trials left."""
+        self.wait_until(lambda: set(self.running(store)) >= set(hosts))
+        found = self.running(store)
+        attempts = [
+            process
+            for beat in found.values()
+            for process in self.children(int(beat.host.removeprefix("node")), beat.pid)
+        ]
+        for process in attempts:
+            process.suspend()
+        try:
+            yield found
+        finally:
+            for process in attempts:
+                with suppress(psutil.NoSuchProcess):  # lost with its machine
+                    process.resume()
 
     def down(self) -> None:
         """End every process; when its first one is gone a machine has none, and its namespaces go."""

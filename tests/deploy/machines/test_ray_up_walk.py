@@ -28,7 +28,6 @@ COMMANDS = {
     "tmux": "tmux",
 }  # by the package that brings it
 HEAD, WORKER, DESK = 2, 3, 4
-PATIENCE_SECONDS = 240
 NUM_TRIALS = 2
 SWEEP = f"""
 name: launched
@@ -124,7 +123,7 @@ class Hosts:
         words = [self.shared / "bin/boot", self.shared, *daemon]
         self.rig.boot(number, [str(word) for word in words])
         listens = self.shared / "sockets" / address
-        self.rig.wait_until(listens.exists, PATIENCE_SECONDS)
+        self.rig.wait_until(listens.exists)
 
     def ray(self, *words: str) -> tuple[int, str]:
         """Have Ray's launcher do something from the desk: its code, and all it said."""
@@ -133,7 +132,7 @@ class Hosts:
         said = self.shared / "said"  # no pipe: what is left running in a container would hold it
         command = ["bash", "-c", f'ray "$@" >{said} 2>&1', "ray", *words]
         process = self.rig.on(DESK, command, PATH=path, **told)
-        process.communicate(timeout=PATIENCE_SECONDS)
+        process.communicate(timeout=self.rig.patience_seconds)
         return process.returncode, " ".join(said.read_text().split())
 
     def on_head(self, command: str, *options: str) -> str:
@@ -155,7 +154,7 @@ def test_the_launcher_starts_head_and_worker_and_the_head_runs_a_sweep(rig):
     )
     hosts.on_head(run, "--tmux")
     store = Store.open(f"{hosts.shared}/mnt/minima/store")
-    rig.wait_until(lambda: bool(store.names("cells")), PATIENCE_SECONDS)  # the end of the run
+    rig.wait_until(lambda: bool(store.names("cells")))  # the end of the run
     assert "Active: 2 local" in hosts.on_head("ray status")
     said = hosts.on_head("minima status launched --store /store/store")
     assert f"launched: {NUM_TRIALS} of {NUM_TRIALS} trials done" in said, said
@@ -163,11 +162,9 @@ def test_the_launcher_starts_head_and_worker_and_the_head_runs_a_sweep(rig):
     owners = {path.stat().st_uid for path in (hosts.shared / "mnt/minima/store").rglob("*")}
     assert owners == {1000}
 
-    alone = [sys.executable, "-P", "-m", "orchestrator", "run", "mnt/minima/sweep.yaml"]
-    undisturbed = rig.on(DESK, [*alone, "--store", "alone"], RAY_AUTH_MODE="")
-    undisturbed.communicate(timeout=PATIENCE_SECONDS)
-    assert len(rig.weights("alone")) == NUM_TRIALS, rig.errors()
-    assert rig.weights("mnt/minima/store") == rig.weights("alone")
+    undisturbed = rig.undisturbed(DESK, "mnt/minima/sweep.yaml")
+    assert len(undisturbed) == NUM_TRIALS
+    assert rig.weights("mnt/minima/store") == undisturbed
 
     code, said = hosts.ray("down", "--yes", "cluster.yaml")
     assert (code, "No nodes remaining" in said) == (0, True), said

@@ -15,7 +15,6 @@ from workers.contract.store import Store
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parents[3] / "deploy" / "slurm.sbatch"
-PATIENCE_SECONDS = 240
 NUM_TRIALS = 4
 SWEEP = """
 name: walked
@@ -94,23 +93,17 @@ def test_two_nodes_drain_before_the_time_limit_and_the_requeued_job_finishes(rig
     """Both nodes train; the second job takes up what the first has saved; the bits are those of one machine."""
     job = Job(rig, tmp_path)
     first = job.start()
-    rig.wait_until(
-        lambda: first.poll() is not None or job.hosts() == {"node2", "node3"}, PATIENCE_SECONDS
-    )
+    rig.wait_until(lambda: first.poll() is not None or job.hosts() == {"node2", "node3"})
     first.send_signal(signal.SIGUSR1)
-    assert first.wait(timeout=PATIENCE_SECONDS) == 3, rig.errors()
+    assert first.wait(timeout=rig.patience_seconds) == 3, rig.errors()
     assert (rig.shared / "scontrol").read_text() == "requeue 41234\n"
     assert len(rig.weights("store")) < NUM_TRIALS
     assert job.left_behind() == []
 
     second = job.start()
-    assert second.wait(timeout=PATIENCE_SECONDS) == 0, rig.errors()
+    assert second.wait(timeout=rig.patience_seconds) == 0, rig.errors()
     assert job.left_behind() == []
 
-    alone = [sys.executable, "-P", "-m", "orchestrator", "run", "sweep.yaml", "--store", "alone"]
-    run = rig.on(2, alone, RAY_AUTH_MODE="")
-    run.communicate(timeout=PATIENCE_SECONDS)
-    assert run.returncode == 0, rig.errors()
-    undisturbed = rig.weights("alone")
+    undisturbed = rig.undisturbed(2)
     assert len(undisturbed) == NUM_TRIALS
     assert rig.weights("store") == undisturbed

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 from ray.core.generated.common_pb2 import ActorDiedErrorContext, NodeDeathInfo
-from ray.exceptions import ActorDiedError, ActorUnavailableError, AuthenticationError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    AuthenticationError,
+    RayTaskError,
+)
 from ray.train._internal import storage
 from ray.tune.experiment import Trial
 
 from orchestrator.driver import callbacks, cluster, drive
 from orchestrator.planning.fit import Node
 from orchestrator.running.driver import ClusterLost, Hooks
+from orchestrator.slots.leaving import NodeLeaves
 from workers.contract.errors import UserError
 
 NODE = Node("n", cpus=2, gpus=0)
@@ -131,6 +137,14 @@ def test_a_slot_lost_between_two_trials_is_told_once(trial, trials, heard):
         tell(trial=trial)
     assert heard == ["node_lost"]
     assert len(trials.given_up) == 1
+
+
+def test_a_slot_that_left_its_node_on_notice_is_not_lost(trial, trials, heard):
+    """It has recorded why itself."""
+    cause = NodeLeaves("node n is to end")
+    trial.handle_error(RayTaskError("train", "", cause).as_instanceof_cause())
+    trials.on_trial_recover(trial=trial)
+    assert heard == []
 
 
 def test_each_slot_lost_counts(trial, trials, heard):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -125,6 +127,26 @@ def test_a_stop_marker_drains(slot, make_task, tmp_path):
     assert slot.run(make_task(0), "-1") == result.model_copy(
         update={"trial_id": make_task(0).planned.trial_id, "num_attempts": 0}
     )
+
+
+def test_a_node_that_is_told_its_end_drains(make_task, tmp_path):
+    """What runs is told within seconds, and why it ended is recorded with its log; nothing further is begun."""
+    notice = threading.Event()
+    slot = Slot(notice.is_set)
+    with contextlib.closing(slot):
+        threading.Timer(0.5, notice.set).start()
+        result = slot.run(make_task(3), "-1")
+        assert (result.status, result.num_attempts, result.num_failures) == ("drained", 1, 0)
+        assert slot.run(make_task(0), "-1").num_attempts == 0
+    host = socket.gethostname()
+    (row,) = Store.open(str(tmp_path / "store")).read("failures").to_pylist()
+    assert (row["failure_class"], row["signature"], row["host"]) == (
+        "preempted",
+        "node preempted",
+        host,
+    )
+    assert row["message"] == f"node {host} is to end; what was done is saved, and goes on elsewhere"
+    assert (tmp_path / "store" / row["log_path"]).read_text() == "the log of an attempt\n"
 
 
 def test_a_hung_child_is_ended(slot, make_task, tmp_path):
