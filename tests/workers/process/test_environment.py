@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from workers.process import environment
+from workers.process.processor import processor_name
 
 
 def environment_id(num_threads: int, device: str) -> str:
@@ -18,7 +19,7 @@ def test_the_environment_names_device_and_host():
     """The processor where there is no GPU; the same each time it is asked."""
     first, second = (environment.prepare(1, uses_gpu=False) for _ in range(2))
     assert first == second
-    assert first.facts.device == environment.processor_name() != ""
+    assert first.facts.device == processor_name() != ""
     assert first.host != ""
     assert len(first.facts.environment_id) == 20
 
@@ -54,19 +55,6 @@ def test_what_keras_was_set_to_is_set_back():
     assert keras.config.image_data_format() == "channels_last"
     assert keras.layers.Conv2D(1, 1).data_format == "channels_last"
     assert keras.layers.Dense(1).dtype_policy.name == "float32"
-
-
-def test_instruction_sets_are_vector_instructions_only():
-    """Not the flags that a new kernel adds."""
-    allowed = environment._VECTOR_FLAGS
-    assert all(flag.startswith(allowed) for flag in environment.instruction_sets().split())
-
-
-def test_a_system_that_does_not_tell_its_processor_is_no_fault(monkeypatch):
-    """As on macOS, where there is no /proc."""
-    monkeypatch.setattr(environment, "_processor_line", lambda key: "")
-    assert environment.processor_name() != ""
-    assert environment.instruction_sets() == ""
 
 
 def fake_gpu(monkeypatch) -> dict[str, object]:
@@ -107,5 +95,5 @@ def test_a_share_has_a_limit_too(monkeypatch):
 def test_a_cpu_trial_sees_no_gpu(monkeypatch):
     """Though the machine has one."""
     asked = fake_gpu(monkeypatch)
-    assert environment.prepare(1, uses_gpu=False).facts.device == environment.processor_name()
+    assert environment.prepare(1, uses_gpu=False).facts.device == processor_name()
     assert asked == {"visible": []}
