@@ -147,7 +147,7 @@ def map_panels(found: MeasuredCells) -> list[MapPanel]:
             for name, title in traces.items()
             if name in train
         ),
-        MapPanel("magnitude_difference", "Magnitude difference", ratio, ratio, found.magnitude_difference),
+        MapPanel("trace_ratio", "Noise over curvature, a ratio", ratio, ratio, found.magnitude_difference),
         MapPanel("step_size", "Step size (unstable above 2)", step, step, found.step_size("final")),
         MapPanel(
             "test_accuracy_percent", "Test accuracy", "accuracy (%)", percent,

@@ -50,7 +50,7 @@ def test_each_square_holds_its_value(store, synthetic_sweep, measured_in):
     _, _, found = measured_in(store)
     noise, *_ = panels = _maps(found)
     assert [axes.get_title() for axes in panels] == [
-        "Gradient noise", "Curvature", "Magnitude difference", "Test accuracy",
+        "Gradient noise", "Curvature", "Noise over curvature, a ratio", "Test accuracy",
     ]  # fmt: skip
     assert _texts(noise) == {(0, 0): "51", (1, 0): "101", (0, 1): "101", (1, 1): "201"}
     colors = _squares(noise)
