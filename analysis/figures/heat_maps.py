@@ -229,4 +229,5 @@ def _add_scale(figure: Figure, axes: Axes, panel: MapPanel, thinness: int) -> No
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize=7)
     bar.ax.grid(visible=False)
-    bar.set_label(panel.label, fontsize=8)
+    said = "\n(log scale)" if isinstance(norm, LogNorm) else ""
+    bar.set_label(panel.label + said, fontsize=8)

@@ -68,7 +68,8 @@ def test_each_map_has_a_scale_with_numbers_and_its_unit(store, synthetic_sweep, 
     maps = [axes for axes in figure.axes if axes.get_title()]
     scales = [axes for axes in figure.axes if not axes.get_title()]
     assert [axes.get_ylabel() for axes in scales] == [
-        "tr σ² (loss²/parameter²)", "tr H (loss/parameter²)", "tr σ²/tr H", "accuracy (%)",
+        "tr σ² (loss²/parameter²)\n(log scale)", "tr H (loss/parameter²)\n(log scale)", "tr σ²/tr H\n(log scale)",
+        "accuracy (%)",
     ]  # fmt: skip
     for axes in scales:
         low, high = axes.get_ylim()
