@@ -35,13 +35,13 @@ def traces_data(table: Table1) -> pd.DataFrame:
     """Tabulate both traces per example and their ratio, with the paper's own, by cell."""
     rows = []
     for row in table.rows:
-        estimates = {**row.traces, "magnitude_difference": row.magnitude_difference}
+        estimates = {**row.traces, "trace_ratio": row.magnitude_difference}
         found = _cell(row.cell) | {"num_seeds": row.num_measured} | _estimates(estimates)
         if row.paper:
             found |= {
                 "paper_gradient_noise_trace": row.paper.gradient_noise_trace / NUM_TRAIN,
                 "paper_hessian_trace": row.paper.hessian_trace / NUM_TRAIN,
-                "paper_magnitude_difference": row.paper.magnitude_difference,
+                "paper_trace_ratio": row.paper.magnitude_difference,
             }
         rows.append(found)
     return pd.DataFrame(rows)

@@ -147,7 +147,7 @@ def map_panels(found: MeasuredCells) -> list[MapPanel]:
             for name, title in traces.items()
             if name in train
         ),
-        MapPanel("magnitude_difference", "Magnitude difference", ratio, ratio, found.magnitude_difference),
+        MapPanel("trace_ratio", "Noise over curvature, a ratio", ratio, ratio, found.magnitude_difference),
         MapPanel("step_size", "Step size (unstable above 2)", step, step, found.step_size("final")),
         MapPanel(
             "test_accuracy_percent", "Test accuracy", "accuracy (%)", percent,
@@ -229,4 +229,5 @@ def _add_scale(figure: Figure, axes: Axes, panel: MapPanel, thinness: int) -> No
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize=7)
     bar.ax.grid(visible=False)
-    bar.set_label(panel.label, fontsize=8)
+    said = "\n(log scale)" if isinstance(norm, LogNorm) else ""
+    bar.set_label(panel.label + said, fontsize=8)

@@ -115,6 +115,8 @@ def _crowd(
         _finish(axes, quantity, milestones)
     _label_epochs(grid, len(drawn))
     crowd_bar(figure, list(grid.flat[: len(drawn)]), scale)
+    if milestones:
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center")
     return figure
 
 
@@ -124,8 +126,9 @@ def _finish(axes: Axes, quantity: tuple[str, str], milestones: Sequence[int]) ->
     axes.set_ylabel(label)
     if column.endswith("loss"):
         set_log(axes.yaxis)
-    for milestone in milestones:
-        axes.axvline(milestone, color=GREY, linewidth=0.7, linestyle=":")
+    for place, milestone in enumerate(milestones):
+        label = "" if place else "the learning rate falls"
+        axes.axvline(milestone, color=GREY, linewidth=0.7, linestyle=":", label=label)
 
 
 def _label_epochs(grid: npt.NDArray[np.object_], num_used: int) -> None:

@@ -12,6 +12,7 @@ from analysis.figures.spectrum_figure import DECADES, MOST_PANELS, spectrum_figu
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.findings.measured import MeasuredCells
 from analysis.findings.spectral_density import WIDTH_SHARE, SpectralDensity
+from analysis.query.figure_queries import maps_query, spectra_query
 
 _MAPS = (
     "Means over seeds, in the square of batch size and learning rate; colours run from dark (low) to "
@@ -87,12 +88,14 @@ MEASURED_FIGURES: dict[str, FigureRecipe[[MeasuredFindings]]] = {
         lambda found: heat_maps(found.cells),
         _maps_caption,
         lambda found: maps_data(found.cells),
+        maps_query,
     ),
     "spectra": FigureRecipe(
         "Spectra of curvature and noise",
         _spectrum,
         _spectrum_caption,
         lambda found: spectra_data(found.densities),
+        lambda plan: spectra_query(plan, MOST_PANELS),
     ),
 }
 """By name."""

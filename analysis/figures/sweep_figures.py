@@ -24,8 +24,10 @@ from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.style.hover import with_titles
 from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import Table1
+from analysis.query.figure_queries import curves_query, layers_query, traces_query
 from analysis.records.cell import Cell
 from analysis.records.load import SweepData
+from workers.contract.plan_document import PlanDocument
 
 IMAGE_DPI = 200
 """Of what many cells are drawn as; all else is lines and text."""
@@ -46,12 +48,14 @@ class FigureRecipe(Generic[Findings]):
         build: Returns the Matplotlib figure; None where there is nothing to show.
         caption: Returns what is shown and how.
         data: Returns the numbers shown, a row a mark; asked only where there is a figure.
+        query: Returns the SQL that gives these numbers from the views of a store.
     """
 
     title: str
     build: Callable[Findings, Figure | None]
     caption: Callable[Findings, str]
     data: Callable[Findings, pd.DataFrame]
+    query: Callable[[PlanDocument], str]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class DrawnFigure:
         svg: The whole SVG document.
         pdf: The whole PDF document.
         csv: The numbers shown.
+        query: Returns the SQL that gives them, of the sweep's plan.
     """
 
     name: str
@@ -73,6 +78,7 @@ class DrawnFigure:
     svg: str
     pdf: bytes
     csv: str
+    query: Callable[[PlanDocument], str]
 
 
 def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
@@ -95,9 +101,10 @@ def draw_all(
     """Build and write the figure of every recipe that has something to show."""
     figures = build_all(recipes, *found, **named)
     return [
-        _drawn(
-            name, figure, recipes[name].title, recipes[name].caption(*found, **named),
-            csv_text(recipes[name].data(*found, **named)),
+        DrawnFigure(
+            name, recipes[name].title, recipes[name].caption(*found, **named),
+            *_written(figure, recipes[name].title),
+            csv_text(recipes[name].data(*found, **named)), recipes[name].query,
         )
         for name, figure in figures.items()
     ]  # fmt: skip
@@ -116,7 +123,7 @@ def write_figures(figures: list[DrawnFigure], folder: Path) -> list[Path]:
     return paths
 
 
-def _drawn(name: str, figure: Figure, title: str, caption: str, csv: str) -> DrawnFigure:
+def _written(figure: Figure, title: str) -> tuple[str, bytes]:
     """Write a figure as SVG and PDF, without dates, so that equal data gives equal bytes.
 
     By the canvases themselves, as `savefig` draws everything a second time for the layout, which is found
@@ -129,7 +136,7 @@ def _drawn(name: str, figure: Figure, title: str, caption: str, csv: str) -> Dra
         figure.set_layout_engine("none")
         FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
     document = _IMAGE_ID.sub("", with_titles(svg.getvalue().decode()))
-    return DrawnFigure(name, title, caption, document, pdf.getvalue(), csv)
+    return document, pdf.getvalue()
 
 
 def _curves(data: SweepData, _: Table1) -> Figure | None:
@@ -167,6 +174,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
             "Dotted lines: the learning rate falls. Diverged seeds are left out."
         ),
         lambda data, _: curve_means(data),
+        curves_query,
     ),
     "traces": FigureRecipe(
         "Traces of every cell",
@@ -176,15 +184,17 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
             f"standard error over seeds, which may be smaller than the marks.{crowd_said(data.cells)}"
         ),
         lambda _, table: traces_data(table),
+        traces_query,
     ),
     "trace_ratio": FigureRecipe(
-        "Magnitude difference tr σ²/tr H",
+        "Ratio of the traces, tr σ²/tr H",
         _ratio,
         lambda data, _: (
-            "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, "
-            f"as in Figure 4 of the paper. On the grey line both laws say the same, ± 10 % in the band. {_colors_said(data.cells)}."
+            "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, as in Figure 4 of "
+            f"the paper, which calls it the magnitude difference. On the grey line both laws say the same, ± 10 % in the band. {_colors_said(data.cells)}."
         ),
         lambda _, table: traces_data(table),
+        traces_query,
     ),
     "layers": FigureRecipe(
         "Traces by layer",
@@ -194,6 +204,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
             f"other figures; marks, the kinds of layer by their names.{crowd_said(data.cells)}"
         ),
         lambda data, _: layers_data(data),
+        layers_query,
     ),
 }
 """By name; `trace_ratio` is the paper's Figure 4."""

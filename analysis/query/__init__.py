@@ -1,1 +1,1 @@
-"""Read-only SQL over the views, and the formats of its results."""
+"""Read-only SQL over the views, the formats of its results, and the SQL beside each figure."""

@@ -19,6 +19,7 @@ from analysis.figures.parity_figure import parity_figure
 from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.findings.league import Standing
+from analysis.query.figure_queries import covariance_query, forks_query, parity_query
 from analysis.report.answer import chief_standings
 from analysis.report.conclusions import Conclusions
 from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
@@ -151,18 +152,21 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
         lambda found: fork_figure(found.rows),
         _fork_caption,
         lambda found: forks_data(found.rows),
+        forks_query,
     ),
     "parity": FigureRecipe(
         "Measured against predicted",
         lambda found: parity_figure(found.rows, one_a_law(found.standings)),
         _parity_caption,
         lambda found: parity_data(found.rows),
+        parity_query,
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
         lambda found: covariance_figure(found.covariances),
         lambda found: _COVARIANCE + crowd_said({each.cell for each in found.covariances}),
         lambda found: covariance_data(found.covariances),
+        covariance_query,
     ),
 }
 """By name."""

@@ -169,7 +169,9 @@ def report_page(report: Report, folder: str = "") -> Page:
     data, measured, store_uri = report.data, report.measured, report.store_uri
     gaps, origin = generalisation_table(data, measured.states), provenance(data, store_uri)
     figures = {
-        each.name: FigurePart(each.name, each.title, each.caption, each.svg, folder)
+        each.name: FigurePart(
+            each.name, each.title, each.caption, each.svg, each.query(data.plan), folder
+        )
         for each in report.figures
     }
     sections = [

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
 from analysis.findings.lacking import LackingStatistic, listed
 from analysis.findings.law_rows import law_rows
 from analysis.findings.league import Standing, league
-from analysis.findings.table1 import Table1
+from analysis.findings.table1 import Table1, law_columns
+from analysis.predictions import laws
 from analysis.tables.law_tables import league_tables, verdict_tables
 from analysis.text.interval_text import ratio_text, three_digits
 from analysis.text.text_table import render
@@ -22,11 +23,15 @@ _ENTRIES = {"traces": "traces", "fork": "{name: fork}"}
 
 
 def verdict_text(predictions: pa.Table, width: int | None = None) -> str:
-    """Return laws × cells, then the league over cells; empty if nothing was measured for a law."""
+    """Return laws × cells, the league over cells, and how queries call the laws; empty if none was measured."""
     frame = predictions.to_pandas()
-    tables = [*verdict_tables(law_rows(frame)), *league_tables(league(frame))]
+    standings = league(frame)
+    tables = [*verdict_tables(law_rows(frame)), *league_tables(standings)]
+    if not tables:
+        return ""
     parts = [render(table, width) for table in tables]
-    return "\n" + "\n\n".join(parts) + "\n" if parts else ""
+    names = _wrapped(_query_names({item.prediction for item in standings}), width)
+    return "\n" + "\n\n".join([*parts, names]) + "\n"
 
 
 def conclusion_text(
@@ -40,9 +45,18 @@ def conclusion_text(
     sentences = list(map(_standing_text, of_loss)) or _untested(table, lacking)
     head = f"Verdict on the excess loss, from {_seeds_text(table)}"
     lines = [f"{head}:", *sentences, *_open_cells(table)]
+    return "\n".join(_wrapped(line, width) for line in lines)
+
+
+def _wrapped(line: str, width: int | None) -> str:
     limit = _WIDTH if width is None else min(width, _WIDTH)
-    wrapped = (textwrap.wrap(line, limit, subsequent_indent="  ") for line in lines)
-    return "\n".join(line for part in wrapped for line in part)
+    return "\n".join(textwrap.wrap(line, limit, subsequent_indent="  "))
+
+
+def _query_names(shown: Collection[str]) -> str:
+    """Return what the column `prediction` of view `predictions` holds for each law shown."""
+    named = (f"{law.name} ({law.human_name})" for law in laws().values() if law.name in shown)
+    return f"In minima query, column prediction: {', '.join(named)}."
 
 
 def _seeds_text(table: Table1) -> str:
@@ -54,12 +68,14 @@ def _seeds_text(table: Table1) -> str:
 
 
 def _standing_text(standing: Standing) -> str:
-    verdict = standing.verdict or "undecided"
-    said = verdict if verdict in {"holds", "fails"} else f"is {verdict}"
-    assumed = f"{standing.num_valid} of {_count(standing.num_cells, 'cell')}"
+    ratio, verdict = standing.judged
+    said, cells = verdict or "undecided", _count(standing.num_cells, "cell")
+    if said == "holds" and not standing.num_valid:
+        said = "agrees, though its assumptions are not met"
+    where = f"{standing.num_valid} of {cells}, where its assumptions are met"
     return (
-        f"{standing.prediction} {said}: measured is {ratio_text(standing.log_ratio)} times what it "
-        f"gives (by {standing.measured_by}; its assumptions are met in {assumed})."
+        f"{laws()[standing.prediction].human_name}: {said}. Measured is {ratio_text(ratio)} times what "
+        f"it gives (by {standing.measured_by} in {where if standing.num_valid else cells})."
     )
 
 
@@ -81,9 +97,10 @@ def _untested(table: Table1, lacking: Sequence[LackingStatistic]) -> list[str]:
     known = [ratio for ratio in ratios if ratio > 0]
     sentences = [_untested_sentence(lacking)]
     if known:
+        of = {column.formula.quantity: laws()[column.law].human_name for column in law_columns()}
         sentences.append(
-            f"tr σ² is {_range(known)} times tr H: so many times the excess loss of jastrzebski_9 is "
-            "what wang_4_45 gives."
+            f"tr σ² is {_range(known)} times tr H: {of['gradient_noise_trace']} gives so many times the "
+            f"excess loss that {of['hessian_trace']} gives."
         )
     return sentences
 

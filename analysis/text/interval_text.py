@@ -17,17 +17,19 @@ def ratio_text(log_ratio: Interval) -> str:
 
 
 def interval_text(interval: Interval) -> str:
-    """Format `value [low, high]` with three digits, and one power of ten where there is any."""
+    """Format `value [low, high]` with three digits, and one power of ten where there is any.
+
+    Where an end is so far from the value that it needs another power, each is written with its own.
+    """
     if not math.isfinite(interval.value):
         return NOTHING
+    parts = [each for each in (interval.value, interval.low, interval.high) if each is not None]
     exponent = _exponent(interval.value)
-    scale = 10.0**exponent
-    value = _digits(interval.value / scale)
-    if interval.low is None or interval.high is None:
-        return with_interval(value, None, exponent)
-    return with_interval(
-        value, (_digits(interval.low / scale), _digits(interval.high / scale)), exponent
-    )
+    texts = [_digits(part / 10.0**exponent) for part in parts]
+    if any("e" in text for text in texts):
+        exponent, texts = 0, [_digits(part) for part in parts]
+    value, *bounds = texts
+    return with_interval(value, (bounds[0], bounds[1]) if len(bounds) == 2 else None, exponent)
 
 
 def three_digits(value: float) -> str:

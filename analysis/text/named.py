@@ -8,7 +8,7 @@ from typing import Self
 class Named(str):
     """An identifier as records and queries have it, with the name for a reader.
 
-    In plain text it is the identifier; a page shows `human_name`, and the identifier beside it.
+    A table for people shows `human_name`, a page the identifier beside it; a file for programs has both.
     """
 
     human_name: str

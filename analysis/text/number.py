@@ -36,6 +36,12 @@ class Digits:
     is_scientific: bool = False
     has_sign: bool = False
 
+    @property
+    def num_decades(self) -> int:
+        """Powers of ten between the smallest and the largest of value and interval, 0 aside."""
+        orders = [part.adjusted() for part in (self.value, self.low, self.high) if part]
+        return max(orders, default=0) - min(orders, default=0)
+
     def scaled(self, exponent: int) -> str:
         """Write it in units of 10^exponent."""
         value, error, low, high = (

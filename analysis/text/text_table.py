@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from analysis.text.named import Named
 from analysis.text.number_text import NOTHING
 
 _WIDTH = 120
@@ -19,7 +20,8 @@ class TextTable:
     Attributes:
         title: One line.
         columns: Headings.
-        rows: Each has as many strings as there are columns; a `Number` keeps what it was written from.
+        rows: Each has as many strings as there are columns; a `Number` keeps what it was written from,
+            a `Named` is an identifier with its name.
         notes: Sentences below the table.
         num_left: How many columns, from the first, are aligned to the left; the others to the
             right.
@@ -35,7 +37,7 @@ class TextTable:
 
 
 def render(table: TextTable, width: int | None = None) -> str:
-    """Return a table in plain text, two spaces between columns, notes wrapped at 120 columns.
+    """Return a table in plain text, identifiers by their names, notes wrapped at 120 columns.
 
     Args:
         table: What to lay out.
@@ -43,6 +45,7 @@ def render(table: TextTable, width: int | None = None) -> str:
             and has its headings folded; where that is not enough it is written as records, a block
             for each row with a line for each value. Nothing is cut. None: however wide it gets.
     """
+    table = _by_names(table)
     lines = _laid(table)
     if width is not None and max(map(len, lines)) > width:
         table = _without_empty_columns(table)
@@ -53,6 +56,14 @@ def render(table: TextTable, width: int | None = None) -> str:
     title = [table.title] if width is None else textwrap.wrap(table.title, width) or [""]
     notes = (line for note in table.notes for line in textwrap.wrap(note, limit))
     return "\n".join([*title, *lines, *notes])
+
+
+def _by_names(table: TextTable) -> TextTable:
+    rows = (
+        tuple(text.human_name if isinstance(text, Named) else text for text in row)
+        for row in table.rows
+    )
+    return replace(table, rows=tuple(rows))
 
 
 def _without_empty_columns(table: TextTable) -> TextTable:

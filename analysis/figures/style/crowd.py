@@ -60,7 +60,7 @@ def crowd_bar(figure: Figure, panels: Sequence[Axes], scale: ScalarMappable) -> 
     bar = figure.colorbar(scale, ax=list(panels), aspect=40, pad=0.02)
     set_log(bar.ax.yaxis)
     bar.ax.minorticks_off()
-    bar.set_label("m/η = BS/LR, examples")
+    bar.set_label("m/η = BS/LR, examples (log scale)")
     bar.ax.grid(visible=False)
 
 

@@ -85,6 +85,7 @@ class FigurePart:
         title: One line.
         caption: What is shown and how.
         svg: The whole SVG document.
+        query: The SQL that gives its numbers.
         folder: Where `figures/` is, beside the page, with a slash at its end; empty in a page of one sweep.
     """
 
@@ -93,6 +94,7 @@ class FigurePart:
     title: str
     caption: str
     svg: str
+    query: str
     folder: str = ""
 
     @property

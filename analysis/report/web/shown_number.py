@@ -9,6 +9,9 @@ from analysis.text.number import MINUS, Number, power
 _MOST_SPREAD = 4
 """Decades that one power of ten serves; numbers further apart have one each."""
 
+_WIDEST = 6
+"""Decades of an interval that one power of ten serves; of a wider one each end has its own."""
+
 
 def plain_parts(number: Number) -> tuple[str, str, str, str]:
     """Return value, error, low and high for other programs, empty where there is none."""
@@ -21,6 +24,8 @@ def plain_parts(number: Number) -> tuple[str, str, str, str]:
 def page_text(number: Number, exponent: int | None) -> str:
     """Write it in units of 10^exponent; None: with a power of its own where it had one."""
     digits = number.digits
+    if digits.num_decades > _WIDEST:
+        return number.replace("-", MINUS)
     if exponent is None and digits.is_scientific and digits.value:
         own = digits.value.adjusted()
         text = digits.scaled(own)
@@ -35,6 +40,8 @@ def common_exponent(numbers: Sequence[Number]) -> int | None:
     """Choose the power of ten of a column, a multiple of three; None without one that serves all."""
     if not any(number.digits.is_scientific for number in numbers):
         return 0
+    if any(number.digits.num_decades > _WIDEST for number in numbers):
+        return None
     orders = [number.digits.value.adjusted() for number in numbers if number.digits.value]
     if not orders or max(orders) - min(orders) > _MOST_SPREAD:
         return None

@@ -57,7 +57,7 @@ def _ordinates(figure):
     ("name", "columns"),
     [
         ("traces", ["gradient_noise_trace_mean", "hessian_trace_mean", "paper_gradient_noise_trace", "paper_hessian_trace"]),
-        ("trace_ratio", ["magnitude_difference_mean", "paper_magnitude_difference"]),
+        ("trace_ratio", ["trace_ratio_mean", "paper_trace_ratio"]),
         ("layers", ["gradient_noise_trace_mean", "hessian_trace_mean"]),
         ("learning_curves", ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss"]),
         ("fork_curve", ["measured", "predicted"]),

@@ -50,7 +50,7 @@ def test_each_square_holds_its_value(store, synthetic_sweep, measured_in):
     _, _, found = measured_in(store)
     noise, *_ = panels = _maps(found)
     assert [axes.get_title() for axes in panels] == [
-        "Gradient noise", "Curvature", "Magnitude difference", "Test accuracy",
+        "Gradient noise", "Curvature", "Noise over curvature, a ratio", "Test accuracy",
     ]  # fmt: skip
     assert _texts(noise) == {(0, 0): "51", (1, 0): "101", (0, 1): "101", (1, 1): "201"}
     colors = _squares(noise)
@@ -68,7 +68,8 @@ def test_each_map_has_a_scale_with_numbers_and_its_unit(store, synthetic_sweep, 
     maps = [axes for axes in figure.axes if axes.get_title()]
     scales = [axes for axes in figure.axes if not axes.get_title()]
     assert [axes.get_ylabel() for axes in scales] == [
-        "tr σ² (loss²/parameter²)", "tr H (loss/parameter²)", "tr σ²/tr H", "accuracy (%)",
+        "tr σ² (loss²/parameter²)\n(log scale)", "tr H (loss/parameter²)\n(log scale)", "tr σ²/tr H\n(log scale)",
+        "accuracy (%)",
     ]  # fmt: skip
     for axes in scales:
         low, high = axes.get_ylim()

@@ -41,7 +41,7 @@ def test_the_section_shows_what_there_is(store, forked_sweep):
     forked_sweep(pairs=[(50, 0.1), (100, 0.1)], seeds=[0, 1]).fill()
     found = _conclude(load_sweep(store, "toy"))
     figures = {
-        each.name: FigurePart(each.name, each.title, each.caption, each.svg)
+        each.name: FigurePart(each.name, each.title, each.caption, each.svg, "")
         for each in draw_law_figures(found)
     }
     section = render_section(law_section(found, figures))

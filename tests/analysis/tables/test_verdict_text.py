@@ -11,12 +11,14 @@ from workers.contract.records import measurement_table
 
 
 def test_verdicts_are_written_once_a_law_is_measured(prediction, predictions_table):
-    """Laws × cells, then the league; without a measurement nothing at all."""
+    """Laws × cells, then the league, by their names; at the end what queries call them. Without a measurement nothing."""
     text = verdict_text(predictions_table([prediction(1.0, half=0.01)]))
     assert "E[L]-L*: what the laws say, and what was measured, measured by fork 512" in text
     assert "E[L]-L*: league of the laws by median" in text
-    assert "wang_4_45" in text
+    assert text.count("\nWang 2019, Eq 4.45  ") == 2
     assert "1.00 [0.990, 1.01]" in text
+    assert text.count("wang_4_45") == 1
+    assert text.endswith("\nIn minima query, column prediction: wang_4_45 (Wang 2019, Eq 4.45).\n")
     assert verdict_text(predictions_table([prediction()])) == ""
     assert verdict_text(predictions_table([])) == ""
 
@@ -28,7 +30,10 @@ def test_the_last_words_say_which_law_holds_by_what_factor(
     rows = predictions_table([prediction(1.0, half=0.01)])
     text = conclusion_text(paper_table, lacking_statistics(paper_data), rows)
     assert text.startswith("Verdict on the excess loss, from 9 cells with 5 measured seeds each:\n")
-    assert "wang_4_45 holds: measured is 1.00 [0.990, 1.01] times what it gives" in text
+    assert (
+        "Wang 2019, Eq 4.45: holds. Measured is 1.00 [0.990, 1.01] times what it gives (by fork in 1 of 1 "
+        "cell, where its assumptions are met)." in " ".join(text.split())
+    )
     for width in (40, 60, 100):
         lines = conclusion_text(
             paper_table, lacking_statistics(paper_data), rows, width
@@ -44,7 +49,32 @@ def test_where_no_law_is_tested_the_last_words_say_what_is_missing(
     text = conclusion_text(paper_table, lacking_statistics(paper_data), predictions_table([]))
     assert "no law is tested yet, as the excess loss was not measured: add {name: fork}" in text
     ratios = [row.magnitude_difference.value for row in paper_table.rows]
-    assert f"tr σ² is {min(ratios):.2f} to {max(ratios):.0f} times tr H" in text
+    assert (
+        f"tr σ² is {min(ratios):.2f} to {max(ratios):.0f} times tr H: Wang 2019, Eq 4.45 gives so many "
+        "times the excess loss that Jastrzębski 2018, Eq 9 gives." in " ".join(text.split())
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "is_valid", "told"),
+    [
+        (1.0, True, "1.00 [0.990, 1.01] times what it gives (by fork in 1 of 2 cells, where its assumptions are met)."),
+        (2.0, True, "Wang 2019, Eq 4.45: fails. Measured is 2.00 [1.98, 2.02]"),
+        (1.0, False, "agrees, though its assumptions are not met. Measured is 1.00 [1.00, 1.00] times what it gives (by fork in 2 cells)."),
+    ],
+)  # fmt: skip
+def test_a_law_is_judged_where_its_assumptions_are_met(
+    prediction, predictions_table, paper_data, paper_table, *, ratio, is_valid, told
+):
+    """As the report judges it; where they are met in no cell it agrees at most."""
+    rows = predictions_table(
+        [
+            prediction(ratio, half=0.01, valid=is_valid),
+            prediction(1.0, half=0.01, valid=False, batch_size=200),
+        ]
+    )
+    text = conclusion_text(paper_table, lacking_statistics(paper_data), rows)
+    assert told in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

@@ -21,3 +21,11 @@ def test_a_ratio_far_from_one_has_one_power_of_ten():
     assert interval_text(Interval(2500.0, 0.0, 1e4)) == "(2.50 [0.00, 10.0])×10³"
     assert interval_text(Interval(2e-6, None, None)) == "(2.00 [?])×10⁻⁶"
     assert interval_text(Interval(0.5, 0.25, 1.0)) == "0.500 [0.250, 1.00]"
+
+
+def test_an_interval_of_many_powers_of_ten_has_each_end_by_itself():
+    """As a scientist writes them; one power serves all where none needs another."""
+    assert interval_text(Interval(2e-6, 1e-9, 3e4)) == "2.00×10⁻⁶ [1.00×10⁻⁹, 3.00×10⁴]"
+    assert interval_text(Interval(1.0, 2.5e-8, 4e7)) == "1.00 [2.50×10⁻⁸, 4.00×10⁷]"
+    assert interval_text(Interval(2e-6, 1e-9, 9e-3)) == "2.00×10⁻⁶ [1.00×10⁻⁹, 0.00900]"
+    assert interval_text(Interval(2e-6, 1e-9, 9e-5)) == "(2.00 [0.00100, 90.0])×10⁻⁶"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.text.named import Named
 from analysis.text.text_table import TextTable, render
 
 
@@ -61,3 +62,11 @@ def test_a_heading_wider_than_its_values_is_folded_where_the_table_is_too_wide()
         " 1  0.0284",
     ]
     assert render(table, 80).splitlines()[1] == "BS  excess loss"
+
+
+def test_an_identifier_is_shown_by_its_name():
+    """As wide as its name, in a table and in a record alike."""
+    named = TextTable("t", ("law", "x"), ((Named("wang_4_45", "Wang 2019, Eq 4.45"), "1"),))
+    assert render(named).splitlines()[-1] == "Wang 2019, Eq 4.45  1"
+    assert "\n  Wang 2019, Eq\n  4.45\n" in render(named, 16)
+    assert "wang_4_45" not in render(named, 16)

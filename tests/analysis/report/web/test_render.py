@@ -33,7 +33,7 @@ def test_every_text_is_escaped():
     table = TextTable(_BAD, (_BAD,), ((_BAD,),), (_BAD,))
     parts = [
         Paragraph(_BAD), Paragraph(_BAD, "note"), Bullets([_BAD]), Code(_BAD), Links([(_BAD, _BAD)]),
-        Table(table, switches=(Switch(_BAD, ((_BAD, _BAD),)),)), FigurePart("name", _BAD, _BAD, _SVG),
+        Table(table, switches=(Switch(_BAD, ((_BAD, _BAD),)),)), FigurePart("name", _BAD, _BAD, _SVG, _BAD),
         Folded(_BAD, [Paragraph(_BAD)]),
     ]  # fmt: skip
     forest = Forest(_BAD, [ForestMark(_BAD, 1.0, None, None, _BAD)])

@@ -53,3 +53,10 @@ def test_a_bound_with_a_power_of_its_own_keeps_its_size():
     shown = with_interval("1.20", ("0.1", "2.0e+03"), -5)
     assert shown == "(1.20 [0.1, 2.0×10³])×10⁻⁵"
     assert plain_parts(shown) == ("0.0000120", "", "0.000001", "0.020")
+
+
+def test_an_interval_of_many_powers_of_ten_stays_as_it_was_written():
+    """Each end with its own, and no power for its column."""
+    wide = with_interval("2.00e-06", ("1.00e-09", "3.00e+04"))
+    assert page_text(wide, None) == "2.00×10⁻⁶ [1.00×10⁻⁹, 3.00×10⁴]"
+    assert common_exponent([wide, number("3.00e-06")]) is None
