@@ -10,12 +10,15 @@ import ray
 from ray import tune
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
+from orchestrator.driver.cluster import ACCELERATOR_PREFIX
 from orchestrator.slots.other_code import refusal_of
 from orchestrator.slots.slot import Slot
 from orchestrator.slots.task import SlotTask
 from workers.contract.sweep_spec import ResourcesSpec
 
 _REFUSAL_SECONDS = 30.0
+_ANY_OF_A_KIND = 0.001
+"""Of the 1 that a node has of `accelerator_type:H100`, whatever its number of GPUs; Ray itself asks for as much."""
 
 
 class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -58,8 +61,10 @@ class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
 @functools.cache  # Tune compares them for each trial at each step, which equal objects make slow
 def _room_for(demand: ResourcesSpec, shunned: str) -> tune.PlacementGroupFactory:
-    gpus = {"GPU": demand.gpus} if demand.gpus else {}
-    bundles = [{"CPU": float(demand.cpus)} | gpus]
+    bundle = {"CPU": float(demand.cpus), "GPU": demand.gpus, "memory": float(demand.memory)}
+    if demand.accelerator is not None:
+        bundle[f"{ACCELERATOR_PREFIX}{demand.accelerator}"] = _ANY_OF_A_KIND
+    bundles = [{name: amount for name, amount in bundle.items() if amount}]
     if not shunned:
         return tune.PlacementGroupFactory(bundles)
     elsewhere = {NODE_ID_LABEL_KEY: f"!in({','.join(shunned.split())})"}

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from workers.contract.environment_facts import EnvironmentFacts
+from workers.process.devices import instruction_sets, processor_name
 
 _INTER_OP_THREADS = 1
-_VECTOR_FLAGS = ("sse", "avx", "fma", "amx", "f16c")
 
 
 @dataclass(frozen=True)
@@ -110,26 +109,3 @@ def _facts(num_threads: int, device: str) -> EnvironmentFacts:
 
 def _gpu_name(gpu: tf.config.PhysicalDevice) -> str:
     return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
-
-
-def processor_name() -> str:
-    """Return the processor's model name, as the system reports it."""
-    return _processor_line("model name") or platform.processor() or platform.machine()
-
-
-def instruction_sets() -> str:
-    """List the vector instructions of the processor, which decide how kernels sum.
-
-    Virtual machines of one model name may differ in them.
-    """
-    flags = _processor_line("flags").split()
-    return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTOR_FLAGS)))
-
-
-def _processor_line(key: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return ""
-    values = [line.split(":", 1)[1].strip() for line in lines if line.startswith(key)]
-    return values[0] if values else ""

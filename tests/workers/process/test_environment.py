@@ -56,19 +56,6 @@ def test_what_keras_was_set_to_is_set_back():
     assert keras.layers.Dense(1).dtype_policy.name == "float32"
 
 
-def test_instruction_sets_are_vector_instructions_only():
-    """Not the flags that a new kernel adds."""
-    allowed = environment._VECTOR_FLAGS
-    assert all(flag.startswith(allowed) for flag in environment.instruction_sets().split())
-
-
-def test_a_system_that_does_not_tell_its_processor_is_no_fault(monkeypatch):
-    """As on macOS, where there is no /proc."""
-    monkeypatch.setattr(environment, "_processor_line", lambda key: "")
-    assert environment.processor_name() != ""
-    assert environment.instruction_sets() == ""
-
-
 def fake_gpu(monkeypatch) -> dict[str, object]:
     """Let TensorFlow have one GPU; what is asked of it."""
     asked: dict[str, object] = {}
