@@ -14,6 +14,7 @@ from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output, terminal_width
 from orchestrator.machine.memory import collecting_as_usual
+from orchestrator.monitor.cost import cost_document, cost_table, read_prices
 from orchestrator.monitor.plan_report import (
     COLUMNS_NOTE,
     data_line,
@@ -139,8 +140,9 @@ def conclude(
     return exit_code
 
 
-def plan(sweep: str, options: Options, output: Output) -> int:
-    """Show what a run would do, without starting or writing anything."""
+def plan(sweep: str, options: Options, output: Output, prices_given: Sequence[str] = ()) -> int:
+    """Show what a run would do, and cost by the prices given, without starting or writing anything."""
+    prices = read_prices(prices_given)
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     with output.step("trying the sweep's own code and asking the nodes"):
@@ -157,7 +159,9 @@ def plan(sweep: str, options: Options, output: Output) -> int:
     for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
         output.show(f"does not fit: {fault}")
     output.show(summary_line(report) if prepared.open_work else "nothing is missing")
-    output.document(plan_document(report))
+    if prepared.open_work:
+        output.show(cost_table(report, prices))
+    output.document(plan_document(report) | {"cost_by_device": cost_document(report, prices)})
     return 0
 
 
