@@ -171,14 +171,9 @@ def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
 def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
     """Return what to do about trials that do not fit, with the time they would take on CPUs alone."""
     resources = prepared.sweep.resources
-    most_cpus, most_memory = (
-        max(has) for has in zip(*((n.cpus, n.memory) for n in nodes), strict=True)
-    )
-    cpu_only = ResourcesSpec(
-        gpus=0,
-        cpus=min(resources.cpus, max(1, most_cpus)),
-        memory=min(resources.memory, most_memory),
-    )
+    num_cpus = min(resources.cpus, max(1, *(node.cpus for node in nodes)))
+    most_memory = max((node.memory for node in nodes if node.cpus >= num_cpus), default=0)
+    cpu_only = ResourcesSpec(gpus=0, cpus=num_cpus, memory=min(resources.memory, most_memory))
     slots = sum(node.slots_for(cpu_only) for node in nodes)
     estimator = prepared.estimator.at_stated_speed(cpu_only)
     seconds = total_seconds([estimator.seconds(item) for item in prepared.open_work], slots)

@@ -88,7 +88,8 @@ def test_the_way_out_asks_for_no_more_memory_than_there_is():
     """Nor for a kind of GPU, where none is used."""
     overrides = "resources={gpus: 1, cpus: 2, memory: 64GiB, accelerator: H100}"
     node = Node("a", 2, 1, memory=2**33, accelerators=("T4",))
-    told = misfit_cure(prepared_with(overrides), [node])
+    head = Node("head", 0, 0, memory=2**35)  # of memory where no trial can be nothing is told
+    told = misfit_cure(prepared_with(overrides), [head, node])
     assert (
         "--set resources.gpus=0 --set resources.cpus=2 --set resources.memory=8192MiB "
         "--set resources.accelerator=null: about "
