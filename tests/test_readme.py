@@ -53,7 +53,7 @@ def test_every_command_and_option_is_told():
     for command in app.registered_commands:
         assert f"`minima {command.callback.__name__}" in TEXT
     for option in ("store", "address", "set", "data-dir", "checkpoint-seconds", "fail-fast", "json",
-                   "watch", "format", "out", "sample", "show", "version"):  # fmt: skip
+                   "watch", "format", "out", "sample", "show", "version", "price"):  # fmt: skip
         assert f"--{option}" in TEXT
 
 

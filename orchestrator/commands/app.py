@@ -26,6 +26,7 @@ from orchestrator.commands.options import (
     MaxConcurrent,
     MaybeSweep,
     NoCompact,
+    Prices,
     Remeasure,
     Set,
     StoreOption,
@@ -110,21 +111,22 @@ def run(  # noqa: PLR0917  # typer passes them by name
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0917  # typer passes them by name
     sweep: Sweep,
     store: StoreOption = STORE,
     address: Address = None,
     data_dir: DataDir = None,
     set_: Set = None,
+    price: Prices = None,
     *,
     remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
-    """Show what a run would do: per cell, the time it would take, and whether trials fit."""
+    """Show what a run would do: per cell, the time it would take, whether trials fit, and what it costs."""
     from orchestrator.commands import sweep_commands
 
     options = replace(_options(store, address, data_dir, set_), is_remeasuring=remeasure)
-    return sweep_commands.plan(sweep, options, Output(json))
+    return sweep_commands.plan(sweep, options, Output(json), price or [])
 
 
 @app.command()

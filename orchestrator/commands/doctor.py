@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.machine.scratch import place_for_sockets, scratch_folder
-from orchestrator.planning.fit import this_machine
+from orchestrator.planning.fit import size_text, this_machine
 from orchestrator.running.driver import ClusterLost, MakeDriver
 from orchestrator.running.preflight import node_faults, places_of
 from workers.contract.distribution import NOT_INSTALLED, installed_version
@@ -47,6 +47,7 @@ def diagnose(store: str) -> Iterator[Check]:
     yield _tensorflow()
     node = this_machine()
     yield Check("cores", str(node.cpus))
+    yield Check("memory", size_text(node.memory))
     yield Check("GPUs", str(node.gpus) if node.gpus else "none: trials need resources.gpus: 0")
     if node.gpus:
         yield _gpu_memory()
@@ -81,7 +82,8 @@ def diagnose_cluster(store_uri: str, address: str, make_driver: MakeDriver) -> I
         yield Check(f"cluster at {address}", str(lost), "look at its head, and ask again")
         return
     for place, node, faults in zip(places_of(nodes), nodes, found, strict=True):
-        has = f"{node.cpus} CPUs, {node.gpus} GPUs"
+        kinds = f" ({', '.join(node.accelerators)})" if node.accelerators else ""
+        has = f"{node.cpus} CPUs, {node.gpus} GPUs{kinds}, {size_text(node.memory)} of memory"
         if faults is None:
             yield Check(place, f"{has}; it is leaving the cluster")
             continue

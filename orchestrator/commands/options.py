@@ -81,6 +81,14 @@ WaitForNodes = Annotated[
         help="Start once so many nodes of the cluster can hold a trial.",
     ),
 ]
+Prices = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--price",
+        metavar="DEVICE=PRICE",
+        help="Of an hour of one H100, CPU (core) or any GPU; repeatable.",
+    ),
+]
 BatchSize = Annotated[Optional[int], typer.Option("--batch-size")]  # noqa: UP045
 LearningRate = Annotated[Optional[float], typer.Option("--learning-rate")]  # noqa: UP045
 TrialSeed = Annotated[Optional[int], typer.Option("--seed")]  # noqa: UP045

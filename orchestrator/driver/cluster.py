@@ -29,6 +29,8 @@ from orchestrator.planning.fit import Node, this_machine
 from orchestrator.running.driver import ClusterLost
 from workers.contract.errors import user_error
 
+ACCELERATOR_PREFIX = "accelerator_type:"
+"""How Ray names the resource that a kind of accelerator is."""
 _OBJECT_STORE_BYTES = 200 * 2**20
 
 
@@ -94,6 +96,7 @@ def _start_or_join(address: str | None, scratch: Path) -> None:
     own = {
         # Ray knows of a container's quota, and not which CPUs this process may use
         "num_cpus": min(this_machine().cpus, ray_utils.get_num_cpus()),
+        "_memory": this_machine().memory,
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
         "_temp_dir": str(scratch / "ray"),
@@ -120,6 +123,12 @@ def _nodes() -> list[Node]:
             cpus=int(node["Resources"].get("CPU", 0)),
             gpus=int(node["Resources"].get("GPU", 0)),
             node_id=str(node["NodeID"]),
+            memory=int(node["Resources"].get("memory", 0)),
+            accelerators=tuple(
+                name.removeprefix(ACCELERATOR_PREFIX)
+                for name in sorted(node["Resources"])
+                if name.startswith(ACCELERATOR_PREFIX)
+            ),
         )
         for node in ray.nodes()
         if node["Alive"]

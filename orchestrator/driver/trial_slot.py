@@ -11,6 +11,7 @@ from ray import tune
 from ray._private.state import state as ray_state
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
+from orchestrator.driver.cluster import ACCELERATOR_PREFIX
 from orchestrator.slots.leaving import NodeLeaves, Notice, failure_of_notice
 from orchestrator.slots.other_code import refusal_of
 from orchestrator.slots.slot import Slot
@@ -18,6 +19,8 @@ from orchestrator.slots.task import SlotTask
 from workers.contract.sweep_spec import ResourcesSpec
 
 _REFUSAL_SECONDS = 30.0
+_ANY_OF_A_KIND = 0.001
+"""Of the 1 that a node has of `accelerator_type:H100`, whatever its number of GPUs; Ray itself asks for as much."""
 
 
 class TrialSlot(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -78,8 +81,10 @@ def _is_draining() -> bool:
 
 @functools.cache  # Tune compares them for each trial at each step, which equal objects make slow
 def _room_for(demand: ResourcesSpec, shunned: str) -> tune.PlacementGroupFactory:
-    gpus = {"GPU": demand.gpus} if demand.gpus else {}
-    bundles = [{"CPU": float(demand.cpus)} | gpus]
+    bundle = {"CPU": float(demand.cpus), "GPU": demand.gpus, "memory": float(demand.memory)}
+    if demand.accelerator is not None:
+        bundle[f"{ACCELERATOR_PREFIX}{demand.accelerator}"] = _ANY_OF_A_KIND
+    bundles = [{name: amount for name, amount in bundle.items() if amount}]
     if not shunned:
         return tune.PlacementGroupFactory(bundles)
     elsewhere = {NODE_ID_LABEL_KEY: f"!in({','.join(shunned.split())})"}

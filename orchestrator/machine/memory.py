@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Of a container, by the second and the first version of control groups."""
 
 _USUAL = gc.get_threshold()
 _SELDOM = (100_000, 20, 100)
@@ -31,6 +37,13 @@ def collecting_as_usual() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*former)
+
+
+def usable_memory_bytes() -> int:
+    """Return the memory of this machine, or of the container or job of a batch system that has less."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [path.read_text().strip() for path in _LIMITS if path.is_file()]
+    return min([physical, *(int(limit) for limit in limits if limit.isdecimal())])
 
 
 @contextlib.contextmanager

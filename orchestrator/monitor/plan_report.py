@@ -29,7 +29,7 @@ from orchestrator.monitor.tables import (
     time_left,
 )
 from orchestrator.planning.estimate import duration
-from orchestrator.planning.fit import Node
+from orchestrator.planning.fit import Node, demand_text, node_texts
 from orchestrator.planning.prepare import Prepared
 from workers.contract.registry import DATASETS
 from workers.contract.sweep_spec import ResourcesSpec
@@ -118,14 +118,15 @@ def plan_table(report: PlanReport) -> Table:
 def nodes_table(report: PlanReport) -> Table:
     """Tabulate the nodes, and how many trials each holds at once."""
     resources = report.prepared.sweep.resources
-    table = WholeTable(title=f"a trial holds {resources.cpus} CPUs and {resources.gpus:g} GPUs")
+    table = WholeTable(title=f"a trial holds {demand_text(resources)}")
     table.add_column("node")
-    for heading in ("CPUs", "GPUs", "trials at once", "fits"):
+    has = [node_texts(node, resources) for node in report.nodes]
+    for heading in (*has[0], "trials at once", "fits"):
         table.add_column(heading, justify="right")
-    for node in report.nodes:
+    for node, texts in zip(report.nodes, has, strict=True):
         slots = node.slots_for(resources)
-        counts = (f"{node.cpus}", f"{node.gpus}", f"{slots}", "yes" if slots else "no")
-        table.add_row(Text(node.name), *counts)
+        counts = (f"{slots}", "yes" if slots else "no")
+        table.add_row(Text(node.name), *(Text(each) for each in texts.values()), *counts)
     return table
 
 
@@ -194,6 +195,8 @@ def plan_document(report: PlanReport) -> dict[str, JsonValue]:
                 "name": node.name,
                 "cpus": node.cpus,
                 "gpus": node.gpus,
+                "memory_bytes": node.memory,
+                "accelerators": list[JsonValue](node.accelerators),
                 "slots": node.slots_for(prepared.sweep.resources),
             }
             for node in report.nodes

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
+from orchestrator.planning.accelerators import accelerator_faults
 from workers.contract.catalog import Kind, is_plugin, plugin_digest, unknown_name_fault
 from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
@@ -72,6 +73,7 @@ def check_sweep(
     except ValidationError as error:
         faults += faults_of(error, where)
     faults += _name_faults(document, where)
+    faults += _accelerator_faults(document, where)
     data = _data(document, where, data_dir, is_fetching=False)
     if data.is_to_fetch and not faults and not data.faults:
         data = _data(document, where, data_dir, is_fetching=True)
@@ -132,6 +134,13 @@ def _name_faults(document: Document, where: str) -> Iterator[Fault]:
     yield from import_faults(
         measured
     )  # of the others the data are loaded, and the network is built
+
+
+def _accelerator_faults(document: Document, where: str) -> Iterator[Fault]:
+    resources = document.get("resources")
+    name = resources.get("accelerator") if isinstance(resources, dict) else None
+    if isinstance(name, str):
+        yield from accelerator_faults(name, f"{where}, resources.accelerator")
 
 
 def _plugins(document: Document) -> Iterator[tuple[str, str]]:

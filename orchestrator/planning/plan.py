@@ -17,7 +17,7 @@ from workers.contract.plans import list_revisions, newest_plan
 from workers.contract.schema import VIEWS
 from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
-from workers.contract.sweep_spec import SweepSpec
+from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
 
 _STAMP, _STAMP_CHARACTERS = "%Y%m%dT%H%M%S%f", 21
 """How a revision's name begins: names sort by time."""
@@ -100,7 +100,9 @@ def _last_revision(store: Store, plan: PlanDocument) -> str:
 
 
 def _content(plan: PlanDocument) -> object:
-    return plan.spec, in_blocks(plan.trials), plan.statistics
+    # an earlier version wrote no key that it did not know
+    resources = ResourcesSpec.model_validate(plan.spec.get("resources", {}))
+    return plan.spec | {"resources": resources}, in_blocks(plan.trials), plan.statistics
 
 
 def _data_identity(facts: DatasetFacts) -> dict[str, str]:

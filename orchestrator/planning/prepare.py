@@ -171,12 +171,17 @@ def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
 def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
     """Return what to do about trials that do not fit, with the time they would take on CPUs alone."""
     resources = prepared.sweep.resources
-    most_cpus = max(node.cpus for node in nodes)
-    cpu_only = ResourcesSpec(gpus=0, cpus=min(resources.cpus, max(1, most_cpus)))
+    num_cpus = min(resources.cpus, max(1, *(node.cpus for node in nodes)))
+    most_memory = max((node.memory for node in nodes if node.cpus >= num_cpus), default=0)
+    cpu_only = ResourcesSpec(gpus=0, cpus=num_cpus, memory=min(resources.memory, most_memory))
     slots = sum(node.slots_for(cpu_only) for node in nodes)
     estimator = prepared.estimator.at_stated_speed(cpu_only)
     seconds = total_seconds([estimator.seconds(item) for item in prepared.open_work], slots)
     settings = f"--set resources.gpus=0 --set resources.cpus={cpu_only.cpus}"
+    if cpu_only.memory < resources.memory:
+        settings += f" --set resources.memory={cpu_only.memory // 2**20}MiB"
+    if resources.accelerator is not None:
+        settings += " --set resources.accelerator=null"
     return (
         "run it on a cluster whose nodes have them (--address), or on CPUs alone with "
         f"{settings}: about {duration(seconds)} on what is here"

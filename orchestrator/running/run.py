@@ -13,8 +13,8 @@ from orchestrator.machine.scratch import scratch_folder
 from orchestrator.planning.fit import Node
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.prepare import Options, Prepared, refuse_misfit
-from orchestrator.running.awaited_nodes import wait_for_nodes
 from orchestrator.running.driver import ClusterLost, MakeDriver
+from orchestrator.running.nodes import Aside, nodes_aside, wait_for_nodes
 from orchestrator.running.preflight import check_nodes, importing_here
 from orchestrator.running.watch import Run
 from orchestrator.running.waves import run_waves
@@ -67,7 +67,12 @@ def run(
                 nodes = _awaited(this_run) if options.num_awaited_nodes else joined
                 refuse_misfit(prepared, nodes)
                 check_writable(prepared.store)
+                aside = Aside()
                 if options.address:  # a cluster of our own is this very machine
+                    aside = nodes_aside(prepared, nodes, driver.ask)
+                    nodes = aside.others(nodes)
+                    if aside.reason:
+                        console.print(aside.reason, markup=False, highlight=False)
                     check_nodes(
                         prepared,
                         options.data_dir,
@@ -78,7 +83,7 @@ def run(
                 refuse_faults()
                 publish_plan(prepared.store, prepared.plan)
                 with control.listening():
-                    run_waves(this_run, nodes, statuses)
+                    run_waves(this_run, nodes, statuses, aside.node_ids)
     except ClusterLost as lost:
         return RunResult(statuses, str(lost))
     return RunResult(statuses)
@@ -94,13 +99,3 @@ def _awaited(this_run: Run) -> Sequence[Node]:
             this_run.console,
             is_over_time=lambda: this_run.is_over_time,
         )
-
-
-def nodes_at(address: str, make_driver: MakeDriver) -> Sequence[Node]:
-    """List the nodes of the cluster at an address.
-
-    Raises:
-        UserError: No cluster answers there.
-    """
-    with scratch_folder() as scratch, make_driver(address, scratch).join() as nodes:
-        return nodes

@@ -44,6 +44,8 @@ def make_tasks(
             num_threads=resources.cpus,
             device_share=(share := (shares or {}).get(item.planned.trial_id, resources.gpus)),
             num_smaller_shares=first_share - num_larger_shares(share),
+            memory=resources.memory,
+            accelerator=resources.accelerator,
             checkpoint_seconds=options.checkpoint_seconds,
             hang_seconds=options.hang_seconds,
             entry=options.entry,

@@ -46,6 +46,7 @@ class _Ledger:
 
     wanted: set[str]
     statuses: dict[str, Status]
+    aside: frozenset[str]
     shares: dict[str, float] = field(default_factory=dict)
     losses: dict[str, list[str]] = field(default_factory=dict)
     unrecorded: list[tuple[SlotTask, Failure]] = field(default_factory=list)
@@ -53,8 +54,15 @@ class _Ledger:
     shunned: set[str] = field(default_factory=set)
 
 
-def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> None:
+def run_waves(
+    run: Run,
+    nodes: Sequence[Node],
+    statuses: dict[str, Status],
+    aside: frozenset[str] = frozenset(),
+) -> None:
     """Do everything that is missing, wave by wave; the status of each trial goes into `statuses`.
+
+    Nodes that are set aside, by id, get no trial.
 
     Raises:
         ClusterLost: The cluster is gone.
@@ -62,7 +70,7 @@ def run_waves(run: Run, nodes: Sequence[Node], statuses: dict[str, Status]) -> N
     prepared = run.prepared
     names = {item.planned.trial_id for item in prepared.open_work}
     statuses |= dict.fromkeys(names, "drained")  # until something else is heard
-    ledger = _Ledger(names, statuses)
+    ledger = _Ledger(names, statuses, aside, shunned={*aside})
     num_slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
     num_slots = min(num_slots, run.options.max_concurrent or num_slots)
     view = ProgressView(
@@ -92,7 +100,7 @@ def _drive(
     def on_refusal(refusal: Refusal) -> frozenset[str]:
         _name_once(run, refusal, ledger)
         # were all shunned, what is left would wait for ever: each is refused instead
-        return frozenset(ledger.shunned) if _is_any_left(run, nodes, ledger) else frozenset()
+        return frozenset(ledger.shunned) if _is_any_left(run, nodes, ledger) else ledger.aside
 
     hooks = Hooks(
         watch,

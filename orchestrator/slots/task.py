@@ -29,6 +29,8 @@ class SlotTask(Frozen):
         entry: The module whose `run_child` runs an attempt.
         earlier_failures: Attempts that failed before this run, which no longer count.
         presumed_dead: Attempts of other runs, silent for too long to be waited for.
+        memory: Of the host, in bytes, which a slot must hold; 0 for none in particular.
+        accelerator: The kind of GPUs by Ray's name; None for any.
         num_smaller_shares: Shares of a GPU tried before `device_share` that were too small.
     """
 
@@ -47,6 +49,8 @@ class SlotTask(Frozen):
     earlier_failures: list[str] = Field(default_factory=list)
     presumed_dead: list[str] = Field(default_factory=list)
     num_smaller_shares: int = 0
+    memory: int = 0
+    accelerator: str | None = None
 
     @property
     def trial_id(self) -> str:
@@ -56,7 +60,12 @@ class SlotTask(Frozen):
     @property
     def demand(self) -> ResourcesSpec:
         """The resources that a slot must hold."""
-        return ResourcesSpec(gpus=self.device_share, cpus=self.num_threads)
+        return ResourcesSpec(
+            gpus=self.device_share,
+            cpus=self.num_threads,
+            memory=self.memory,
+            accelerator=self.accelerator,
+        )
 
 
 class SlotResult(Frozen):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -23,7 +24,9 @@ SCRIPTS = [
     *(DEPLOY / name for name in ("lock", "slurm.sbatch", "array.sbatch")),
     *(MACHINES / name for name in ("machine", *(f"stand_ins/{each}" for each in STAND_INS))),
 ]
-MANIFESTS = ["compose.yaml", "compose.gpu.yaml", "ray-cluster.yaml", "kuberay-job.yaml"]
+MANIFESTS = [
+    "compose.yaml", "compose.gpu.yaml", "ray-cluster.yaml", "kuberay-job.yaml", "kuberay-aggregate.yaml",
+]  # fmt: skip
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
@@ -45,10 +48,11 @@ def ray_starts() -> dict[str, list[str]]:
 
 
 def judge(linter: str, path: Path) -> None:
-    """Run a linter of the development environment, which finds nothing; loudly skip without one."""
+    """Run a linter of the development environment, which finds nothing."""
     found = which(linter, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    if found is None:
-        pytest.skip(f"{linter.upper()} IS NOT INSTALLED HERE: {path.name} was not judged by it")
+    if found is None and (linter, platform.machine()) == ("shellcheck", "aarch64"):
+        pytest.skip(f"SHELLCHECK HAS NO WHEEL HERE: {path.name} was not judged by it")
+    assert found is not None, f"{linter} is locked, and not installed"
     answer = subprocess.run([found, path], capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stdout) == (0, "")
 

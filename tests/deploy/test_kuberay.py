@@ -1,6 +1,6 @@
 """The RayJob and its store: whole, of the locked versions, closed to strangers, fit for restricted namespaces.
 
-No cluster and no schema of KubeRay's is here: what its source says of each field stands in the tests that read it.
+No cluster is here: what KubeRay's source says of each field stands in the tests that read it, its schema in `schemas`.
 """
 
 import json
@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from ray._private import ray_constants
 
+from orchestrator.commands.app import app
 from orchestrator.planning.checks import check_sweep
 from orchestrator.planning.sweep import read_sweep
 
@@ -31,7 +33,9 @@ JOB = load("kuberay-job.yaml")
 SPEC = JOB["RayJob"]["spec"]
 CLUSTER = SPEC["rayClusterSpec"]
 (WORKERS,) = CLUSTER["workerGroupSpecs"]
+AGGREGATE = load("kuberay-aggregate.yaml")["CronJob"]["spec"]
 PODS = {
+    "aggregate": AGGREGATE["jobTemplate"]["spec"]["template"],
     "submitter": SPEC["submitterPodTemplate"],
     "head": CLUSTER["headGroupSpec"]["template"],
     "worker": WORKERS["template"],
@@ -130,6 +134,20 @@ def test_the_head_takes_no_trial_and_workers_have_a_gpu_each():
     assert WORKERS["minReplicas"] <= WORKERS["replicas"] <= WORKERS["maxReplicas"]
     assert PODS["worker"]["spec"]["terminationGracePeriodSeconds"] > 60
     assert container("worker")["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_averages_are_made_one_after_the_other_in_the_store_of_the_job():
+    """By a command that is one; a pod that hangs is gone before the next."""
+    own = container("aggregate")
+    assert AGGREGATE["concurrencyPolicy"] == "Forbid"
+    assert AGGREGATE["schedule"] == "0 * * * *"
+    assert AGGREGATE["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 3600
+    name, command, *arguments = own["args"]
+    assert name == "minima"
+    typer.main.get_command(app).commands[command].make_context(command, [*arguments])
+    assert own["volumeMounts"] == [{"name": "store", "mountPath": "/store"}]
+    (volume,) = PODS["aggregate"]["spec"]["volumes"]
+    assert volume in PODS["worker"]["spec"]["volumes"]
 
 
 def test_the_sweep_in_the_map_is_one(tmp_path):

@@ -20,6 +20,8 @@ MOST_SEEDS = 10_000
 MOST_TRIALS = 100_000
 
 _SHARE = re.compile(r"\s*([0-9]{1,4}(?:\.[0-9]{0,20})?)\s*(?:/\s*([0-9]{1,4})\s*)?")
+_SIZE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(?:([KMGT])(i?))?B?\s*")
+_MOST_BYTES = 2**50
 
 Pair = Annotated[
     tuple[Count, Positive], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
@@ -43,11 +45,22 @@ class GridSpec(Frozen):
 class ResourcesSpec(Frozen):
     """What one trial holds while it runs.
 
-    `gpus`: 0, a whole number, or a share 1/n of one device ("1/2", 0.5). `cpus`: TensorFlow threads.
+    Nothing of it decides a `trial_id`.
+
+    Attributes:
+        gpus: 0, a whole number, or a share 1/n of one device ("1/2", 0.5).
+        cpus: TensorFlow threads.
+        memory: Of the host, in bytes; given as a whole number of them or as "4GiB", "500MB"; 0 asks for none in
+            particular. Ray counts it, and limits nobody to it.
+        accelerator: The kind of its GPUs by the name that Ray has for it, such as "H100"; None takes any.
+        mixed_devices: Whether trials of one sweep may run on nodes of different devices, so that their bits differ.
     """
 
     gpus: float = 0.0
     cpus: Count = 1
+    memory: int = 0
+    accelerator: str | None = None
+    mixed_devices: bool = False
 
     @field_validator("gpus", mode="before")
     @classmethod
@@ -62,6 +75,38 @@ class ResourcesSpec(Frozen):
                 "give 0, a whole number, or a share 1/n of one device such as 1/2",
             )
         return float(nearest)
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _bytes_of_size(cls, value: object) -> int:
+        num_bytes = _num_bytes(value)
+        if num_bytes is None or num_bytes > _MOST_BYTES:
+            raise Misfit(
+                f"memory is {shortened(str(value))}",
+                "give a size such as 4GiB or 500MB, a whole number of bytes, or 0 to ask for none in particular",
+            )
+        return num_bytes
+
+    @model_validator(mode="after")
+    def _accelerator_has_gpus(self) -> ResourcesSpec:
+        if self.accelerator is not None and not self.gpus:
+            raise Misfit(
+                f"accelerator is {shortened(self.accelerator)}, and a trial holds no GPUs",
+                "give gpus: 1, or leave accelerator out",
+            )
+        return self
+
+
+def _num_bytes(value: object) -> int | None:
+    """Read what `memory` is given as; None where it is no size."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    number, prefix, is_binary = found.groups()
+    unit = 1024 if is_binary else 1000
+    return round(Fraction(number) * Fraction(unit) ** " KMGT".index(prefix or " "))
 
 
 def _share(value: object) -> Fraction:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.environment_facts import EnvironmentFacts
-from workers.process.processor import instruction_sets, processor_name
+from workers.process.devices import instruction_sets, processor_name
 
 _INTER_OP_THREADS = 1
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workers.process.processor import must_ask_for_onednn
+from workers.process.devices import must_ask_for_onednn
 
 _FIXED = {
     "KERAS_BACKEND": "tensorflow",

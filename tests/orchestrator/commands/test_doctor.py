@@ -34,7 +34,7 @@ def sound_machine(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "tempfile", SimpleNamespace(gettempdir=lambda: "/tmp"))  # noqa: S108
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10**11))
     monkeypatch.setattr(surroundings.subprocess, "run", lambda *_, **__: finished(stdout="0\n"))
-    monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 0))
+    monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 0, memory=2**34))
 
 
 def usage(free: int) -> object:
@@ -55,6 +55,7 @@ def test_a_sound_machine_needs_nothing(tmp_path):
     assert [check for check in found.values() if not check.is_good] == []
     assert found["TensorFlow starts"].found == "yes, and sees 0 GPUs"
     assert found["cores"].found == "8"
+    assert found["memory"].found == "16 GiB"
     assert found["GPUs"].found == "none: trials need resources.gpus: 0"
     assert store_commands.doctor("new/store", None, Output()) == 0
     assert list(tmp_path.iterdir()) == []
@@ -218,7 +219,10 @@ def test_the_doctor_begins_with_its_own_version_and_ends_in_a_verdict(capsys, mo
 class FakeCluster:
     """Three nodes that are this machine; `spoil` changes what the second one answers, the third is leaving."""
 
-    nodes = (Node("head", 0, 0, "a"), Node("worker", 8, 2, "b"), Node("worker", 8, 2, "c"))
+    nodes = (
+        Node("head", 0, 0, "a", 2**30),
+        *(Node("worker", 8, 2, name, 2**35, ("H100",)) for name in "bc"),
+    )
 
     def __init__(self, spoil=lambda answer: answer, *, error: Exception | None = None) -> None:
         self.spoil, self.error = spoil, error
@@ -246,9 +250,11 @@ def of_nodes(cluster: FakeCluster, store: str = "store") -> list[Check]:
 def test_every_node_of_a_cluster_is_asked(tmp_path):
     """With what it has; one that leaves is no fault; nothing is left in the store."""
     assert of_nodes(FakeCluster()) == [
-        Check("node head", "0 CPUs, 0 GPUs"),
-        Check("node worker (b)", "8 CPUs, 2 GPUs"),
-        Check("node worker (c)", "8 CPUs, 2 GPUs; it is leaving the cluster"),
+        Check("node head", "0 CPUs, 0 GPUs, 1 GiB of memory"),
+        Check("node worker (b)", "8 CPUs, 2 GPUs (H100), 32 GiB of memory"),
+        Check(
+            "node worker (c)", "8 CPUs, 2 GPUs (H100), 32 GiB of memory; it is leaving the cluster"
+        ),
     ]
     assert list(tmp_path.rglob("*")) == []
 
@@ -279,7 +285,7 @@ def test_a_node_that_differs_is_told_with_its_cure(spoil, what, mend):
     first, second, third = of_nodes(FakeCluster(spoil))
     assert first.is_good
     assert third.is_good
-    assert second.found.startswith(f"8 CPUs, 2 GPUs; {what}")
+    assert second.found.startswith(f"8 CPUs, 2 GPUs (H100), 32 GiB of memory; {what}")
     assert second.cure.startswith(mend)
 
 

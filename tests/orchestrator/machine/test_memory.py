@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import sys
 from pathlib import Path
@@ -10,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.machine import memory
-from orchestrator.machine.memory import collect_seldom, collecting_as_usual, limited_memory
+from orchestrator.machine.memory import (
+    collect_seldom,
+    collecting_as_usual,
+    limited_memory,
+    usable_memory_bytes,
+)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
 
@@ -65,3 +71,17 @@ def test_garbage_is_looked_for_less_often_and_still_found():
     finally:
         gc.callbacks.remove(watch)
         gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize(
+    ("limits", "num_bytes"),
+    [((), None), (("max",), None), (("4096",), 4096), (("max", "8192"), 8192)],
+)
+def test_usable_memory_is_that_of_the_container(monkeypatch, tmp_path, limits, num_bytes):
+    """By either version of control groups; of the machine where there is no limit."""
+    paths = [tmp_path / str(number) for number in range(2)]
+    for path, limit in zip(paths, limits, strict=False):
+        path.write_text(f"{limit}\n")
+    monkeypatch.setattr(memory, "_LIMITS", paths)
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert usable_memory_bytes() == (num_bytes or whole)

@@ -115,6 +115,26 @@ def test_where_no_node_fits_the_cost_is_told_all_the_same(recorded):
     assert [part.strip() for part in row.split("│")][1:-1] == ["a", "4", "0", "0", "no"]
 
 
+def test_memory_and_kind_are_shown_where_a_trial_asks_for_them(recorded):
+    """Each node with what it has of them."""
+    resources = ResourcesSpec(gpus=1, cpus=1, memory=2**32, accelerator="H100")
+    sweep = recorded.sweep.model_copy(update={"resources": resources})
+    nodes = [
+        Node("a", 4, 2, memory=2**35, accelerators=("H100",)),
+        Node("b", 4, 2, memory=2**35, accelerators=("T4",)),
+    ]
+    report = plan_report(replace(recorded, sweep=sweep), nodes)
+    shown = text_of(nodes_table(report))
+    assert "a trial holds 1 CPUs, 1 GPUs of kind H100 and 4 GiB of memory" in shown
+    rows = [line for line in shown.splitlines() if line.startswith("│")]
+    assert [[part.strip() for part in row.split("│")][1:-1] for row in rows] == [
+        ["a", "4", "2", "H100", "32 GiB", "2", "yes"],
+        ["b", "4", "2", "T4", "32 GiB", "0", "no"],
+    ]
+    (first, _) = plan_document(report)["nodes"]
+    assert (first["memory_bytes"], first["accelerators"]) == (2**35, ["H100"])
+
+
 def test_an_unknown_cost_is_said(prepare_toy):
     """As of a plugin never run."""
     prepared = prepare_toy()

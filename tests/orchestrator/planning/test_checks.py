@@ -42,6 +42,13 @@ def test_a_sound_sweep_has_no_fault():
     assert checked.spec.cells == [(32, 0.1)]
 
 
+def test_a_kind_of_accelerator_must_be_one_that_ray_knows():
+    """Told with the other faults."""
+    found = faults({"resources": {"gpus": 1, "accelerator": "h100"}, "seeds": 0})
+    assert ("no accelerator named 'h100'", "toy.yaml, resources.accelerator") in found
+    assert len(found) == 2
+
+
 @pytest.mark.parametrize(
     ("measure", "found"),
     [

@@ -244,3 +244,13 @@ def test_a_published_plan_takes_few_bytes_a_trial(store):
     plan = publish_plan(store, plan_of(seeds=250))
     content = store.read_bytes(Store.plan_path("toy", plan.revision))
     assert len(content) < 100 * len(plan.trials) == 100_000
+
+
+def test_a_plan_that_lacks_later_kinds_of_resources_asks_for_the_same(store):
+    """It was written before they were there, and is not written again."""
+    plan = plan_of(resources={"gpus": 1, "cpus": 2})
+    earlier = plan.model_copy(update={"spec": plan.spec | {"resources": {"gpus": 1.0, "cpus": 2}}})
+    written = publish_plan(store, earlier)
+    assert as_in_store(store, plan) == written
+    asking = plan_of(resources={"gpus": 1, "cpus": 2, "memory": "4GiB"})
+    assert as_in_store(store, asking) is asking

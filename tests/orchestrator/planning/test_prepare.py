@@ -84,6 +84,29 @@ def test_a_trial_that_fits_nowhere_is_refused_with_the_way_out():
     refuse_misfit(prepared_with(), [*nodes, Node("c", 8, 1)])
 
 
+def test_the_way_out_asks_for_no_more_memory_than_there_is():
+    """Nor for a kind of GPU, where none is used."""
+    overrides = "resources={gpus: 1, cpus: 2, memory: 64GiB, accelerator: H100}"
+    node = Node("a", 2, 1, memory=2**33, accelerators=("T4",))
+    head = Node("head", 0, 0, memory=2**35)  # of memory where no trial can be nothing is told
+    told = misfit_cure(prepared_with(overrides), [head, node])
+    assert (
+        "--set resources.gpus=0 --set resources.cpus=2 --set resources.memory=8192MiB "
+        "--set resources.accelerator=null: about "
+    ) in told
+
+
+def test_a_task_holds_the_memory_and_the_kind_of_gpu_that_the_sweep_asks_for():
+    """Its identity does not depend on them."""
+    overrides = "resources={gpus: 1, memory: 4GiB, accelerator: H100, mixed_devices: true}"
+    asking, plain = prepared_with(overrides), prepared_with()
+    (task, *_) = make_tasks(asking, Options("store"), "run7", asking.open_work)
+    demand = task.demand
+    assert (demand.gpus, demand.memory, demand.accelerator) == (1.0, 2**32, "H100")
+    ids = [{item.trial_id for item in each.plan.trials} for each in (asking, plain)]
+    assert ids[0] == ids[1]
+
+
 def test_a_task_holds_what_a_slot_must_know():
     """The missing work of each open trial, with the sweep's resources and the command's options."""
     options = Options("store", data_dir="/data", checkpoint_seconds=7.0)

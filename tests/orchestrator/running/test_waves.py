@@ -108,7 +108,7 @@ def go(tmp_path, script, toy_sweep):
     """Run the sweep on the script; the statuses by seed, and what was said."""
     toy_sweep(seeds=8, measure=["losses"], resources={"gpus": "1/4"})
 
-    def run(**options: object) -> tuple[dict[int, str], str]:
+    def run(aside: frozenset[str] = frozenset(), **options: object) -> tuple[dict[int, str], str]:
         prepared = prepare("toy.yaml", Options("store", **options))
         stream, statuses = io.StringIO(), {}
         control = RunControl(prepared.store, "toy")
@@ -125,6 +125,7 @@ def go(tmp_path, script, toy_sweep):
                 ),
                 [Node("n", cpus=2, gpus=1, node_id="n's id")],
                 statuses,
+                aside,
             )
         seeds = {item.trial_id: item.trial.seed for item in prepared.plan.trials}
         return {seeds[name]: status for name, status in statuses.items()}, stream.getvalue()
@@ -207,6 +208,15 @@ def test_a_trial_whose_slots_never_start_is_given_up(go, script):
     assert script.seeds() == [ALL, [3], [3], [3]]
     rows = Store.open("store").read("failures").to_pylist()
     assert [row["signature"] for row in rows] == ["slot lost"] * 4
+
+
+def test_a_node_that_is_set_aside_gets_no_trial(go, script):
+    """Nor where every other has refused: then what is left is refused too."""
+    answered = []
+    script.during = lambda: answered.append(script.hooks.on_refusal(Refusal("n's id", "other")))
+    go(frozenset({"odd"}))
+    assert script.shunned == [{"odd"}]
+    assert answered == [frozenset({"odd"})]
 
 
 def test_what_a_node_of_other_code_refuses_is_done_elsewhere(go, script):

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from workers.process import environment
-from workers.process.processor import processor_name
+from workers.process.devices import processor_name
 
 
 def environment_id(num_threads: int, device: str) -> str:

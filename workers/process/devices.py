@@ -1,11 +1,18 @@
-"""The processor of this machine: its name, its vector instructions, and whether oneDNN serves it unasked."""
+"""What devices a machine has, by their names in records, and whether oneDNN serves its processor unasked.
+
+Needs no TensorFlow.
+"""
 
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 
+from workers.contract.frozen import Frozen
+
 _VECTOR_FLAGS = ("sse", "avx", "fma", "amx", "f16c")
+_GPUS = Path("/proc/driver/nvidia/gpus")
 
 _LEAST = "avx2"
 """From here on oneDNN's kernels are faster than TensorFlow's others: a ResNet trains in three quarters of
@@ -15,6 +22,36 @@ _BY_DEFAULT = frozenset(
     {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 )
 """Instructions with which TensorFlow 2.21 calls oneDNN where nobody has asked for it."""
+
+
+class DeviceNames(Frozen):
+    """The devices of a machine.
+
+    Attributes:
+        processor: Its model.
+        gpus: The models of its GPUs, one for each.
+    """
+
+    processor: str
+    gpus: list[str]
+
+    def for_trials(self, *, on_gpus: bool) -> str:
+        """Return what trials run on; of GPUs that differ all models."""
+        return " and ".join(dict.fromkeys(self.gpus)) if on_gpus else self.processor
+
+
+def device_names(_question: str = "") -> str:
+    """Return the `DeviceNames` of this machine as JSON, whatever is asked."""
+    return DeviceNames(processor=processor_name(), gpus=gpu_names()).model_dump_json()
+
+
+def gpu_names() -> list[str]:
+    """List the models of the GPUs of this machine, as NVIDIA's driver for Linux has them."""
+    if not _GPUS.is_dir():
+        return []
+    texts = [(folder / "information").read_text() for folder in sorted(_GPUS.iterdir())]
+    found = [re.search(r"^Model:[ \t]*(.*)$", text, re.MULTILINE) for text in texts]
+    return [each[1].strip() if each else "" for each in found]
 
 
 def processor_name() -> str:

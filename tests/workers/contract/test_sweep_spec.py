@@ -1,0 +1,45 @@
+"""What a trial holds while it runs, as a sweep writes it."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from workers.contract.sweep_spec import ResourcesSpec
+
+
+@pytest.mark.parametrize(
+    ("written", "num_bytes"),
+    [
+        (0, 0),
+        (2**32, 2**32),
+        ("4GiB", 2**32),
+        ("4 GiB", 2**32),
+        ("1.5GiB", 3 * 2**29),
+        ("500MB", 500 * 10**6),
+        ("500M", 500 * 10**6),
+        ("64Ki", 2**16),
+        ("2TB", 2 * 10**12),
+        ("1024", 1024),
+        ("7B", 7),
+    ],
+)
+def test_memory_is_a_size(written, num_bytes):
+    """In bytes; units of 1000 and of 1024."""
+    assert ResourcesSpec.model_validate({"memory": written}).memory == num_bytes
+
+
+@pytest.mark.parametrize("written", [-1, 1.5, True, "4 gigs", "4gib", "", "GiB", "1e9", "9999TiB"])
+def test_what_is_no_size_is_told(written):
+    """With examples of what is one."""
+    with pytest.raises(ValidationError, match="give a size such as 4GiB or 500MB") as error:
+        ResourcesSpec.model_validate({"memory": written})
+    assert f"memory is {written}" in str(error.value)
+
+
+def test_a_kind_of_accelerator_needs_gpus():
+    """Else nobody would use it."""
+    kept = ResourcesSpec.model_validate({"gpus": 1, "accelerator": "H100"})
+    assert kept.accelerator == "H100"
+    with pytest.raises(ValidationError, match=r"give gpus: 1, or leave accelerator out"):
+        ResourcesSpec.model_validate({"accelerator": "H100"})
