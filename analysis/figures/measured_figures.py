@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 
 from analysis.figures.figure_data import maps_data, spectra_data
 from analysis.figures.heat_maps import heat_maps
-from analysis.figures.spectrum_figure import DECADES, MOST_PANELS, spectrum_figure
+from analysis.figures.spectrum_figure import (
+    DECADES,
+    MOST_PANELS,
+    spectra_sentence,
+    spectrum_figure,
+)
+from analysis.figures.style.cell_styles import cell_styles
+from analysis.figures.style.crowd import is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.findings.measured import MeasuredCells
 from analysis.findings.spectral_density import WIDTH_SHARE, SpectralDensity
@@ -64,6 +71,7 @@ def _spectrum(found: MeasuredFindings) -> Figure | None:
         {cell: state.final_learning_rate for cell, state in states.items()},
         found.cells.momentum,
         {cell: "†" if state.num_diverged else "" for cell, state in states.items()},
+        {} if is_crowd(states) else cell_styles(states),
     )
 
 
@@ -74,6 +82,7 @@ def _spectrum_caption(found: MeasuredFindings) -> str:
         state.num_diverged for cell, state in found.cells.states.items() if cell in shown
     )
     parts = (
+        spectra_sentence(found.densities),
         _SPECTRA,
         f"{MOST_PANELS} of {len(shown)} cells, chosen evenly in the order of BS/LR; the others are in view "
         "spectra." if left > 0 else "",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -34,7 +35,7 @@ from analysis.figures.style.hover import cell_title, set_titles, value_title
 from analysis.findings.table1 import Table1, Table1Row
 from analysis.laws.palette import CURVATURE, GREY, NOISE
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import Cell, by_ratio
+from analysis.records.cell import Cell, by_ratio, ratio_texts
 from analysis.records.paper_table1 import NUM_TRAIN
 from analysis.text.number_text import plain
 from workers.contract.quantities import GLOSSARY
@@ -43,11 +44,28 @@ _MARGIN = 1.1
 """Of the verdicts: a law holds within 10 %."""
 
 _RATIO = "tr σ² / tr H"
-_AGAINST: tuple[tuple[str, Callable[[Cell], float]], ...] = (
-    ("m/η = BS/LR, initial η", lambda cell: cell.batch_size_over_learning_rate),
-    ("initial η (LR)", lambda cell: cell.learning_rate),
-    ("m (BS), examples", lambda cell: cell.batch_size),
-)
+
+
+@dataclass(frozen=True)
+class _Abscissa:
+    """What cells stand against: its label, its value in a cell, and the text of that in each cell."""
+
+    label: str
+    value: Callable[[Cell], float]
+    texts: Callable[[Iterable[Cell]], Mapping[Cell, str]]
+
+
+_AGAINST = (
+    _Abscissa("m/η = BS/LR, initial η", lambda cell: cell.batch_size_over_learning_rate, ratio_texts),
+    _Abscissa(
+        "initial η (LR)", lambda cell: cell.learning_rate,
+        lambda cells: {cell: f"{cell.learning_rate:g}" for cell in cells},
+    ),
+    _Abscissa(
+        "m (BS), examples", lambda cell: cell.batch_size,
+        lambda cells: {cell: str(cell.batch_size) for cell in cells},
+    ),
+)  # fmt: skip
 _PAPER, _LINE, _BAND = "the paper's Table 1", "1: both laws say the same", "within 10 % of 1"
 _LINES = (_PAPER, _LINE, _BAND)
 """What is labelled beside the cells."""
@@ -79,12 +97,12 @@ def ratio_figure(table: Table1) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(num_rows, len(_AGAINST), sharey=True)
     panels = np.ravel(grid)
-    for axes, (label, abscissa) in zip(panels, _AGAINST, strict=False):
-        _ratios(axes, [(rows[cell], styles[cell]) for cell in by_ratio(rows)], label, abscissa)
+    for axes, abscissa in zip(panels, _AGAINST, strict=False):
+        _ratios(axes, [(rows[cell], styles[cell]) for cell in by_ratio(rows)], abscissa)
     for axes, panel in zip(panels[len(_AGAINST) :], multiples, strict=False):
         has_one_size = len({cell.batch_size for cell in panel.styles}) == 1
         drawn = [(rows[cell], style) for cell, style in panel.styles.items()]
-        _ratios(axes, drawn, *_AGAINST[1 if has_one_size else 2])
+        _ratios(axes, drawn, _AGAINST[1 if has_one_size else 2])
         panel_title(axes, panel.title, WIDE_INCHES / len(_AGAINST) - 0.7)
         legend_beside(axes)
     for axes in panels[len(_AGAINST) + len(multiples) :]:
@@ -108,7 +126,10 @@ def traces_figure(table: Table1) -> Figure:
     if is_crowd(rows):
         return _crowd_of_traces(rows)
     cells = by_ratio(rows)
-    widest = max(len(line) for cell in cells for line in _three_lines(cell).split("\n"))
+    texts = ratio_texts(cells)
+    widest = max(
+        len(line) for cell in cells for line in _three_lines(cell, texts[cell]).split("\n")
+    )
     is_crowded = len(cells) > MOST_TOGETHER or len(cells) * (widest + 1) > _MOST_CHARACTERS
     size = (WIDE_INCHES, 4.6) if is_crowded else (WIDTH_INCHES, 3.6)
     figure = Figure(figsize=size, layout="constrained")
@@ -122,7 +143,7 @@ def traces_figure(table: Table1) -> Figure:
         axes.set_xticks(range(len(cells)), [_one_line(cell) for cell in cells], rotation=90, fontsize=7)  # fmt: skip
         axes.set_xlabel("cells in the order of BS/LR")
     else:
-        axes.set_xticks(range(len(cells)), [_three_lines(cell) for cell in cells])
+        axes.set_xticks(range(len(cells)), [_three_lines(cell, texts[cell]) for cell in cells])
         axes.set_xlabel("BS/LR, below it BS and LR")
     axes.set_xlim(-0.6, len(cells) - 0.4)
     axes.set_ylabel("trace per example")
@@ -140,13 +161,14 @@ def _crowd_of_ratios(rows: Mapping[Cell, Table1Row]) -> Figure:
     cells = [cell for cell, row in rows.items() if math.isfinite(row.magnitude_difference.value)]
     found = [rows[cell].magnitude_difference for cell in cells]
     colors = crowd_colors(scale, cells)
-    for axes, (label, abscissa) in zip(panels, _AGAINST, strict=True):
+    for axes, abscissa in zip(panels, _AGAINST, strict=True):
         values, errors = zip(*((each.value, each.stderr) for each in found), strict=True)
-        draw_points(axes, list(map(abscissa, cells)), values, errors, colors=colors)
+        draw_points(axes, list(map(abscissa.value, cells)), values, errors, colors=colors)
         for row in rows.values():
             if row.paper:
-                _hollow(axes, abscissa(row.cell), row.paper.magnitude_difference, row.cell, _RATIO)
-        _finish_ratios(axes, label)
+                place = abscissa.value(row.cell)
+                _hollow(axes, place, row.paper.magnitude_difference, row.cell, _RATIO)
+        _finish_ratios(axes, abscissa.label)
     set_log(panels[0].yaxis)
     panels[0].set_ylabel(_RATIO)
     _label_lines(panels[0], has_paper=any(row.paper for row in rows.values()))
@@ -175,7 +197,7 @@ def _crowd_of_traces(rows: Mapping[Cell, Table1Row]) -> Figure:
                 _hollow(axes, cell.batch_size_over_learning_rate, printed, cell, symbol)
     set_log(axes.xaxis)
     set_log(axes.yaxis)
-    axes.set_xlabel(_AGAINST[0][0])
+    axes.set_xlabel(_AGAINST[0].label)
     axes.set_ylabel("trace per example")
     if any(row.paper for row in rows.values()):
         _label_paper(axes)
@@ -186,18 +208,18 @@ def _crowd_of_traces(rows: Mapping[Cell, Table1Row]) -> Figure:
 def _ratios(
     axes: Axes,
     rows: Sequence[tuple[Table1Row, CellStyle]],
-    label: str,
-    abscissa: Callable[[Cell], float],
+    abscissa: _Abscissa,
 ) -> None:
     for row, style in rows:
-        place, ratio = abscissa(row.cell), row.magnitude_difference
+        place, ratio = abscissa.value(row.cell), row.magnitude_difference
         if row.paper:
             _hollow(axes, place, row.paper.magnitude_difference, row.cell, _RATIO)
         if math.isfinite(ratio.value):
             _mark(axes, place, ratio, row.cell, _RATIO, marker=style.marker, color=style.color, label=style.label)  # fmt: skip
     axes.margins(x=0.15)
-    _finish_ratios(axes, label)
-    _tick_values(axes, sorted({abscissa(row.cell) for row, _ in rows}))
+    _finish_ratios(axes, abscissa.label)
+    texts = abscissa.texts(row.cell for row, _ in rows)
+    _tick_values(axes, {abscissa.value(cell): text for cell, text in texts.items()})
 
 
 def _finish_ratios(axes: Axes, label: str) -> None:
@@ -255,12 +277,13 @@ def _label_lines(axes: Axes, *, has_paper: bool) -> None:
         _label_paper(axes)
 
 
-def _tick_values(axes: Axes, values: Sequence[float]) -> None:
+def _tick_values(axes: Axes, texts: Mapping[float, str]) -> None:
     """Put ticks at the values themselves where they are few and far enough apart not to overlap."""
+    values = sorted(texts)
     span = math.log(values[-1] / values[0])
     gaps = [math.log(b / a) for a, b in pairwise(values)]
     if len(values) <= 4 and all(gap >= 0.15 * span for gap in gaps):
-        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.set_xticks(values, [texts[value] for value in values])
         axes.minorticks_off()
 
 
@@ -268,6 +291,5 @@ def _one_line(cell: Cell) -> str:
     return f"BS {cell.batch_size}, LR {cell.learning_rate:g}"
 
 
-def _three_lines(cell: Cell) -> str:
-    ratio = cell.batch_size_over_learning_rate
-    return f"{ratio:g}\n{cell.batch_size}\n{cell.learning_rate:g}"
+def _three_lines(cell: Cell, ratio: str) -> str:
+    return f"{ratio}\n{cell.batch_size}\n{cell.learning_rate:g}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, ratio_texts
 from analysis.records.cell_states import CellState
 from analysis.records.cell_values import whole_model_values
 from analysis.records.load import SweepData
@@ -42,7 +42,7 @@ def generalisation_table(data: SweepData, states: Mapping[Cell, CellState]) -> T
     }
     if not splits["mean_loss", "train"]:
         return None
-    rows = []
+    rows, ratios = [], ratio_texts(states)
     for cell, state in states.items():
         here = {key: by_cell.get(cell) for key, by_cell in splits.items()}
         losses = here["mean_loss", "test"], here["mean_loss", "train"]
@@ -50,7 +50,7 @@ def generalisation_table(data: SweepData, states: Mapping[Cell, CellState]) -> T
         accuracy = gap(here["accuracy", "train"], here["accuracy", "test"]).scaled(100)
         rows.append(
             (
-                written(cell.batch_size_over_learning_rate),
+                ratios[cell],
                 written(cell.batch_size, "d"),
                 written(cell.learning_rate),
                 f"{num_seeds}/{state.num_seeds}{'' if state.is_complete else '*'}",

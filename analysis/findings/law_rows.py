@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.mathematics.interval import Interval
+from analysis.mathematics.verdict import told
 from analysis.predictions import laws
 from analysis.records.cell import Cell
 
@@ -60,6 +61,11 @@ class LawRow:
     def has_ratio(self) -> bool:
         """Whether measured/predicted is a positive number."""
         return math.isfinite(self.log_ratio.value)
+
+    @property
+    def told(self) -> str | None:
+        """Its verdict in a word: `holds`, `fails`, `undecided`; `agrees` where it would hold and is not valid."""
+        return told(self.verdict, is_valid=self.is_valid)
 
     @property
     def excursion(self) -> tuple[Cell, str, str, str, float]:

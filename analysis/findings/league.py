@@ -14,6 +14,7 @@ from analysis.findings.law_rows import LawRow, law_rows, where_they_speak
 from analysis.laws.reasons import briefly
 from analysis.mathematics.interval import Interval, side_by_side
 from analysis.mathematics.means import mean_of_units
+from analysis.mathematics.verdict import told
 from analysis.records.cell import Cell
 
 
@@ -61,6 +62,11 @@ class Standing:
         if self.num_valid:
             return self.log_ratio_where_valid, self.verdict_where_valid
         return self.log_ratio, self.verdict
+
+    @property
+    def told(self) -> str | None:
+        """Its verdict in a word: `holds`, `fails`, `undecided`; `agrees` where it would hold and no cell is valid."""
+        return told(self.judged[1], is_valid=self.num_valid > 0)
 
 
 def league(predictions: pd.DataFrame) -> list[Standing]:

@@ -24,3 +24,8 @@ def judge(low: float | None, high: float | None, margin: float = 0.1) -> Verdict
     if -bound <= low and high <= bound:
         return "holds"
     return "fails" if high < -bound or low > bound else "undecided"
+
+
+def told(verdict: str | None, *, is_valid: bool) -> str | None:
+    """Return a verdict as readers are told it: a law that would hold `agrees` where its assumptions are not met."""
+    return "agrees" if verdict == "holds" and not is_valid else verdict

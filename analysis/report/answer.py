@@ -54,9 +54,8 @@ def _summary(chief: Sequence[Standing]) -> str:
     """Say which laws hold, where a cell meets what they assume, and what became of the others."""
     if not chief:
         return ""
-    said = Counter(item.judged[1] or "undecided" for item in chief)
-    named = [laws()[item.prediction].human_name for item in chief if _is_shown(item)]
-    agreeing = said["holds"] - len(named)
+    said = Counter(item.told or "undecided" for item in chief)
+    named = [laws()[item.prediction].human_name for item in chief if item.told == "holds"]
     if not named:
         head = "No law is shown to hold"
     elif len(named) <= _MOST_NAMED:
@@ -64,16 +63,16 @@ def _summary(chief: Sequence[Standing]) -> str:
     else:
         head = f"{len(named)} of {len(chief)} laws hold"
     counts = [
-        (agreeing, "agrees where its assumptions are not met", "agree where theirs are not met"),
+        (
+            said["agrees"],
+            "agrees where its assumptions are not met",
+            "agree where theirs are not met",
+        ),
         (said["fails"], "fails", "fail"),
         (said["undecided"], "is undecided", "are undecided"),
     ]
     rest = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
     return f"{head}{': ' if rest and not named else '; ' if rest else ''}{', '.join(rest)}."
-
-
-def _is_shown(item: Standing) -> bool:
-    return item.judged[1] == "holds" and item.num_valid > 0
 
 
 def chief_standings(standings: Sequence[Standing]) -> list[Standing]:
@@ -103,7 +102,7 @@ def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
         Finding(
             _sentence(item),
             item.prediction,
-            item.judged[1] or "undecided",
+            item.told or "undecided",
             _support(data, item),
             _limit(item),
         )
@@ -160,13 +159,12 @@ def _support(data: SweepData, item: Standing) -> str:
 
 
 def _limit(item: Standing) -> str:
-    """Say which assumptions of a law no cell meets; that makes of a law that holds an agreement alone."""
+    """Say which assumptions of a law no cell meets, for which a law that would hold only agrees."""
     if item.num_valid:
         return ""
     which = "assumption" if len(item.unmet) == 1 else "assumptions"
     that = f" that {' and '.join(item.unmet)}" if item.unmet else " together"
-    is_agreement = item.judged[1] == "holds"
-    return f"{_AGREEMENT if is_agreement else ''}no cell meets its {which}{that}"
+    return f"{_AGREEMENT if item.told == 'agrees' else ''}no cell meets its {which}{that}"
 
 
 def _mark(label: str, log_ratio: Interval, color: str = "") -> ForestMark:

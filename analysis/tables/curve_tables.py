@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.paper.claim import Claim
 from analysis.paper.curve_claims import APART, MATCH, MOST_PAIRS, CurvePair
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, ratio_texts
 from analysis.text.number import with_interval, written
 from analysis.text.number_text import NOTHING
 from analysis.text.text_table import TextTable
@@ -38,10 +38,11 @@ def curve_pairs_table(pairs: Sequence[CurvePair]) -> TextTable | None:
     """Tabulate every pair of cells compared; None where there is none."""
     if not pairs:
         return None
+    ratios = ratio_texts({cell for pair in pairs for cell in (pair.first, pair.second)})
     return TextTable(
         "Learning curves, pair by pair",
         ("BS/LR", "cell", "other cell", "accuracy", "seeds", "distance", "p", "splits", "claim"),
-        tuple(_row(pair) for pair in pairs),
+        tuple(_row(pair, ratios) for pair in pairs),
         (
             f"Each pair alone at 95 %. At most {MOST_PAIRS} pairs of a group are compared, evenly "
             "chosen in the order of BS/LR.",
@@ -50,8 +51,12 @@ def curve_pairs_table(pairs: Sequence[CurvePair]) -> TextTable | None:
     )
 
 
-def _row(pair: CurvePair) -> tuple[str, ...]:
-    head = (pair.group, _named(pair.first), _named(pair.second), pair.accuracy)
+def _row(pair: CurvePair, ratios: Mapping[Cell, str]) -> tuple[str, ...]:
+    names = (
+        f"{ratios[cell]}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
+        for cell in (pair.first, pair.second)
+    )
+    head = (pair.group, *names, pair.accuracy)
     found = pair.distance
     if isinstance(found, str):
         return (*head, NOTHING, found, NOTHING, NOTHING, pair.verdict())
@@ -63,10 +68,4 @@ def _row(pair: CurvePair) -> tuple[str, ...]:
         written(found.p_value, ".2g"),
         written(found.num_splits, "d"),
         pair.verdict(),
-    )
-
-
-def _named(cell: Cell) -> str:
-    return (
-        f"{cell.batch_size_over_learning_rate:g}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
     )

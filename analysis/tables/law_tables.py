@@ -17,14 +17,16 @@ from workers.contract.quantities import GLOSSARY
 
 VERDICT_NOTES = (
     "holds: the 95 % interval of measured/predicted lies within 10 % of 1; fails: wholly outside; "
-    "undecided: neither. valid: no checked assumption of the law is broken.",
+    "undecided: neither; agrees: within, though an assumption of the law is broken. valid: no checked "
+    "assumption of the law is broken.",
 )
 
 _LEAGUE_NOTE = (
     "measured/predicted: geometric mean over cells, with the 95 % interval over cells. hold, fail: "
-    "single cells. A law holds if every cell holds, or the interval lies within 10 % of 1 and no cell "
+    "single cells, by their intervals alone. A law holds if every cell holds, or the interval lies within 10 % of 1 and no cell "
     "fails; it fails if every cell fails, or the interval lies wholly outside. valid: cells that meet its "
-    "assumptions, of all; where there are any, they alone give the verdict."
+    "assumptions, of all; where there are any, they alone give the verdict; where there is none, a law that "
+    "would hold only agrees."
 )
 
 
@@ -53,7 +55,7 @@ def _verdict_table(target: str, rows: Sequence[LawRow]) -> TextTable:
                 _value(row.predicted, row.predicted_stderr),
                 _value(row.measured, row.measured_stderr),
                 ratio_text(row.log_ratio),
-                row.verdict or NOTHING,
+                row.told or NOTHING,
                 "yes" if row.is_valid else "no",
             )
             for row, label in zip(rows, labels, strict=True)
@@ -84,7 +86,7 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
                 ratio_text(standing.log_ratio),
                 written(standing.cell_verdicts.get("holds", 0), "d"),
                 written(standing.cell_verdicts.get("fails", 0), "d"),
-                standing.judged[1] or NOTHING,
+                standing.told or NOTHING,
                 f"{standing.num_valid}/{standing.num_cells}",
             )
             for standing in standings

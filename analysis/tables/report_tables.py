@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, ratio_texts
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
 from analysis.tables.law_tables import law_text
@@ -51,9 +51,10 @@ def network_table(data: SweepData) -> TextTable:
 
 def state_table(states: Mapping[Cell, CellState]) -> TextTable:
     """Tabulate the state of every cell; cells that mix environments are flagged."""
+    ratios = ratio_texts(states)
     rows = tuple(
         (
-            written(cell.batch_size_over_learning_rate),
+            ratios[cell],
             written(cell.batch_size, "d"),
             written(cell.learning_rate),
             f"{state.num_done}/{state.num_seeds}",

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.mathematics.uncertain import Uncertain
+from analysis.records.cell import ratio_texts
 from analysis.records.paper_table1 import CITATION
 from analysis.text.number import written
-from analysis.text.number_text import NOTHING, power_in_heading, ungrouped, with_errors
+from analysis.text.number_text import NOTHING, power_in_heading, with_errors
 from analysis.text.text_table import TextTable, render
 
 CELL_COLUMNS = ("BS/LR", "BS", "LR", "seeds")
@@ -85,10 +86,14 @@ def _table(
     columns = [_column(column) for column in zip(*values, strict=True)] or [[] for _ in headings]
     headed = [power_in_heading(*each) for each in zip(headings, columns, strict=True)]
     rows = zip(*(texts for _, texts in headed), strict=True)
+    ratios = ratio_texts(row.cell for row in table.rows)
     return TextTable(
         title,
         (*CELL_COLUMNS, *(heading for heading, _ in headed)),
-        tuple((*cell_texts(row), *texts) for row, texts in zip(table.rows, rows, strict=True)),
+        tuple(
+            (*cell_texts(row, ratios[row.cell]), *texts)
+            for row, texts in zip(table.rows, rows, strict=True)
+        ),
         notes,
     )
 
@@ -99,11 +104,11 @@ def _column(values: Sequence[Uncertain | str]) -> list[str]:
     return [next(texts) if isinstance(value, Uncertain) else value for value in values]
 
 
-def cell_texts(row: Table1Row) -> list[str]:
-    """Return the texts of `CELL_COLUMNS`; an incomplete cell has a mark."""
+def cell_texts(row: Table1Row, ratio: str) -> list[str]:
+    """Return the texts of `CELL_COLUMNS`, of which `ratio` is the first; an incomplete cell has a mark."""
     mark = "" if row.state.is_complete else "*"
     return [
-        ungrouped(row.cell.batch_size_over_learning_rate),
+        ratio,
         written(row.cell.batch_size, "d"),
         written(row.cell.learning_rate),
         f"{row.num_measured}/{row.state.num_seeds}{mark}",

@@ -68,13 +68,12 @@ def _seeds_text(table: Table1) -> str:
 
 
 def _standing_text(standing: Standing) -> str:
-    ratio, verdict = standing.judged
-    said, cells = verdict or "undecided", _count(standing.num_cells, "cell")
-    if said == "holds" and not standing.num_valid:
+    said, cells = standing.told or "undecided", _count(standing.num_cells, "cell")
+    if said == "agrees":
         said = "agrees, though its assumptions are not met"
     where = f"{standing.num_valid} of {cells}, where its assumptions are met"
     return (
-        f"{laws()[standing.prediction].human_name}: {said}. Measured is {ratio_text(ratio)} times what "
+        f"{laws()[standing.prediction].human_name}: {said}. Measured is {ratio_text(standing.judged[0])} times what "
         f"it gives (by {standing.measured_by} in {where if standing.num_valid else cells})."
     )
 

@@ -83,9 +83,9 @@ def plain(value: float | None, num_digits: int = 4) -> str:
     return number(_digits(value, num_digits))
 
 
-def ungrouped(value: float) -> str:
+def ungrouped(value: float, num_digits: int) -> str:
     """Format a number as `plain` does, without separators."""
-    return number(_digits(value).replace(",", ""))
+    return number(_digits(value, num_digits).replace(",", ""))
 
 
 def _digits(value: float, num_digits: int = 4) -> str:

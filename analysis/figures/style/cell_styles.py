@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,7 +9,7 @@ from itertools import groupby
 from matplotlib.axes import Axes
 
 from analysis.laws.palette import CELL_COLORS
-from analysis.records.cell import Cell, by_ratio
+from analysis.records.cell import Cell, by_ratio, ratio_places, ratio_texts
 
 MOST_TOGETHER = 12
 """Cells in one panel, where a colour for each BS/LR and a marker for each LR tell them apart."""
@@ -79,10 +78,9 @@ def cell_styles(cells: Iterable[Cell]) -> dict[Cell, CellStyle]:
     return {cell: style for panel in cell_panels(cells) for cell, style in panel.styles.items()}
 
 
-def cell_label(cell: Cell) -> str:
-    """Return the label of a cell in a legend."""
-    ratio = cell.batch_size_over_learning_rate
-    return f"BS/LR {ratio:g}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
+def cell_label(cell: Cell, ratio: str) -> str:
+    """Return the label of a cell in a legend, with its BS/LR as text."""
+    return f"BS/LR {ratio}: BS {cell.batch_size}, LR {cell.learning_rate:g}"
 
 
 def legend_beside(axes: Axes) -> None:
@@ -94,18 +92,16 @@ def legend_beside(axes: Axes) -> None:
 
 def _together(ordered: Sequence[Cell]) -> dict[Cell, CellStyle]:
     """Return the styles of cells in one panel; none where they are too many for one."""
-    ratios = _distinct([cell.batch_size_over_learning_rate for cell in ordered])
+    places, texts = ratio_places(ordered), ratio_texts(ordered)
+    num_ratios = max(places.values(), default=-1) + 1
     rates = sorted({cell.learning_rate for cell in ordered})
-    if len(ordered) > MOST_TOGETHER or max(len(ratios), len(rates)) > MOST_STYLES:
+    if len(ordered) > MOST_TOGETHER or max(num_ratios, len(rates)) > MOST_STYLES:
         return {}
     styles = {}
     for cell in ordered:
-        place = next(
-            i for i, r in enumerate(ratios) if _equal(r, cell.batch_size_over_learning_rate)
-        )
         mark = rates.index(cell.learning_rate)
-        color = _color(place, len(ratios))
-        styles[cell] = CellStyle(color, _DASHES[mark % 4], _MARKERS[mark], cell_label(cell))
+        color, label = _color(places[cell], num_ratios), cell_label(cell, texts[cell])
+        styles[cell] = CellStyle(color, _DASHES[mark % 4], _MARKERS[mark], label)
     return styles
 
 
@@ -178,16 +174,3 @@ def _span(values: Sequence[float]) -> str:
 def _color(place: int, count: int) -> str:
     """Return a colour for a place among so many, spread over all colours."""
     return CELL_COLORS[round(place * (MOST_STYLES - 1) / max(count - 1, 1))]
-
-
-def _distinct(ascending: Sequence[float]) -> list[float]:
-    found: list[float] = []
-    for value in ascending:
-        if not found or not _equal(found[-1], value):
-            found.append(value)
-    return found
-
-
-def _equal(one: float, other: float) -> bool:
-    """Whether two values of BS/LR differ by rounding alone."""
-    return math.isclose(one, other, rel_tol=1e-9)

@@ -17,7 +17,7 @@ class Finding:
     Attributes:
         text: The sentence, with its number.
         name: The law's identifier; empty where the sentence is of no single law.
-        verdict: `holds`, `fails`, `undecided`, `not measured`; empty where nothing is judged.
+        verdict: `holds`, `agrees`, `fails`, `undecided`, `not measured`; empty where nothing is judged.
         support: On how many seeds and cells it rests.
         limit: What keeps it from saying more; empty where nothing does.
     """

@@ -20,7 +20,7 @@ MOST_ROWS = 200
 _LONG_TEXT = 40
 _PARTS, _NONE = ("", " stderr", " low", " high"), ("", "", "", "")
 _IDENTIFIER = " identifier"
-_VERDICTS = ("holds", "fails", "undecided")
+_VERDICTS = ("holds", "agrees", "fails", "undecided")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from analysis.text.number import written
 INCOMPLETE, DIVERGED = "*", "†"
 
 
-def cell_texts(cell: Cell, seeds: str, state: CellState) -> tuple[str, str, str, str]:
+def cell_texts(cell: Cell, ratio: str, seeds: str, state: CellState) -> tuple[str, str, str, str]:
     """Return a cell's entries under `CELL_COLUMNS`, its seeds with the marks of its state."""
-    ratio = written(cell.batch_size_over_learning_rate)
     size, rate = written(cell.batch_size, "d"), written(cell.learning_rate)
     return (ratio, size, rate, seeds + mark(state))
 

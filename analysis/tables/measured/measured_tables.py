@@ -14,7 +14,7 @@ from analysis.findings.measured import (
     stability,
 )
 from analysis.mathematics.uncertain import Uncertain
-from analysis.records.cell import Cell
+from analysis.records.cell import Cell, ratio_texts
 from analysis.records.cell_states import CellState
 from analysis.tables.measured.cell_marks import cell_texts, mark_notes
 from analysis.tables.table1_text import CELL_COLUMNS
@@ -103,8 +103,9 @@ def _table(
 ) -> TextTable | None:
     if not columns:
         return None
+    ratios = ratio_texts(found.states)
     rows = tuple(
-        (*cell_texts(cell, _seeds(cell, state, columns), state), *(each.show(cell) for each in columns))
+        (*cell_texts(cell, ratios[cell], _seeds(cell, state, columns), state), *(each.show(cell) for each in columns))
         for cell, state in found.states.items()
     )  # fmt: skip
     heads = (*CELL_COLUMNS, *(column.head for column in columns))

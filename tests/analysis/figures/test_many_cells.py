@@ -84,6 +84,20 @@ def test_legends_list_cells_by_ratio(name, figure_of):
         ]  # fmt: skip
 
 
+def test_ratios_have_three_digits(figure_of):
+    """BS/LR 53.3 on the axis, in the legend and below the traces, though the quotient has no end."""
+    cells = [Cell("kld", 16, 0.3), Cell("kld", 32, 0.3)]
+    with drawing_settings():
+        ratios, traces = (figure_of(name, cells) for name in ("trace_ratio", "traces"))
+    axes = ratios.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["53.3", "107"]
+    (legend,) = ratios.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[-2:] == ["BS/LR 53.3: BS 16, LR 0.3", "BS/LR 107: BS 32, LR 0.3"]
+    labels = [label.get_text() for label in traces.axes[0].get_xticklabels()]
+    assert labels == ["53.3\n16\n0.3", "107\n32\n0.3"]
+
+
 def test_layers_are_told_apart_by_mark_and_never_joined(figure_of):
     """A marker for each kind, in one legend; no line but the swatches of the legend."""
     with drawing_settings():

@@ -14,10 +14,21 @@ from analysis.figures.measured_figures import (
     MeasuredFindings,
     draw_measured,
 )
-from analysis.figures.spectrum_figure import spectrum_figure
+from analysis.figures.spectrum_figure import (
+    chosen_densities,
+    spectra_message,
+    spectra_sentence,
+    spectrum_figure,
+)
+from analysis.figures.style.cell_styles import cell_styles
 from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.sweep_figures import build_all
-from analysis.findings.spectral_density import SpectralDensity, spectral_densities
+from analysis.findings.spectral_density import (
+    NoiseMedian,
+    SpectralDensity,
+    spectral_densities,
+)
+from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import Cell
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -187,14 +198,70 @@ def test_equal_values_have_one_colour(store, synthetic_sweep, measured_in):
 
 
 def test_spectra_are_drawn_by_cell_with_the_limit_of_stability(store, forked_sweep, measured_in):
-    """Two curves a cell, cells by BS/LR; 2/η = 200 lies beyond λ₁ = 63 and is not drawn."""
-    forked_sweep(pairs=[(50, 0.1), (50, 0.2)], seeds=[0]).fill()
+    """Two curves a cell, cells by BS/LR; 2/η = 200 lies beyond λ₁ = 63 and is not drawn.
+
+    The median of the noise is marked as other figures mark its cell; the numbers stand beside it and above all.
+    """
+    forked_sweep(pairs=[(50, 0.1), (50, 0.2)], seeds=[0], power=1.5).fill()
     data, _, found = measured_in(store)
     findings = MeasuredFindings(found, spectral_densities(data))
     (figure,) = build_all({"spectra": MEASURED_FIGURES["spectra"]}, findings).values()
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in panels] == ["BS 50, LR 0.2", "BS 50, LR 0.1"]
-    assert [len(axes.lines) for axes in panels] == [2, 2]
+    drawn = [[line for line in axes.lines if len(line.get_xdata())] for axes in panels]
+    assert [len(lines) for lines in drawn] == [3, 3]
+    styles = cell_styles(found.states)
+    for density, axes, (*_, mark) in zip(
+        chosen_densities(findings.densities), panels, drawn, strict=True
+    ):
+        style, median = styles[density.cell], density.median
+        assert (mark.get_color(), mark.get_marker()) == (style.color, style.marker)
+        assert mark.get_xdata()[0] == median.eigenvalue
+        (text,) = axes.texts
+        assert text.get_text().startswith(
+            f"λ ≥ {median.eigenvalue:.0f}:\n65 % of tr σ²\n50 % of directions\n"
+        )
+    assert figure.get_suptitle() == (
+        "65\N{NO-BREAK SPACE}% of tr σ² lies at λ ≥ 45 to 63, by cell: 50\N{NO-BREAK SPACE}% of directions, 74\N{NO-BREAK SPACE}% of tr H"
+    )
+    assert "share per unit of λ" in panels[0].get_ylabel()
+    caption = MEASURED_FIGURES["spectra"].caption(findings)
+    assert caption.startswith(
+        "65 % of the gradient noise lies along directions of curvature at or above "
+    )
+
+
+def _density(eigenvalue, noise, directions, curvature):
+    """Make the findings of a cell of whose spectra the median alone counts; shares with an error of a tenth."""
+    shares = (Uncertain(share, share / 10) for share in (noise, directions, curvature))
+    cell, none = Cell("kld", int(eigenvalue), 0.1), np.zeros(1)
+    return SpectralDensity(cell, none, {}, 1.0, 1, NoiseMedian(eigenvalue, *shares))
+
+
+def test_spectra_say_one_thing_in_a_line_and_in_words():
+    """A half, or what one node carries; ranges over cells; nothing of what is not known."""
+    one = [_density(12.0, 0.5, 0.02, 0.71)]
+    assert spectra_message(one) == "Half of tr σ² lies at λ ≥ 12: 2 % of directions, 71 % of tr H"
+    assert spectra_sentence(one) == (
+        "Half of the gradient noise lies along directions of curvature at or above its median λ, 12, which are "
+        "2 % of all directions and hold 71 % of tr H. One standard error over start vectors and seeds is at "
+        "most 0.2 % of directions and 7.1 % of tr H."
+    )
+    two = [*one, _density(30.0, 0.54, 0.013, 1.04)]
+    assert spectra_message(two) == (
+        "Half of tr σ² lies at λ ≥ 12 to 30, by cell: 1.3 to 2 % of directions, 71 to 104 % of tr H"
+    )
+    assert "its median λ, 12 to 30 by cell, which" in spectra_sentence(two)
+    assert spectra_sentence(two).endswith(
+        "More than 100 % of tr H: negative curvature takes the rest away."
+    )
+    lumped = [_density(12.0, 0.65, np.nan, np.nan)]
+    assert spectra_message(lumped) == "65 % of tr σ² lies at λ ≥ 12"
+    assert spectra_sentence(lumped) == (
+        "65 % of the gradient noise lies along directions of curvature at or above its median λ, 12."
+    )
+    silent = [SpectralDensity(Cell("kld", 1, 0.1), np.zeros(1), {}, 1.0, 1)]
+    assert spectra_message(silent) == spectra_sentence(silent) == ""
 
 
 def test_the_limit_of_stability_is_drawn_within_the_spectrum():
@@ -203,7 +270,7 @@ def test_the_limit_of_stability_is_drawn_within_the_spectrum():
     curve = np.exp(-eigenvalues / 100)
     density = SpectralDensity(cell, eigenvalues, {"hessian": curve}, 4.0, 1)
     with drawing_settings():
-        figure = spectrum_figure([density], {cell: 0.01}, 0.5, {})
+        figure = spectrum_figure([density], {cell: 0.01}, 0.5, {}, {})
     assert [line.get_xdata()[0] for line in figure.axes[0].lines] == [0.0, pytest.approx(300.0)]
 
 

@@ -104,7 +104,7 @@ def test_valid_cells_are_judged_apart(prediction, predictions_table):
     (found,) = league(predictions_table(rows).to_pandas())
     assert (found.num_valid, found.num_cells) == (1, 2)
     assert (found.verdict, found.verdict_where_valid) == ("undecided", "holds")
-    assert found.judged[1] == "holds"
+    assert found.told == found.judged[1] == "holds"
     assert found.judged[0].value == pytest.approx(math.log(1.01))
 
 
@@ -113,6 +113,8 @@ def test_a_law_without_a_valid_cell_is_judged_by_all(league_of):
     (found,) = league_of({"wang_4_45": [2.0, 2.0, 2.0]}, valid=False)
     assert found.judged == (found.log_ratio, "fails")
     assert math.isnan(found.log_ratio_where_valid.value)
+    (close,) = league_of({"wang_4_45": [1.0, 1.0, 1.0]}, valid=False)
+    assert (close.verdict, close.told) == ("holds", "agrees")
 
 
 def test_ways_of_measuring_are_kept_apart(prediction, predictions_table):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analysis.mathematics.verdict import judge
+from analysis.mathematics.verdict import judge, told
 
 BOUND = math.log1p(0.1)
 
@@ -31,3 +31,10 @@ def test_the_interval_decides(low, high, verdict):
 def test_the_margin_can_be_chosen():
     """Within a factor of 2 an interval up to 0.6 holds."""
     assert (judge(0.0, 0.6, margin=1.0), judge(0.0, 0.6)) == ("holds", "undecided")
+
+
+@pytest.mark.parametrize("verdict", ["holds", "fails", "undecided", None])
+def test_a_law_holds_only_where_its_assumptions_are_met(verdict):
+    """Elsewhere it agrees; that it fails, or that nothing is known, is told all the same."""
+    assert told(verdict, is_valid=True) == verdict
+    assert told(verdict, is_valid=False) == ("agrees" if verdict == "holds" else verdict)

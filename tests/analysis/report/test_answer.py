@@ -99,8 +99,8 @@ def test_a_law_that_holds_outside_its_assumptions_is_an_agreement(answer_to, pre
     limits = {item.name: (item.verdict, item.limit) for item in found.findings}
     agreement = "an agreement, not a confirmation: no cell meets its"
     assert limits == {
-        "shuffled": ("holds", f"{agreement} assumption that batches are shuffled"),
-        "wang_4_45": ("holds", f"{agreement} assumptions that steps are small and σ² = H"),
+        "shuffled": ("agrees", f"{agreement} assumption that batches are shuffled"),
+        "wang_4_45": ("agrees", f"{agreement} assumptions that steps are small and σ² = H"),
         "jastrzebski_9": ("fails", "no cell meets its assumptions together"),
     }
 

@@ -28,6 +28,7 @@ def test_every_law_stands_beside_the_measurement(prediction, predictions_table):
         prediction(1.5, batch_size=200, valid=False),
         prediction(1.0, half=0.01),
         prediction(1.0, num_steps=256),
+        prediction(1.0, half=0.01, batch_size=400, valid=False),
         prediction(measured=2e-5, prediction="jastrzebski_9", predicted=None, valid=False),
     ]
     (table,) = verdict_tables(law_rows(predictions_table(rows).to_pandas()))
@@ -38,6 +39,8 @@ def test_every_law_stands_beside_the_measurement(prediction, predictions_table):
          "1.00 [0.990, 1.01]", "holds", "yes"),
         ("wang_4_45", "200", "0.1", "(2.00 ± 0.10)×10⁻⁵", "(3.00 ± 0.15)×10⁻⁵",
          "1.50 [1.43, 1.58]", "fails", "no"),
+        ("wang_4_45", "400", "0.1", "(2.00 ± 0.10)×10⁻⁵", "(2.00 ± 0.10)×10⁻⁵",
+         "1.00 [0.990, 1.01]", "agrees", "no"),
     )  # fmt: skip
 
 
@@ -64,11 +67,14 @@ def test_the_league_has_a_table_for_each_quantity(prediction, predictions_table)
     rows = [
         prediction(1.0, half=0.01),
         prediction(0.01, prediction="jastrzebski_9", valid=False),
+        prediction(1.0, half=0.01, prediction="shuffled", valid=False),
         prediction(1.0, prediction="wang_4_46", target="expected_gradient_norm_squared"),
     ]
     first, second = league_tables(league(predictions_table(rows).to_pandas()))
     assert first.title == "E[L]-L*: league of the laws by median |ln(measured/predicted)|"
     assert first.rows == (
+        ("shuffled", "fork, frozen", "0.00", "1.00 [0.990, 1.01]", "1", "0", "agrees",
+         "0/1"),
         ("wang_4_45", "fork, frozen", "0.00", "1.00 [0.990, 1.01]", "1", "0", "holds",
          "1/1"),
         ("jastrzebski_9", "fork, frozen", "4.61", "0.0100 [0.00951, 0.0105]", "0", "1",

@@ -76,4 +76,4 @@ def test_ratios_equal_up_to_rounding_are_equal():
     assert len({cell.batch_size_over_learning_rate for cell in cells}) == 2
     (panel,) = cell_panels(cells)
     assert len({style.color for style in panel.styles.values()}) == 1
-    assert cell_label(Cell("kld", 200, 0.2)) == "BS/LR 1000: BS 200, LR 0.2"
+    assert cell_label(Cell("kld", 200, 0.2), "1000") == "BS/LR 1000: BS 200, LR 0.2"

@@ -20,12 +20,15 @@ def test_what_is_empty_is_dropped():
 
 def test_a_column_names_its_power_of_ten_once():
     """Cells are in units of it; a verdict has the class of its colour."""
-    rows = ((number("2.0e-05"), "holds"), (number("3.1e-05"), "fails"))
+    rows = ((number("2.0e-05"), "holds"), (number("3.1e-05"), "agrees"))
     content = TextTable("t", ("L", "verdict"), rows)
     shown = shown_table(Table(content))
     assert [column.head for column in shown.columns] == ["L (×10⁻⁶)", "verdict"]
-    assert [[cell.text for cell in row] for row in shown.rows] == [["20", "holds"], ["31", "fails"]]
-    assert [row[1].kind for row in shown.rows] == ["holds", "fails"]
+    assert [[cell.text for cell in row] for row in shown.rows] == [
+        ["20", "holds"],
+        ["31", "agrees"],
+    ]
+    assert [row[1].kind for row in shown.rows] == ["holds", "agrees"]
     assert [column.is_numeric for column in shown.columns] == [True, False]
 
 
