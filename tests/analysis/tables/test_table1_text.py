@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,24 @@ def test_a_seed_with_both_traces_counts_here_and_the_note_says_what_it_lacks(
     assert "2/2*" in text
     assert "2 of 2 seeds missing (seeds 0, 1: training, spectrum, hessian)." in text
     assert "seeds: those with both traces, of all planned." in text
+
+
+def test_of_very_many_cells_a_hundred_are_printed(paper_table):
+    """First and last included, in their order; a note says how many there are, and how to get them."""
+    rows = [
+        replace(row, cell=replace(row.cell, batch_size=size))
+        for size in range(1, 251)
+        for row in paper_table.rows[:1]
+    ]
+    text = render_text(replace(paper_table, rows=tuple(rows)))
+    first = text.split("\n\n")[0]
+    sizes = [int(line.split()[1]) for line in first.splitlines() if "±" in line and "5/5" in line]
+    assert (len(sizes), sizes[0], sizes[-1], sizes) == (100, 1, 250, sorted(sizes))
+    sweep = paper_table.sweep
+    query = f"SELECT * FROM cells WHERE sweep = '{sweep}'"
+    note = f'100 of 250 cells stand here; all: minima query "{query}"'
+    assert note in first
+    assert "stand here" not in render_text(replace(paper_table, rows=tuple(rows[:100])))
 
 
 def test_the_csv_has_every_number_in_full(paper_table):
