@@ -27,14 +27,9 @@ def render_text(table: Table1, width: int | None = None) -> str:
     shown = replace(table, rows=tuple(evenly_chosen(table.rows, MOST_PRINTED)))
     parts = text_tables(shown)
     if len(shown.rows) < len(table.rows):
-        lines = (*parts[0].notes, _shown_of_all(table))
-        parts[0] = replace(parts[0], notes=lines)
+        note = f"{MOST_PRINTED} of {len(table.rows):,} cells, evenly chosen; view `cells` has all."
+        parts[0] = replace(parts[0], notes=(*parts[0].notes, note))
     return "\n\n".join(render(part, width) for part in parts)
-
-
-def _shown_of_all(table: Table1) -> str:
-    query = f"SELECT * FROM cells WHERE sweep = '{table.sweep}'"
-    return f'{MOST_PRINTED} of {len(table.rows):,} cells stand here; all: minima query "{query}"'
 
 
 def text_tables(table: Table1) -> list[TextTable]:

@@ -96,7 +96,7 @@ def test_a_seed_with_both_traces_counts_here_and_the_note_says_what_it_lacks(
 
 
 def test_of_very_many_cells_a_hundred_are_printed(paper_table):
-    """First and last included, in their order; a note says how many there are, and how to get them."""
+    """First and last included, in their order; a note says how many there are, and where."""
     rows = [
         replace(row, cell=replace(row.cell, batch_size=size))
         for size in range(1, 251)
@@ -106,11 +106,8 @@ def test_of_very_many_cells_a_hundred_are_printed(paper_table):
     first = text.split("\n\n")[0]
     sizes = [int(line.split()[1]) for line in first.splitlines() if "±" in line and "5/5" in line]
     assert (len(sizes), sizes[0], sizes[-1], sizes) == (100, 1, 250, sorted(sizes))
-    sweep = paper_table.sweep
-    query = f"SELECT * FROM cells WHERE sweep = '{sweep}'"
-    note = f'100 of 250 cells stand here; all: minima query "{query}"'
-    assert note in first
-    assert "stand here" not in render_text(replace(paper_table, rows=tuple(rows[:100])))
+    assert "100 of 250 cells, evenly chosen; view `cells` has all." in first
+    assert "evenly chosen" not in render_text(replace(paper_table, rows=tuple(rows[:100])))
 
 
 def test_the_csv_has_every_number_in_full(paper_table):
