@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.special import stdtr
 
 from analysis.mathematics.uncertain import Uncertain, combined_error
 from workers.contract.student import CONFIDENCE
@@ -60,7 +61,7 @@ def chance_of_rise(first: Uncertain, second: Uncertain) -> float:
         return math.nan
     if stderr == 0:
         return 0.0 if difference > 0 else 1.0
-    return float(stats.t.sf(difference / stderr, degrees))
+    return float(stdtr(degrees, -difference / stderr))
 
 
 def rank_correlation(abscissas: Sequence[float], values: Sequence[float]) -> RankCorrelation | None:

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import ratio_texts
 from analysis.records.paper_table1 import CITATION
+from analysis.tables.chosen_cells import evenly_chosen
 from analysis.text.number import written
 from analysis.text.number_text import NOTHING, power_in_heading, with_errors
 from analysis.text.text_table import TextTable, render
 
 CELL_COLUMNS = ("BS/LR", "BS", "LR", "seeds")
 
+MOST_PRINTED = 100
+"""Cells of a table in the terminal; of more, so many stand there."""
+
 
 def render_text(table: Table1, width: int | None = None) -> str:
-    """Return Table 1 in plain text, at most 120 columns wide, or as wide as the terminal."""
-    return "\n\n".join(render(part, width) for part in text_tables(table))
+    """Return Table 1 in plain text, at most 120 columns wide, or as wide as the terminal.
+
+    Of more than `MOST_PRINTED` cells so many are printed, evenly chosen by their place.
+    """
+    shown = replace(table, rows=tuple(evenly_chosen(table.rows, MOST_PRINTED)))
+    parts = text_tables(shown)
+    if len(shown.rows) < len(table.rows):
+        note = f"{MOST_PRINTED} of {len(table.rows):,} cells, evenly chosen; view `cells` has all."
+        parts[0] = replace(parts[0], notes=(*parts[0].notes, note))
+    return "\n\n".join(render(part, width) for part in parts)
 
 
 def text_tables(table: Table1) -> list[TextTable]:

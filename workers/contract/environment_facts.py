@@ -35,6 +35,7 @@ class EnvironmentFacts(Frozen):
         op_determinism: Whether operations are deterministic.
         tensor_float_32: Whether float32 products may be rounded to TensorFloat-32.
         xla_flags: XLA_FLAGS, one by one; no part of the identity where there are none.
+        step_version: How our own code rounds a step of training; the first is no part of the identity.
     """
 
     tensorflow: str
@@ -51,6 +52,7 @@ class EnvironmentFacts(Frozen):
     op_determinism: bool
     tensor_float_32: bool
     xla_flags: list[str] = Field(default_factory=list)
+    step_version: int = 1
 
     @property
     def environment_id(self) -> str:

@@ -13,7 +13,11 @@ from workers.contract.specs import PluginSpec, TrialSpec
 from workers.contract.statistics import StatisticSpec
 
 TRAINING_NUMERICS_VERSION = 1
-"""Raised by hand when a change of code changes trained weights."""
+"""Raised by hand when a change of code changes trained weights by more than rounding."""
+
+STEP_VERSION = 2
+"""Raised by hand when a change of code changes the rounding of training: a part of `environment_id`, so that
+finished trials stay what they are, and interrupted ones start again."""
 
 _DIGEST_CHARACTERS = 20
 

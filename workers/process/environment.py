@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.environment_facts import EnvironmentFacts
+from workers.contract.identity import STEP_VERSION
 from workers.process.devices import instruction_sets, processor_name
 
 _INTER_OP_THREADS = 1
@@ -104,6 +105,7 @@ def _facts(num_threads: int, device: str) -> EnvironmentFacts:
         op_determinism=True,
         tensor_float_32=False,
         xla_flags=os.environ.get("XLA_FLAGS", "").split(),
+        step_version=STEP_VERSION,
     )
 
 

@@ -5,6 +5,7 @@ v ← μv + ∇(mean loss) + weight_decay · θ_decayed,  θ ← θ - ηv.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import NamedTuple, final
 
 import keras
@@ -14,6 +15,7 @@ from workers.contract.specs import TrainingSpec
 from workers.losses.loss import Loss
 from workers.network.params import params_of
 from workers.network.risk import mean_of_batch
+from workers.training.fused_batch_norm import fused_batch_norms
 
 
 class BatchGradient(NamedTuple):
@@ -57,7 +59,8 @@ class SGDStep:
 
     def gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> BatchGradient:
         """Differentiate the objective of one batch: inputs x [B, …], targets y [B, C]."""
-        with tf.GradientTape() as tape:
+        normalising = fused_batch_norms(self._model) if self._in_training else nullcontext()
+        with tf.GradientTape() as tape, normalising:
             outputs = tf.cast(self._model(inputs, training=self._in_training), tf.float32)
             losses = self._loss.per_example(outputs, targets)
             objective = mean_of_batch(losses)

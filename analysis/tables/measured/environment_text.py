@@ -29,6 +29,7 @@ _WORDS = {
     "onednn": "oneDNN",
     "op_determinism": "determinism of operations",
     "tensor_float_32": "TensorFloat-32",
+    "step_version": "version of the training step",
 }
 
 _DECODED = (
@@ -136,5 +137,6 @@ def _switches(facts: EnvironmentFacts) -> str:
             f"TensorFloat-32 {'on' if facts.tensor_float_32 else 'off'}",
             f"oneDNN {_ONEDNN.get(facts.onednn, facts.onednn)}",
             f"flags of XLA: {' '.join(facts.xla_flags) or 'none'}",
+            f"training step of version {facts.step_version}",
         ]
     )

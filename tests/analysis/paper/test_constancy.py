@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 
@@ -8,8 +9,8 @@ import pytest
 from scipy import stats
 
 from analysis.mathematics.means import mean_of_units
-from analysis.mathematics.uncertain import Uncertain
-from analysis.paper.constancy import MARGIN, TOO_FEW_SIZES, constant_in_batch_size, log_change
+from analysis.mathematics.uncertain import Uncertain, combined_error
+from analysis.paper.constancy import MARGIN, TOO_FEW_SIZES, constant_in_batch_size, log_changes
 from analysis.paper.trace_points import TracePoint
 
 
@@ -38,10 +39,29 @@ def test_the_interval_is_welchs_on_logarithms():
     draw = np.random.default_rng(1)
     first, second = 5 + 0.05 * draw.standard_normal(5), 6 + 0.02 * draw.standard_normal(4)
     known = stats.ttest_ind(np.log(second), np.log(first), equal_var=False).confidence_interval()
-    found = log_change(mean_of_units(first), mean_of_units(second))
+    found = log_changes([mean_of_units(first), mean_of_units(second)])
     # Second order is (1 %)² of ln, and a per cent of the error.
-    assert found.value == pytest.approx(np.log(second).mean() - np.log(first).mean(), abs=2e-4)
-    assert (found.low, found.high) == pytest.approx((known.low, known.high), abs=5e-4)
+    assert found.values == pytest.approx([np.log(second).mean() - np.log(first).mean()], abs=2e-4)
+    assert np.ravel(found.bounds()) == pytest.approx((known.low, known.high), abs=5e-4)
+
+
+def test_every_pair_is_compared_by_what_single_numbers_give():
+    """Errors of 0, known and unknown ones among them; pairs in the order of combinations."""
+    means = [Uncertain(2.0, 0.1, 4), Uncertain(3.0, 0.0, 4), Uncertain(1.0, 0.2, math.inf)]
+    means += [Uncertain(5.0, math.nan, 0), Uncertain(4.0, 0.0, 2)]
+    found = log_changes(means)
+    logs = [
+        Uncertain(math.log(each.value), each.stderr / each.value, each.degrees) for each in means
+    ]
+    for place, (first, second) in enumerate(itertools.combinations(logs, 2)):
+        known = Uncertain(second.value - first.value, *combined_error((first, second))).interval()
+        expected = (known.low, known.value, known.high)
+        low, high = (end[place] for end in found.bounds())
+        if known.low is None:
+            assert np.isnan([low, high]).all()
+            assert found.values[place] == pytest.approx(known.value, rel=1e-14)
+        else:
+            assert (low, found.values[place], high) == pytest.approx(expected, rel=1e-12)
 
 
 def test_exact_traces_are_compared_as_they_are():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,21 @@ def test_a_seed_with_both_traces_counts_here_and_the_note_says_what_it_lacks(
     assert "2/2*" in text
     assert "2 of 2 seeds missing (seeds 0, 1: training, spectrum, hessian)." in text
     assert "seeds: those with both traces, of all planned." in text
+
+
+def test_of_very_many_cells_a_hundred_are_printed(paper_table):
+    """First and last included, in their order; a note says how many there are, and where."""
+    rows = [
+        replace(row, cell=replace(row.cell, batch_size=size))
+        for size in range(1, 251)
+        for row in paper_table.rows[:1]
+    ]
+    text = render_text(replace(paper_table, rows=tuple(rows)))
+    first = text.split("\n\n")[0]
+    sizes = [int(line.split()[1]) for line in first.splitlines() if "±" in line and "5/5" in line]
+    assert (len(sizes), sizes[0], sizes[-1], sizes) == (100, 1, 250, sorted(sizes))
+    assert "100 of 250 cells, evenly chosen; view `cells` has all." in first
+    assert "evenly chosen" not in render_text(replace(paper_table, rows=tuple(rows[:100])))
 
 
 def test_the_csv_has_every_number_in_full(paper_table):

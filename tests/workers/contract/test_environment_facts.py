@@ -25,6 +25,8 @@ def test_the_identity_is_the_one_of_earlier_versions():
     assert FACTS.environment_id == "646b6b822aea0308fbc1"
     flagged = changed(xla_flags=["--xla_gpu_autotune_level=0"])
     assert flagged.environment_id == "89c89d059a82a67cf6ee"
+    assert changed(step_version=1) == FACTS
+    assert changed(step_version=2).environment_id != FACTS.environment_id
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,7 @@ def test_the_identity_is_the_one_of_earlier_versions():
     [
         {},
         {"onednn": "0"},
+        {"step_version": 2},
         {"xla_flags": ["--xla_gpu_autotune_level=0", "--xla_cpu_use_mkl=False", "--xla_a"]},
     ],
 )

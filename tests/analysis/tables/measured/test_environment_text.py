@@ -43,7 +43,8 @@ def test_an_environment_is_decoded(recorded):
         "threads": "2",
         "operations at a time": "1",
         "processor": "x86_64: avx fma",
-        "switches": "deterministic operations; TensorFloat-32 off; oneDNN off; flags of XLA: --xla_a=1",
+        "switches": "deterministic operations; TensorFloat-32 off; oneDNN off; flags of XLA: --xla_a=1; "
+        "training step of version 1",
         "TensorFlow": "2.21.0",
         "Keras": "3.12.0",
         "NumPy": "2.3.5",
@@ -96,7 +97,7 @@ def test_what_differs_is_said_with_its_values(recorded, changes, told):
         ("tensorflow", "1", "TensorFlow"), ("keras", "1", "Keras"), ("cuda", "1", "CUDA"),
         ("cudnn", "1", "cuDNN"), ("machine", "arm", "kind of processor"), ("onednn", "0", "oneDNN"),
         ("inter_op_threads", 2, "operations at a time"), ("op_determinism", False, "determinism of operations"),
-        ("tensor_float_32", True, "TensorFloat-32"),
+        ("tensor_float_32", True, "TensorFloat-32"), ("step_version", 2, "version of the training step"),
     ],
 )  # fmt: skip
 def test_every_fact_has_a_word(recorded, field, value, word):
