@@ -15,11 +15,6 @@ import pytest
 
 from workers.contract.store import Store
 from workers.process.code_digest import PACKAGES
-from workers.process.surroundings import for_tensorflow
-
-_KERNELS = "TF_ENABLE_ONEDNN_OPTS"
-if _KERNELS in (asked := for_tensorflow(os.environ)):
-    os.environ[_KERNELS] = asked[_KERNELS]  # before TensorFlow is imported: as in attempts
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,4 @@
-"""What devices a machine has, by their names in records, and whether oneDNN serves its processor unasked.
-
-Needs no TensorFlow.
-"""
+"""What devices a machine has, by the names that trials' records have for them; needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,15 +10,6 @@ from workers.contract.frozen import Frozen
 
 _VECTOR_FLAGS = ("sse", "avx", "fma", "amx", "f16c")
 _GPUS = Path("/proc/driver/nvidia/gpus")
-
-_LEAST = "avx2"
-"""From here on oneDNN's kernels are faster than TensorFlow's others: a ResNet trains in three quarters of
-the time on a Zen 3, of which convolutions took two to four times as long without it."""
-
-_BY_DEFAULT = frozenset(
-    {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
-)
-"""Instructions with which TensorFlow 2.21 calls oneDNN where nobody has asked for it."""
 
 
 class DeviceNames(Frozen):
@@ -66,12 +54,6 @@ def instruction_sets() -> str:
     """
     flags = _processor_line("flags").split()
     return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTOR_FLAGS)))
-
-
-def must_ask_for_onednn() -> bool:
-    """Return whether this processor gains from oneDNN, and TensorFlow does not call it by itself."""
-    flags = set(instruction_sets().split())
-    return _LEAST in flags and not flags & _BY_DEFAULT
 
 
 def _processor_line(key: str) -> str:

@@ -11,8 +11,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workers.process.devices import must_ask_for_onednn
-
 _FIXED = {
     "KERAS_BACKEND": "tensorflow",
     "MPLBACKEND": "agg",  # Keras imports Matplotlib, which refuses to be where its backend is unknown
@@ -25,8 +23,6 @@ _KEPT = frozenset(
     {"KERAS_HOME", "TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR"}
 )
 """Of places and memory; oneDNN, which rounds otherwise, is a part of `environment_id`, as XLA_FLAGS is."""
-
-_ASKING = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 
 _DROPPED = ("KERAS_", "TF_", "ONEDNN_", "DNNL_", "CUBLAS_", "NVIDIA_TF32_", "OPENBLAS_CORETYPE", "NPY_")  # fmt: skip
 """Backends, precisions, instruction sets, threads, compilation: each has its value here or in the trial."""
@@ -51,17 +47,13 @@ class Imported:
 
 
 def for_tensorflow(surroundings: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for a process that is to import TensorFlow, without what changes numbers.
-
-    oneDNN's kernels are used wherever they are the faster ones, unless the user has said otherwise.
-    """
-    asked = _ASKING if must_ask_for_onednn() else {}
+    """Return the variables for a process that is to import TensorFlow, without what changes numbers."""
     kept = {
         name: value
         for name, value in surroundings.items()
         if name in _KEPT or not name.startswith(_DROPPED)
     }
-    return asked | kept | _FIXED
+    return kept | _FIXED
 
 
 def try_import(surroundings: Mapping[str, str]) -> Imported:

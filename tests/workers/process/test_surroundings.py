@@ -55,14 +55,6 @@ def test_what_changes_numbers_is_taken_out():
     }
 
 
-@pytest.mark.parametrize("must_ask", [True, False])
-def test_onednn_is_asked_for_unless_the_user_has_said_otherwise(monkeypatch, must_ask):
-    """Where TensorFlow calls it by itself nothing is set, so that environments keep their ids."""
-    monkeypatch.setattr("workers.process.surroundings.must_ask_for_onednn", lambda: must_ask)
-    assert for_tensorflow({}).get("TF_ENABLE_ONEDNN_OPTS") == ("1" if must_ask else None)
-    assert for_tensorflow({"TF_ENABLE_ONEDNN_OPTS": "0"})["TF_ENABLE_ONEDNN_OPTS"] == "0"
-
-
 def test_an_import_that_fails_is_told_in_its_own_words(tmp_path):
     """By a TensorFlow that cannot be imported, as on a machine with another processor or library."""
     (tmp_path / "tensorflow.py").write_text("raise ImportError('libcudart.so.12: no such file')\n")
