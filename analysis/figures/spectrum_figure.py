@@ -17,6 +17,7 @@ from analysis.figures.style.hover import cell_title, set_titles
 from analysis.findings.measured import STABILITY_LIMIT
 from analysis.findings.spectral_density import NoiseMedian, SpectralDensity
 from analysis.laws.palette import CURVATURE, GREY, NOISE
+from analysis.mathematics.evenly_chosen import evenly_chosen
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import Cell, by_ratio
 from analysis.text.number_text import plain
@@ -45,11 +46,7 @@ _HALF = 0.55
 def chosen_densities(densities: Sequence[SpectralDensity]) -> list[SpectralDensity]:
     """Choose at most nine cells, evenly in the order of BS/LR, first and last included."""
     by_cell = {density.cell: density for density in densities}
-    ordered = [by_cell[cell] for cell in by_ratio(by_cell)]
-    if len(ordered) <= MOST_PANELS:
-        return ordered
-    last = len(ordered) - 1
-    return [ordered[round(place * last / (MOST_PANELS - 1))] for place in range(MOST_PANELS)]
+    return evenly_chosen([by_cell[cell] for cell in by_ratio(by_cell)], MOST_PANELS)
 
 
 def spectra_message(densities: Sequence[SpectralDensity]) -> str:

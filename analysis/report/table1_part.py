@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
-from analysis.records.cell import ratio_texts
 from analysis.records.paper_table1 import CITATION
 from analysis.report.web.page import Switch, Table
 from analysis.tables.table1_text import CELL_COLUMNS, cell_texts, table1_notes
@@ -18,14 +17,16 @@ _RATES = Switch("η of the laws", (("initial", "initial"), ("final", "final")))
 def table1_part(table: Table1) -> Table:
     """Lay out Table 1 with a switch for the convention and one for the learning rate."""
     heads, words = zip(*_columns(), strict=True)
-    ratios = ratio_texts(row.cell for row in table.rows)
     notes = list(table1_notes(table))
     if table.is_paper_setting:
         notes.append(f"paper: {CITATION}.")
     content = TextTable(
         "Table 1: traces, their ratio, and the excess loss that each law gives",
         (*CELL_COLUMNS, *heads),
-        tuple((*cell_texts(row, ratios[row.cell]), *_values(row)) for row in table.rows),
+        tuple(
+            (*cell, *_values(row))
+            for cell, row in zip(cell_texts(table.rows), table.rows, strict=True)
+        ),
         tuple(notes),
     )
     shown_with = (*("" for _ in CELL_COLUMNS), *words)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
-Item = TypeVar("Item")
+from analysis.mathematics.evenly_chosen import Item, evenly_chosen
 
 MOST_COLUMNS = 12
 """Cells beside each other in one table."""
@@ -16,11 +15,4 @@ MOST_TABULATED = 60
 
 def chosen(cells: Sequence[Item]) -> list[Item]:
     """Choose the cells of a table: all up to `MOST_TABULATED`, of more twelve."""
-    return list(cells) if len(cells) <= MOST_TABULATED else evenly_chosen(cells)
-
-
-def evenly_chosen(cells: Sequence[Item], most: int = MOST_COLUMNS) -> list[Item]:
-    """Choose at most so many, first and last included, evenly by their place."""
-    if len(cells) <= most:
-        return list(cells)
-    return [cells[round(place * (len(cells) - 1) / (most - 1))] for place in range(most)]
+    return list(cells) if len(cells) <= MOST_TABULATED else evenly_chosen(cells, MOST_COLUMNS)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.findings.table1 import Table1, Table1Row, law_columns
+from analysis.mathematics.evenly_chosen import evenly_chosen
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import ratio_texts
 from analysis.records.paper_table1 import CITATION
-from analysis.tables.chosen_cells import evenly_chosen
 from analysis.text.number import written
 from analysis.text.number_text import NOTHING, power_in_heading, with_errors
 from analysis.text.text_table import TextTable, render
@@ -38,29 +38,30 @@ def text_tables(table: Table1) -> list[TextTable]:
     notes = table1_notes(table)
     head = f"Table 1 · {table.sweep}"
     paper = (f"paper: {CITATION}.",) if table.is_paper_setting else ()
+    cells = cell_texts(table.rows)
     return [
         _table(
-            table,
+            cells,
             f"{head} · traces per example (mean loss)",
             ("tr σ²", "tr H", "tr σ²/tr H"),
             [_per_example(row) for row in table.rows],
             notes,
         ),
         _table(
-            table,
+            cells,
             f"{head} · traces × N, the paper's convention",
             ("N·tr σ²", "paper", "N·tr H", "paper", "ratio", "paper"),
             [_beside_paper(row) for row in table.rows],
             paper,
         ),
         _table(
-            table,
+            cells,
             f"{head} · excess loss the laws give, per example",
             _law_heads(),
             [_laws(row) for row in table.rows],
         ),
         _table(
-            table,
+            cells,
             f"{head} · excess loss the laws give × N",
             _law_heads(),
             [_laws_summed(row) for row in table.rows],
@@ -89,24 +90,20 @@ def table1_notes(table: Table1) -> tuple[str, ...]:
 
 
 def _table(
-    table: Table1,
+    cells: Sequence[Sequence[str]],
     title: str,
     headings: Sequence[str],
     values: Sequence[list[Uncertain | str]],
     notes: tuple[str, ...] = (),
 ) -> TextTable:
-    """Return a row of texts for each cell; a column of small estimates has one power of ten."""
+    """Return a row for each cell, whose texts are given; a column of small estimates has one power of ten."""
     columns = [_column(column) for column in zip(*values, strict=True)] or [[] for _ in headings]
     headed = [power_in_heading(*each) for each in zip(headings, columns, strict=True)]
     rows = zip(*(texts for _, texts in headed), strict=True)
-    ratios = ratio_texts(row.cell for row in table.rows)
     return TextTable(
         title,
         (*CELL_COLUMNS, *(heading for heading, _ in headed)),
-        tuple(
-            (*cell_texts(row, ratios[row.cell]), *texts)
-            for row, texts in zip(table.rows, rows, strict=True)
-        ),
+        tuple((*cell, *texts) for cell, texts in zip(cells, rows, strict=True)),
         notes,
     )
 
@@ -117,14 +114,17 @@ def _column(values: Sequence[Uncertain | str]) -> list[str]:
     return [next(texts) if isinstance(value, Uncertain) else value for value in values]
 
 
-def cell_texts(row: Table1Row, ratio: str) -> list[str]:
-    """Return the texts of `CELL_COLUMNS`, of which `ratio` is the first; an incomplete cell has a mark."""
-    mark = "" if row.state.is_complete else "*"
+def cell_texts(rows: Sequence[Table1Row]) -> list[tuple[str, ...]]:
+    """Return the texts of `CELL_COLUMNS` of each cell; an incomplete one has a mark."""
+    ratios = ratio_texts(row.cell for row in rows)
     return [
-        ratio,
-        written(row.cell.batch_size, "d"),
-        written(row.cell.learning_rate),
-        f"{row.num_measured}/{row.state.num_seeds}{mark}",
+        (
+            ratios[row.cell],
+            written(row.cell.batch_size, "d"),
+            written(row.cell.learning_rate),
+            f"{row.num_measured}/{row.state.num_seeds}{'' if row.state.is_complete else '*'}",
+        )
+        for row in rows
     ]
 
 

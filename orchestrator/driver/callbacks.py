@@ -136,9 +136,8 @@ class SlotListener(tune.Callback):  # type: ignore[misc]  # ray has no types
             actor = getattr(error, "actor_id", None)
             if actor in self._lost_actors:  # Tune tells twice of a slot that was lost while idle
                 return
-            if isinstance(
-                getattr(error, "cause", None), NodeLeaves
-            ):  # the slot has recorded it itself
+            # a slot that leaves with its node has recorded it itself
+            if isinstance(getattr(error, "cause", None), NodeLeaves):
                 return
             self._on_loss(_task_of(trial), loss_of(error))
             if actor is not None:

@@ -29,7 +29,7 @@ from contender import NAMES, Job
 from rates import BARS, fastest, rates_of, ratios
 
 from workers.process.devices import instruction_sets, processor_name
-from workers.process.surroundings import for_tensorflow
+from workers.process.surroundings import with_devices
 
 HERE = Path(__file__).parent / "speed"
 ROOT = Path(__file__).parents[2]
@@ -151,9 +151,7 @@ def start(name: str, setting: Setting) -> Trainers | None:
     """Start the processes of a contender and wait for their first step; None where they fail."""
     job = Job(name, setting.depth, setting.batch_size, setting.threads, setting.precision)
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    own = for_tensorflow(os.environ) if name == OWN else dict(os.environ)
-    if "CUDA_VISIBLE_DEVICES" not in os.environ:
-        own.pop("CUDA_VISIBLE_DEVICES", None)
+    own = with_devices(os.environ) if name == OWN else os.environ
     environment = {**own, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": paths}
     processes = [
         subprocess.Popen(  # our own file

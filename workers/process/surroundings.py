@@ -56,13 +56,17 @@ def for_tensorflow(surroundings: Mapping[str, str]) -> dict[str, str]:
     return kept | _FIXED
 
 
+def with_devices(surroundings: Mapping[str, str]) -> dict[str, str]:
+    """Return the same variables for a process that is to see the GPUs that the surroundings show."""
+    found = for_tensorflow(surroundings)
+    del found["CUDA_VISIBLE_DEVICES"]
+    shown = surroundings.get("CUDA_VISIBLE_DEVICES")
+    return found if shown is None else found | {"CUDA_VISIBLE_DEVICES": shown}
+
+
 def try_import(surroundings: Mapping[str, str]) -> Imported:
     """Import TensorFlow and Keras in a process of its own, as those of trials do; it takes seconds."""
-    environment = {**for_tensorflow(surroundings), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if "CUDA_VISIBLE_DEVICES" in surroundings:
-        environment["CUDA_VISIBLE_DEVICES"] = surroundings["CUDA_VISIBLE_DEVICES"]
-    else:
-        del environment["CUDA_VISIBLE_DEVICES"]
+    environment = {**with_devices(surroundings), "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(  # noqa: S603  # our own interpreter
             [sys.executable, "-P", "-c", _IMPORT],

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from analysis.findings.leading import rows_of_leading_variant
+from analysis.mathematics.evenly_chosen import evenly_chosen
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import CELL_COLUMNS, Cell, by_ratio
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
-from analysis.tables.chosen_cells import MOST_COLUMNS, MOST_TABULATED, evenly_chosen
+from analysis.tables.chosen_cells import MOST_COLUMNS, MOST_TABULATED
 from analysis.tables.measured.cell_marks import cell_head, mark_notes
 from analysis.text.number import written_scalar
 from analysis.text.number_text import NOTHING, with_error
@@ -67,7 +68,7 @@ def layer_tables(
         return []
     rows = rows_of_leading_variant(by_layer, data.plan)
     order = data.measurements["layer"].dropna().unique().tolist()
-    cells = evenly_chosen(by_ratio(states))
+    cells = evenly_chosen(by_ratio(states), MOST_COLUMNS)
     shown = set(cells)
     rows = rows[[cell in shown for cell in _cells_of(rows)]]
     left = len(states) - len(cells)
@@ -95,7 +96,7 @@ def _tabulated(
     """Return the cells to tabulate, and a note where these are not all."""
     if len(states) <= MOST_TABULATED:
         return states, ()
-    cells = evenly_chosen(by_ratio(states))
+    cells = evenly_chosen(by_ratio(states), MOST_COLUMNS)
     left = len(states) - len(cells)
     return {cell: states[cell] for cell in cells}, (_MORE.format(left),)
 

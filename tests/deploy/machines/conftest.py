@@ -40,7 +40,17 @@ socket.send_fds(socket.socket(fileno=0), [b"up"], [listening.fileno()])
 """
 _DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 _PATIENCE_SECONDS = 60.0
-MINIMA = [sys.executable, "-P", "-m", "orchestrator"]
+_LONG_TRIALS = """
+name: {name}
+model: {{name: mlp, hidden_units: [32]}}
+dataset: {{name: digits, num_train: 600}}
+loss: kld
+grid: {{batch_size: [50], learning_rate: [0.05]}}
+seeds: {num_trials}
+training: {{epochs: 1200}}
+measure: [losses]
+resources: {{gpus: 0, cpus: 1}}
+"""
 
 
 class _Quiet(WSGIRequestHandler):
@@ -52,11 +62,13 @@ class Rig:
     """The machines, made one by one; each has a number, which ends its address and its name.
 
     Attributes:
+        minima: Our command.
         address: Of the cluster whose head is on machine 2.
         secret: Its token.
         patience_seconds: For what takes Ray, TensorFlow and trials.
     """
 
+    minima = (sys.executable, "-P", "-m", "orchestrator")
     address = "10.77.0.2:6379"
     secret = "a" * 64
     patience_seconds = 240.0
@@ -104,6 +116,12 @@ class Rig:
     def start_node(self, number: int, num_cpus: int, **variables: str) -> None:
         """Start a node of the cluster on another machine."""
         self.start_ray(number, f"--address={self.address}", f"--num-cpus={num_cpus}", **variables)
+
+    def share_long_trials(self, name: str, num_trials: int) -> None:
+        """Write a sweep of one cell, long enough that its trials are at work when something befalls a machine."""
+        (self.shared / "sweep.yaml").write_text(
+            _LONG_TRIALS.format(name=name, num_trials=num_trials)
+        )
 
     def lose(self, number: int) -> None:
         """Take a machine away with all that runs on it, as when its power goes."""
@@ -205,7 +223,7 @@ class Rig:
 
     def undisturbed(self, number: int, sweep: str = "sweep.yaml") -> dict[str, str]:
         """Run a sweep below `shared` on one machine alone; the digest of each trial's weights."""
-        run = self.on(number, [*MINIMA, "run", sweep, "--store", "alone"], RAY_AUTH_MODE="")
+        run = self.on(number, [*self.minima, "run", sweep, "--store", "alone"], RAY_AUTH_MODE="")
         assert self.finish(run)[0] == 0, self.errors()
         return self.weights("alone")
 

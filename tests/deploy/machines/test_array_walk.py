@@ -15,17 +15,6 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parents[3] / "deploy" / "array.sbatch"
 NUM_TRIALS = 2
-SWEEP = f"""
-name: queued
-model: {{name: mlp, hidden_units: [32]}}
-dataset: {{name: digits, num_train: 600}}
-loss: kld
-grid: {{batch_size: [50], learning_rate: [0.05]}}
-seeds: {NUM_TRIALS}
-training: {{epochs: 1200}}
-measure: [losses]
-resources: {{gpus: 0, cpus: 1}}
-"""
 STAND_INS = {
     "scontrol": 'echo "$@" >>scontrol\n',
     "minima": f'exec "{sys.executable}" -P -m orchestrator "$@"\n',
@@ -40,7 +29,7 @@ class Array:
         for name, text in STAND_INS.items():
             (folder / name).write_text(f"#!/usr/bin/env bash\n{text}")
             (folder / name).chmod(0o755)
-        (rig.shared / "sweep.yaml").write_text(SWEEP)
+        rig.share_long_trials("queued", NUM_TRIALS)
 
     def start(self, machine: int, index: int) -> subprocess.Popen[str]:
         """Start one job, as SLURM does: its script is the process that gets the signals."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 
 import pytest
@@ -13,18 +12,6 @@ from workers.contract.store import Store
 pytestmark = pytest.mark.slow
 
 NUM_TRIALS = 3
-SWEEP = f"""
-name: moved
-model: {{name: mlp, hidden_units: [32]}}
-dataset: {{name: digits, num_train: 600}}
-loss: kld
-grid: {{batch_size: [50], learning_rate: [0.05]}}
-seeds: {NUM_TRIALS}
-training: {{epochs: 1200}}
-measure: [losses]
-resources: {{gpus: 0, cpus: 1}}
-"""
-MINIMA = [sys.executable, "-P", "-m", "orchestrator"]
 NEVER = ["--checkpoint-seconds", "3600"]  # nothing is saved but on notice
 NOTICE_SECONDS = 30
 DRAIN = ["ray", "drain-node", "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot"]
@@ -60,12 +47,12 @@ def logs(rig, store: Store, trial_id: str) -> dict[str, str]:
 
 def test_machines_are_lost_added_and_drained(rig, s3_server, s3_store):
     """One that is lost costs what its trial had done; one that is told its end costs nothing; no bit differs."""
-    (rig.shared / "sweep.yaml").write_text(SWEEP)
+    rig.share_long_trials("moved", NUM_TRIALS)
     with rig.served(s3_server._server.app) as endpoint:
         place = re.sub(r"endpoint_override=[^&]*", f"endpoint_override={endpoint}", s3_store.uri)
         rig.start_head(0, **SOON_LOST)
         rig.start_node(3, 1)
-        command = [*MINIMA, "run", "sweep.yaml", "--store", place, "--address", rig.address]
+        command = [*rig.minima, "run", "sweep.yaml", "--store", place, "--address", rig.address]
         run = rig.on(2, [*command, *NEVER], RAY_AUTH_TOKEN=rig.secret)
         rig.start_node(4, 1)
         rig.wait_until(lambda: both_have_steps(rig, s3_store))
@@ -79,7 +66,7 @@ def test_machines_are_lost_added_and_drained(rig, s3_server, s3_store):
         rig.wait_until(lambda: "raylet" not in rig.programs(4))
         assert time.monotonic() - began < NOTICE_SECONDS
 
-        status = rig.on(4, [*MINIMA, "status", "moved", "--store", place])
+        status = rig.on(4, [*rig.minima, "status", "moved", "--store", place])
         assert "moved: " in rig.finish(status)[1]  # from outside the cluster, and without its token
         assert rig.finish(run)[0] == 0, rig.errors()
 

@@ -18,7 +18,7 @@ from workers.datasets.checked.loading import dataset_facts
 from workers.datasets.digits import DigitsSpec
 from workers.models.resnet import ResNetSpec
 from workers.process import surroundings
-from workers.process.surroundings import for_tensorflow, try_import
+from workers.process.surroundings import for_tensorflow, try_import, with_devices
 
 HOME = Path(__file__).resolve().parents[3]
 
@@ -53,6 +53,15 @@ def test_what_changes_numbers_is_taken_out():
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
     }
+
+
+@pytest.mark.parametrize("shown", [{}, {"CUDA_VISIBLE_DEVICES": "1"}])
+def test_the_gpus_that_the_surroundings_show_may_be_left(shown):
+    """All where nothing is said of them; the rest is as for every process with TensorFlow."""
+    there = {"PATH": "/bin", "TF_XLA_FLAGS": "--tf_xla_auto_jit=2", **shown}
+    hidden = for_tensorflow(there)
+    assert hidden.pop("CUDA_VISIBLE_DEVICES") == "-1"
+    assert with_devices(there) == hidden | shown
 
 
 def test_an_import_that_fails_is_told_in_its_own_words(tmp_path):
