@@ -1,7 +1,7 @@
 """Deliberate death at a named place, for tests of recovery; does nothing unless asked for.
 
-The environment variable `MINIMA_FAULT` is `<place>:<n>` or `<place>:<n>:<token>`. A process that
-reaches the place for the nth time kills itself (SIGKILL). With a token, the path of a file, only the
+The environment variable `MINIMA_FAULT` is `<place>:<n>` or `<place>:<n>:<token>`, or several of them with commas
+between. A process that reaches a place for the nth time kills itself (SIGKILL). With a token, the path of a file, only the
 first process to get there is caught, over all processes: it makes the file with its process id in
 it and waits there for a signal, so that a test can kill it, its parents, or everything; a signal that
 it handles lets it go on. Places:
@@ -38,7 +38,7 @@ class _Wanted(NamedTuple):
 
 
 def reach(place: str) -> None:
-    """Pass a place; the end of the process if it is the one asked for.
+    """Pass a place; the end of the process if it is one asked for.
 
     Raises:
         ValueError: The variable is of neither form.
@@ -46,16 +46,15 @@ def reach(place: str) -> None:
     text = os.environ.get(VARIABLE)
     if text is None:
         return
-    wanted = _parse(text)
-    if wanted.place != place:
-        return
-    _times_reached[place] += 1
-    if _times_reached[place] < wanted.number:
-        return
-    if wanted.token is None:
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif _takes(wanted.token):
-        signal.pause()
+    wanted = [each for each in map(_parse, text.split(",")) if each.place == place]
+    _times_reached[place] += bool(wanted)
+    for each in wanted:
+        if _times_reached[place] < each.number:
+            continue
+        if each.token is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif _takes(each.token):
+            signal.pause()
 
 
 def reach_write(path: str) -> None:

@@ -1,7 +1,7 @@
 """What the kinds of fuzz share: how cases are tried, the command, and changes of documents, texts and bytes.
 
 Hypothesis draws the cases, and of those that fail shows the smallest. MINIMA_FUZZ_SECONDS is the time of all
-kinds together in the slow tests, ten minutes by default; MINIMA_FUZZ_SEED draws others.
+kinds together in the slow tests, two minutes by default (ten before a release); MINIMA_FUZZ_SEED draws others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orchestrator import cli
 from workers.contract.errors import UserError
 
 KINDS = ("sweeps", "overrides", "plan documents", "commands", "committed files", "stores", "data files")  # fmt: skip
-SECONDS = float(os.environ.get("MINIMA_FUZZ_SECONDS", "600"))
+SECONDS = float(os.environ.get("MINIMA_FUZZ_SECONDS", "120"))
 FEW_SECONDS = 10.0
 """Of all kinds together among the fast tests."""
 SEED = int(os.environ.get("MINIMA_FUZZ_SEED", "0"))

@@ -40,6 +40,18 @@ def test_the_process_kills_itself_at_the_nth_time():
     assert ended.stdout.split() == [b"a", b"b"]
 
 
+def test_several_places_are_asked_for_at_once(tmp_path):
+    """The first that is reached often enough counts; those with tokens are caught once each."""
+    ended = run(REACH, "a", "b", "a", fault="a:2,b:1")
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stdout.split() == [b"a"]
+    tokens = tmp_path / "a", tmp_path / "b"
+    for token in tokens:
+        token.touch()
+    ended = run(REACH, "a", "b", fault=f"a:1:{tokens[0]},b:1:{tokens[1]}")
+    assert (ended.returncode, ended.stdout.split()) == (0, [b"a", b"b"])
+
+
 def test_nothing_happens_unless_asked_for(monkeypatch):
     """Without the variable, or at another place."""
     monkeypatch.delenv(fault_injection.VARIABLE, raising=False)
