@@ -22,37 +22,41 @@ STATUS = ("status", "--json")
 QUERY = ("query", "SELECT trial_id, train_loss FROM trials ORDER BY 1", "--format", "csv")
 
 VARIABLES = [
-    (PLAN, {"KERAS_BACKEND": "jax"}),
-    (PLAN, {"KERAS_BACKEND": "no such backend", "KERAS_HOME": "/nowhere"}),
-    (PLAN, {"TF_USE_LEGACY_KERAS": "1", "XLA_FLAGS": "--no_such_flag"}),
-    (PLAN, {"CUDA_VISIBLE_DEVICES": ""}),
-    (PLAN, {"PYTHONHASHSEED": "7"}),
-    (PLAN, {"OMP_NUM_THREADS": "many"}),
-    (PLAN, {"PYTHONOPTIMIZE": "2"}),
-    (PLAN, {"RAY_ADDRESS": "", "RAY_AUTH_MODE": "disabled"}),
+    (
+        PLAN,
+        {
+            "KERAS_BACKEND": "jax",
+            "CUDA_VISIBLE_DEVICES": "",
+            "PYTHONHASHSEED": "7",
+            "OMP_NUM_THREADS": "many",
+        },
+    ),
+    (PLAN, {"KERAS_BACKEND": "no such backend", "KERAS_HOME": "/nowhere", "PYTHONOPTIMIZE": "2"}),
+    (
+        PLAN,
+        {
+            "TF_USE_LEGACY_KERAS": "1",
+            "XLA_FLAGS": "--no_such_flag",
+            "RAY_ADDRESS": "",
+            "RAY_AUTH_MODE": "disabled",
+        },
+    ),
     (STATUS, {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}),
     (STATUS, {"MATPLOTLIBRC": "/nowhere"}),
     (STATUS, {"LC_ALL": "C", "LANG": "C"}),
-    (STATUS, {"LC_ALL": "tr_TR.UTF-8"}),
-    (STATUS, {"TZ": "Pacific/Kiritimati"}),
-    (STATUS, {"TZ": "no such zone"}),
-    (STATUS, {"COLUMNS": "1"}),
-    (STATUS, {"COLUMNS": "wide", "LINES": "-3"}),
+    (STATUS, {"LC_ALL": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "COLUMNS": "1"}),
+    (STATUS, {"TZ": "no such zone", "COLUMNS": "wide", "LINES": "-3"}),
     (QUERY, {"PYTHONUTF8": "0", "LC_ALL": "C"}),
     (QUERY, {"PYTHONIOENCODING": "ascii"}),
     (QUERY, {"PYTHONUNBUFFERED": "1", "PYTHONDEVMODE": ""}),
-    (QUERY, {"PYTHONDONTWRITEBYTECODE": "1"}),
-    (QUERY, {"ARROW_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}),
-    (SWEEPS, {"TERM": "dumb"}),
+    (QUERY, {"ARROW_NUM_THREADS": "1", "ARROW_IO_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}),
+    (SWEEPS, {"TERM": "dumb", "USER": "", "LOGNAME": ""}),
     (SWEEPS, {"TERM": "", "NO_COLOR": "1"}),
     (SWEEPS, {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}),
     (SWEEPS, {"HOME": "/nowhere", "XDG_CONFIG_HOME": "/nowhere"}),
-    (SWEEPS, {"USER": "", "LOGNAME": ""}),
-    (VERSION, {"COLUMNS": "0"}),
-    (VERSION, {"PYTHONWARNINGS": "default"}),
-    (VERSION, {"TMPDIR": "/nowhere"}),
+    (VERSION, {"COLUMNS": "0", "PYTHONWARNINGS": "default", "TMPDIR": "/nowhere"}),
 ]
-"""What is set, and the command that is asked."""
+"""What is set, of variables that have nothing to do with each other, and the command that is asked."""
 
 AT_HOME = [
     (PLAN, ".keras/keras.json", b'{"image_data_format": "channels_first", "backend": "jax"}'),

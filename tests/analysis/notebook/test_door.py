@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from analysis.aggregation.aggregate import aggregate
 from workers.contract.errors import UserError
 from workers.contract.identity import trial_id
 from workers.contract.schema import VIEWS
+from workers.contract.store import Store
 
 _ASK = """
 import sys, time
@@ -24,13 +26,22 @@ print(len(frame), time.process_time())
 """
 
 
-@pytest.fixture
-def door(store, synthetic_sweep):
-    """A finished sweep of two cells and three seeds, and one of a single other trial."""
-    synthetic_sweep().fill()
-    synthetic_sweep(name="other", pairs=[(50, 0.1)], seeds=[7]).fill()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, sweep_in):
+    """The folder of a store of a finished sweep of two cells and three seeds, and of one of a single other trial."""
+    folder = tmp_path_factory.mktemp("finished") / "store"
+    made = Store.open(str(folder))
+    sweep_in(made).fill()
+    sweep_in(made, name="other", pairs=[(50, 0.1)], seeds=[7]).fill()
     for sweep in ("toy", "other"):
-        aggregate(store, sweep)
+        aggregate(made, sweep)
+    return folder
+
+
+@pytest.fixture
+def door(store, finished):
+    """A copy of that store, opened."""
+    shutil.copytree(finished, store.uri, dirs_exist_ok=True)
     return open_store(store.uri)
 
 
