@@ -7,6 +7,8 @@ Makes a store of each size from the records of one finished trial: the first of 
 minute, or one of the store given. Runs each command as a process of its own and prints its cost; then the
 exponents of growth, with start-up taken off as the cost on a store of one cell; then what is at its bar. The last
 line is all of it as JSON. Ends with 1 where a command misses a bar. On object storage, requests are counted.
+On a processor that is slower than that of the bars, which the peers tell, times are judged over its slowness, and
+both are printed (see scale/scale_bars.py).
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "scale"))
 
+import scale_bars
 from counted_storage import CountedStorage, counted_storage
 from process_cost import ProcessCost, cost_of
-from scale_bars import BAR_ROWS, Bar, Growth, Point, growth, growth_bar, size_bars
+from scale_bars import BAR_ROWS, BAR_TRIALS, Bar, Growth, Point, growth_bar, size_bars
 from scale_peers import QUERY
 from surroundings import CREDENTIALS
 
@@ -121,9 +124,11 @@ def main() -> int:
                 found.append(measured)
                 print(_row(measured), flush=True)
     grown = list(growths(found))
+    slower = times_slower(found)
     bars = list(all_bars(asked, found, grown))
-    print(*others, *map(_grown_text, grown), *map(_bar_text, bars), sep="\n")
-    print(json.dumps(_as_json(asked, found, grown, bars)))
+    others.append(f"{slower:.2f} times slower than the processor of the bars; 1 if faster")
+    print(*others, *map(_grown_text, grown), *(bar.text for bar in bars), sep="\n")
+    print(json.dumps(_as_json(asked, found, grown, bars) | {"times_slower": slower}))
     return 1 if any(bar.says == "fails" for bar in bars) else 0
 
 
@@ -196,7 +201,13 @@ def growths(found: Sequence[Measured]) -> Iterator[Grown]:
                 for one in (start, small, large)
             ]
             sizes = (small.num_trials, large.num_trials)
-            yield Grown(name, sizes, growth(*points))
+            yield Grown(name, sizes, scale_bars.growth(*points))
+
+
+def times_slower(found: Sequence[Measured]) -> float:
+    """Return how many times slower this processor is than that of the bars, by the peers."""
+    at_bar = [one for one in found if one.num_trials == BAR_TRIALS]
+    return scale_bars.slowness({one.command: one.cost.cpu_seconds for one in at_bar})
 
 
 def all_bars(
@@ -207,7 +218,8 @@ def all_bars(
         for one in found:
             if one.command in COMMANDS:
                 cost = one.cost
-                yield from size_bars(one.command, one.num_trials, cost.cpu_seconds, cost.peak_bytes)
+                costs = cost.cpu_seconds, cost.peak_bytes
+                yield from size_bars(one.command, one.num_trials, *costs, times_slower(found))
     for one in grown:
         if one.command in COMMANDS:
             yield growth_bar(one.what, one.growth)
@@ -218,8 +230,10 @@ def _ours(name: str, store: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
+    """Return what the commands are started with: Python keeps bytecode, as it does of what is installed."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return os.environ | CREDENTIALS | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    ours = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONDONTWRITEBYTECODE": ""}
+    return os.environ | CREDENTIALS | ours
 
 
 def _row(measured: Measured) -> str:
@@ -246,10 +260,6 @@ def _grown_text(grown: Grown) -> str:
     found = grown.growth
     exponent = "hidden by start-up" if found.exponent is None else f"{found.exponent:.2f}"
     return f"{grown.what}: exponent {exponent} [{found.least:.2f}, {found.most:.2f}]"
-
-
-def _bar_text(bar: Bar) -> str:
-    return f"{bar.says}: {bar.what}: {bar.value:.4g}, at most {bar.at_most:.4g}"
 
 
 def _as_json(

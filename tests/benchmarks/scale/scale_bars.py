@@ -1,8 +1,15 @@
-"""How a cost grows with the number of trials, and whether it stays within its bar."""
+"""How a cost grows with the number of trials, and whether it stays within its bar.
+
+The bars are seconds of one processor. How much slower another one is, or the same one beside other work, is told by
+what the same run measures of two programs that are not ours and do work like ours: start Python, import Arrow and
+pandas, read the store's Parquet, group. On the processor of the bars they took `PEER_SECONDS`. On a slower one a
+command is judged by its time over that slowness; on a faster one by its time as measured, so no bar gets stricter.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +19,9 @@ PEAK_BYTES = 1.5e9
 """At most, of any command, at `BAR_TRIALS` trials."""
 BAR_TRIALS, BAR_ROWS = 10_000, 134
 """Ten times as many trials may cost ten times that."""
+PEER_SECONDS = {"duckdb": 0.7, "pandas": 0.8}
+"""CPU of the peers that are asked for the groups of all measurements of `BAR_TRIALS` trials, on the processor of the
+bars; recorded with our own commands' in the README's table."""
 EXPONENT = 1.05
 """Of the growth of CPU: a cost in proportion to the records has 1."""
 
@@ -49,12 +59,26 @@ class Growth:
 
 @dataclass(frozen=True)
 class Bar:
-    """One figure, or the least it can be, held against what it may be at most."""
+    """One figure, or the least it can be, held against what it may be at most.
+
+    Attributes:
+        as_measured: Of a CPU time on a slower processor than that of the bars, on which it took `value`.
+    """
 
     what: str
     value: float
     at_most: float
     says: Says
+    as_measured: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The figure and the verdict; of a slower processor what they would be as measured, too."""
+        judged = f"{self.says}: {self.what}: {self.value:.4g}, at most {self.at_most:.4g}"
+        if self.as_measured is None:
+            return judged
+        says = _says(self.as_measured, self.at_most)
+        return f"{judged} (as measured: {says}, {self.as_measured:.4g})"
 
 
 def growth(start: Point, small: Point, large: Point) -> Growth:
@@ -92,18 +116,42 @@ def growth_bar(what: str, found: Growth) -> Bar:
     return Bar(f"{what}: exponent of CPU", value, EXPONENT, says)
 
 
-def size_bars(command: str, num_trials: int, cpu_seconds: float, peak_bytes: float) -> list[Bar]:
-    """Hold the cost of a command against its bars; none below `BAR_TRIALS` trials."""
+def slowness(peer_seconds: Mapping[str, float]) -> float:
+    """Return how many times as long this processor takes as that of the bars: 1 where no longer, or not known.
+
+    Args:
+        peer_seconds: CPU of each peer at `BAR_TRIALS` trials, in this run. All of `PEER_SECONDS` are needed: their sum
+            counts, over what it was there.
+    """
+    if not PEER_SECONDS.keys() <= peer_seconds.keys():
+        return 1.0
+    return max(1.0, sum(map(peer_seconds.__getitem__, PEER_SECONDS)) / sum(PEER_SECONDS.values()))
+
+
+def size_bars(
+    command: str, num_trials: int, cpu_seconds: float, peak_bytes: float, times_slower: float = 1.0
+) -> list[Bar]:
+    """Hold the cost of a command against its bars; none below `BAR_TRIALS` trials.
+
+    Its time is judged over what `slowness` says of the processor, its memory as it is.
+    """
     times = num_trials / BAR_TRIALS
     if times < 1:
         return []
-    found = [("peak memory, bytes", peak_bytes, PEAK_BYTES * times)]
+    at = f"{command} at {num_trials:,} trials"
+    most = PEAK_BYTES * times
+    found = [Bar(f"{at}: peak memory, bytes", peak_bytes, most, _says(peak_bytes, most))]
     if command in CPU_SECONDS:
-        found.insert(0, ("CPU seconds", cpu_seconds, CPU_SECONDS[command] * times))
-    return [
-        Bar(f"{command} at {num_trials:,} trials: {what}", value, most, _says(value, most))
-        for what, value, most in found
-    ]
+        found.insert(0, _cpu_bar(at, cpu_seconds, CPU_SECONDS[command] * times, times_slower))
+    return found
+
+
+def _cpu_bar(at: str, cpu_seconds: float, most: float, times_slower: float) -> Bar:
+    if times_slower == 1:
+        return Bar(f"{at}: CPU seconds", cpu_seconds, most, _says(cpu_seconds, most))
+    value = cpu_seconds / times_slower
+    what = f"{at}: CPU seconds on the processor of the bars"
+    return Bar(what, value, most, _says(value, most), cpu_seconds)
 
 
 def _says(value: float, most: float) -> Says:

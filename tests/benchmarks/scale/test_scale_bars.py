@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from scale_bars import Bar, Growth, Point, growth, growth_bar, size_bars
+from scale_bars import PEER_SECONDS, Bar, Growth, Point, growth, growth_bar, size_bars, slowness
 
 SIZES = (5, 1_000, 10_000)
 
@@ -83,3 +83,31 @@ def test_bars_are_of_ten_thousand_trials_and_grow_with_them():
     assert size_bars("plan", 100_000, 999.0, 1.4e10) == [
         Bar("plan at 100,000 trials: peak memory, bytes", 1.4e10, 1.5e10, "holds")
     ]
+
+
+def test_the_peers_tell_how_much_slower_a_processor_is():
+    """By the sum of their times over the recorded one; other programs do not count."""
+    twice = {name: 2 * seconds for name, seconds in PEER_SECONDS.items()}
+    assert slowness(twice | {"mlflow": 1e9}) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("peers", [{}, {"duckdb": 9.0}, {"duckdb": 0.1, "pandas": 0.1}])
+def test_times_are_judged_as_measured_where_the_processor_is_not_known_to_be_slower(peers):
+    """Without both peers nothing is known; on a faster processor the bars get no stricter."""
+    assert slowness(peers) == 1.0
+    assert "measured" not in size_bars("status", 10_000, 2.1, 0.0, slowness(peers))[0].text
+
+
+def test_on_a_slower_processor_time_is_judged_over_its_slowness_and_memory_as_it_is():
+    """3 s on one that is twice as slow are 1.5 s; both figures are told, and both verdicts."""
+    time, memory = size_bars("status", 10_000, 3.0, 1.6e9, 2.0)
+    assert time.text == (
+        "holds: status at 10,000 trials: CPU seconds on the processor of the bars: 1.5, at most 2"
+        " (as measured: fails, 3)"
+    )
+    assert (
+        memory.text
+        == "fails: status at 10,000 trials: peak memory, bytes: 1.6e+09, at most 1.5e+09"
+    )
+    (still, _) = size_bars("status", 10_000, 4.2, 0.0, 2.0)
+    assert (still.says, still.value) == ("fails", 2.1)
