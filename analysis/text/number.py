@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass
 from decimal import Decimal
@@ -125,14 +124,12 @@ def _number(
     """Join a text and the numbers in it; a text alone where one of them is not finite."""
     if exponent:
         text = f"({text}){power(exponent)}"
-    given = [part for part in parts if part is not None]
-    if not all(math.isfinite(float(part.replace(",", ""))) for part in given):
+    read = [None if part is None else Decimal(part.replace(",", "")) for part in parts]
+    if not all(part is None or part.is_finite() for part in read):
         return text
-    value, error, low, high = (
-        None if part is None else Decimal(part.replace(",", "")).scaleb(exponent) for part in parts
-    )
+    value, error, low, high = (None if part is None else part.scaleb(exponent) for part in read)
     assert value is not None  # noqa: S101 - the first part is a str
-    is_scientific = exponent != 0 or any("e" in part for part in given)
+    is_scientific = exponent != 0 or any(part is not None and "e" in part for part in parts)
     return Number(
         text,
         Digits(

@@ -103,9 +103,9 @@ def _exponent(value: float) -> int:
 def _aligned(value: float, error: float, exponent: int) -> str:
     """Format a value to the second digit of its error, which has two."""
     decimals = 1 - _exponent(float(f"{error:.1e}"))
-    shown = max(0, decimals)
-    first, second = (f"{round(part, decimals):,.{shown}f}" for part in (value, error))
-    return plus_minus(first, second, exponent)
+    if decimals < 0:  # which a format cannot have
+        value, error, decimals = round(value, decimals), round(error, decimals), 0
+    return plus_minus(f"{value:,.{decimals}f}", f"{error:,.{decimals}f}", exponent)
 
 
 def _size(estimate: Uncertain) -> float:

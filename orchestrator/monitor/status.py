@@ -209,9 +209,7 @@ def status_document(state: SweepStatus) -> dict[str, JsonValue]:
         "num_trials": state.num_trials,
         "num_done": state.num_done,
         "seconds_left": known(state.seconds_left),
-        "cells": [
-            asdict(cell) | {"seconds_left": known(cell.seconds_left)} for cell in state.cells
-        ],
+        "cells": [vars(cell) | {"seconds_left": known(cell.seconds_left)} for cell in state.cells],
         "running": [beat.model_dump(mode="json") for beat in state.running],
         "silent": [beat.model_dump(mode="json") for beat in state.silent],
         "throughput": None if state.throughput is None else asdict(state.throughput),
