@@ -117,7 +117,7 @@ def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
     return (
         findings,
         asides,
-        Forest("Measured / predicted, with 95 % intervals; grey: ± 10 %", marks),
+        Forest("Measured / predicted, 95 % intervals; grey: ± 10 %", marks),
     )
 
 
