@@ -164,7 +164,7 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
-        lambda found: covariance_figure(found.covariances),
+        lambda found: covariance_figure(found.covariances, found.cells),
         lambda found: _COVARIANCE + crowd_said({each.cell for each in found.covariances}),
         lambda found: covariance_data(found.covariances),
         covariance_query,
