@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import pandas as pd
 from scipy.special import stdtr
 
 from analysis.mathematics.uncertain import Uncertain, combined_error
@@ -74,7 +74,9 @@ def rank_correlation(abscissas: Sequence[float], values: Sequence[float]) -> Ran
     """
     if len(values) < 3 or min(np.ptp(abscissas), np.ptp(values)) == 0:
         return None
-    first, second = (stats.rankdata(x) - (len(values) + 1) / 2 for x in (abscissas, values))
+    first, second = (
+        pd.Series(x).rank().to_numpy() - (len(values) + 1) / 2 for x in (abscissas, values)
+    )
     first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
     rho = float(np.clip(first @ second, -1, 1))
     if len(values) <= _MOST_PERMUTED:
