@@ -76,7 +76,7 @@ def rank_correlation(abscissas: Sequence[float], values: Sequence[float]) -> Ran
         return None
     ranks = (pd.Series(x).rank().to_numpy(np.float64) for x in (abscissas, values))
     centred = (each - (len(values) + 1) / 2 for each in ranks)
-    first, second = (each / float(np.linalg.norm(each)) for each in centred)
+    first, second = (np.asarray(each / np.linalg.norm(each), np.float64) for each in centred)
     rho = float(np.clip(first @ second, -1, 1))
     if len(values) <= _MOST_PERMUTED:
         others = second[_orders(len(values))] @ first
