@@ -36,8 +36,13 @@ _LAWS = (
 """What is compared, its label, and the law as whose it is drawn."""
 
 
-def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
-    """Draw measured/predicted variance against ηλ for both laws, and cᵢ against λᵢ by cell."""
+def covariance_figure(found: Sequence[CellCovariance], cells: Sequence[Cell]) -> Figure | None:
+    """Draw measured/predicted variance against ηλ for both laws, and cᵢ against λᵢ by cell.
+
+    Args:
+        found: Of every cell and fork that has any.
+        cells: All of the sweep, by which cells have their colours.
+    """
     if not found:
         return None
     by_cell: dict[Cell, list[Direction]] = {}
@@ -46,7 +51,7 @@ def covariance_figure(found: Sequence[CellCovariance]) -> Figure | None:
     noisy = [cell for cell, items in by_cell.items() if any(_has_noise(item) for item in items)]
     if is_crowd(by_cell):
         return _crowd(by_cell, noisy)
-    panels = cell_panels(noisy)
+    panels = cell_panels(cells, noisy)
     num_axes = 1 + len(panels)
     is_small = num_axes <= 2
     num_columns = num_axes if is_small else _COLUMNS

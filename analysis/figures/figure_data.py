@@ -14,7 +14,7 @@ from analysis.figures.layers_figure import LAYER_QUANTITIES
 from analysis.figures.spectrum_figure import chosen_densities
 from analysis.findings.law_rows import LawRow, at_the_end
 from analysis.findings.measured import MeasuredCells
-from analysis.findings.spectral_density import SpectralDensity
+from analysis.findings.spectral_density import MEDIAN_COLUMNS, NoiseMedian, SpectralDensity
 from analysis.findings.table1 import Table1
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
@@ -99,17 +99,26 @@ def maps_data(found: MeasuredCells) -> pd.DataFrame:
 
 
 def spectra_data(densities: Sequence[SpectralDensity]) -> pd.DataFrame:
-    """Tabulate the curves shown: densities over λ by cell."""
+    """Tabulate the curves shown, densities over λ by cell; beside each what is written in its panel."""
     shown = chosen_densities(densities)
     frames = [
         pd.DataFrame(
             _cell(each.cell)
             | {"eigenvalue": each.eigenvalues}
             | {f"{kind}_density": curve for kind, curve in each.by_kind.items()}
+            | _median(each.median)
         )
         for each in shown
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def _median(median: NoiseMedian | None) -> dict[str, float]:
+    if median is None:
+        return {}
+    shares = (median.noise, median.directions, median.curvature)
+    values = (median.eigenvalue, *(share.value for share in shares))
+    return dict(zip(MEDIAN_COLUMNS, values, strict=True))
 
 
 def _law_frame(rows: Sequence[LawRow]) -> pd.DataFrame:

@@ -57,8 +57,11 @@ def layers_figure(data: SweepData) -> Figure | None:
     if not layers:
         return None
     cells = {cell for by_cell in means.values() for cell in by_cell}
-    build = _crowd if is_crowd(cells) else _apart
-    figure, grid = build(cells, means, layers)
+    figure, grid = (
+        _crowd(cells, means, layers)
+        if is_crowd(cells)
+        else _apart(cell_panels(data.cells, cells, by_color=True), means, layers)
+    )
     step = -(-len(layers) // _MOST_TICKS)
     places = range(0, len(layers), step)
     for axes in grid[-1]:
@@ -77,10 +80,9 @@ def layer_kind(layer: str) -> tuple[str, str]:
 
 
 def _apart(
-    cells: Collection[Cell], means: Mapping[str, LayerMeans], layers: Sequence[str]
+    rows: Sequence[CellPanel], means: Mapping[str, LayerMeans], layers: Sequence[str]
 ) -> tuple[Figure, Panels]:
     """Draw cells one by one, a row of panels for those that colour tells apart."""
-    rows = cell_panels(cells, by_color=True)
     figure = Figure(figsize=(WIDE_INCHES, 2.2 * len(rows) + 1.6), layout="constrained")
     grid = figure.subplots(len(rows), len(means), sharex=True, sharey="col", squeeze=False)
     for panels, row in zip(grid, rows, strict=True):

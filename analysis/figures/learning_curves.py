@@ -55,7 +55,7 @@ def learning_curves(data: SweepData) -> Figure | None:
     cells = cells_of(means.drop_duplicates(CELL_COLUMNS))
     if is_crowd(cells):
         return _crowd(cells, means, drawn, _milestones(data))
-    return _apart(dict(groups_by_cell(means)), drawn, _milestones(data))
+    return _apart(data.cells, dict(groups_by_cell(means)), drawn, _milestones(data))
 
 
 def curve_means(data: SweepData) -> pd.DataFrame:
@@ -69,10 +69,13 @@ def curve_means(data: SweepData) -> pd.DataFrame:
 
 
 def _apart(
-    found: Mapping[Cell, pd.DataFrame], drawn: Sequence[tuple[str, str]], milestones: Sequence[int]
+    cells: Sequence[Cell],
+    found: Mapping[Cell, pd.DataFrame],
+    drawn: Sequence[tuple[str, str]],
+    milestones: Sequence[int],
 ) -> Figure:
-    """Draw cells one by one, in small multiples where they are many."""
-    panels = cell_panels(found)
+    """Draw cells one by one, in small multiples where all of the sweep are many."""
+    panels = cell_panels(cells, found)
     is_together = len(panels) == 1
     num_rows, num_columns = (-(-len(drawn) // 2), 2) if is_together else (len(panels), len(drawn))
     size = (WIDTH_INCHES, 3.2 * num_rows + 0.4) if is_together else (WIDE_INCHES, 1.9 * num_rows + 0.4)  # fmt: skip

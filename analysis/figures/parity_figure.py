@@ -91,7 +91,7 @@ def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> No
     axes.plot(ends, ends, color=GREY, linewidth=1, label="equal, ± 10 %", zorder=0)
     if not all(row.is_valid for row in rows):
         label = "hollow: an assumption of the law is broken"
-        axes.plot([], [], "o", color=GREY, markerfacecolor="white", label=label)
+        axes.plot([], [], "o", color=GREY, markerfacecolor="none", label=label)
     axes.fill_between(ends, ends / _MARGIN, ends * _MARGIN, color=GREY, alpha=0.25, linewidth=0)
     axes.set(xlim=tuple(ends), ylim=tuple(ends))
     set_log(axes.xaxis)
@@ -108,7 +108,7 @@ def _mark_apart(axes: Axes, law: Law, rows: Sequence[LawRow], label: str) -> Non
             xerr=_log_bar(row.predicted, row.predicted_stderr),
             yerr=_log_bar(row.measured, row.measured_stderr),
             fmt=law.marker, color=law.color, markersize=5, elinewidth=1,
-            markerfacecolor=law.color if row.is_valid else "white", label=label,
+            markerfacecolor=law.color if row.is_valid else "none", label=label,
         )  # fmt: skip
         set_titles(bars.lines[0], [law_title(row, law, beside=row.log_ratio)])
 

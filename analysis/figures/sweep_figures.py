@@ -160,6 +160,12 @@ def _colors_said(cells: Sequence[Cell]) -> str:
     return f"Colours stand for BS/LR. {CROWD_SAID}" if is_crowd(cells) else CELL_COLORS_SAID
 
 
+def _diverged_said(table: Table1) -> str:
+    """Return the sentence of a caption, with a space before it; nothing where no seed diverged."""
+    any_diverged = any(row.state.num_diverged for row in table.rows)
+    return " †: a seed diverged and is left out." if any_diverged else ""
+
+
 def _has_traces(table: Table1) -> bool:
     return any(math.isfinite(row.gradient_noise_trace.value) for row in table.rows)
 
@@ -179,9 +185,10 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
     "traces": FigureRecipe(
         "Traces of every cell",
         _traces,
-        lambda data, _: (
+        lambda data, table: (
             "Both traces per example, data objective, frozen batch normalisation, with one "
-            f"standard error over seeds, which may be smaller than the marks.{crowd_said(data.cells)}"
+            f"standard error over seeds, which may be smaller than the marks.{_diverged_said(table)}"
+            f"{crowd_said(data.cells)}"
         ),
         lambda _, table: traces_data(table),
         traces_query,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,6 +29,7 @@ from analysis.figures.style.figure_style import (
     axis_label,
     panel_title,
     set_log,
+    ticks_at_values,
 )
 from analysis.figures.style.hover import cell_title, set_titles, value_title
 from analysis.findings.table1 import Table1, Table1Row
@@ -121,14 +121,14 @@ def ratio_figure(table: Table1) -> Figure:
 
 
 def traces_figure(table: Table1) -> Figure:
-    """Draw both traces per example in every cell, cells in the order of BS/LR."""
+    """Draw both traces per example in every cell, cells in the order of BS/LR; † where a seed diverged."""
     rows = {row.cell: row for row in table.rows}
     if is_crowd(rows):
         return _crowd_of_traces(rows)
     cells = by_ratio(rows)
     texts = ratio_texts(cells)
     widest = max(
-        len(line) for cell in cells for line in _three_lines(cell, texts[cell]).split("\n")
+        len(line) for cell in cells for line in _three_lines(rows[cell], texts[cell]).split("\n")
     )
     is_crowded = len(cells) > MOST_TOGETHER or len(cells) * (widest + 1) > _MOST_CHARACTERS
     size = (WIDE_INCHES, 4.6) if is_crowded else (WIDTH_INCHES, 3.6)
@@ -140,10 +140,12 @@ def traces_figure(table: Table1) -> Figure:
         axes.plot([], [], marker, color=color, label=axis_label(quantity))
     set_log(axes.yaxis)
     if is_crowded:
-        axes.set_xticks(range(len(cells)), [_one_line(cell) for cell in cells], rotation=90, fontsize=7)  # fmt: skip
+        axes.set_xticks(range(len(cells)), [_one_line(rows[cell]) for cell in cells], rotation=90, fontsize=7)  # fmt: skip
         axes.set_xlabel("cells in the order of BS/LR")
     else:
-        axes.set_xticks(range(len(cells)), [_three_lines(cell, texts[cell]) for cell in cells])
+        axes.set_xticks(
+            range(len(cells)), [_three_lines(rows[cell], texts[cell]) for cell in cells]
+        )
         axes.set_xlabel("BS/LR, below it BS and LR")
     axes.set_xlim(-0.6, len(cells) - 0.4)
     axes.set_ylabel("trace per example")
@@ -216,10 +218,13 @@ def _ratios(
             _hollow(axes, place, row.paper.magnitude_difference, row.cell, _RATIO)
         if math.isfinite(ratio.value):
             _mark(axes, place, ratio, row.cell, _RATIO, marker=style.marker, color=style.color, label=style.label)  # fmt: skip
-    axes.margins(x=0.15)
     _finish_ratios(axes, abscissa.label)
     texts = abscissa.texts(row.cell for row, _ in rows)
-    _tick_values(axes, {abscissa.value(cell): text for cell, text in texts.items()})
+    places = {abscissa.value(cell): text for cell, text in texts.items()}
+    low, high = min(places), max(places)
+    margin = max((high / low) ** 0.15, 1.2)
+    axes.set_xlim(low / margin, high * margin)  # of every cell, though it has no value yet
+    ticks_at_values(axes, places)
 
 
 def _finish_ratios(axes: Axes, label: str) -> None:
@@ -238,6 +243,11 @@ def _both_traces(axes: Axes, place: int, row: Table1Row) -> None:
         if row.paper:
             printed = getattr(row.paper, quantity) / NUM_TRAIN
             _hollow(axes, place + shift, printed, row.cell, symbol)
+    if row.state.num_diverged and not row.num_measured:
+        axes.text(
+            place, 0.5, "diverged", transform=axes.get_xaxis_transform(), rotation=90,
+            ha="center", va="center", fontsize=8,
+        )  # fmt: skip
 
 
 def _mark(
@@ -277,19 +287,13 @@ def _label_lines(axes: Axes, *, has_paper: bool) -> None:
         _label_paper(axes)
 
 
-def _tick_values(axes: Axes, texts: Mapping[float, str]) -> None:
-    """Put ticks at the values themselves where they are few and far enough apart not to overlap."""
-    values = sorted(texts)
-    span = math.log(values[-1] / values[0])
-    gaps = [math.log(b / a) for a, b in pairwise(values)]
-    if len(values) <= 4 and all(gap >= 0.15 * span for gap in gaps):
-        axes.set_xticks(values, [texts[value] for value in values])
-        axes.minorticks_off()
+def _one_line(row: Table1Row) -> str:
+    return f"BS {row.cell.batch_size}, LR {row.cell.learning_rate:g}{_dagger(row)}"
 
 
-def _one_line(cell: Cell) -> str:
-    return f"BS {cell.batch_size}, LR {cell.learning_rate:g}"
+def _three_lines(row: Table1Row, ratio: str) -> str:
+    return f"{ratio}\n{row.cell.batch_size}\n{row.cell.learning_rate:g}{_dagger(row)}"
 
 
-def _three_lines(cell: Cell, ratio: str) -> str:
-    return f"{ratio}\n{cell.batch_size}\n{cell.learning_rate:g}"
+def _dagger(row: Table1Row) -> str:
+    return "†" if row.state.num_diverged else ""

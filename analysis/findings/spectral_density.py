@@ -21,8 +21,16 @@ NUM_POINTS = 400
 WIDTH_SHARE = 1 / 100
 """Standard deviation of the broadening as a share of the range of nodes, a choice for the eye."""
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """By which a sum of weights may fall short of the half that it is."""
+
+MEDIAN_COLUMNS = (
+    "noise_median_eigenvalue",
+    "noise_share",
+    "direction_share",
+    "hessian_trace_share",
+)
+"""The parts of a `NoiseMedian` in files of numbers."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def noise_median(noise: Spectrum, hessian: Spectrum | None) -> NoiseMedian:
     """Cut both spectra at the noise-weighted median: Σ ω f(λ) over nodes, no broadening."""
     descending = np.argsort(-noise.nodes, kind="stable")
     reached = np.cumsum(noise.weights[descending])
-    half = reached[-1] / 2 * (1 - _ROUNDING)
+    half = reached[-1] / 2 * (1 - ROUNDING)
     cut = float(noise.nodes[descending[np.searchsorted(reached, half)]])
     unknown = Uncertain(math.nan)
     directions = curvature = unknown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import fdtrc  # `scipy.stats` takes a second to import
 
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.uncertain import Uncertain
@@ -191,7 +191,7 @@ def _f_test(
         f_statistic=f_statistic,
         dof_numerator=count,
         dof_denominator=dof,
-        p_value=float(stats.f.sf(f_statistic, count, dof)),
+        p_value=float(fdtrc(count, dof, max(f_statistic, 0.0))),
         partial_r_squared=gained / small.residual_squares,
         slope=slope[0],
         slope_stderr=slope[1],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import pandas as pd
 from scipy.special import stdtr
 
 from analysis.mathematics.uncertain import Uncertain, combined_error
@@ -74,8 +74,9 @@ def rank_correlation(abscissas: Sequence[float], values: Sequence[float]) -> Ran
     """
     if len(values) < 3 or min(np.ptp(abscissas), np.ptp(values)) == 0:
         return None
-    first, second = (stats.rankdata(x) - (len(values) + 1) / 2 for x in (abscissas, values))
-    first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
+    ranks = (pd.Series(x).rank().to_numpy(np.float64) for x in (abscissas, values))
+    centred = (each - (len(values) + 1) / 2 for each in ranks)
+    first, second = (np.asarray(each / np.linalg.norm(each), np.float64) for each in centred)
     rho = float(np.clip(first @ second, -1, 1))
     if len(values) <= _MOST_PERMUTED:
         others = second[_orders(len(values))] @ first

@@ -1,23 +1,18 @@
 """The SQL that gives the numbers of each figure of a report, with the names of its file of numbers.
 
-What a query needs of a sweep is in its plan: the name, the revision, the order of the statistics, the settings
-of forks. Means, errors and derived views are those of `minima aggregate`.
+What a query needs of a sweep is in its plan: the name, the revision, the order of the statistics. Means, errors
+and derived views are those of `minima aggregate`.
 """
 
 from __future__ import annotations
 
 from string import Template
 
-from analysis.findings.spectral_density import NUM_POINTS, WIDTH_SHARE
+from analysis.findings.spectral_density import MEDIAN_COLUMNS, NUM_POINTS, ROUNDING, WIDTH_SHARE
 from analysis.mathematics.soundness import LARGEST
+from analysis.query.plan_terms import CELL, plan_terms, quoted
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.plan_document import PlanDocument
-from workers.statistics.fork import ForkSpec
-
-_CELL = "loss, batch_size, learning_rate"
-
-_LISTED = Template("listed(statistic_id, place, rank) AS (VALUES $values)")
-"""Every identity under which a statistic of the plan may be recorded, the planned one before earlier ones."""
 
 _CURVES = Template("""\
 SELECT t.loss, s.batch_size, s.learning_rate, e.epoch + 1 AS epoch,
@@ -78,7 +73,7 @@ SELECT $cell, layer,
 FROM found GROUP BY ALL ORDER BY ALL""")
 
 _LAW_COLUMNS = f"""\
-{_CELL}, learning_rate_used, bn_mode, sampler, measured_by, num_steps, target,
+{CELL}, learning_rate_used, bn_mode, sampler, measured_by, num_steps, target,
   prediction, predicted, predicted_stderr, measured, measured_stderr,
   log_ratio, log_ratio_low, log_ratio_high, verdict, valid"""
 
@@ -96,38 +91,6 @@ WITH ends AS (
   QUALIFY coalesce(num_steps, 0) = max(coalesce(num_steps, 0)) OVER (
     PARTITION BY prediction, target, $cell, measured_by, bn_mode, sampler, learning_rate_used))
 SELECT * FROM ends WHERE log_ratio IS NOT NULL ORDER BY ALL""")
-
-_COVARIANCE = Template("""\
-WITH $listed,
-forks(place, rate, bn_mode, sampler, num_steps, steps) AS (VALUES $forks),
-found AS (
-  SELECT place, rank, t.loss, s.batch_size, s.learning_rate, s.trial_id, m."index" AS direction,
-    t.final_learning_rate,
-    arg_max(m.value, m.objective) FILTER (m.quantity = 'hessian_top_eigenvalue') AS eigenvalue,
-    arg_max(m.value, m.objective) FILTER (m.quantity = 'direction_noise') AS noise,
-    arg_max(m.value, m.objective) FILTER (m.quantity = 'direction_variance') AS variance
-  FROM measurements m JOIN listed USING (statistic_id) JOIN forks USING (place)
-    JOIN sweep_trials s USING (trial_id) JOIN trials t USING (trial_id)
-  WHERE s.sweep = $sweep AND s.revision = $revision AND m.layer IS NULL
-  GROUP BY place, rank, t.loss, s.batch_size, s.learning_rate, s.trial_id, m."index", t.final_learning_rate
-  QUALIFY rank = min(rank) OVER (PARTITION BY place, s.trial_id)),
-looked AS (
-  SELECT found.*, bn_mode, sampler, num_steps, unnest(steps) AS step,
-    coalesce(rate, final_learning_rate) AS learning_rate_used,
-    dense_rank() OVER (PARTITION BY place, $cell ORDER BY trial_id) - 1 AS trial
-  FROM found JOIN forks USING (place)
-  WHERE eigenvalue IS NOT NULL AND variance IS NOT NULL)
-SELECT $cell, learning_rate_used, bn_mode, sampler, num_steps, trial, direction,
-  eigenvalue, learning_rate_used * eigenvalue AS scaled_rate, noise, variance,
-  learning_rate_used / (2 * batch_size * (1 - $momentum)) AS variance_jastrzebski,
-  $wang AS variance_wang
-FROM looked
-GROUP BY ALL ORDER BY ALL""")
-
-_INDEPENDENT = """\
-avg(noise * learning_rate_used / (batch_size * eigenvalue * (2 - learning_rate_used * eigenvalue))
-    * (1 - (1 - learning_rate_used * eigenvalue) ** (2 * step)))"""
-_BY_RECURSION = "NULL /* with momentum or shuffled batches by a recursion: see the CSV */"
 
 _MAPS = Template("""\
 WITH $pairs,
@@ -165,6 +128,20 @@ nodes AS (
   FROM spectra p JOIN listed USING (statistic_id) JOIN sweep_trials s USING (trial_id) JOIN trials t USING (trial_id)
   WHERE s.sweep = $sweep AND s.revision = $revision
   QUALIFY place = min(place) OVER () AND rank = min(rank) OVER (PARTITION BY s.trial_id, place)),
+summed AS (
+  SELECT *, sum(weight) OVER (PARTITION BY $cell ORDER BY node DESC) / sum(weight) OVER (PARTITION BY $cell) AS reached
+  FROM nodes WHERE kind = 'noise'),
+cuts AS (
+  SELECT $cell, max(node) AS cut FROM summed WHERE reached >= 0.5 * (1 - $rounding) GROUP BY $cell),
+medians AS (
+  SELECT $cell, cut AS noise_median_eigenvalue,
+    sum(weight) FILTER (kind = 'noise' AND node >= cut) / sum(weight) FILTER (kind = 'noise') AS noise_share,
+    coalesce(sum(weight) FILTER (kind = 'hessian' AND node >= cut), 0)
+      / sum(weight) FILTER (kind = 'hessian') AS direction_share,
+    CASE WHEN sum(weight * node) FILTER (kind = 'hessian') > 0
+      THEN coalesce(sum(weight * node) FILTER (kind = 'hessian' AND node >= cut), 0)
+        / sum(weight * node) FILTER (kind = 'hessian') END AS hessian_trace_share
+  FROM nodes JOIN cuts USING ($cell) GROUP BY ALL),
 ends AS (
   SELECT $cell, min(node) AS low, max(node) AS high,
     coalesce(nullif(high - low, 0), nullif(abs(high), 0), 1) * $share AS width,
@@ -177,8 +154,9 @@ grid AS (
   WHERE last < $most
     OR place IN (SELECT round_even(panel * last / $most_gaps, 0) FROM range($most) AS panels(panel)))
 SELECT $cell, eigenvalue,
-  $densities
-FROM grid JOIN nodes USING ($cell)
+  $densities,
+  $medians
+FROM grid JOIN nodes USING ($cell) LEFT JOIN medians USING ($cell)
 GROUP BY ALL ORDER BY ALL""")
 
 
@@ -187,46 +165,28 @@ def curves_query(plan: PlanDocument) -> str:
     columns = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
     means = [f"avg(e.{name}) AS {name}" for name in columns]
     means += [f"stddev_samp(e.{name}) / sqrt(count(e.{name})) AS {name}_stderr" for name in columns]
-    lost = ", ".join(map(_quoted, sorted(OUTCOMES_WITHOUT_MINIMUM)))
-    return _CURVES.substitute(_of(plan), means=",\n  ".join(means), lost=lost)
+    lost = ", ".join(map(quoted, sorted(OUTCOMES_WITHOUT_MINIMUM)))
+    return _CURVES.substitute(plan_terms(plan), means=",\n  ".join(means), lost=lost)
 
 
 def traces_query(plan: PlanDocument) -> str:
     """Return the query of both traces and of their ratio, whose error is paired by seed."""
-    return _TRACES.substitute(_of(plan), pairs=_pairs(plan), ratio=_RATIO)
+    return _TRACES.substitute(plan_terms(plan), pairs=_pairs(plan), ratio=_RATIO)
 
 
 def layers_query(plan: PlanDocument) -> str:
     """Return the query of both traces by layer."""
-    return _LAYERS.substitute(_of(plan))
+    return _LAYERS.substitute(plan_terms(plan))
 
 
 def forks_query(plan: PlanDocument) -> str:
     """Return the query of every law beside every window of forks."""
-    return _FORKS.substitute(_of(plan), columns=_LAW_COLUMNS)
+    return _FORKS.substitute(plan_terms(plan), columns=_LAW_COLUMNS)
 
 
 def parity_query(plan: PlanDocument) -> str:
     """Return the query of every law beside the end of every excursion."""
-    return _PARITY.substitute(_of(plan), columns=_LAW_COLUMNS)
-
-
-def covariance_query(plan: PlanDocument) -> str:
-    """Return the query of the variance along every direction and of what the laws say of it.
-
-    Wang's is closed where batches are independent and there is no momentum; else it is NULL.
-    """
-    specs = enumerate(item.statistic for item in plan.statistics)
-    forks = [(place, spec) for place, spec in specs if isinstance(spec, ForkSpec)]
-    momentum = plan.trials[0].trial.training.momentum
-    is_closed = not momentum and all(spec.sampler == "replacement" for _, spec in forks)
-    values = (
-        f"({place}, {'NULL' if spec.learning_rate is None else spec.learning_rate}::DOUBLE, "
-        f"{_quoted(spec.bn_mode)}, {_quoted(spec.sampler)}, {spec.num_steps}, {list(spec.windows()[-1])})"
-        for place, spec in forks
-    )
-    wang = _INDEPENDENT if is_closed else _BY_RECURSION
-    return _COVARIANCE.substitute(_of(plan), forks=", ".join(values), momentum=momentum, wang=wang)
+    return _PARITY.substitute(plan_terms(plan), columns=_LAW_COLUMNS)
 
 
 def maps_query(plan: PlanDocument) -> str:
@@ -235,7 +195,7 @@ def maps_query(plan: PlanDocument) -> str:
     traces = ("gradient_noise_trace", "hessian_trace")
     step = f"any_value(final_learning_rate) / (1 + {momentum})"
     return _MAPS.substitute(
-        _of(plan),
+        plan_terms(plan),
         pairs=_pairs(plan),
         ratio=_RATIO,
         traces=",\n  ".join(_leading(name, name, "1") for name in traces),
@@ -249,7 +209,10 @@ def maps_query(plan: PlanDocument) -> str:
 
 
 def spectra_query(plan: PlanDocument, most_cells: int) -> str:
-    """Return the query of the broadened spectra of at most so many cells, evenly in the order of BS/LR."""
+    """Return the query of the broadened spectra of at most so many cells, evenly in the order of BS/LR.
+
+    Beside each curve stands what the figure writes: the noise-weighted median λ, and the shares at it or above.
+    """
     kernel = "exp(-0.5 * ((eigenvalue - node) / width) ** 2) / (width * sqrt(2 * pi()))"
     densities = (
         f"sum(weight * {kernel}) FILTER (kind = '{kind}')\n"
@@ -257,29 +220,14 @@ def spectra_query(plan: PlanDocument, most_cells: int) -> str:
         for kind in ("hessian", "noise")
     )
     return _SPECTRA.substitute(
-        _of(plan), share=WIDTH_SHARE, points=NUM_POINTS, gaps=NUM_POINTS - 1, most=most_cells,
-        most_gaps=f"{most_cells - 1}.0", densities=",\n  ".join(densities),
+        plan_terms(plan), share=WIDTH_SHARE, points=NUM_POINTS, gaps=NUM_POINTS - 1, most=most_cells,
+        most_gaps=f"{most_cells - 1}.0", densities=",\n  ".join(densities), rounding=ROUNDING,
+        medians=",\n  ".join(f"any_value({name}) AS {name}" for name in MEDIAN_COLUMNS),
     )  # fmt: skip
 
 
-def _of(plan: PlanDocument) -> dict[str, str]:
-    """Return what all queries say of a sweep, as SQL."""
-    listed = (
-        f"({_quoted(identity)}, {place}, {rank})"
-        for place, item in enumerate(plan.statistics)
-        for rank, identity in enumerate(item.accepted_ids)
-    )
-    return {
-        "cell": _CELL,
-        "sweep": _quoted(plan.sweep),
-        "revision": _quoted(plan.revision),
-        "listed": _LISTED.substitute(values=", ".join(listed)),
-        "statistics": ", ".join(_quoted(item.statistic_id) for item in plan.statistics),
-    }
-
-
 def _pairs(plan: PlanDocument) -> str:
-    return _PAIRS.substitute(_of(plan), largest=repr(LARGEST))
+    return _PAIRS.substitute(plan_terms(plan), largest=repr(LARGEST))
 
 
 def _leading(quantity: str, name: str, factor: str) -> str:
@@ -288,8 +236,3 @@ def _leading(quantity: str, name: str, factor: str) -> str:
         f"{factor} * any_value({part}) FILTER (quantity = '{quantity}') AS {name}_{part}"
         for part in ("mean", "stderr")
     )
-
-
-def _quoted(text: str) -> str:
-    """Return a name of a plan as SQL has it; none of them may hold a quote."""
-    return f"'{text}'"

@@ -117,7 +117,7 @@ def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
     return (
         findings,
         asides,
-        Forest("Measured / predicted, with 95 % intervals; grey: ± 10 %", marks),
+        Forest("Measured / predicted, 95 % intervals; grey: ± 10 %", marks),
     )
 
 
@@ -178,7 +178,7 @@ def _mark(label: str, log_ratio: Interval, color: str = "") -> ForestMark:
 def _known(data: SweepData, table: Table1) -> _Found:
     rows = [row for row in table.rows if row.magnitude_difference.value > 0]
     if not rows:
-        return [Finding(_open_question(data), verdict="not measured")], [_decides(data)], None
+        return [Finding(_open_question(data), verdict="not measured")], _decides(data), None
     logs = {row.cell: _log(row.magnitude_difference) for row in rows}
     pooled = _pooled(list(logs.values()))
     seeds = [row.num_measured for row in rows]
@@ -196,7 +196,7 @@ def _known(data: SweepData, table: Table1) -> _Found:
     marks = [_mark("all cells", pooled)] if len(rows) > 1 else []
     marks += [_mark(_cell(cell), logs[cell]) for cell in shown]
     title = "tr σ²/tr H, with 95 % intervals; at 1 both laws say the same; grey: ± 10 %"
-    return findings, [_decides(data)], Forest(title, marks)
+    return findings, _decides(data), Forest(title, marks)
 
 
 def _differences(rows: Sequence[Table1Row], support: str) -> list[Finding]:
@@ -236,14 +236,16 @@ def _open_question(data: SweepData) -> str:
     return f"Which law holds, as {listed(lacking)} {'is' if lacking[0].name == 'fork' else 'are'} not measured"
 
 
-def _decides(data: SweepData) -> str:
-    """Name the statistics that would tell which law holds, and the command that takes them."""
+def _decides(data: SweepData) -> list[str]:
+    """Name the statistics that would tell which law holds, and the command that takes them; nothing where none lacks."""
     lacking = lacking_statistics(data)
+    if not lacking and data.measurements["value"].notna().any():
+        return []
     names = [item.statistic.name for item in data.plan.statistics]
     wanted = [each.name for each in lacking if not each.is_planned]
     given = f" --set 'measure=[{', '.join([*names, *wanted])}]'" if wanted else ""
     told = [f"The statistic {each.name} measures {listed([each])}." for each in lacking]
-    return " ".join([*told, f"minima run {data.plan.sweep}{given}"])
+    return [" ".join([*told, f"minima run {data.plan.sweep}{given}"])]
 
 
 def _log(ratio: Uncertain) -> Interval:

@@ -18,6 +18,7 @@ from analysis.paper.conventions import Convention, conventions
 from analysis.paper.curve_claims import CurvePair, curve_claims, curve_pairs
 from analysis.paper.factors import FactorTest, factor_tests, trial_values
 from analysis.paper.trace_points import paper_points, paper_values, points_of
+from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
 
@@ -27,6 +28,7 @@ class Conclusions:
     """The contents of the report's section "Which law holds".
 
     Attributes:
+        cells: Those of the sweep's plan.
         rows: Every law beside every measurement.
         standings: The league.
         validity: View `validity`.
@@ -42,6 +44,7 @@ class Conclusions:
         conventions: Conventions of measuring, the closest to the paper first.
     """
 
+    cells: list[Cell]
     rows: list[LawRow]
     standings: list[Standing]
     validity: pd.DataFrame
@@ -73,6 +76,7 @@ def conclude(
     found: pd.DataFrame = predictions.to_pandas()
     points, values, pairs = points_of(table), trial_values(data), curve_pairs(data)
     return Conclusions(
+        cells=data.cells,
         rows=law_rows(found),
         standings=league(found),
         validity=validity.to_pandas(),

@@ -19,7 +19,8 @@ from analysis.figures.parity_figure import parity_figure
 from analysis.figures.style.crowd import crowd_said, is_crowd
 from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.findings.league import Standing
-from analysis.query.figure_queries import covariance_query, forks_query, parity_query
+from analysis.query.covariance_query import covariance_query
+from analysis.query.figure_queries import forks_query, parity_query
 from analysis.report.answer import chief_standings
 from analysis.report.conclusions import Conclusions
 from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Section, Table, tables
@@ -163,7 +164,7 @@ LAW_FIGURES: dict[str, FigureRecipe[[Conclusions]]] = {
     ),
     "covariance": FigureRecipe(
         "Covariance along the top eigenvectors of H",
-        lambda found: covariance_figure(found.covariances),
+        lambda found: covariance_figure(found.covariances, found.cells),
         lambda found: _COVARIANCE + crowd_said({each.cell for each in found.covariances}),
         lambda found: covariance_data(found.covariances),
         covariance_query,

@@ -19,15 +19,16 @@ def ratio_text(log_ratio: Interval) -> str:
 def interval_text(interval: Interval) -> str:
     """Format `value [low, high]` with three digits, and one power of ten where there is any.
 
-    Where an end is so far from the value that it needs another power, each is written with its own.
+    Where an end is so far from the value that it needs another power, each is written with its own. A
+    narrow interval has as many digits more as tell value and ends apart, three at most.
     """
     if not math.isfinite(interval.value):
         return NOTHING
     parts = [each for each in (interval.value, interval.low, interval.high) if each is not None]
     exponent = _exponent(interval.value)
-    texts = [_digits(part / 10.0**exponent) for part in parts]
+    texts = _told_apart([part / 10.0**exponent for part in parts])
     if any("e" in text for text in texts):
-        exponent, texts = 0, [_digits(part) for part in parts]
+        exponent, texts = 0, _told_apart(parts)
     value, *bounds = texts
     return with_interval(value, (bounds[0], bounds[1]) if len(bounds) == 2 else None, exponent)
 
@@ -37,8 +38,17 @@ def three_digits(value: float) -> str:
     return number(_digits(value))
 
 
-def _digits(value: float) -> str:
-    return f"{value:#.3g}".removesuffix(".")
+def _told_apart(parts: list[float]) -> list[str]:
+    """Write value, low and high with three digits, or as many up to six as tell all of them apart."""
+    for num_digits in range(3, 7):
+        texts = [_digits(part, num_digits) for part in parts]
+        if len(set(texts)) == len(set(parts)):
+            return texts
+    return [_digits(part) for part in parts]
+
+
+def _digits(value: float, num_digits: int = 3) -> str:
+    return f"{value:#.{num_digits}g}".removesuffix(".")
 
 
 def _exponent(value: float) -> int:

@@ -107,7 +107,7 @@ _OF_ALL_VIEWS: dict[str, tuple[str | None, str]] = {
     "log_ratio": ("1", "ln(measured/predicted)."),
     "log_ratio_low": ("1", "Lower end of its 95 % interval."),
     "log_ratio_high": ("1", "Upper end of its 95 % interval."),
-    "verdict": (None, "holds within ±10 %, fails wholly outside, else undecided."),
+    "verdict": (None, "Of the interval alone: holds within ±10 %, fails wholly outside, else undecided; where `valid` is false, a law that holds only agrees."),
     "valid": (None, "Whether no assumption of the law is known to be broken."),
     "reason": (None, "What is broken, what was not measured, and what else matters."),
     "reasons": (None, "The sentences of `reason`, one by one."),

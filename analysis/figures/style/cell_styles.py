@@ -49,7 +49,9 @@ class CellPanel:
     styles: dict[Cell, CellStyle]
 
 
-def cell_panels(cells: Iterable[Cell], *, by_color: bool = False) -> list[CellPanel]:
+def cell_panels(
+    cells: Iterable[Cell], drawn: Iterable[Cell] | None = None, *, by_color: bool = False
+) -> list[CellPanel]:
     """Arrange cells in panels within which they can be told apart.
 
     Up to twelve cells with at most eight values of BS/LR and of LR are together: colour by BS/LR, marker
@@ -57,20 +59,21 @@ def cell_panels(cells: Iterable[Cell], *, by_color: bool = False) -> list[CellPa
     colour and a marker for each place in the order of BS/LR.
 
     Args:
-        cells: Each once.
+        cells: All of a sweep, each once, so that one looks alike in all figures.
+        drawn: Those that a figure has values of; without them, all. Panels hold no others, and none is empty.
         by_color: Whether colour alone must tell the cells of a panel apart.
     """
-    ordered = by_ratio(cells)
-    together = _together(ordered)
-    if not together:
-        return [_multiple(group) for group in _packed(ordered, {cell: cell for cell in ordered})]
-    if not by_color:
-        return [CellPanel("", together)]
-    groups = _packed(ordered, {cell: style.color for cell, style in together.items()})
-    return [
-        CellPanel("" if len(groups) == 1 else _title(group), {c: together[c] for c in group})
-        for group in groups
+    panels = _panels(by_ratio(cells), by_color=by_color)
+    if drawn is None:
+        return panels
+    shown = set(drawn)
+    kept = [
+        CellPanel(
+            panel.title, {cell: style for cell, style in panel.styles.items() if cell in shown}
+        )
+        for panel in panels
     ]
+    return [panel for panel in kept if panel.styles]
 
 
 def cell_styles(cells: Iterable[Cell]) -> dict[Cell, CellStyle]:
@@ -88,6 +91,19 @@ def legend_beside(axes: Axes) -> None:
     axes.legend(
         loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, borderpad=0, handlelength=1.5,
     )  # fmt: skip
+
+
+def _panels(ordered: Sequence[Cell], *, by_color: bool) -> list[CellPanel]:
+    together = _together(ordered)
+    if not together:
+        return [_multiple(group) for group in _packed(ordered, {cell: cell for cell in ordered})]
+    if not by_color:
+        return [CellPanel("", together)]
+    groups = _packed(ordered, {cell: style.color for cell, style in together.items()})
+    return [
+        CellPanel("" if len(groups) == 1 else _title(group), {c: together[c] for c in group})
+        for group in groups
+    ]
 
 
 def _together(ordered: Sequence[Cell]) -> dict[Cell, CellStyle]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from itertools import pairwise
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -71,6 +73,16 @@ def set_log(axis: Axis) -> None:
     axis.set_major_locator(RoundValues(_MOST_ABOVE if name == "y" else _MOST_BESIDE))
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def ticks_at_values(axes: Axes, texts: Mapping[float, str]) -> None:
+    """Put ticks of the abscissa at the values themselves where they are few and do not overlap, by value its text."""
+    values = sorted(texts)
+    span = math.log(values[-1] / values[0])
+    gaps = [math.log(b / a) for a, b in pairwise(values)]
+    if len(values) <= 4 and all(gap >= 0.15 * span for gap in gaps):
+        axes.set_xticks(values, [texts[value] for value in values])
+        axes.minorticks_off()
 
 
 class RoundValues(LogLocator):

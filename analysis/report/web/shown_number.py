@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from analysis.text.number import MINUS, Number, power
@@ -11,6 +12,8 @@ _MOST_SPREAD = 4
 
 _WIDEST = 6
 """Decades of an interval that one power of ten serves; of a wider one each end has its own."""
+
+_NEGATIVE = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
 
 def plain_parts(number: Number) -> tuple[str, str, str, str]:
@@ -34,6 +37,11 @@ def page_text(number: Number, exponent: int | None) -> str:
     if exponent:
         return digits.scaled(exponent)
     return digits.scaled(0) if digits.is_scientific else number.replace("-", MINUS)
+
+
+def prose_text(text: str) -> str:
+    """Write the numbers of a sentence with U+2212; hyphens within words, dates and names stay."""
+    return _NEGATIVE.sub(MINUS, text)
 
 
 def common_exponent(numbers: Sequence[Number]) -> int | None:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from analysis.report.web.page import Table
-from analysis.report.web.shown_number import common_exponent, page_text, plain_parts
+from analysis.report.web.shown_number import common_exponent, page_text, plain_parts, prose_text
 from analysis.text.named import Named
 from analysis.text.number import Number, power
 from analysis.text.number_text import NOTHING
@@ -158,4 +158,4 @@ def _cell(text: str, exponent: int | None, *, is_numeric: bool, is_left: bool) -
         kinds.append(text)
     if isinstance(text, Named):
         return ShownCell(text.human_name, " ".join(kinds), None, identifier=str(text))
-    return ShownCell(text, " ".join(kinds), None)
+    return ShownCell(prose_text(text) if len(text) > _LONG_TEXT else text, " ".join(kinds), None)

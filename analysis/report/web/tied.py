@@ -1,4 +1,4 @@
-"""Spaces that must not break: between a number and its unit, and within a number with its error."""
+"""Spaces that must not break: between a number and its unit, within a number with its error, about an equals sign."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _TIES = (
     re.compile(rf"(?<=\d) (?=(?:{_UNITS})(?![\w-]))"),
     re.compile(rf"(?<![\w/])((?:{_NAMES})) (?=[−-]?[\d?])"),
     re.compile(r"(?<=[\d?)⁰¹²³⁴⁵⁶⁷⁸⁹]) (?=[±×])"),
+    re.compile(r"(?<=\S) = (?=\S)"),
     re.compile(r"(?<=\d) (?=\[[−-]?[\d?])"),
     re.compile(r"(?<=\d,) (?=[−-]?[\d.,]+(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?\])"),
 )

@@ -20,7 +20,8 @@ def table_of():
         for place, cell in enumerate(cells):
             noise, hessian = Uncertain(10.0 + place, 0.5, 2), Uncertain(40.0, 1.0, 2)
             ratio = Uncertain(noise.value / hessian.value, 0.02, 2)
-            rows.append(Table1Row(cell, None, noise, hessian, 3, ratio, None))
+            state = SimpleNamespace(num_diverged=0)
+            rows.append(Table1Row(cell, state, noise, hessian, 3, ratio, None))
         return Table1("toy", "r", is_paper_setting=False, rows=tuple(rows))
 
     return make

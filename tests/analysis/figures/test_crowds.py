@@ -38,7 +38,7 @@ def figure_of(monkeypatch, prediction, predictions_table, table_of, curves_of):
         if name == "layers":
             means = {cell: {"conv": 0.01 * (1 + i), "dense": 0.02} for i, cell in enumerate(cells)}
             monkeypatch.setattr(layers_module, "layer_means", lambda *_: means)
-            return layers_figure(SimpleNamespace())
+            return layers_figure(SimpleNamespace(cells=cells))
         if name == "parity":
             rows = [
                 prediction(1.1, prediction=law, batch_size=cell.batch_size, learning_rate=cell.learning_rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -110,6 +111,21 @@ def test_the_file_of_the_spectra_has_curves_of_area_1(found):
         for kind in ("hessian", "noise"):
             area = np.trapezoid(rows[f"{kind}_density"], rows["eigenvalue"])
             assert area == pytest.approx(1, abs=0.02)  # tails beyond the ends
+
+
+def test_the_file_of_the_spectra_has_what_its_panels_say(found):
+    """The median of the noise and the shares at it or above, once a row, as each panel writes them."""
+    figure, frame = found["spectra"]
+    columns = ["noise_median_eigenvalue", "noise_share", "direction_share", "hessian_trace_share"]
+    cells = frame.groupby(_CELL)[columns]
+    assert (cells.nunique() == 1).all(axis=None)
+    ratio = cells.first().reset_index().eval("batch_size / learning_rate")
+    rows = cells.first().iloc[np.argsort(ratio, kind="stable")]
+    for axes, (_, row) in zip(figure.axes, rows.iterrows(), strict=True):
+        (text,) = [text.get_text() for text in axes.texts]
+        median, *shares = (float(part) for part in re.findall(r"[\d.]+(?=:| %)", text))
+        assert median == pytest.approx(row["noise_median_eigenvalue"], rel=0.05)
+        assert shares == pytest.approx([100 * row[name] for name in columns[1:]], rel=0.05)
 
 
 def test_what_is_not_known_is_empty(store, synthetic_sweep):

@@ -153,7 +153,7 @@ def test_parity_shows_every_law_at_the_end(prediction, rows_of):
     marks = {named(bars): bars.lines[0] for bars in first.containers}
     assert marks["wang_4_45"].get_ydata()[0] == pytest.approx(1.2 * 2e-5)
     assert marks["wang_4_45"].get_markerfacecolor() == laws()["wang_4_45"].color
-    assert marks["jastrzebski_9"].get_markerfacecolor() == "white"
+    assert marks["jastrzebski_9"].get_markerfacecolor() == "none"
     assert first.get_xlim() == first.get_ylim()
     assert second.get_xlabel() == "predicted E‖∇L‖² (loss²/parameter²)"
 
@@ -169,7 +169,8 @@ def test_factors_in_a_legend_have_three_digits_each(prediction, predictions_tabl
 def test_the_covariance_figure_has_both_laws_and_the_noise(store, forked_sweep):
     """Ratios of every direction against ηλ, and c against λ with the line c = λ."""
     sweep = forked_sweep(power=1.5, pairs=[(50, 0.1)], seeds=[0]).fill()
-    left, right = covariance_figure(covariances(load_sweep(store, "toy"))).axes
+    data = load_sweep(store, "toy")
+    left, right = covariance_figure(covariances(data), data.cells).axes
     labels = {named(bars): bars.lines[0] for bars in left.containers}
     np.testing.assert_allclose(
         labels["measured / Γ of ΓH + HΓ = σ²"].get_ydata().astype(float), 1.0
@@ -187,4 +188,4 @@ def test_nothing_measured_draws_nothing():
     """No empty axes in the report."""
     assert fork_figure([]) is None
     assert parity_figure([]) is None
-    assert covariance_figure([]) is None
+    assert covariance_figure([], []) is None

@@ -32,7 +32,7 @@ def figure_of(monkeypatch, table_of, curves_of):
         if name == "layers":
             means = {c: {layer: 0.01 * (i + 1) for i, layer in enumerate(_LAYERS)} for c in cells}
             monkeypatch.setattr(layers_module, "layer_means", lambda *_: means)
-            return layers_figure(SimpleNamespace())
+            return layers_figure(SimpleNamespace(cells=cells))
         return {"traces": traces_figure, "trace_ratio": ratio_figure}[name](table_of(cells))
 
     return draw

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
-from analysis.figures.sweep_figures import draw_figures, write_figures
+from analysis.figures.sweep_figures import SWEEP_FIGURES, draw_figures, write_figures
 from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
@@ -160,3 +160,24 @@ def test_the_settings_of_a_notebook_decide_nothing_and_stay(data):
         before = dict(mpl.rcParams)
         assert [(each.name, each.svg, each.pdf) for each in draw_figures(data, table)] == clean
         assert dict(mpl.rcParams) == before
+
+
+def test_diverged_cells_are_marked_among_the_traces(store, synthetic_sweep):
+    """A dagger at the name of a cell of which a seed diverged, the word where no seed is left, and the caption."""
+    sweep = synthetic_sweep(pairs=[(50, 0.1), (100, 0.1), (200, 0.1)], seeds=[0, 1])
+    sweep.plan()
+    for trial in sweep.trials():
+        is_lost = trial.batch_size == 200 or (trial.batch_size, trial.seed) == (100, 1)
+        sweep.train(trial, outcome="diverged" if is_lost else "converged")
+        sweep.measure(trial, skipped_reason="diverged: the loss ran away" if is_lost else None)
+    data = load_sweep(store, "toy")
+    table = build_table1(data)
+    (axes,) = traces_figure(table).axes
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names == ["500\n50\n0.1", "1000\n100\n0.1†", "2000\n200\n0.1†"]
+    assert [(text.get_text(), text.get_position()[0]) for text in axes.texts] == [("diverged", 2)]
+    assert (
+        SWEEP_FIGURES["traces"]
+        .caption(data, table)
+        .endswith(" †: a seed diverged and is left out.")
+    )

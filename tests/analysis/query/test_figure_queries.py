@@ -15,10 +15,6 @@ from workers.contract.schema import VIEWS
 from workers.contract.store import Store
 
 _NOT_IN_THE_STORE = {"paper_gradient_noise_trace", "paper_hessian_trace", "paper_trace_ratio"}
-_STUDENTS = {
-    f"log_ratio_{law}{end}" for law in ("jastrzebski", "wang") for end in ("", "_low", "_high")
-}
-"""Quotients of two columns of the query, with intervals from Student's distribution, which SQL lacks."""
 
 _KEYS = {
     "learning_curves": ["epoch"],
@@ -71,7 +67,7 @@ def test_the_query_gives_what_is_drawn(stores, name, figure):
     (one,) = [each for each in report.figures if each.name == figure]
     wanted = pd.read_csv(io.StringIO(one.csv))
     given = query(store, one.query(plan)).to_pandas()
-    columns = [column for column in wanted if column not in _NOT_IN_THE_STORE | _STUDENTS]
+    columns = [column for column in wanted if column not in _NOT_IN_THE_STORE]
     assert set(columns) <= set(given)
     keys = ["loss", "batch_size", "learning_rate", *_KEYS.get(figure, [])]
     numbers = [column for column in columns if column not in keys]

@@ -170,6 +170,17 @@ def test_forks_without_traces_ask_for_traces(store, forked_sweep):
     ]
 
 
+def test_what_no_run_would_decide_has_no_command(store, forked_sweep):
+    """Both sides are measured, and no seed has a sound number on both: the same command again does nothing."""
+    forked_sweep(pairs=[(50, 0.1)], seeds=[0]).fill()
+    data = load_sweep(store, "toy")
+    found = answer(data, build_table1(data), [])
+    assert found.findings[0].text == (
+        "Which law holds, as no seed has a sound number on both sides of one"
+    )
+    assert found.asides == []
+
+
 def test_the_cost_tells_training_and_measuring_apart(store, synthetic_sweep):
     """Six trials of 12 s, and the seconds of each piece of measuring once, not once a row."""
     data = load_sweep(synthetic_sweep().fill().store, "toy")

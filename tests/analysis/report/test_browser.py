@@ -131,15 +131,42 @@ def test_a_table_sorts_by_mouse_and_by_keyboard(opened):
     assert [float(text) for text in _first_column(box)] == values[::-1]
 
 
-def test_a_table_filters_its_rows(opened):
+def test_a_table_filters_its_rows_by_mouse_and_by_keyboard(opened):
     """All words must be in a row; an empty box shows all."""
     page = opened("traces")
     box = page.locator(".table").first
-    box.get_by_label("Filter").focus()
+    box.get_by_label("Filter").click()
     page.keyboard.type("500 0.5")
     assert box.locator("tbody tr:visible").count() == 1
     box.get_by_label("Filter").fill("")
     assert box.locator("tbody tr:visible").count() == 3
+    box.locator("input[type=radio]:checked").last.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.type("200")
+    assert box.locator("tbody tr:visible").count() == 1
+
+
+@pytest.mark.parametrize("name", ["traces", "laws"])
+def test_every_figure_gives_its_values_by_mouse_and_by_keyboard(opened, name):
+    """The value of the mark under the pointer, and with arrow keys of each in turn, is told below the figure."""
+    page = opened(name)
+    figures = page.locator("figure:has(.drawn)").all()
+    assert len(figures) >= 4
+    for figure in figures:
+        value, drawn = figure.locator(".value"), figure.locator(".drawn")
+        titles = drawn.locator("title").evaluate_all("all => all.map((each) => each.textContent)")
+        drawn.focus()
+        assert value.inner_text() == "Press → or ← for the value of each mark."
+        for key, place in [("ArrowRight", 0), ("ArrowRight", 1), ("ArrowLeft", 0), ("End", -1)]:
+            page.keyboard.press(key)
+            assert value.inner_text() == titles[place]
+        assert drawn.locator(".pointed").count() == 1
+    figure = page.locator("figure:has(use:has(title))").first
+    figure.locator("use:has(title)").first.hover(force=True)  # another mark may lie upon it
+    told = figure.locator(".value").inner_text()
+    assert told != titles[-1]
+    assert told in figure.locator("title").all_text_contents()
+    assert page.faults == []
 
 
 def test_table_1_is_switched_by_mouse_and_by_keyboard(opened):

@@ -23,6 +23,15 @@ def test_a_ratio_far_from_one_has_one_power_of_ten():
     assert interval_text(Interval(0.5, 0.25, 1.0)) == "0.500 [0.250, 1.00]"
 
 
+def test_a_narrow_interval_has_the_digits_that_tell_its_ends_apart():
+    """From its value too, up to six: it stood as 1.00 [1.00, 1.00]. Closer than that, three are enough."""
+    assert interval_text(Interval(1.0, 0.98, 1.02)) == "1.00 [0.980, 1.02]"
+    assert interval_text(Interval(1.006, 1.0, 1.012)) == "1.006 [1.000, 1.012]"
+    assert interval_text(Interval(2e-6, 1.9999e-6, 2.0001e-6)) == "(2.0000 [1.9999, 2.0001])×10⁻⁶"
+    assert interval_text(Interval(2.0, 2.0, 2.0)) == "2.00 [2.00, 2.00]"
+    assert interval_text(Interval(2.0, 2.0 - 1e-9, 2.0 + 1e-9)) == "2.00 [2.00, 2.00]"
+
+
 def test_an_interval_of_many_powers_of_ten_has_each_end_by_itself():
     """As a scientist writes them; one power serves all where none needs another."""
     assert interval_text(Interval(2e-6, 1e-9, 3e4)) == "2.00×10⁻⁶ [1.00×10⁻⁹, 3.00×10⁴]"

@@ -128,6 +128,37 @@ for (const box of document.querySelectorAll(".table")) {
   });
 }
 
+function titleAt(element, box) {
+  for (let each = element; each && each !== box; each = each.parentElement) {
+    const title = [...each.children].find((child) => child.tagName === "title");
+    if (title) return title;
+  }
+  return null;
+}
+
+for (const box of document.querySelectorAll(".drawn")) {
+  const titles = [...box.querySelectorAll("title")];
+  const value = box.nextElementSibling;
+  let pointed = null;
+  const point = (title) => {
+    pointed?.parentElement.classList.remove("pointed");
+    pointed = title;
+    pointed?.parentElement.classList.add("pointed");
+    if (pointed) value.textContent = pointed.textContent;
+  };
+  box.addEventListener("pointerover", (event) => point(titleAt(event.target, box)));
+  box.addEventListener("focus", () => { if (titles.length && !value.textContent) value.textContent = "Press → or ← for the value of each mark."; });
+  box.addEventListener("blur", () => point(null));
+  box.addEventListener("keydown", (event) => {
+    const last = titles.length - 1, at = titles.indexOf(pointed);
+    const next = { ArrowRight: Math.min(at + 1, last), ArrowLeft: Math.max(at - 1, 0), Home: 0, End: last }[event.key];
+    if (next === undefined || last < 0) return;
+    event.preventDefault();
+    point(titles[next]);
+    titles[next].parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
+}
+
 let opened = [];
 addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll("details:not([open])")];

@@ -30,6 +30,19 @@ def test_the_papers_cells_stand_together():
             assert (its.marker == of_other.marker) == (one.learning_rate == other.learning_rate)
 
 
+@pytest.mark.parametrize("cells", [_PAPER, _grid(5, 5)], ids=["together", "multiples"])
+@pytest.mark.parametrize("by_color", [False, True])
+def test_a_cell_looks_alike_whichever_others_have_values(cells, by_color):
+    """Of an unfinished sweep one figure had a cell in green, another in pink, a third in violet."""
+    whole = {c: look for panel in cell_panels(cells, by_color=by_color) for c, look in panel.styles.items()}  # fmt: skip
+    drawn = [cells[0], cells[-1], cells[4]]
+    panels = cell_panels(cells, drawn, by_color=by_color)
+    found = {cell: look for panel in panels for cell, look in panel.styles.items()}
+    assert found == {cell: whole[cell] for cell in drawn}
+    assert all(panel.styles for panel in panels)
+    assert cell_panels(cells, [], by_color=by_color) == []
+
+
 @pytest.mark.parametrize(
     "cells",
     [
