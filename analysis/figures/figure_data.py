@@ -12,7 +12,7 @@ from analysis.evidence.covariance import CellCovariance
 from analysis.figures.heat_maps import map_panels
 from analysis.figures.layers_figure import LAYER_QUANTITIES
 from analysis.figures.spectrum_figure import chosen_densities
-from analysis.findings.law_rows import LawRow, at_the_end
+from analysis.findings.law_rows import LawRow, where_they_speak
 from analysis.findings.measured import MeasuredCells
 from analysis.findings.spectral_density import MEDIAN_COLUMNS, NoiseMedian, SpectralDensity
 from analysis.findings.table1 import Table1
@@ -66,8 +66,8 @@ def forks_data(rows: Sequence[LawRow]) -> pd.DataFrame:
 
 
 def parity_data(rows: Sequence[LawRow]) -> pd.DataFrame:
-    """Tabulate every law beside the measurement at the end of every excursion."""
-    return _law_frame([row for row in at_the_end(rows) if row.has_ratio])
+    """Tabulate every law beside what was measured where it speaks, as the league counts it."""
+    return _law_frame([row for row in where_they_speak(rows) if row.has_ratio])
 
 
 def covariance_data(found: Sequence[CellCovariance]) -> pd.DataFrame:

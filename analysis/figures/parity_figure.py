@@ -1,4 +1,4 @@
-"""The figure of measured against predicted: a panel a quantity, a mark a law and cell."""
+"""The figure of measured against predicted: a panel a quantity, a mark a law, cell and window that the law speaks of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analysis.figures.style.crowd import as_image, is_crowd
 from analysis.figures.style.figure_style import WIDTH_INCHES, axis_label, set_log
 from analysis.figures.style.hover import set_titles
 from analysis.figures.style.law_marks import error_bar, labels_once, law_title
-from analysis.findings.law_rows import LawRow, at_the_end
+from analysis.findings.law_rows import LawRow, where_they_speak
 from analysis.findings.league import Standing
 from analysis.laws.law import Law
 from analysis.laws.palette import GREY
@@ -26,7 +26,7 @@ _LONGEST_LABEL = 46
 
 
 def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) -> Figure | None:
-    """Draw measured against predicted, a panel per quantity and a mark per law and cell.
+    """Draw measured against predicted, a panel per quantity and a mark per law, cell and window that counts.
 
     Legends say by what factor each law is off, as the league finds.
 
@@ -34,16 +34,16 @@ def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) ->
         rows: Of the view `predictions`.
         standings: Of the league, at most one a law and quantity.
     """
-    last = [row for row in at_the_end(rows) if row.has_ratio]
+    counted = [row for row in where_they_speak(rows) if row.has_ratio]
     targets = [
         target
         for target in ("excess_loss", "expected_gradient_norm_squared")
-        if any(row.target == target for row in last)
+        if any(row.target == target for row in counted)
     ]
     if not targets:
         return None
     labels = {target: _labels(target, standings) for target in targets}
-    drawn = {(row.target, row.prediction) for row in last}
+    drawn = {(row.target, row.prediction) for row in counted}
     num_lines = [
         sum(1 + labels[target][law].count("\n") for of, law in drawn if of == target)
         for target in targets
@@ -52,7 +52,7 @@ def parity_figure(rows: Sequence[LawRow], standings: Sequence[Standing] = ()) ->
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(1, len(targets), squeeze=False)[0]
     for axes, target in zip(panels, targets, strict=True):
-        _parity(axes, [row for row in last if row.target == target], labels[target])
+        _parity(axes, [row for row in counted if row.target == target], labels[target])
         axes.set_xlabel(f"predicted {axis_label(target)}")
         axes.set_ylabel(f"measured {axis_label(target)}")
     title = "measured / predicted, with 95 % interval" if standings else None

@@ -26,8 +26,9 @@ _BRIEFLY = {
     UNSTABLE: "SGD is stable",
     SHUFFLED: "batches are drawn independently",
     INDEPENDENT: "batches are shuffled",
+    assumptions.EQUILIBRATION.meaning.partition(":")[0]: "SGD has become stationary",
 }
-"""What a law assumes, by the reason that it is not so."""
+"""What a law assumes, by the reason that it is not so, or by its longer name."""
 
 _BROKEN = re.compile(r"not so in \d+ of \d+ seeds: ([^:]+)")
 """A reason of `broken`: what must hold stands before its number."""
@@ -58,7 +59,8 @@ goes, and batches whose loss is a mean over their examples."""
 def briefly(reason: str) -> str | None:
     """Return in a few words what a law assumes, by a reason that it is not so; None of other reasons."""
     found = _BROKEN.match(reason)
-    return found[1] if found else _BRIEFLY.get(reason)
+    said = found[1] if found else reason
+    return _BRIEFLY.get(said, said if found else None)
 
 
 def plain_faults(conditions: CellConditions) -> list[str]:

@@ -10,6 +10,7 @@ from string import Template
 
 from analysis.findings.spectral_density import MEDIAN_COLUMNS, NUM_POINTS, ROUNDING, WIDTH_SHARE
 from analysis.mathematics.soundness import LARGEST
+from analysis.predictions import laws
 from analysis.query.plan_terms import CELL, plan_terms, quoted
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.plan_document import PlanDocument
@@ -84,13 +85,13 @@ WHERE sweep = $sweep AND target = 'excess_loss' AND measured IS NOT NULL AND num
 ORDER BY ALL""")
 
 _PARITY = Template("""\
-WITH ends AS (
+WITH counted AS (
   SELECT $columns
   FROM predictions
   WHERE sweep = $sweep AND measured IS NOT NULL
-  QUALIFY coalesce(num_steps, 0) = max(coalesce(num_steps, 0)) OVER (
+  QUALIFY prediction IN ($timed) OR coalesce(num_steps, 0) = max(coalesce(num_steps, 0)) OVER (
     PARTITION BY prediction, target, $cell, measured_by, bn_mode, sampler, learning_rate_used))
-SELECT * FROM ends WHERE log_ratio IS NOT NULL ORDER BY ALL""")
+SELECT * FROM counted WHERE log_ratio IS NOT NULL ORDER BY ALL""")
 
 _MAPS = Template("""\
 WITH $pairs,
@@ -185,8 +186,9 @@ def forks_query(plan: PlanDocument) -> str:
 
 
 def parity_query(plan: PlanDocument) -> str:
-    """Return the query of every law beside the end of every excursion."""
-    return _PARITY.substitute(plan_terms(plan), columns=_LAW_COLUMNS)
+    """Return the query of every law beside what was measured where it speaks."""
+    timed = ", ".join(quoted(law.name) for law in laws().values() if law.windows == "every")
+    return _PARITY.substitute(plan_terms(plan), columns=_LAW_COLUMNS, timed=timed)
 
 
 def maps_query(plan: PlanDocument) -> str:

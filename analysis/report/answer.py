@@ -27,6 +27,7 @@ from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9
 _MOST_NAMED = 2
+_LEAST_PERCENT = 0.05
 _AGREEMENT = "an agreement, not a confirmation: "
 
 _Found: TypeAlias = tuple[list[Finding], list[str], Forest | None]
@@ -37,12 +38,14 @@ def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Fir
     chief = chief_standings(standings)
     found = _measured(data, chief) if chief else _known(data, table)
     findings, asides, forest = found
-    sentence, kind = headline(cell_states(data))
+    states = cell_states(data)
+    sentence, kind = headline(states)
+    goes_on = any(state.num_missing for state in states.values())
     return FirstScreen(
         findings,
         asides,
         forest,
-        sentence,
+        f"{sentence} minima run {data.plan.sweep} goes on." if goes_on else sentence,
         kind == "good",
         cost_sentence(cost(data)),
         setting_line(data),
@@ -55,6 +58,7 @@ def _summary(chief: Sequence[Standing]) -> str:
     if not chief:
         return ""
     said = Counter(item.told or "undecided" for item in chief)
+    outside = sum(item.told == "fails" and not item.num_valid for item in chief)
     named = [laws()[item.prediction].human_name for item in chief if item.told == "holds"]
     if not named:
         head = "No law is shown to hold"
@@ -68,7 +72,12 @@ def _summary(chief: Sequence[Standing]) -> str:
             "agrees where its assumptions are not met",
             "agree where theirs are not met",
         ),
-        (said["fails"], "fails", "fail"),
+        (said["fails"] - outside, "fails", "fail"),
+        (
+            outside,
+            "fails where its assumptions are not met",
+            "fail where their assumptions are not met",
+        ),
         (said["undecided"], "is undecided", "are undecided"),
     ]
     rest = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
@@ -136,10 +145,10 @@ def _times(factor: float) -> str:
         return f"{_short(factor)} times"
     if factor <= 1 / 1.5:
         return f"1/{_short(1 / factor)} of"
-    percent = round(100 * (factor - 1))
-    if percent == 0:
+    percent = 100 * (factor - 1)
+    if abs(percent) < _LEAST_PERCENT:
         return "just"
-    return f"{abs(percent)} % {'more' if percent > 0 else 'less'} than"
+    return f"{abs(percent):.2g} % {'more' if percent > 0 else 'less'} than"
 
 
 def _short(factor: float) -> str:

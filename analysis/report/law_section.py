@@ -102,7 +102,8 @@ def _parity_caption(found: Conclusions) -> str:
     cells = {row.cell for row in found.rows}
     error = "" if is_crowd(cells) else ", with one standard error"
     return (
-        f"A mark for each law and cell, at the end of each excursion{error}; hollow "
+        f"A mark for each law and cell{error}: of laws of a stationary state at the end of each excursion, of laws of "
+        "finite time at each of its windows; hollow "
         "where an assumption of the law is broken. Laws on the grey line are right; the factors beside their "
         "names are those of the league, by forks with the sampler that the law is for where it was measured "
         f"in several ways.{crowd_said(cells)}"

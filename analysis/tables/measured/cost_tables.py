@@ -29,8 +29,8 @@ def cost_sentence(cost: Cost) -> str:
     """Return the whole cost in a sentence, training and measuring apart."""
     gpu = f", {hours_text(cost.gpu_hours)} GPU-hours" if cost.gpu_hours else ""
     return (
-        f"{hours_text(cost.core_hours)} core-hours{gpu}: {hours_text(cost.training.core_hours)} of "
-        f"training, {hours_text(cost.measuring_core_hours)} of measuring."
+        f"{hours_text(cost.core_hours)} core-hours ({hours_text(cost.training.core_hours)} of "
+        f"training, {hours_text(cost.measuring_core_hours)} of measuring){gpu}."
     )
 
 

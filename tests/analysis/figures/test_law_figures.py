@@ -158,6 +158,24 @@ def test_parity_shows_every_law_at_the_end(prediction, rows_of):
     assert second.get_xlabel() == "predicted E‖∇L‖² (loss²/parameter²)"
 
 
+def test_parity_shows_what_the_factors_are_of(prediction, rows_of):
+    """Every window of a law that speaks of each, the last of one of the stationary state."""
+    rows = [
+        prediction(1.0 + steps / 1000, prediction=law, num_steps=steps)
+        for law in ("finite_time", "wang_4_45")
+        for steps in (128, 512)
+    ]
+    (axes,) = parity_figure(rows_of(rows)).axes
+    shown = {
+        law: sorted(bars.lines[0].get_ydata()[0] / 2e-5 for bars in axes.containers if named(bars) == law)
+        for law in ("finite_time", "wang_4_45")
+    }  # fmt: skip
+    assert shown == {
+        "finite_time": pytest.approx([1.128, 1.512]),
+        "wang_4_45": pytest.approx([1.512]),
+    }
+
+
 def test_factors_in_a_legend_have_three_digits_each(prediction, predictions_table):
     """Those of the tables, trailing zeros included, value and bounds alike."""
     frame = predictions_table([prediction(0.9, half=math.log(1.2))]).to_pandas()

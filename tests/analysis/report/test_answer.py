@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.evidence.assumptions import EQUILIBRATION
 from analysis.findings.league import league
 from analysis.findings.table1 import build_table1
 from analysis.laws.reasons import INDEPENDENT
@@ -59,7 +60,29 @@ def test_each_law_has_one_sentence_with_its_number_and_one_verdict(answer_to, pr
         "Finite time, from one point", "Wang 2019, Eq 4.45"
     ]  # fmt: skip
     assert found.asides[0].startswith("Not measured: Liu 2021, Theorem 1; ")
-    assert found.summary == "Finite time, from one point holds; 3 fail."
+    assert found.summary == (
+        "Finite time, from one point holds; 2 fail, 1 fails where its assumptions are not met."
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [
+        (1.00001, "predicts just what"), (1.006, "predicts 0.6 % less than"), (0.79, "predicts 27 % more than"),
+        (1.03, "predicts 2.9 % less than"), (0.5, "predicts 2 times what"), (1.6, "predicts 1/1.6 of what"),
+    ],
+)  # fmt: skip
+def test_a_miss_is_said_with_two_digits(answer_to, prediction, ratio, said):
+    """Of the prediction over what is measured, where the number beside it is the reverse."""
+    (found,) = answer_to([prediction(ratio, half=0.01)]).findings
+    assert said in found.text
+
+
+def test_the_noise_that_is_not_forgotten_is_said_in_plain_words(answer_to, prediction):
+    """Of a state that is not stationary."""
+    broken = f"not so in 1 of 1 seeds: {EQUILIBRATION.meaning}, here 0.4"
+    (found,) = answer_to([prediction(3.0, valid=False, reasons=[broken])]).findings
+    assert found.limit == "no cell meets its assumption that SGD has become stationary"
 
 
 def test_the_answer_begins_with_what_became_of_all_laws(answer_to, prediction):
@@ -189,7 +212,7 @@ def test_the_cost_tells_training_and_measuring_apart(store, synthetic_sweep):
     found = answer(data, build_table1(data), [])
     training = 6 * 12.0 / 3600
     assert found.cost == (
-        f"{training + measuring:.3g} core-hours: {training:.3g} of training, {measuring:.3g} of measuring."
+        f"{training + measuring:.3g} core-hours ({training:.3g} of training, {measuring:.3g} of measuring)."
     )
 
 
@@ -205,3 +228,4 @@ def test_a_plan_alone_names_what_to_run(store, synthetic_sweep):
     ]
     assert found.forest is None
     assert not found.is_complete
+    assert found.completeness.endswith(" missing. minima run toy goes on.")

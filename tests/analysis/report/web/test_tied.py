@@ -20,7 +20,7 @@ from analysis.report.web.tied import SPACE, tied
         ("Wang 2019, Eq 4.45 and Theorem 1", ["Eq 4.45", "Theorem 1"]),
         ("BS 100, LR 0.1, η = 0.01", ["BS 100,", "LR 0.1,", "η = 0.01"]),
         ("its assumption that σ² = H, here", ["σ² = H,"]),
-        ("0.09 core-hours: 0.09 of training", ["0.09 core-hours:"]),
+        ("0.09 core-hours (0.09 of training", ["0.09 core-hours"]),
         ("no number is in this sentence", []),
     ],
 )

@@ -21,7 +21,7 @@ COST = Cost(
 
 
 def test_training_and_measuring_are_told_apart():
-    assert cost_sentence(COST) == "7 core-hours: 2 of training, 5 of measuring."
+    assert cost_sentence(COST) == "7 core-hours (2 of training, 5 of measuring)."
     table = cost_table(COST)
     assert table.rows[1] == ("traces", "4", "5", "71.4", "16", "1.25")
     assert table.rows[2] == ("losses", "4", "–", "–", "–", "–")
@@ -29,7 +29,7 @@ def test_training_and_measuring_are_told_apart():
 
 def test_gpu_hours_stand_where_there_are_any():
     found = Cost(PaidWork("training", 1, 2.0, 0.5, 4.0), ())
-    assert cost_sentence(found) == "2 core-hours, 0.5 GPU-hours: 2 of training, 0 of measuring."
+    assert cost_sentence(found) == "2 core-hours (2 of training, 0 of measuring), 0.5 GPU-hours."
     assert "GPU-hours" in cost_table(found).columns
     assert "GPU-hours" not in cost_table(COST).columns
 
