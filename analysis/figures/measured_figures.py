@@ -20,6 +20,7 @@ from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
 from analysis.findings.measured import MeasuredCells
 from analysis.findings.spectral_density import WIDTH_SHARE, SpectralDensity
 from analysis.query.figure_queries import maps_query, spectra_query
+from workers.contract.plan_document import PlanDocument
 
 _MAPS = (
     "Means over seeds, in the square of batch size and learning rate; colours run from dark (low) to "
@@ -75,6 +76,10 @@ def _spectrum(found: MeasuredFindings) -> Figure | None:
     )
 
 
+def _spectra_query(plan: PlanDocument) -> str:
+    return spectra_query(plan, MOST_PANELS)
+
+
 def _spectrum_caption(found: MeasuredFindings) -> str:
     shown = {density.cell for density in found.densities}
     left = len(shown) - MOST_PANELS
@@ -104,7 +109,7 @@ MEASURED_FIGURES: dict[str, FigureRecipe[[MeasuredFindings]]] = {
         _spectrum,
         _spectrum_caption,
         lambda found: spectra_data(found.densities),
-        lambda plan: spectra_query(plan, MOST_PANELS),
+        _spectra_query,
     ),
 }
 """By name."""

@@ -45,7 +45,7 @@ def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Fir
         findings,
         asides,
         forest,
-        f"{sentence} minima run {data.plan.sweep} goes on." if goes_on else sentence,
+        f"{sentence} Go on: minima run {data.plan.sweep}" if goes_on else sentence,
         kind == "good",
         cost_sentence(cost(data)),
         setting_line(data),

@@ -19,6 +19,7 @@ from analysis.findings.spectral_density import spectral_densities
 from analysis.findings.table1 import Table1, build_table1
 from analysis.records.load import SweepData
 from analysis.report.answer import answer
+from analysis.report.beside import Beside
 from analysis.report.conclusions import Conclusions, conclude
 from analysis.report.law_section import draw_law_figures, law_section, paper_section
 from analysis.report.measured_sections import (
@@ -145,11 +146,14 @@ def _told_where(folder: Path) -> Iterator[None]:
 def compute_report(data: SweepData, derived: Aggregated, store_uri: str) -> Report:
     """Compute everything a report shows from a sweep's records and its derived views."""
     table = build_table1(data)
+    of_sweep = Beside(lambda: draw_figures(data, table))
     laws = laws_of(data, table, derived)
     cell_measurements = derived.cell_measurements.to_pandas()
     measured = measured_cells(data, cell_measurements)
     findings = MeasuredFindings(measured, spectral_densities(data))
-    figures = [*draw_figures(data, table), *draw_law_figures(laws), *draw_measured(findings)]
+    of_measured = Beside(lambda: draw_measured(findings))
+    of_laws = draw_law_figures(laws)
+    figures = [*of_sweep.result(), *of_laws, *of_measured.result()]
     return Report(data, table, derived, laws, cell_measurements, measured, figures, store_uri)
 
 

@@ -60,7 +60,9 @@ def headline(states: Mapping[Cell, CellState]) -> tuple[str, str]:
         "diverged": sum(state.num_diverged for state in states.values()),
     }
     lacking = ", ".join(f"{count} {what}" for what, count in totals.items() if count)
-    sentence = f"{num_complete} of {len(states)} cells are complete"
+    sentence = (
+        f"{num_complete} of {len(states)} cells {'is' if num_complete == 1 else 'are'} complete"
+    )
     if not lacking:
         return f"{sentence}.", "good"
     return f"{sentence}; seeds: {lacking}.", "bad"

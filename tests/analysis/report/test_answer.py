@@ -228,4 +228,4 @@ def test_a_plan_alone_names_what_to_run(store, synthetic_sweep):
     ]
     assert found.forest is None
     assert not found.is_complete
-    assert found.completeness.endswith(" missing. minima run toy goes on.")
+    assert found.completeness.endswith(" missing. Go on: minima run toy")

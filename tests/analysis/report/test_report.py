@@ -122,7 +122,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
 def test_the_page_says_openly_what_is_lacking(report):
     """Missing, failed, diverged and mixed environments, and the failures themselves, escaped."""
     text = report[0].read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
-    assert "1 of 2 cells are complete; seeds: 1 missing, 1 failed, 1 diverged." in text
+    assert "1 of 2 cells is complete; seeds: 1 missing, 1 failed, 1 diverged." in text
     assert "BS 100, LR 0.08 is incomplete: 1 of 4 seeds missing, 1 of 4 seeds failed" in text
     assert "&lt;b&gt;out of memory&lt;/b&gt; &amp; gone" in text
     assert "BS 100, LR 0.08, seed 0" in text
