@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow  # every case starts a process, or two
 
 HOME = Path(__file__).resolve().parents[2]
 KEPT = HOME / "tests/orchestrator"
@@ -58,25 +61,24 @@ VARIABLES = [
 ]
 """What is set, of variables that have nothing to do with each other, and the command that is asked."""
 
+FOREIGN = b"raise ImportError('foreign')\n"
 AT_HOME = [
-    (PLAN, ".keras/keras.json", b'{"image_data_format": "channels_first", "backend": "jax"}'),
-    (PLAN, ".keras/keras.json", b"no JSON"),
-    (PLAN, ".aws/config", b"no configuration"),
-    (STATUS, ".config/matplotlib/matplotlibrc", b"text.usetex: True\n"),
-    (STATUS, ".config/matplotlib/matplotlibrc", b"font.family: \xff\n"),
-    (QUERY, ".duckdbrc", b"no SQL;\n"),
-    (SWEEPS, ".config/rich", b""),
+    (PLAN, {".keras/keras.json": b'{"image_data_format": "channels_first", "backend": "jax"}'}),
+    (PLAN, {".keras/keras.json": b"no JSON", ".aws/config": b"no configuration"}),
+    (STATUS, {".config/matplotlib/matplotlibrc": b"text.usetex: True\n"}),
+    (STATUS, {".config/matplotlib/matplotlibrc": b"font.family: \xff\n"}),
+    (QUERY, {".duckdbrc": b"no SQL;\n"}),
+    (SWEEPS, {".config/rich": b""}),
 ]
-"""A file at home, and the command that is asked."""
+"""Files at home, and the command that is asked."""
 
 BESIDE = [
-    (STATUS, "matplotlibrc", b"font.family: \xff\n"),
-    (PLAN, "workers.py", b"raise ImportError('foreign')\n"),
-    (PLAN, "keras.py", b"raise ImportError('foreign')\n"),
-    (QUERY, "yaml.py", b"raise ImportError('foreign')\n"),
-    (QUERY, ".env", b"PYTHONPATH=/nowhere\n"),
+    (STATUS, {"matplotlibrc": b"font.family: \xff\n"}),
+    (PLAN, {"workers.py": FOREIGN, "keras.py": FOREIGN}),
+    (QUERY, {"yaml.py": FOREIGN}),
+    (QUERY, {".env": b"PYTHONPATH=/nowhere\n"}),
 ]
-"""A file in the working folder, and the command that is asked."""
+"""Files in the working folder, and the command that is asked."""
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,19 @@ def same(first: bytes, second: bytes) -> bool:
     return still(json.loads(first)) == still(json.loads(second))
 
 
+@contextlib.contextmanager
+def written(folder: Path, files: Mapping[str, bytes]) -> Iterator[None]:
+    """Write files that are gone afterwards."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    try:
+        yield
+    finally:
+        for name in files:
+            (folder / name).unlink()
+
+
 def check(done: subprocess.CompletedProcess[bytes], expected: bytes) -> None:
     assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
     assert done.returncode == 0, done.stderr
@@ -149,30 +164,21 @@ def test_variables_change_no_answer(place, plainly, command, variables):
     check(minima(place, command, variables), plainly(command))
 
 
-@pytest.mark.parametrize(("command", "name", "content"), AT_HOME)
-def test_files_at_home_change_no_answer(place, plainly, command, name, content):
+@pytest.mark.parametrize(("command", "files"), AT_HOME)
+def test_files_at_home_change_no_answer(place, plainly, command, files):
     """Readable or not."""
-    file = place / "home" / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
-    try:
+    with written(place / "home", files):
         check(minima(place, command, {}), plainly(command))
-    finally:
-        file.unlink()
 
 
-@pytest.mark.parametrize(("command", "name", "content"), BESIDE)
-def test_files_in_the_working_folder_change_no_answer(place, plainly, command, name, content):
+@pytest.mark.parametrize(("command", "files"), BESIDE)
+def test_files_in_the_working_folder_change_no_answer(place, plainly, command, files):
     """A module of the user's that is called as one of ours or of a library is not imported."""
-    file = place / name
-    file.write_bytes(content)
-    try:
+    with written(place, files):
         check(minima(place, command, {}), plainly(command))
-    finally:
-        file.unlink()
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+@pytest.mark.parametrize("umask", [0o000, 0o777])
 def test_the_umask_changes_no_answer(place, plainly, umask):
     """Whatever new files may be read by."""
     check(minima(place, PLAN, {}, umask=umask), plainly(PLAN))
