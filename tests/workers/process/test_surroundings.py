@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from workers.datasets.checked.loading import dataset_facts
 from workers.datasets.digits import DigitsSpec
 from workers.models.resnet import ResNetSpec
 from workers.process import surroundings
-from workers.process.surroundings import for_tensorflow, try_import, with_devices
+from workers.process.surroundings import for_tensorflow, try_import, with_devices, without
 
 HOME = Path(__file__).resolve().parents[3]
 
@@ -62,6 +63,33 @@ def test_the_gpus_that_the_surroundings_show_may_be_left(shown):
     hidden = for_tensorflow(there)
     assert hidden.pop("CUDA_VISIBLE_DEVICES") == "-1"
     assert with_devices(there) == hidden | shown
+
+
+def test_a_module_is_hidden_from_imports_within(monkeypatch):
+    """From those that try it, until the end of the block, errors included; one that is there already is not."""
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with pytest.raises(ImportError), without("this"):
+        importlib.import_module("this")
+    assert "this" not in sys.modules
+    with without("sys"):
+        assert importlib.import_module("sys") is sys
+
+
+def test_keras_does_without_pictures():
+    """Which can be imported after it."""
+    code = (
+        "from workers.process.surroundings import without\n"
+        "with without('matplotlib'): import tensorflow, keras\n"
+        "import sys; assert not [name for name in sys.modules if name.startswith('matplotlib')]\n"
+        "import matplotlib.pyplot, keras; assert keras.layers.Dense(1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=for_tensorflow(os.environ),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_import_that_fails_is_told_in_its_own_words(tmp_path):
