@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import subprocess
@@ -147,10 +146,9 @@ def assert_equal_bits(undisturbed: Store, folder: Path) -> None:
     assert disturbed.names("checkpoints", recursive=True) == []
 
 
-@pytest.mark.parametrize("victim", ["driver", "everything"])
-def test_a_dead_driver_costs_nothing_but_time(tmp_path, undisturbed, victim):
-    """Killed at each place in turn, then run again: no orphan, and the same bits."""
-    for place in PLACES:
+def test_a_dead_driver_costs_nothing_but_time(tmp_path, undisturbed):
+    """Killed at each place in turn, alone or with all it has started, then run again: no orphan, and the same bits."""
+    for place, victim in zip(PLACES, ["driver", "everything"] * 2, strict=True):
         run = Run(tmp_path, place)
         run.wait_for_child()
         run.kill(victim)
@@ -188,12 +186,11 @@ def test_a_dead_slot_is_replaced(tmp_path, undisturbed, victim, place):
     assert ("actor died" in failure["message"]) == (victim == "slot")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_a_random_time(tmp_path, undisturbed, seed):
+def test_killed_at_some_time(tmp_path, undisturbed):
     """Everything killed some seconds after the first attempt began, then run again."""
     run = Run(tmp_path)
     run.wait(lambda: any((run.store / "attempts").glob("*.json")))
-    time.sleep(random.Random(seed).uniform(0, 12))  # noqa: S311  # a time, not a secret
+    time.sleep(2.5)
     run.kill("everything")
     run.assert_no_orphans()
     assert Run(tmp_path).finish() == 0
