@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -132,9 +133,10 @@ def test_the_doctor_asks_every_node(start, environment, tmp_path, copy_packages)
     )  # fmt: skip
     assert done.returncode == 1, done.stderr[-3000:]
     nodes = [check for check in json.loads(done.stdout) if check["name"].startswith("node ")]
-    assert sorted(check["found"].split(";")[0] for check in nodes) == [
-        "0 CPUs, 0 GPUs", "2 CPUs, 0 GPUs", "2 CPUs, 0 GPUs",
+    assert sorted(check["found"].partition(" GPUs, ")[0] for check in nodes) == [
+        "0 CPUs, 0", "2 CPUs, 0", "2 CPUs, 0",
     ]  # fmt: skip
+    assert all(re.search(r"GPUs, [\d.]+ GiB of memory", check["found"]) for check in nodes)
     (faulty,) = [check for check in nodes if check["cure"]]
     assert "has other source files on the node" in faulty["found"]
     assert not (tmp_path / "store").exists()
