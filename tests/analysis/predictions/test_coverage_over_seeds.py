@@ -255,6 +255,7 @@ def test_the_cell_says_what_its_seeds_measured(one_cell, bowl):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_intervals_over_seeds_cover_and_true_laws_do_not_fail(job, bowl, tmp_path):
     """95 % intervals over 8 seeds hold the exact value in 95 % of cells; true laws fail in 5 % at most.
 

@@ -1,7 +1,7 @@
 """What the kinds of fuzz share: how cases are tried, the command, and changes of documents, texts and bytes.
 
 Hypothesis draws the cases, and of those that fail shows the smallest. MINIMA_FUZZ_SECONDS is the time of all
-kinds together in the slow tests, two minutes by default (ten before a release); MINIMA_FUZZ_SEED draws others.
+kinds together in the slow tests, two minutes by default, ten in `.ci/run release`; MINIMA_FUZZ_SEED draws others.
 """
 
 from __future__ import annotations

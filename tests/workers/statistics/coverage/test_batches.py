@@ -22,7 +22,7 @@ from workers.statistics.algorithms import batch_noise
 from workers.statistics.batch_noise import BatchNoiseSpec
 from workers.statistics.measuring.groups import groups_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.release]
 
 NUM_TRAIN, BATCH_SIZE = 9, 3
 

@@ -18,7 +18,7 @@ from workers.statistics.measuring.groups import groups_of
 from workers.statistics.spectrum import SpectrumSpec
 from workers.statistics.traces import TracesSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.release]
 
 FIXED, MOVING = {"num_probes": 64}, {"bn_mode": "moving_average"}
 """The least probes; the statistics of batch norm that the reference holds."""

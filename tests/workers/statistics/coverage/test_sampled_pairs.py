@@ -21,7 +21,7 @@ from workers.statistics.algorithms import noise_curvature
 from workers.statistics.measuring import frozen_network
 from workers.statistics.noise_curvature import NoiseCurvatureSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.release]
 
 NUM_TRAIN = 40
 PATTERNS = np.array(list(product([-1.0, 1.0], repeat=3)), np.float32)

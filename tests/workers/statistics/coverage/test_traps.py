@@ -19,7 +19,7 @@ from workers.statistics.noise.noise_probes import NoiseProbes, compile_shares
 from workers.statistics.norms.example_norms import measure_norms
 from workers.statistics.norms.trace_passes import NormsPass
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.release]
 
 
 class Study:
