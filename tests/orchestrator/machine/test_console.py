@@ -152,7 +152,7 @@ def test_verdicts_stand_below_table_1_once_a_law_is_measured(minima, finish_tria
         assert code == 0, err
         below = out[out.index("Table 1") :]
         assert "E[L]-L*: what the laws say, and what was measured, measured by fork 512" in below
-        assert re.search(r"Wang 2019, Eq 4\.45 .* 1\.00 \[1\.00, 1\.00\] +agrees +no", below)
+        assert re.search(r"Wang 2019, Eq 4\.45 .* 1\.0000 \[0\.99978, 1\.0002\] +agrees +no", below)
 
 
 def test_without_a_measured_law_there_is_no_verdict(minima, done):
