@@ -109,6 +109,7 @@ def test_a_drain_does_not_wait_for_slots_that_others_hold(tmp_path):
     assert ended == {"statuses": [], "lost": [], "unstarted": names}
 
 
+@pytest.mark.release
 def test_a_node_of_other_code_refuses_and_the_others_do_its_work(tmp_path, copy_packages):
     """A second node finds a changed copy of the packages: nothing it was given is done there or lost."""
     other = copy_packages(tmp_path / "other")

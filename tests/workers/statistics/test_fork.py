@@ -266,6 +266,7 @@ def test_the_same_bits_after_any_stop(regression, tools, options):
     ]
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_intervals_cover_the_exact_moments(regression):
     """95 % of the intervals of every window and direction hold the exact value, with 64 streams."""

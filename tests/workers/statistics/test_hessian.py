@@ -144,6 +144,7 @@ def test_deflation_narrows_the_error(case):
         assert select(deflated, quantity)[0].stderr < select(plain, quantity)[0].stderr / 3
 
 
+@pytest.mark.release
 @pytest.mark.slow
 @pytest.mark.parametrize("num_eigenpairs", [0, 3])
 def test_the_stated_error_is_the_error(tools, num_eigenpairs):

@@ -49,6 +49,7 @@ def train_briefly(case, num_steps):
         step(tf.constant(generator.integers(0, NUM_IMAGES, 50)))
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_first_and_second_derivatives_agree_on_a_resnet(cifar10_dir, tools, monkeypatch):
     """Within three stated errors for the whole model, where products err by 3 % at most.

@@ -352,6 +352,7 @@ def test_records_are_spread_over_the_run(num_steps, num_records):
     assert (legs_of(settings, 1) == legs) == (num_records == num_steps)
 
 
+@pytest.mark.release
 @pytest.mark.slow
 @pytest.mark.parametrize(("momentum", "learning_rate"), [(0.0, 0.2), (0.5, 0.1)])
 def test_intervals_cover_the_exact_stationary_moments(regression, momentum, learning_rate):

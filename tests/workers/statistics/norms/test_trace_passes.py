@@ -62,6 +62,7 @@ def assert_errors_are_as_stated(estimates, truth):
     assert num_covered > share * num_draws - 3 * np.sqrt(num_draws * share * (1 - share))
 
 
+@pytest.mark.release
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "num_columns", "num_replicates"),
@@ -103,6 +104,7 @@ def test_two_columns_halve_the_variance(tools):
     assert np.mean(ratios) == pytest.approx(1 / np.sqrt(2), rel=0.07)
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_the_stated_error_of_products_is_the_error(tools, monkeypatch):
     """Over 120 seeds with six probes on each of 12 batches, against the trace by all columns.
