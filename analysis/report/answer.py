@@ -11,6 +11,7 @@ from analysis.findings.cost import cost
 from analysis.findings.lacking import lacking_statistics, listed
 from analysis.findings.league import Standing
 from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
+from analysis.mathematics.evenly_chosen import evenly_chosen
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.uncertain import Uncertain
@@ -198,10 +199,7 @@ def _known(data: SweepData, table: Table1) -> _Found:
         *_differences(rows, support),
         Finding(f"tr σ²/tr H is {ratio_text(pooled)}", support=support),
     ]
-    shown = sorted(logs, key=lambda cell: logs[cell].value)
-    if len(shown) > _MOST_MARKS:
-        step = (len(shown) - 1) / (_MOST_MARKS - 1)
-        shown = [shown[round(step * place)] for place in range(_MOST_MARKS)]
+    shown = evenly_chosen(sorted(logs, key=lambda cell: logs[cell].value), _MOST_MARKS)
     marks = [_mark("all cells", pooled)] if len(rows) > 1 else []
     marks += [_mark(_cell(cell), logs[cell]) for cell in shown]
     title = "tr σ²/tr H, with 95 % intervals; at 1 both laws say the same; grey: ± 10 %"

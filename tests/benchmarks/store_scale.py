@@ -125,7 +125,7 @@ def main() -> int:
                 print(_row(measured), flush=True)
     grown = list(growths(found))
     slower = times_slower(found)
-    bars = list(all_bars(asked, found, grown))
+    bars = list(all_bars(asked, found, grown, slower))
     others.append(f"{slower:.2f} times slower than the processor of the bars; 1 if faster")
     print(*others, *map(_grown_text, grown), *(bar.text for bar in bars), sep="\n")
     print(json.dumps(_as_json(asked, found, grown, bars) | {"times_slower": slower}))
@@ -211,7 +211,10 @@ def times_slower(found: Sequence[Measured]) -> float:
 
 
 def all_bars(
-    asked: argparse.Namespace, found: Sequence[Measured], grown: Sequence[Grown]
+    asked: argparse.Namespace,
+    found: Sequence[Measured],
+    grown: Sequence[Grown],
+    slower: float,
 ) -> Iterator[Bar]:
     """Hold our own commands against the bars; those of a size are of one layout of the store."""
     if (asked.rows, asked.loose, asked.s3) == (BAR_ROWS, False, False):
@@ -219,7 +222,7 @@ def all_bars(
             if one.command in COMMANDS:
                 cost = one.cost
                 costs = cost.cpu_seconds, cost.peak_bytes
-                yield from size_bars(one.command, one.num_trials, *costs, times_slower(found))
+                yield from size_bars(one.command, one.num_trials, *costs, slower)
     for one in grown:
         if one.command in COMMANDS:
             yield growth_bar(one.what, one.growth)

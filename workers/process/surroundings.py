@@ -29,10 +29,10 @@ _DROPPED = ("KERAS_", "TF_", "ONEDNN_", "DNNL_", "CUBLAS_", "NVIDIA_TF32_", "OPE
 """Backends, precisions, instruction sets, threads, compilation: each has its value here or in the trial."""
 
 _IMPORT = (
-    "import gc, sys; gc.disable(); sys.modules.update(matplotlib=None, sklearn=None); import tensorflow as tf, keras; "
+    "import gc, sys; gc.disable(); sys.modules.update(matplotlib=None); import tensorflow as tf, keras; "
     "print(len(tf.config.list_physical_devices('GPU')))"
 )
-"""Without what Keras imports where it can, for pictures and an interface, and without looking for garbage: half of the time."""
+"""As trials' processes do: without Matplotlib, which Keras imports where it can, and without looking for garbage."""
 _IMPORT_SECONDS = 120.0
 
 
