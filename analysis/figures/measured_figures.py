@@ -16,7 +16,7 @@ from analysis.figures.spectrum_figure import (
 )
 from analysis.figures.style.cell_styles import cell_styles
 from analysis.figures.style.crowd import is_crowd
-from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
+from analysis.figures.sweep_figures import FigureRecipe
 from analysis.findings.measured import MeasuredCells
 from analysis.findings.spectral_density import WIDTH_SHARE, SpectralDensity
 from analysis.query.figure_queries import maps_query, spectra_query
@@ -44,11 +44,6 @@ class MeasuredFindings:
 
     cells: MeasuredCells
     densities: list[SpectralDensity]
-
-
-def draw_measured(found: MeasuredFindings) -> list[DrawnFigure]:
-    """Draw every figure of `MEASURED_FIGURES` for which something was measured."""
-    return draw_all(MEASURED_FIGURES, found)
 
 
 def _maps_caption(found: MeasuredFindings) -> str:

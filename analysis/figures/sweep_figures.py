@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, ParamSpec
 
@@ -81,11 +82,6 @@ class DrawnFigure:
     query: Callable[[PlanDocument], str]
 
 
-def draw_figures(data: SweepData, table: Table1) -> list[DrawnFigure]:
-    """Draw every figure of `SWEEP_FIGURES` for which something was measured."""
-    return draw_all(SWEEP_FIGURES, data, table)
-
-
 def build_all(
     recipes: Mapping[str, FigureRecipe[Findings]], *found: Findings.args, **named: Findings.kwargs
 ) -> dict[str, Figure]:
@@ -93,6 +89,13 @@ def build_all(
     with drawing_settings():
         figures = {name: recipe.build(*found, **named) for name, recipe in recipes.items()}
     return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def drawings(
+    recipes: Mapping[str, FigureRecipe[Findings]], *found: Findings.args, **named: Findings.kwargs
+) -> list[Callable[[], list[DrawnFigure]]]:
+    """Return the drawing of each recipe, which gives its figure where it has something to show."""
+    return [partial(draw_all, {name: recipe}, *found, **named) for name, recipe in recipes.items()]
 
 
 def draw_all(

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
 from analysis.mathematics.regression import Array
 from workers.contract.student import CONFIDENCE
@@ -89,7 +89,11 @@ class CurveDistance:
         top = 1.0
         while excess(top) > 0:
             top *= 4
-        return float(optimize.brentq(excess, 0.0, top))
+        from scipy.optimize import (
+            brentq,
+        )  # here: a third of a second, while figures are drawn beside
+
+        return float(brentq(excess, 0.0, top))
 
 
 def curve_distance(curves: Array, num_first: int) -> CurveDistance | str:

@@ -1,4 +1,4 @@
-"""Work done beside this process by one that is forked from it, so that a second core has its share."""
+"""Works that this process shares with ones forked from it, so that every core has its part."""
 
 from __future__ import annotations
 
@@ -7,41 +7,68 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 _PATIENCE_SECONDS = 600.0
+_MOST_WORKS = 255
+"""As a work's place is one byte."""
 
 Result = TypeVar("Result")
 
 
 class Beside(Generic[Result]):
-    """Work that a forked process begins at once.
+    """Works that forked processes begin at once, one on each core but this process's own, which joins them in the end.
 
-    Where it cannot fork (outside Linux), or ends without a result, the work is done here when its result is asked
-    for: whatever is wrong with it is then told here.
+    Each takes the next work that none has begun. Where it cannot fork (outside Linux), or a process ends
+    without a result, the work is done here: whatever is wrong with it is then told here.
     """
 
-    def __init__(self, work: Callable[[], Result]) -> None:
-        """Begin; the work sees everything as it is now, and nothing that it changes is seen here."""
-        self._work = work
-        self._answers = _begin(work) if sys.platform == "linux" else None
+    def __init__(self, works: Sequence[Callable[[], Result]], num_cores: int | None = None) -> None:
+        """Begin; the works see everything as it is now, and nothing that they change is seen here.
 
-    def result(self) -> Result:
-        """Wait for the work to end and return its result, which can be pickled."""
-        if self._answers is not None:
-            with contextlib.closing(self._answers), contextlib.suppress(EOFError, OSError):
-                if self._answers.poll(_PATIENCE_SECONDS):
-                    return cast("Result", self._answers.recv())
-        return self._work()
+        Args:
+            works: At most 255, whose results can be pickled.
+            num_cores: All that this process may run on, by default.
+        """
+        if len(works) > _MOST_WORKS:
+            raise ValueError(f"{len(works)} works, of at most {_MOST_WORKS}")
+        self._works = works
+        self._places, places = os.pipe()
+        os.write(places, bytes(range(len(works))))
+        os.close(places)
+        others = min(len(works), (num_cores or os.cpu_count() or 1) - 1)
+        self._answers = [
+            _begin(works, self._places) for _ in range(others if sys.platform == "linux" else 0)
+        ]
+
+    def results(self) -> list[Result]:
+        """Do what is left with the others, wait for them, and return the results, in the order of the works."""
+        found = {place: self._works[place]() for place in _taken(self._places)}
+        os.close(self._places)
+        for answers in self._answers:
+            with contextlib.closing(answers), contextlib.suppress(EOFError, OSError):
+                if answers.poll(_PATIENCE_SECONDS):
+                    found |= answers.recv()
+        return [
+            found[place] if place in found else work() for place, work in enumerate(self._works)
+        ]
 
 
-def _begin(work: Callable[[], object]) -> Connection[object, object]:
+def _taken(places: int) -> Iterator[int]:
+    """Take the place of the next work as often as there is one; no two processes get the same."""
+    while taken := os.read(places, 1):
+        yield taken[0]
+
+
+def _begin(
+    works: Sequence[Callable[[], Result]], places: int
+) -> Connection[object, dict[int, Result]]:
     context = get_context("fork")
     answers, ours = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(work, ours), daemon=True)
+    process = context.Process(target=_answer, args=(works, places, ours), daemon=True)
     with warnings.catch_warnings():
         # Python 3.12 warns of threads; ours only write to the terminal and read files, which the fork does not
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -50,10 +77,14 @@ def _begin(work: Callable[[], object]) -> Connection[object, object]:
     return answers
 
 
-def _answer(work: Callable[[], object], ours: Connection[object, object]) -> None:
+def _answer(
+    works: Sequence[Callable[[], Result]],
+    places: int,
+    ours: Connection[dict[int, Result], object],
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123  # a lock of the streams may be held by a thread that is not here
         sys.stdout = sys.stderr = nowhere
         with contextlib.suppress(Exception):
-            ours.send(work())
+            ours.send({place: works[place]() for place in _taken(places)})
     os._exit(0)

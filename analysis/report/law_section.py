@@ -17,7 +17,7 @@ from analysis.figures.fork_figure import (
 )
 from analysis.figures.parity_figure import parity_figure
 from analysis.figures.style.crowd import crowd_said, is_crowd
-from analysis.figures.sweep_figures import DrawnFigure, FigureRecipe, draw_all
+from analysis.figures.sweep_figures import FigureRecipe
 from analysis.findings.league import Standing
 from analysis.query.covariance_query import covariance_query
 from analysis.query.figure_queries import forks_query, parity_query
@@ -39,11 +39,6 @@ WHICH_LAW = (
     "measured/predicted lies within 10 % of 1: a wide interval is no support."
 )
 NOT_MEASURED = "Nothing of this is measured yet."
-
-
-def draw_law_figures(found: Conclusions) -> list[DrawnFigure]:
-    """Draw every figure of `LAW_FIGURES` for which something was measured."""
-    return draw_all(LAW_FIGURES, found)
 
 
 def law_section(found: Conclusions, figures: Mapping[str, FigurePart]) -> Section:

@@ -10,8 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.aggregation.aggregate import Aggregated
-from analysis.figures.measured_figures import MeasuredFindings, draw_measured
-from analysis.figures.sweep_figures import DrawnFigure, draw_figures, write_figures
+from analysis.figures.measured_figures import MEASURED_FIGURES, MeasuredFindings
+from analysis.figures.sweep_figures import (
+    SWEEP_FIGURES,
+    DrawnFigure,
+    drawings,
+    write_figures,
+)
 from analysis.findings.generalisation import generalisation_table
 from analysis.findings.measured import MeasuredCells, measured_cells
 from analysis.findings.provenance import provenance
@@ -21,7 +26,7 @@ from analysis.records.load import SweepData
 from analysis.report.answer import answer
 from analysis.report.beside import Beside
 from analysis.report.conclusions import Conclusions, conclude
-from analysis.report.law_section import draw_law_figures, law_section, paper_section
+from analysis.report.law_section import LAW_FIGURES, law_section, paper_section
 from analysis.report.measured_sections import (
     cost_section,
     done_section,
@@ -146,14 +151,13 @@ def _told_where(folder: Path) -> Iterator[None]:
 def compute_report(data: SweepData, derived: Aggregated, store_uri: str) -> Report:
     """Compute everything a report shows from a sweep's records and its derived views."""
     table = build_table1(data)
-    of_sweep = Beside(lambda: draw_figures(data, table))
-    laws = laws_of(data, table, derived)
     cell_measurements = derived.cell_measurements.to_pandas()
     measured = measured_cells(data, cell_measurements)
     findings = MeasuredFindings(measured, spectral_densities(data))
-    of_measured = Beside(lambda: draw_measured(findings))
-    of_laws = draw_law_figures(laws)
-    figures = [*of_sweep.result(), *of_laws, *of_measured.result()]
+    drawn = Beside([*drawings(SWEEP_FIGURES, data, table), *drawings(MEASURED_FIGURES, findings)])
+    laws = laws_of(data, table, derived)
+    of_laws = Beside(drawings(LAW_FIGURES, laws))
+    figures = [figure for found in (*drawn.results(), *of_laws.results()) for figure in found]
     return Report(data, table, derived, laws, cell_measurements, measured, figures, store_uri)
 
 

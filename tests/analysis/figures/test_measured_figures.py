@@ -12,7 +12,6 @@ from analysis.figures.heat_maps import heat_maps
 from analysis.figures.measured_figures import (
     MEASURED_FIGURES,
     MeasuredFindings,
-    draw_measured,
 )
 from analysis.figures.spectrum_figure import (
     chosen_densities,
@@ -22,7 +21,7 @@ from analysis.figures.spectrum_figure import (
 )
 from analysis.figures.style.cell_styles import cell_styles
 from analysis.figures.style.figure_style import drawing_settings
-from analysis.figures.sweep_figures import build_all
+from analysis.figures.sweep_figures import build_all, draw_all
 from analysis.findings.spectral_density import (
     NoiseMedian,
     SpectralDensity,
@@ -108,7 +107,7 @@ def test_a_whole_square_has_the_title_of_its_cell(store, synthetic_sweep, measur
         sweep.train(trial, outcome="diverged")
         sweep.measure(trial, skipped_reason="diverged: the loss ran away")
     data, _, found = measured_in(store)
-    drawn = draw_measured(MeasuredFindings(found, spectral_densities(data)))
+    drawn = draw_all(MEASURED_FIGURES, MeasuredFindings(found, spectral_densities(data)))
     (svg,) = [figure.svg for figure in drawn if figure.name == "heat_maps"]
     groups = {}
     for group in ET.fromstring(svg).iter(f"{_SVG}g"):  # noqa: S314 - our own file
@@ -182,7 +181,7 @@ def test_nothing_measured_draws_nothing(store, synthetic_sweep, measured_in):
     sweep = synthetic_sweep(pairs=_GRID)
     sweep.plan()
     data, _, found = measured_in(store)
-    assert draw_measured(MeasuredFindings(found, spectral_densities(data))) == []
+    assert draw_all(MEASURED_FIGURES, MeasuredFindings(found, spectral_densities(data))) == []
 
 
 def test_equal_values_have_one_colour(store, synthetic_sweep, measured_in):

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.figures.layers_figure import layers_figure
 from analysis.figures.learning_curves import learning_curves
-from analysis.figures.sweep_figures import SWEEP_FIGURES, draw_figures, write_figures
+from analysis.figures.sweep_figures import SWEEP_FIGURES, draw_all, write_figures
 from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
@@ -102,7 +102,7 @@ def test_negative_layer_traces_are_drawn_linearly(store, synthetic_sweep):
 def test_figures_are_written_as_svg_pdf_and_csv(data, tmp_path):
     """Well-formed files, drawn without touching Matplotlib's global settings."""
     before = dict(mpl.rcParams)
-    figures = draw_figures(data, build_table1(data))
+    figures = draw_all(SWEEP_FIGURES, data, build_table1(data))
     paths = write_figures(figures, tmp_path / "figures")
     assert dict(mpl.rcParams) == before
     assert [figure.name for figure in figures] == [
@@ -124,7 +124,7 @@ def test_figures_are_written_as_svg_pdf_and_csv(data, tmp_path):
 def test_equal_data_gives_equal_files(data):
     """No dates and no random names: a report under version control changes with its numbers only."""
     table = build_table1(data)
-    first, second = draw_figures(data, table), draw_figures(data, table)
+    first, second = draw_all(SWEEP_FIGURES, data, table), draw_all(SWEEP_FIGURES, data, table)
     assert [figure.svg for figure in first] == [figure.svg for figure in second]
     assert [figure.pdf for figure in first] == [figure.pdf for figure in second]
 
@@ -133,7 +133,7 @@ def test_nothing_measured_draws_nothing(store, synthetic_sweep):
     """A plan alone has no figures."""
     synthetic_sweep().plan()
     data = load_sweep(store, "toy")
-    assert draw_figures(data, build_table1(data)) == []
+    assert draw_all(SWEEP_FIGURES, data, build_table1(data)) == []
 
 
 BAD_SETTINGS = {
@@ -154,11 +154,13 @@ BAD_SETTINGS = {
 def test_the_settings_of_a_notebook_decide_nothing_and_stay(data):
     """Equal bytes, whatever was set; afterwards it is set as before."""
     table = build_table1(data)
-    clean = [(each.name, each.svg, each.pdf) for each in draw_figures(data, table)]
+    clean = [(each.name, each.svg, each.pdf) for each in draw_all(SWEEP_FIGURES, data, table)]
     assert clean
     with mpl.rc_context(BAD_SETTINGS):
         before = dict(mpl.rcParams)
-        assert [(each.name, each.svg, each.pdf) for each in draw_figures(data, table)] == clean
+        assert [
+            (each.name, each.svg, each.pdf) for each in draw_all(SWEEP_FIGURES, data, table)
+        ] == clean
         assert dict(mpl.rcParams) == before
 
 

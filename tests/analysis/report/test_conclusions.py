@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from analysis.aggregation.aggregate import aggregate_records
+from analysis.figures.sweep_figures import draw_all
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 from analysis.report.conclusions import conclude
-from analysis.report.law_section import draw_law_figures, law_section, paper_section
+from analysis.report.law_section import LAW_FIGURES, law_section, paper_section
 from analysis.report.web.page import FigurePart
 from analysis.report.web.render import render_section
 
@@ -31,7 +32,7 @@ def test_a_sweep_of_quadratic_bowls_is_concluded_rightly(store, forked_sweep):
     assert found.standings[0].prediction in {"finite_time", "finite_learning_rate"}
     assert len(found.covariances) == 9
     assert all(cell.wang.verdict == "holds" for cell in found.covariances)
-    assert [figure.name for figure in draw_law_figures(found)] == [
+    assert [figure.name for figure in draw_all(LAW_FIGURES, found)] == [
         "fork_curve", "parity", "covariance"
     ]  # fmt: skip
 
@@ -42,7 +43,7 @@ def test_the_section_shows_what_there_is(store, forked_sweep):
     found = _conclude(load_sweep(store, "toy"))
     figures = {
         each.name: FigurePart(each.name, each.title, each.caption, each.svg, "")
-        for each in draw_law_figures(found)
+        for each in draw_all(LAW_FIGURES, found)
     }
     section = render_section(law_section(found, figures))
     for part in (
@@ -64,7 +65,7 @@ def test_before_anything_is_measured_the_sections_say_so(store, synthetic_sweep)
     """A plan alone has neither laws nor claims."""
     synthetic_sweep().plan()
     found = _conclude(load_sweep(store, "toy"))
-    assert draw_law_figures(found) == []
+    assert draw_all(LAW_FIGURES, found) == []
     assert not found.has_measured_laws
     assert (found.claims, found.curve_claims, found.curve_pairs) == ([], [], [])
     assert "Nothing of this is measured yet." in render_section(law_section(found, {}))

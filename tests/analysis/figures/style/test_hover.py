@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.style.hover import set_titles, value_title, with_titles
-from analysis.figures.sweep_figures import draw_figures
+from analysis.figures.sweep_figures import SWEEP_FIGURES, draw_all
 from analysis.findings.table1 import build_table1
 from analysis.mathematics.uncertain import Uncertain
 from analysis.records.cell import Cell
@@ -71,7 +71,7 @@ def test_figures_have_a_title_for_every_mark(store, synthetic_sweep):
     data = load_sweep(store, "toy")
     table = build_table1(data)
     numbers = {}
-    for figure in draw_figures(data, table):
+    for figure in draw_all(SWEEP_FIGURES, data, table):
         page = ET.fromstring(inline_svg(figure.svg, "f", figure.title))  # noqa: S314 - our own
         found = _titles(page)
         assert all(text.startswith("batch size ") for text in found)
@@ -80,7 +80,11 @@ def test_figures_have_a_title_for_every_mark(store, synthetic_sweep):
     assert numbers == {"traces": 4 + 2, "trace_ratio": 6 + 3, "layers": 8, "learning_curves": 24}
     (row, _) = table.rows
     text = value_title(row.cell, "tr σ² / tr H", row.magnitude_difference)
-    (ratio,) = [figure.svg for figure in draw_figures(data, table) if figure.name == "trace_ratio"]
+    (ratio,) = [
+        figure.svg
+        for figure in draw_all(SWEEP_FIGURES, data, table)
+        if figure.name == "trace_ratio"
+    ]
     assert f"<title>{text}</title>" in ratio
 
 
