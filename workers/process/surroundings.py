@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 
 _FIXED = {
     "KERAS_BACKEND": "tensorflow",
@@ -69,17 +70,30 @@ def with_devices(surroundings: Mapping[str, str]) -> dict[str, str]:
     return found if shown is None else found | {"CUDA_VISIBLE_DEVICES": shown}
 
 
+class _Absent(MetaPathFinder):
+    """Answers that a module is not there."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Refuse the module, and leave all others to the next finder."""
+        if name == self._module:
+            raise ModuleNotFoundError(f"{name} is not wanted here", name=name)
+
+
 @contextlib.contextmanager
 def without(module: str) -> Iterator[None]:
-    """Hide a module from imports within, which do without it if they can; afterwards it can be imported."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]  # as Python's documentation has it
+    """Hide a module from imports within, which do without it if they can; afterwards it can be imported.
+
+    One that is imported already stays.
+    """
+    absent = _Absent(module)
+    sys.meta_path.insert(0, absent)
     try:
         yield
     finally:
-        del sys.modules[module]
+        sys.meta_path.remove(absent)
 
 
 def try_import(surroundings: Mapping[str, str]) -> Imported:

@@ -75,6 +75,20 @@ def test_a_module_is_hidden_from_imports_within(monkeypatch):
         assert importlib.import_module("sys") is sys
 
 
+def test_compiled_modules_do_without_what_is_hidden_too():
+    """As a query does without pandas, which PyArrow and DuckDB import where they can."""
+    code = (
+        "from workers.process.surroundings import without\n"
+        "with without('pandas'): import duckdb, pyarrow.dataset as ds, pyarrow as pa\n"
+        "import sys; assert 'pandas' not in sys.modules\n"
+        "rows = ds.InMemoryDataset(pa.table({'a': [1, 2]}))\n"
+        "assert duckdb.sql('SELECT sum(a) FROM rows').fetchall() == [(3,)]\n"
+        "assert rows.to_table().to_pandas()['a'].tolist() == [1, 2]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_keras_does_without_pictures():
     """Which can be imported after it."""
     code = (
