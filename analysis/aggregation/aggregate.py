@@ -14,7 +14,7 @@ from analysis.aggregation.predictions_view import predictions
 from analysis.evidence.agreement import agreement
 from analysis.evidence.conditions import all_conditions
 from analysis.evidence.validity import validity
-from analysis.findings.lacking import lacking_statistics
+from analysis.findings.lacking import lacking_statistics, num_measured_seeds
 from analysis.findings.table1 import build_table1
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData, load_sweep
@@ -83,7 +83,11 @@ def _put(store: Store, data: SweepData, found: Aggregated) -> Conclusion:
         for view in DERIVED_VIEWS
     }
     told = Conclusion(
-        build_table1(data), lacking_statistics(data), found.predictions, found.validity
+        build_table1(data),
+        lacking_statistics(data),
+        num_measured_seeds(data, "excess_loss"),
+        found.predictions,
+        found.validity,
     )
     keep(store, data, told, written)
     return told

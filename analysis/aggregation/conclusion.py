@@ -27,10 +27,19 @@ from workers.process.code_digest import HOME, code_digest
 
 @dataclass(frozen=True)
 class Conclusion:
-    """Table 1 of a sweep, what no law can do without and is lacking, and the derived views that are told of."""
+    """What is told of a sweep.
+
+    Attributes:
+        table: Table 1.
+        lacking: What no law can do without and is lacking.
+        num_excess_seeds: Seeds with a measured excess loss.
+        predictions: The derived view.
+        validity: The derived view.
+    """
 
     table: Table1
     lacking: Sequence[LackingStatistic]
+    num_excess_seeds: int
     predictions: pa.Table
     validity: pa.Table
 
@@ -59,6 +68,7 @@ class _KeptConclusion(BaseModel):
         views: Digest of the file of each derived view.
         table: Table 1.
         lacking: What laws lack.
+        num_excess_seeds: Seeds with a measured excess loss.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -67,6 +77,7 @@ class _KeptConclusion(BaseModel):
     views: dict[str, str]
     table: Table1
     lacking: tuple[LackingStatistic, ...]
+    num_excess_seeds: int
 
 
 def keep(store: Store, data: SweepData, told: Conclusion, derived: Mapping[str, bytes]) -> None:
@@ -81,6 +92,7 @@ def keep(store: Store, data: SweepData, told: Conclusion, derived: Mapping[str, 
         views=_digests(derived),
         table=told.table,
         lacking=tuple(told.lacking),
+        num_excess_seeds=told.num_excess_seeds,
     )
     store.write_bytes(store.conclusion_path(data.plan.sweep), kept.model_dump_json().encode())
 
@@ -106,7 +118,7 @@ def kept_conclusion(store: Store, plan: PlanDocument, records: str) -> Conclusio
     predictions, validity = (
         decode(view, files[view]).table for view in ("predictions", "validity")
     )
-    return Conclusion(kept.table, kept.lacking, predictions, validity)
+    return Conclusion(kept.table, kept.lacking, kept.num_excess_seeds, predictions, validity)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What has to be measured before any law can be held against a measurement."""
+"""What is measured of the two sides of a law, and what has to be before any can be held against a measurement."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def lacking_statistics(data: SweepData) -> list[LackingStatistic]:
         for name, (quantities, measures) in _WANTED.items()
         if measured.isdisjoint(quantities)
     ]
+
+
+def num_measured_seeds(data: SweepData, quantity: str) -> int:
+    """Count the seeds that have a number for a quantity in any cell."""
+    rows = data.measurements
+    return int(rows["seed"][(rows["quantity"] == quantity) & rows["value"].notna()].nunique())
 
 
 def listed(lacking: Sequence[LackingStatistic]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from analysis.findings.cost import cost
-from analysis.findings.lacking import lacking_statistics, listed
+from analysis.findings.lacking import lacking_statistics, listed, num_measured_seeds
 from analysis.findings.league import Standing
 from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
 from analysis.mathematics.evenly_chosen import evenly_chosen
@@ -157,8 +157,7 @@ def _short(factor: float) -> str:
 
 
 def _support(data: SweepData, item: Standing) -> str:
-    rows = data.measurements
-    seeds = rows[(rows["quantity"] == item.target) & rows["value"].notna()]["seed"].nunique()
+    seeds = num_measured_seeds(data, item.target)
     of_seeds = f"{seeds} seed" if seeds == 1 else f"{seeds} seeds each"
     cells = f"{item.num_cells} cell{'' if item.num_cells == 1 else 's'}"
     if item.num_valid == item.num_cells:

@@ -17,6 +17,7 @@ from analysis.tables.table1_text import CELL_COLUMNS
 from analysis.text.number import written, written_scalar
 from analysis.text.number_text import NOTHING, plain, with_error
 from analysis.text.text_table import TextTable
+from workers.contract.plan_document import PlannedStatistic
 from workers.contract.quantities import GLOSSARY
 
 _MOST_FAILURES = 50
@@ -28,7 +29,7 @@ def run_facts(data: SweepData, store_uri: str) -> list[str]:
     facts = [
         f"Plan {plan.revision} of {_minute(plan.planned_at)}: {len(data.cells)} cells, "
         f"{len(plan.trials)} trials, seeds {', '.join(map(str, plan.seeds))}.",
-        "Statistics: " + (", ".join(s.statistic.name for s in plan.statistics) or "none") + ".",
+        "Statistics: " + (", ".join(map(_statistic_text, plan.statistics)) or "none") + ".",
         f"Store: {store_uri}",
     ]
     if not trials.empty:
@@ -38,6 +39,11 @@ def run_facts(data: SweepData, store_uri: str) -> list[str]:
             f"{_duration(trials['wall_seconds'].sum())} of training in all, on {', '.join(sorted(trials['device'].unique()))}."
         )
     return facts
+
+
+def _statistic_text(planned: PlannedStatistic) -> str:
+    seeds = planned.statistic.seeds
+    return planned.statistic.name + ("" if seeds is None else f" (the first {seeds} seeds)")
 
 
 def network_table(data: SweepData) -> TextTable:

@@ -37,13 +37,22 @@ def verdict_text(predictions: pa.Table, width: int | None = None) -> str:
 def conclusion_text(
     table: Table1,
     lacking: Sequence[LackingStatistic],
+    num_excess_seeds: int,
     predictions: pa.Table,
     width: int | None = None,
 ) -> str:
-    """Return in a few sentences which law holds by what factor, on how many seeds, and what is missing."""
+    """Return in a few sentences which law holds by what factor, on how many seeds, and what is missing.
+
+    Args:
+        table: Table 1.
+        lacking: What laws lack.
+        num_excess_seeds: Seeds with a measured excess loss.
+        predictions: The view.
+        width: Of the terminal, in characters.
+    """
     of_loss = [item for item in league(predictions.to_pandas()) if item.target == "excess_loss"]
     sentences = list(map(_standing_text, of_loss)) or _untested(table, lacking)
-    head = f"Verdict on the excess loss, from {_seeds_text(table)}"
+    head = f"Verdict on the excess loss, from {_seeds_text(table, num_excess_seeds)}"
     lines = [f"{head}:", *sentences, *_open_cells(table)]
     return "\n".join(_wrapped(line, width) for line in lines)
 
@@ -59,12 +68,13 @@ def _query_names(shown: Collection[str]) -> str:
     return f"In minima query, column prediction: {', '.join(named)}."
 
 
-def _seeds_text(table: Table1) -> str:
+def _seeds_text(table: Table1, num_excess_seeds: int) -> str:
     seeds = sorted({row.num_measured for row in table.rows}) or [0]
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return (
-        f"{_count(len(table.rows), 'cell')} with {counts} measured seed{'s' * (counts != '1')} each"
-    )
+    cells = _count(len(table.rows), "cell")
+    with_seeds = f"{cells} with {counts} measured seed{'s' * (counts != '1')} each"
+    part = f" (the excess loss: {num_excess_seeds})"
+    return with_seeds + (part if 0 < num_excess_seeds < seeds[0] else "")
 
 
 def _standing_text(standing: Standing) -> str:

@@ -82,7 +82,11 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
         if verdicts := verdict_text(told.predictions, terminal_width()):
             output.show(verdicts)
         found += report_disagreements(told.validity, output)
-        output.show(conclusion_text(told.table, told.lacking, told.predictions, terminal_width()))
+        output.show(
+            conclusion_text(
+                told.table, told.lacking, told.num_excess_seeds, told.predictions, terminal_width()
+            )
+        )
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})

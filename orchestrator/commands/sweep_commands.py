@@ -136,7 +136,11 @@ def conclude(
         output.show(run_line(pace))
     if exit_code == 3:
         output.note(_RESUMES)
-    output.show(conclusion_text(found.table, found.lacking, found.predictions, terminal_width()))
+    output.show(
+        conclusion_text(
+            found.table, found.lacking, found.num_excess_seeds, found.predictions, terminal_width()
+        )
+    )
     return exit_code
 
 

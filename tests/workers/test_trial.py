@@ -21,7 +21,7 @@ from workers.attempts.kept_model import from_bytes
 from workers.contract import identity, records
 from workers.contract.errors import StoreError
 from workers.contract.orders import EXIT_UNANSWERED, PROGRESS_FILE, Answer, Progress
-from workers.contract.specs import PluginSpec
+from workers.contract.statistics import PluginStatisticSpec
 from workers.contract.store import Store
 from workers.models.mlp import MLPSpec
 from workers.models.resnet import ResNetSpec
@@ -59,7 +59,7 @@ def wrong(context, settings):
 def plugin(tmp_path, monkeypatch):
     (tmp_path / "trial_test_plugin.py").write_text(STATISTIC)
     monkeypatch.syspath_prepend(str(tmp_path))
-    return lambda name="measure", **settings: PluginSpec(
+    return lambda name="measure", **settings: PluginStatisticSpec(
         name=f"trial_test_plugin:{name}", settings={"num_batches": 3, **settings}
     )
 

@@ -81,7 +81,7 @@ def earlier_statistic_ids(statistic: StatisticSpec) -> list[str]:
 
 
 def _statistic_id(statistic: StatisticSpec, version: str | int | None) -> str:
-    settings = statistic.non_default()
+    settings = {key: value for key, value in statistic.non_default().items() if key != "seeds"}
     return digest({"numerics": version, "name": statistic.name, "settings": settings})
 
 

@@ -30,6 +30,7 @@ class StatisticItem(Frozen):
         needs_spread: It measures how examples differ, so that one example is too few.
         is_along_the_way: Its values are those of the weights that SGD went on to, not of the kept ones.
         is_by_few_draws: What another statistic says of the same quantity is known better.
+        seeds: It is measured for so many seeds of each cell, the first ones; None is all. No part of its identity.
     """
 
     if TYPE_CHECKING:  # a field of each statistic, which stands behind what several share
@@ -40,6 +41,8 @@ class StatisticItem(Frozen):
     needs_spread: ClassVar[bool] = True
     is_along_the_way: ClassVar[bool] = False
     is_by_few_draws: ClassVar[bool] = False
+
+    seeds: Count | None = None
 
     def stated_gradients(self, batch_size: int, num_train: int) -> float:  # noqa: ARG002
         """Return the assumed cost in gradients over the training set, until trials are recorded.

@@ -80,7 +80,8 @@ class Missing:
 
 def lacking(plan: PlanDocument, facts: Facts) -> list[Missing]:
     """Compare every trial of a plan with the facts, in the plan's order."""
-    return [_compare(planned, plan.statistics, facts) for planned in plan.trials]
+    asked = {seed: plan.statistics_of(seed) for seed in {each.trial.seed for each in plan.trials}}
+    return [_compare(planned, asked[planned.trial.seed], facts) for planned in plan.trials]
 
 
 def is_trained(outcome: str | None, *, has_model: bool, is_needed: bool) -> bool:

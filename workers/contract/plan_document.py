@@ -43,7 +43,7 @@ class PlanDocument(Frozen):
         planned_at: ISO 8601, UTC.
         spec: The resolved sweep, as written in YAML with every default filled in.
         trials: Every cell's trials, one a seed; in JSON as blocks of alike ones, earlier one by one.
-        statistics: What every trial is measured for.
+        statistics: What trials are measured for; one with `seeds` those of so many seeds, the first ones, alone.
         seeds: The seeds of every cell.
     """
 
@@ -54,6 +54,14 @@ class PlanDocument(Frozen):
     trials: Annotated[StoredTrials, Field(min_length=1)]
     statistics: list[PlannedStatistic]
     seeds: list[Seed]
+
+    def statistics_of(self, seed: int) -> list[PlannedStatistic]:
+        """Return what trials of a seed are measured for."""
+        return [
+            item
+            for item in self.statistics
+            if item.statistic.seeds is None or seed in self.seeds[: item.statistic.seeds]
+        ]
 
     @field_validator("planned_at")
     @classmethod

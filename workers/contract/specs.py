@@ -49,12 +49,10 @@ class PluginSpec(Frozen):
         return name
 
 
-def named(items: Mapping[str, type[Frozen]]) -> object:
+def named(items: Mapping[str, type[Frozen]], plugin: type[PluginSpec] = PluginSpec) -> object:
     """Return the type of a `{name: …}` mapping: that of the item it names, else a plugin's."""
     known = [Annotated[item, Tag(name)] for name, item in items.items()]
-    return Annotated[
-        reduce(or_, [*known, Annotated[PluginSpec, Tag(PLUGIN)]]), Discriminator(name_tag)
-    ]
+    return Annotated[reduce(or_, [*known, Annotated[plugin, Tag(PLUGIN)]]), Discriminator(name_tag)]
 
 
 if TYPE_CHECKING:

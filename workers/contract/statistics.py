@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import BeforeValidator
 
+from workers.contract.frozen import Count
 from workers.contract.items import StatisticItem
 from workers.contract.registry import STATISTICS
 from workers.contract.specs import PluginSpec, named
+
+
+class PluginStatisticSpec(PluginSpec):
+    """A user's own statistic; `seeds` as of a built-in one."""
+
+    seeds: Count | None = None
 
 
 def _from_bare_name(value: object) -> object:
@@ -16,6 +23,8 @@ def _from_bare_name(value: object) -> object:
 
 
 if TYPE_CHECKING:
-    StatisticSpec: TypeAlias = StatisticItem | PluginSpec
+    StatisticSpec: TypeAlias = StatisticItem | PluginStatisticSpec
 else:
-    StatisticSpec = Annotated[named(STATISTICS), BeforeValidator(_from_bare_name)]
+    StatisticSpec = Annotated[
+        named(STATISTICS, PluginStatisticSpec), BeforeValidator(_from_bare_name)
+    ]

@@ -159,7 +159,7 @@ class SweepSpec(Frozen):
     @field_validator("measure")
     @classmethod
     def _statistics_differ(cls, measure: list[StatisticSpec]) -> list[StatisticSpec]:
-        refuse_repeats("measure", [statistic.model_dump_json() for statistic in measure])
+        refuse_repeats("measure", [item.model_dump_json(exclude={"seeds"}) for item in measure])
         return measure
 
     @model_validator(mode="after")
@@ -171,6 +171,17 @@ class SweepSpec(Frozen):
                 "there is neither grid nor pairs",
                 "give one, such as grid: {batch_size: [100], learning_rate: [0.1]}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _statistics_have_their_seeds(self) -> SweepSpec:
+        num_seeds = len(self.seed_list)
+        for item in self.measure:
+            if item.seeds is not None and item.seeds > num_seeds:
+                raise Misfit(
+                    f"{item.name} is to be measured for {item.seeds} seeds, and a cell has {num_seeds}",
+                    f"give measure a number of seeds of at most {num_seeds}, or none for all",
+                )
         return self
 
     @model_validator(mode="after")

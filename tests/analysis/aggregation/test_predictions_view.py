@@ -16,7 +16,7 @@ from analysis.tables.table1_text import render_text
 from workers.contract.identity import earlier_statistic_ids, statistic_id, trial_id
 from workers.contract.records import SpectrumNode, measurement_table
 from workers.contract.schema import VIEWS
-from workers.contract.specs import PluginSpec
+from workers.contract.statistics import PluginStatisticSpec
 from workers.statistics.batch_noise import BatchNoiseSpec
 from workers.statistics.fork import ForkSpec
 from workers.statistics.spectrum import SpectrumSpec
@@ -179,7 +179,8 @@ def test_nothing_measured_predicts_null(synthetic_sweep, predict):
 def test_a_plugin_that_measures_the_excess_loss_is_compared(one_cell, seen, predict):
     """It is taken for a stationary run at the final rate; log_ratio = ln(measured/predicted)."""
     one_cell.add(
-        PluginSpec(name="json:dumps"), lambda seed: [seen("excess_loss", 0.004 + 0.001 * seed)]
+        PluginStatisticSpec(name="json:dumps"),
+        lambda seed: [seen("excess_loss", 0.004 + 0.001 * seed)],
     )
     row = predict()["wang_4_45", 100]
     assert row["measured"] == pytest.approx(0.005)

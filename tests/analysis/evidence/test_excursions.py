@@ -9,7 +9,7 @@ from analysis.evidence.conditions import all_conditions
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
 from workers.contract.identity import statistic_id
-from workers.contract.specs import PluginSpec
+from workers.contract.statistics import PluginStatisticSpec
 from workers.statistics.fork import ForkSpec
 from workers.statistics.tail import TailSpec
 
@@ -102,8 +102,8 @@ def test_several_are_listed_as_planned(sweep, seen, excursions_of):
     for rate in (0.02, 0.04):
         fork = ForkSpec(num_steps=64, num_windows=1, learning_rate=rate)
         sweep.add(fork, lambda seed: [seen("excess_loss", 1.0, index=64)])
-    sweep.add(PluginSpec(name="json:dumps"), lambda seed: [seen("excess_loss", 2.0)])
-    sweep.add(PluginSpec(name="json:loads"), lambda seed: [seen("sharpness", 2.0)])
+    sweep.add(PluginStatisticSpec(name="json:dumps"), lambda seed: [seen("excess_loss", 2.0)])
+    sweep.add(PluginStatisticSpec(name="json:loads"), lambda seed: [seen("sharpness", 2.0)])
     found = excursions_of(sweep)
     assert [each.learning_rate for each in found] == [0.02, 0.04, pytest.approx(0.01)]
     assert [each.statistic for each in found] == ["fork", "fork", "json:dumps"]
@@ -115,6 +115,6 @@ def test_a_plugins_data_objective_serves_without_weight_decay(
 ):
     """Else it is not the objective that SGD descends."""
     sweep = synthetic_sweep(weight_decay=weight_decay, pairs=[(100, 0.1)]).fill()
-    plugin = PluginSpec(name="json:dumps")
+    plugin = PluginStatisticSpec(name="json:dumps")
     sweep.add(plugin, lambda seed: [seen("excess_loss", 2.0, objective="data")])
     assert [bool(each.values) for each in excursions_of(sweep)] == [is_taken]

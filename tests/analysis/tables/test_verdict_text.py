@@ -28,15 +28,17 @@ def test_the_last_words_say_which_law_holds_by_what_factor(
 ):
     """And on how many cells and seeds; every line fits the terminal."""
     rows = predictions_table([prediction(1.0, half=0.01)])
-    text = conclusion_text(paper_table, lacking_statistics(paper_data), rows)
+    text = conclusion_text(paper_table, lacking_statistics(paper_data), 5, rows)
     assert text.startswith("Verdict on the excess loss, from 9 cells with 5 measured seeds each:\n")
     assert (
         "Wang 2019, Eq 4.45: holds. Measured is 1.00 [0.990, 1.01] times what it gives (by fork in 1 of 1 "
         "cell, where its assumptions are met)." in " ".join(text.split())
     )
+    part = conclusion_text(paper_table, lacking_statistics(paper_data), 2, rows)
+    assert "from 9 cells with 5 measured seeds each (the excess loss: 2):" in part
     for width in (40, 60, 100):
         lines = conclusion_text(
-            paper_table, lacking_statistics(paper_data), rows, width
+            paper_table, lacking_statistics(paper_data), 5, rows, width
         ).splitlines()
         assert max(map(len, lines)) <= width
         assert " ".join(" ".join(lines).split()) == " ".join(text.split())
@@ -46,7 +48,7 @@ def test_where_no_law_is_tested_the_last_words_say_what_is_missing(
     predictions_table, paper_data, paper_table
 ):
     """The measurement to add, and how far apart the laws are by the traces alone."""
-    text = conclusion_text(paper_table, lacking_statistics(paper_data), predictions_table([]))
+    text = conclusion_text(paper_table, lacking_statistics(paper_data), 5, predictions_table([]))
     assert "no law is tested yet, as the excess loss was not measured: add {name: fork}" in text
     ratios = [row.magnitude_difference.value for row in paper_table.rows]
     assert (
@@ -73,7 +75,7 @@ def test_a_law_is_judged_where_its_assumptions_are_met(
             prediction(1.0, half=0.01, valid=False, batch_size=200),
         ]
     )
-    text = conclusion_text(paper_table, lacking_statistics(paper_data), rows)
+    text = conclusion_text(paper_table, lacking_statistics(paper_data), 5, rows)
     assert told in " ".join(text.split())
 
 
@@ -104,7 +106,7 @@ def test_only_statistics_that_are_missing_are_to_be_added(
         found = measurement_table(key[0], every[name], key[1], rows[name])
         store.commit("measurements", key, "measuring", found)
     data = load_sweep(store, "toy")
-    text = conclusion_text(build_table1(data), lacking_statistics(data), predictions_table([]))
+    text = conclusion_text(build_table1(data), lacking_statistics(data), 0, predictions_table([]))
     assert f"no law is tested yet, as {told}" in " ".join(text.split())
 
 
@@ -114,6 +116,6 @@ def test_what_is_not_complete_stands_last(store, synthetic_sweep, predictions_ta
     sweep.plan()
     sweep.train(sweep.trials()[0])
     data = load_sweep(store, "toy")
-    text = conclusion_text(build_table1(data), lacking_statistics(data), predictions_table([]))
+    text = conclusion_text(build_table1(data), lacking_statistics(data), 0, predictions_table([]))
     assert text.splitlines()[0].endswith("from 1 cell with 0 measured seeds each:")
     assert text.splitlines()[-1] == "Not complete: 1 of 1 cell."

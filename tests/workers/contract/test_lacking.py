@@ -122,3 +122,18 @@ def test_a_trial_is_trained_again_only_for_a_lost_model_that_is_needed(
 ):
     """Never where training ended at no minimum."""
     assert is_trained(outcome, has_model=has_model, is_needed=is_needed) is expected
+
+
+def test_a_statistic_may_be_of_the_first_seeds_alone(make_trial, statistics):
+    """In the order of the plan; a trial of another seed is done without it."""
+    of_two = statistics[1].model_copy(update={"statistic": TracesSpec(seeds=2)})
+    specs = [make_trial(seed=seed) for seed in (7, 3, 5)]
+    trials = [PlannedTrial(trial_id=trial_id(spec), trial=spec) for spec in specs]
+    plan = plan_of(trials, [statistics[0], of_two]).model_copy(update={"seeds": [7, 3, 5]})
+    facts = Facts(
+        outcomes={item.trial_id: "converged" for item in trials},
+        with_model={item.trial_id for item in trials},
+        measured={(item.trial_id, statistics[0].statistic_id) for item in trials},
+    )
+    assert [item.lacks for item in lacking(plan, facts)] == [("traces",), ("traces",), ()]
+    assert [len(plan.statistics_of(seed)) for seed in plan.seeds] == [2, 2, 1]

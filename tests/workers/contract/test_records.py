@@ -18,7 +18,7 @@ from workers.contract.records import (
     table,
 )
 from workers.contract.schema import VIEWS
-from workers.contract.specs import PluginSpec
+from workers.contract.statistics import PluginStatisticSpec
 from workers.statistics.traces import TracesSpec
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -107,7 +107,7 @@ def test_units_come_from_the_glossary():
 
 def test_a_statistic_of_ones_own_is_recorded_under_its_name():
     """As it stands in the sweep."""
-    rows = measurement_table("t", PluginSpec(name="a:b"), "s", [MEASUREMENT]).to_pylist()
+    rows = measurement_table("t", PluginStatisticSpec(name="a:b"), "s", [MEASUREMENT]).to_pylist()
     assert rows[0]["statistic"] == "a:b"
 
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from workers.contract.specs import PluginSpec
-from workers.contract.statistics import StatisticSpec
+from workers.contract.specs import ModelSpec
+from workers.contract.statistics import PluginStatisticSpec, StatisticSpec
 from workers.statistics.losses import LossesSpec
 from workers.statistics.traces import TracesSpec
 
@@ -16,11 +16,13 @@ _STATISTIC = TypeAdapter(StatisticSpec)
     [
         ("losses", LossesSpec()),
         ({"name": "traces", "columns": 3}, TracesSpec(columns=3)),
+        ({"name": "traces", "seeds": 2}, TracesSpec(seeds=2)),
+        ({"name": "a:b", "seeds": 2}, PluginStatisticSpec(name="a:b", seeds=2)),
         ({"name": "traces", "columns": "exact"}, TracesSpec(columns="exact")),
-        ("my_package.sharpness:measure", PluginSpec(name="my_package.sharpness:measure")),
+        ("my_package.sharpness:measure", PluginStatisticSpec(name="my_package.sharpness:measure")),
         (
             {"name": "a:b", "settings": {"radius": [0.1, None]}},
-            PluginSpec(name="a:b", settings={"radius": [0.1, None]}),
+            PluginStatisticSpec(name="a:b", settings={"radius": [0.1, None]}),
         ),
     ],
 )
@@ -40,6 +42,8 @@ def test_documents_and_their_specs(document, spec):
         {"name": "traces", "columns": 10**400},
         {"name": "losses", "bn_mode": "batch"},
         {"name": "losses", "columns": 1},
+        {"name": "losses", "seeds": 0},
+        {"name": "a:b", "seeds": True},
     ],
 )
 def test_settings_out_of_range_are_refused(document):
@@ -53,3 +57,9 @@ def test_a_split_named_twice_is_refused(name):
     """It would be measured twice."""
     with pytest.raises(ValidationError, match="splits holds train twice; give each once"):
         _STATISTIC.validate_python({"name": name, "splits": ["train", "test", "train"]})
+
+
+def test_seeds_are_of_a_statistic_alone():
+    """A model of one's own has none."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(ModelSpec).validate_python({"name": "a:b", "seeds": 2})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from workers.contract.sweep_spec import ResourcesSpec
+from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,31 @@ def test_a_kind_of_accelerator_needs_gpus():
     assert kept.accelerator == "H100"
     with pytest.raises(ValidationError, match=r"give gpus: 1, or leave accelerator out"):
         ResourcesSpec.model_validate({"accelerator": "H100"})
+
+
+def _sweep(**changes):
+    document = {
+        "name": "toy",
+        "model": {"name": "mlp"},
+        "dataset": {"name": "digits"},
+        "loss": "kld",
+        "grid": {"batch_size": [32], "learning_rate": [0.1]},
+        "seeds": 3,
+        "training": {"epochs": 1},
+    }
+    return SweepSpec.model_validate(document | changes)
+
+
+@pytest.mark.parametrize("seeds", [3, [5, 6, 7]])
+def test_a_statistic_is_of_no_more_seeds_than_there_are(seeds):
+    """Of all it may be."""
+    assert _sweep(seeds=seeds, measure=[{"name": "fork", "seeds": 3}]).measure[0].seeds == 3
+    told = "fork is to be measured for 4 seeds, and a cell has 3; give measure a number of seeds of at most 3"
+    with pytest.raises(ValidationError, match=told):
+        _sweep(seeds=seeds, measure=["losses", {"name": "fork", "seeds": 4}])
+
+
+def test_a_statistic_is_asked_for_once_for_however_many_seeds():
+    """It would be one record."""
+    with pytest.raises(ValidationError, match="give each once"):
+        _sweep(measure=["traces", {"name": "traces", "seeds": 2}])

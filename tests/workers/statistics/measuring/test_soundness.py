@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.contract.specs import PluginSpec
+from workers.contract.statistics import PluginStatisticSpec
 from workers.datasets.dataset import Split
 from workers.statistics.batch_noise import BatchNoiseSpec
 from workers.statistics.hessian import HessianSpec
@@ -19,7 +19,7 @@ from workers.statistics.noise_curvature import NoiseCurvatureSpec
 from workers.statistics.spectrum import SpectrumSpec
 from workers.statistics.traces import TracesSpec
 
-PLUGIN = PluginSpec(name="own.sharpness:measure")
+PLUGIN = PluginStatisticSpec(name="own.sharpness:measure")
 STATISTICS = [
     LossesSpec(),
     TracesSpec(),
