@@ -174,9 +174,10 @@ def _rows_at(
 ) -> list[dict[str, Any]]:
     """Return the rows at ascending places [n]; texts are made of the words that are asked for alone."""
     found: list[dict[str, Any]] = []
-    for number, end in enumerate(np.cumsum(rows.lengths).tolist()):
-        begin = end - rows.lengths[number]
-        own = places[(places >= begin) & (places < end)] - begin
+    ends = np.cumsum(rows.lengths)
+    parts = np.split(places, np.searchsorted(places, ends[:-1]))
+    for number, (part, end) in enumerate(zip(parts, ends, strict=True)):
+        own = part - (end - rows.lengths[number])
         if own.size:
             piece = rows.select(names) if rows.is_kept else rows.piece(number, names)
             found += piece.take(as_arrow(own)).to_pylist()
