@@ -39,6 +39,7 @@ def content(opened, trial_rows):
 
 def test_a_file_is_opened_as_often_however_many_pieces_it_has(opened, content):
     """Opening takes as long as a file has pieces: once a piece would take the square of that."""
+    opened.clear()
     rows = FileRows("trials", content)
     assert (len(rows.lengths), rows.num_rows) == (_NUM_PIECES, 2 * _NUM_PIECES)
     found = []
