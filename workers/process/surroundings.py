@@ -21,10 +21,13 @@ _FIXED = {
 }
 """The last until an attempt is given its devices."""
 
-_KEPT = frozenset(
-    {"KERAS_HOME", "TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR"}
-)
-"""Of places and memory; oneDNN, which rounds otherwise, is a part of `environment_id`, as XLA_FLAGS is."""
+_KEPT = frozenset({"KERAS_HOME", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR"})
+"""Of places and memory."""
+
+_ONEDNN, _OFF = "TF_ENABLE_ONEDNN_OPTS", frozenset({"0", "false"})
+"""It may be turned off, which rounds otherwise and is a part of `environment_id`, as XLA_FLAGS is. It is never turned
+on where TensorFlow does not do so by itself: on a processor with AVX2 alone its gradient of a strided 1 × 1 convolution
+writes beyond weights whose channels are no multiple of 8, which ends the process, or nobody sees."""
 
 _DROPPED = ("KERAS_", "TF_", "ONEDNN_", "DNNL_", "CUBLAS_", "NVIDIA_TF32_", "OPENBLAS_CORETYPE", "NPY_")  # fmt: skip
 """Backends, precisions, instruction sets, threads, compilation: each has its value here or in the trial."""
@@ -57,7 +60,9 @@ def for_tensorflow(surroundings: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in surroundings.items()
-        if name in _KEPT or not name.startswith(_DROPPED)
+        if name in _KEPT
+        or (name == _ONEDNN and value.lower() in _OFF)
+        or not name.startswith(_DROPPED)
     }
     return kept | _FIXED
 

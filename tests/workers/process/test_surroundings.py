@@ -56,6 +56,15 @@ def test_what_changes_numbers_is_taken_out():
     }
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"), [("0", True), ("False", True), ("1", False), ("true", False), ("", False)]
+)
+def test_onednn_may_be_turned_off_and_never_on(value, kept):
+    """Where TensorFlow does not turn it on by itself it is not sound."""
+    given = {"TF_ENABLE_ONEDNN_OPTS": value}
+    assert ("TF_ENABLE_ONEDNN_OPTS" in for_tensorflow(given)) is kept
+
+
 @pytest.mark.parametrize("shown", [{}, {"CUDA_VISIBLE_DEVICES": "1"}])
 def test_the_gpus_that_the_surroundings_show_may_be_left(shown):
     """All where nothing is said of them; the rest is as for every process with TensorFlow."""
