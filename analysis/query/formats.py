@@ -143,6 +143,8 @@ def _values(table: pa.Table, index: int) -> list[object]:
 
 def _unfolded(column: pa.ChunkedArray[Any]) -> list[object]:
     """Return the values of Python; a map as a dict, or as pairs where its keys are lists or the like."""
+    if "[ns]" in str(column.type):
+        pa.nulls(0).to_pandas()  # PyArrow takes pandas for nanoseconds, and looks for it once more
     try:
         return list(column.to_pylist(maps_as_pydicts="strict"))
     except (TypeError, KeyError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from analysis.report.words import headline
 from analysis.tables.measured.cost_tables import cost_sentence
 from analysis.text.interval_text import ratio_text
 from workers.contract.quantities import GLOSSARY
+from workers.contract.statistics import StatisticSpec
 
 _MOST_MARKS = 9
 _MOST_NAMED = 2
@@ -192,7 +194,8 @@ def _known(data: SweepData, table: Table1) -> _Found:
     pooled = _pooled(list(logs.values()))
     seeds = [row.num_measured for row in rows]
     of_seeds = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
-    support = f"{len(rows)} cell{'' if len(rows) == 1 else 's'}, {of_seeds} seeds each"
+    each = "1 seed" if of_seeds == "1" else f"{of_seeds} seeds"
+    support = f"{len(rows)} cell{'' if len(rows) == 1 else 's'}, {each} each"
     findings = [
         Finding(_open_question(data), verdict="not measured"),
         *_differences(rows, support),
@@ -247,11 +250,20 @@ def _decides(data: SweepData) -> list[str]:
     lacking = lacking_statistics(data)
     if not lacking and data.measurements["value"].notna().any():
         return []
-    names = [item.statistic.name for item in data.plan.statistics]
+    names = [_entry(item.statistic) for item in data.plan.statistics]
     wanted = [each.name for each in lacking if not each.is_planned]
     given = f" --set 'measure=[{', '.join([*names, *wanted])}]'" if wanted else ""
     told = [f"The statistic {each.name} measures {listed([each])}." for each in lacking]
     return [" ".join([*told, f"minima run {data.plan.sweep}{given}"])]
+
+
+def _entry(statistic: StatisticSpec) -> str:
+    """Write a statistic as it stands under `measure`."""
+    settings = statistic.non_default()
+    settings.pop("name", None)
+    written = [f"{key}: {json.dumps(value)}" for key, value in settings.items()]
+    name = json.dumps(statistic.name) if ":" in statistic.name else statistic.name
+    return f"{{name: {', '.join([name, *written])}}}" if written else name
 
 
 def _log(ratio: Uncertain) -> Interval:

@@ -39,19 +39,24 @@ class Beside(Generic[Result]):
         self._places, places = os.pipe()
         os.write(places, bytes(range(len(works))))
         os.close(places)
-        others = min(len(works), (num_cores or os.cpu_count() or 1) - 1)
-        self._answers = [
-            _begin(works, self._places) for _ in range(others if sys.platform == "linux" else 0)
-        ]
+        self._answers: list[Connection[object, dict[int, Result]]] = []
+        if sys.platform == "linux":
+            cores = len(os.sched_getaffinity(0)) if num_cores is None else num_cores
+            for _ in range(min(len(works), cores - 1)):
+                self._answers.append(_begin(works, self._places, self._answers))
 
     def results(self) -> list[Result]:
         """Do what is left with the others, wait for them, and return the results, in the order of the works."""
-        found = {place: self._works[place]() for place in _taken(self._places)}
-        os.close(self._places)
-        for answers in self._answers:
-            with contextlib.closing(answers), contextlib.suppress(EOFError, OSError):
-                if answers.poll(_PATIENCE_SECONDS):
-                    found |= answers.recv()
+        with contextlib.ExitStack() as opened:
+            opened.callback(os.close, self._places)
+            for answers in self._answers:
+                opened.enter_context(answers)
+            opened.callback(os.read, self._places, _MOST_WORKS)  # where a work fails, no more begin
+            found = {place: self._works[place]() for place in _taken(self._places)}
+            for answers in self._answers:
+                with contextlib.suppress(EOFError, OSError):
+                    if answers.poll(_PATIENCE_SECONDS):
+                        found |= answers.recv()
         return [
             found[place] if place in found else work() for place, work in enumerate(self._works)
         ]
@@ -64,11 +69,15 @@ def _taken(places: int) -> Iterator[int]:
 
 
 def _begin(
-    works: Sequence[Callable[[], Result]], places: int
+    works: Sequence[Callable[[], Result]],
+    places: int,
+    earlier: Sequence[Connection[object, dict[int, Result]]],
 ) -> Connection[object, dict[int, Result]]:
     context = get_context("fork")
     answers, ours = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(works, places, ours), daemon=True)
+    process = context.Process(
+        target=_answer, args=(works, places, ours, [*earlier, answers]), daemon=True
+    )
     with warnings.catch_warnings():
         # Python 3.12 warns of threads; ours only write to the terminal and read files, which the fork does not
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -81,10 +90,17 @@ def _answer(
     works: Sequence[Callable[[], Result]],
     places: int,
     ours: Connection[dict[int, Result], object],
+    of_parent: Sequence[Connection[object, dict[int, Result]]],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for answers in of_parent:  # else an answer that nobody reads any more would wait for ever
+        answers.close()
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123  # a lock of the streams may be held by a thread that is not here
         sys.stdout = sys.stderr = nowhere
+        found: dict[int, Result] = {}
+        for place in _taken(places):
+            with contextlib.suppress(Exception):
+                found[place] = works[place]()
         with contextlib.suppress(Exception):
-            ours.send({place: works[place]() for place in _taken(places)})
+            ours.send(found)
     os._exit(0)

@@ -42,8 +42,10 @@ def run_facts(data: SweepData, store_uri: str) -> list[str]:
 
 
 def _statistic_text(planned: PlannedStatistic) -> str:
-    seeds = planned.statistic.seeds
-    return planned.statistic.name + ("" if seeds is None else f" (the first {seeds} seeds)")
+    name, seeds = planned.statistic.name, planned.statistic.seeds
+    if seeds is None:
+        return name
+    return f"{name} (asked for the first {'seed' if seeds == 1 else f'{seeds} seeds'})"
 
 
 def network_table(data: SweepData) -> TextTable:

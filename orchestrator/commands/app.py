@@ -200,12 +200,10 @@ def query(
     json: Json = False,
 ) -> int:
     """Ask the store in SQL, read-only, over the views of the README."""
-    with without(
-        "pandas"
-    ):  # which PyArrow and DuckDB import where they can: half of a short query's time
+    with without("pandas"):  # which PyArrow imports where it can, for a third of a query's time
         from orchestrator.commands import query_command
 
-        query_command.query(sql, store, Format.JSON if json else format_)
+    query_command.query(sql, store, Format.JSON if json else format_)
     return 0
 
 

@@ -11,7 +11,7 @@ import math
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import JsonValue
+from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.frozen import Count, Frozen
@@ -21,7 +21,24 @@ ASSUMED_GRADIENTS = 0.4
 """Cost of a statistic that tells none, in gradients over the training set, until trials are recorded."""
 
 
-class StatisticItem(Frozen):
+class OfSeeds(Frozen):
+    """What may be asked for the first seeds of each cell alone.
+
+    Attributes:
+        seeds: How many; None is all, which is not written, as earlier versions know no such key. No part of an identity.
+    """
+
+    seeds: Count | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        written: dict[str, JsonValue] = write(self)
+        if self.seeds is None:
+            written.pop("seeds", None)
+        return written
+
+
+class StatisticItem(OfSeeds):
     """A statistic; beside it stands `measure(context, settings) -> list[Measurement]`.
 
     Attributes:
@@ -30,7 +47,6 @@ class StatisticItem(Frozen):
         needs_spread: It measures how examples differ, so that one example is too few.
         is_along_the_way: Its values are those of the weights that SGD went on to, not of the kept ones.
         is_by_few_draws: What another statistic says of the same quantity is known better.
-        seeds: It is measured for so many seeds of each cell, the first ones; None is all. No part of its identity.
     """
 
     if TYPE_CHECKING:  # a field of each statistic, which stands behind what several share
@@ -41,8 +57,6 @@ class StatisticItem(Frozen):
     needs_spread: ClassVar[bool] = True
     is_along_the_way: ClassVar[bool] = False
     is_by_few_draws: ClassVar[bool] = False
-
-    seeds: Count | None = None
 
     def stated_gradients(self, batch_size: int, num_train: int) -> float:  # noqa: ARG002
         """Return the assumed cost in gradients over the training set, until trials are recorded.

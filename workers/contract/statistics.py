@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import BeforeValidator
 
-from workers.contract.frozen import Count
-from workers.contract.items import StatisticItem
+from workers.contract.items import OfSeeds, StatisticItem
 from workers.contract.registry import STATISTICS
 from workers.contract.specs import PluginSpec, named
 
 
-class PluginStatisticSpec(PluginSpec):
-    """A user's own statistic; `seeds` as of a built-in one."""
-
-    seeds: Count | None = None
+class PluginStatisticSpec(OfSeeds, PluginSpec):
+    """A user's own statistic."""
 
 
 def _from_bare_name(value: object) -> object:

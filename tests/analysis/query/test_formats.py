@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -162,3 +164,25 @@ def test_a_wide_row_is_a_block_of_lines_that_fit(width):
     assert lines[0].startswith("─ 1 of 1 ─")
     found = dict(line.split() for line in lines[1:-1])
     assert found == {name: f"{number / 7:.6g}" for number, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "TIMESTAMP_NS '2020-01-01 00:00:00.123456789'",
+        "[TIMESTAMP_NS '2020-01-01 00:00:00.123456789']",
+    ],
+)
+def test_nanoseconds_are_told_by_a_query_that_began_without_pandas(sql):
+    """For which PyArrow needs it."""
+    code = (
+        "from workers.process.surroundings import without\n"
+        "with without('pandas'):\n"
+        "    import duckdb; from analysis.query import formats, sql\n"
+        "import sys; assert 'pandas' not in sys.modules\n"
+        f"rows = duckdb.sql({'SELECT ' + sql + ' AS t'!r}).to_arrow_table()\n"
+        "for write in (formats.as_text, formats.as_csv, formats.as_json): print(write(rows))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2020-01-01T00:00:00.123456789") >= 2

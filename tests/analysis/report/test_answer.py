@@ -9,8 +9,11 @@ from analysis.laws.reasons import INDEPENDENT
 from analysis.records.load import load_sweep
 from analysis.report.answer import answer, chief_standings
 from analysis.report.report import report_page
+from analysis.tables.report_tables import run_facts
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.records import measurement_table
+from workers.contract.statistics import PluginStatisticSpec
+from workers.statistics.traces import TracesSpec
 
 _SMALL = [
     "not so in 3 of 3 seeds: steps are small: ηλ₁/(2(1+μ)) is below 0.1, here 0.447",
@@ -174,6 +177,25 @@ def test_traces_alone_say_by_what_factor_two_laws_differ(answer_to):
     ]  # fmt: skip
 
 
+def test_the_command_that_decides_keeps_what_is_planned(store, synthetic_sweep):
+    """With its settings and seeds; of one seed."""
+    sweep = synthetic_sweep(pairs=[(100, 0.2)], seeds=[0, 1])
+    sweep.statistics = [TracesSpec(seeds=1, columns=2), PluginStatisticSpec(name="json:dumps")]
+    sweep.plan()
+    first = sweep.trials()[0]
+    for trial in sweep.trials():
+        sweep.train(trial)
+    sweep.statistics = sweep.statistics[:1]
+    sweep.measure(first)
+    data = load_sweep(store, "toy")
+    found = answer(data, build_table1(data), [])
+    told = "--set 'measure=[{name: traces, seeds: 1, columns: 2}, \"json:dumps\", fork]'"
+    assert told in found.asides[0]
+    assert found.findings[-1].support == "1 cell, 1 seed each"
+    asked = next(text for text in run_facts(data, "s") if text.startswith("Statistics"))
+    assert asked == "Statistics: traces (asked for the first seed), json:dumps."
+
+
 def test_forks_without_traces_ask_for_traces(store, forked_sweep):
     """The excess loss is there; no law says anything of it."""
     sweep = forked_sweep(pairs=[(50, 0.1)], seeds=[0])
@@ -189,7 +211,8 @@ def test_forks_without_traces_ask_for_traces(store, forked_sweep):
     [question] = [item.text for item in found.findings]
     assert question == "Which law holds, as tr σ² and tr H are not measured"
     assert found.asides == [
-        "The statistic traces measures tr σ² and tr H. minima run toy --set 'measure=[fork, traces]'"
+        "The statistic traces measures tr σ² and tr H. minima run toy --set "
+        "'measure=[{name: fork, num_steps: 256, num_windows: 4}, traces]'"
     ]
 
 

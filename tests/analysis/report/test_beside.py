@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,71 @@ def test_what_ends_without_a_result_is_done_here(end, capfd):
     time.sleep(1.0)
     assert works.results() == ["first", "here", "last"]
     assert capfd.readouterr() == ("", "")
+
+
+@forking
+def test_one_work_that_fails_beside_costs_no_other():
+    """It alone is done again."""
+    here = os.getpid()
+
+    def work(place):
+        if place == 1 and os.getpid() != here:
+            raise OSError
+        return os.getpid()
+
+    works = Beside([lambda place=place: work(place) for place in range(4)], num_cores=2)
+    time.sleep(1.0)
+    pids = works.results()
+    assert [pid == here for pid in pids] == [False, True, False, False]
+
+
+def _descriptors():
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+@forking
+def test_a_work_that_fails_here_ends_all():
+    """No further one is begun, and nothing stays open."""
+    begun = multiprocessing.get_context("fork").Value("i", 0)
+    before, here = _descriptors(), os.getpid()
+
+    def work():
+        with begun.get_lock():
+            begun.value += 1
+        time.sleep(0.3)
+        if os.getpid() == here:
+            raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        Beside([work] * 100, num_cores=2).results()
+    time.sleep(1.0)
+    assert begun.value < 8
+    assert _descriptors() == before
+    assert not multiprocessing.active_children()
+
+
+@forking
+def test_what_nobody_asks_for_ends_by_itself():
+    """Though its result is larger than a pipe, and whatever else was begun after it."""
+    large = [lambda: (time.sleep(0.3), bytes(10**6))[1]] * 4
+    works, others = Beside(large, num_cores=3), Beside(large, num_cores=2)
+    time.sleep(2.5)
+    children = multiprocessing.active_children()
+    assert len(children) == 3
+    for each in (*works._answers, *others._answers):
+        each.close()
+    deadline = time.monotonic() + 10
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not multiprocessing.active_children()
+
+
+@forking
+def test_as_many_processes_as_this_one_has_cores(monkeypatch):
+    """Not as the machine has."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    alone, here = Beside([os.getpid] * 3), os.getpid()
+    assert alone.results() == [here] * 3
 
 
 @forking

@@ -1,5 +1,7 @@
 """What to measure: a bare name is the statistic with its defaults."""
 
+import json
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -63,3 +65,14 @@ def test_seeds_are_of_a_statistic_alone():
     """A model of one's own has none."""
     with pytest.raises(ValidationError):
         TypeAdapter(ModelSpec).validate_python({"name": "a:b", "seeds": 2})
+
+
+@pytest.mark.parametrize("name", ["losses", "a:b"])
+def test_all_seeds_are_written_as_no_key(name):
+    """As plans are by earlier versions, which know none."""
+    of_all, of_two = (
+        _STATISTIC.validate_python({"name": name} | more) for more in ({}, {"seeds": 2})
+    )
+    assert "seeds" not in of_all.model_dump(mode="json") | json.loads(of_all.model_dump_json())
+    assert of_two.model_dump(mode="json")["seeds"] == 2
+    assert _STATISTIC.validate_json(of_two.model_dump_json()) == of_two
