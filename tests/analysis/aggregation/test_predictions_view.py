@@ -99,18 +99,6 @@ def test_every_cell_has_a_row_for_every_law(synthetic_sweep, rows_of):
     assert row["reason"] == f"{NOT_MEASURED}; E‖∇L‖² was not measured"
 
 
-def test_a_reason_counts_the_seeds_that_have_its_numbers(synthetic_sweep, predict):
-    """Of three seeds one has the traces."""
-    sweep = synthetic_sweep(weight_decay=0.1, sampler="replacement")
-    sweep.plan()
-    for trial in sweep.trials():
-        sweep.train(trial)
-        if trial.seed == 0:
-            sweep.measure(trial)
-    reason = predict()["jastrzebski_9", 100]["reason"]
-    assert reason.startswith("not so in 1 of 1 seeds: σ² = H: ")
-
-
 def test_a_law_that_the_traces_contradict_is_not_valid(synthetic_sweep, predict):
     """The traces 100 of σ² and 58 of H are not one: the law that takes them for one says so."""
     synthetic_sweep(weight_decay=0.1, sampler="replacement").fill()
