@@ -89,9 +89,8 @@ class CurveDistance:
         top = 1.0
         while excess(top) > 0:
             top *= 4
-        from scipy.optimize import (
-            brentq,
-        )  # here: a third of a second, while figures are drawn beside
+        # here, as it takes a third of a second, in which figures are drawn beside
+        from scipy.optimize import brentq
 
         return float(brentq(excess, 0.0, top))
 

@@ -41,7 +41,6 @@ from orchestrator.machine.console import Output
 from workers.contract.distribution import NOT_INSTALLED, installed_version
 from workers.contract.errors import user_error
 from workers.contract.local_folder import local_folder
-from workers.process.surroundings import without
 
 if TYPE_CHECKING:
     from orchestrator.planning.prepare import Options
@@ -200,6 +199,8 @@ def query(
     json: Json = False,
 ) -> int:
     """Ask the store in SQL, read-only, over the views of the README."""
+    from workers.process.surroundings import without
+
     with without("pandas"):  # which PyArrow imports where it can, for a third of a query's time
         from orchestrator.commands import query_command
 
