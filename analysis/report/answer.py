@@ -25,6 +25,7 @@ from analysis.report.web.first_screen import Finding, FirstScreen, Forest, Fores
 from analysis.report.words import headline
 from analysis.tables.measured.cost_tables import cost_sentence
 from analysis.text.interval_text import ratio_text
+from analysis.text.number_text import counted
 from workers.contract.quantities import GLOSSARY
 from workers.contract.statistics import StatisticSpec
 
@@ -161,7 +162,7 @@ def _short(factor: float) -> str:
 def _support(data: SweepData, item: Standing) -> str:
     seeds = num_measured_seeds(data, item.target)
     of_seeds = f"{seeds} seed" if seeds == 1 else f"{seeds} seeds each"
-    cells = f"{item.num_cells} cell{'' if item.num_cells == 1 else 's'}"
+    cells = counted(item.num_cells, "cell")
     if item.num_valid == item.num_cells:
         return f"{cells}, {of_seeds}"
     if item.num_valid:
@@ -195,7 +196,7 @@ def _known(data: SweepData, table: Table1) -> _Found:
     seeds = [row.num_measured for row in rows]
     of_seeds = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     each = "1 seed" if of_seeds == "1" else f"{of_seeds} seeds"
-    support = f"{len(rows)} cell{'' if len(rows) == 1 else 's'}, {each} each"
+    support = f"{counted(len(rows), 'cell')}, {each} each"
     findings = [
         Finding(_open_question(data), verdict="not measured"),
         *_differences(rows, support),

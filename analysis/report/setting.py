@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.records.load import SweepData
+from analysis.text.number_text import counted
 from workers.contract.registry import LOSSES
 from workers.contract.specs import DatasetSpec, ModelSpec, PluginSpec
 
@@ -17,8 +18,8 @@ def setting_line(data: SweepData) -> str:
             _model(trial.model),
             _dataset(trial.dataset, " or ".join(f"{count:,}" for count in counts)),
             " and ".join(map(_loss, losses)),
-            _count(trial.training.epochs, "epoch"),
-            f"{_count(len(data.cells), 'cell')} × {_count(seeds, 'seed')}",
+            counted(trial.training.epochs, "epoch"),
+            f"{counted(len(data.cells), 'cell')} × {counted(seeds, 'seed')}",
         ]
     )
 
@@ -37,7 +38,3 @@ def _dataset(dataset: DatasetSpec, num_train: str) -> str:
 
 def _loss(name: str) -> str:
     return (LOSSES[name].title if name in LOSSES else "") or name
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

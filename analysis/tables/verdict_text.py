@@ -14,6 +14,7 @@ from analysis.findings.table1 import Table1, law_columns
 from analysis.predictions import laws
 from analysis.tables.law_tables import league_tables, verdict_tables
 from analysis.text.interval_text import ratio_text, three_digits
+from analysis.text.number_text import counted
 from analysis.text.text_table import render
 
 _WIDTH = 120
@@ -71,14 +72,14 @@ def _query_names(shown: Collection[str]) -> str:
 def _seeds_text(table: Table1, num_excess_seeds: int) -> str:
     seeds = sorted({row.num_measured for row in table.rows}) or [0]
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    cells = _count(len(table.rows), "cell")
+    cells = counted(len(table.rows), "cell")
     with_seeds = f"{cells} with {counts} measured seed{'s' * (counts != '1')} each"
     part = f" (the excess loss: {num_excess_seeds})"
     return with_seeds + (part if 0 < num_excess_seeds < seeds[0] else "")
 
 
 def _standing_text(standing: Standing) -> str:
-    said, cells = standing.told or "undecided", _count(standing.num_cells, "cell")
+    said, cells = standing.told or "undecided", counted(standing.num_cells, "cell")
     if said == "agrees":
         said = "agrees, though its assumptions are not met"
     where = f"{standing.num_valid} of {cells}, where its assumptions are met"
@@ -116,13 +117,9 @@ def _untested(table: Table1, lacking: Sequence[LackingStatistic]) -> list[str]:
 
 def _open_cells(table: Table1) -> list[str]:
     num_open = sum(not row.state.is_complete for row in table.rows)
-    return [f"Not complete: {num_open} of {_count(len(table.rows), 'cell')}."] if num_open else []
+    return [f"Not complete: {num_open} of {counted(len(table.rows), 'cell')}."] if num_open else []
 
 
 def _range(values: list[float]) -> str:
     low, high = three_digits(min(values)), three_digits(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

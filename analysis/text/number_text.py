@@ -76,6 +76,11 @@ def power_in_heading(heading: str, texts: Sequence[str]) -> tuple[str, list[str]
     return f"{heading} ({power(exponent)})", shown
 
 
+def counted(number: int, what: str) -> str:
+    """Write how many there are of what: 1 cell, 3 cells."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def plain(value: float | None, num_digits: int = 4) -> str:
     """Format a number with so many digits; whole numbers above that in full, with separators."""
     if value is None or not math.isfinite(value):
