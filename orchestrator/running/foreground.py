@@ -132,7 +132,7 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(prepared, options, control.run_id, [chosen])[0]
     with contextlib.closing(Slot()) as slot, control.listening():
-        start(slot, options.entry)
+        start(slot, task)
         publish_plan(prepared.store, prepared.plan)
         result = run_on(task, slot)
         if result.status == "elsewhere":
@@ -144,14 +144,14 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
         return result
 
 
-def start(slot: Slot, entry: str) -> None:
-    """Start what forks attempts, before anything is written.
+def start(slot: Slot, task: SlotTask) -> None:
+    """Start what forks the task's attempts, before anything is written.
 
     Raises:
         UserError: It does not start here; with the last words of what it imports.
     """
     try:
-        slot.start(entry)
+        slot.start(task)
     except ForkServerLost as lost:
         raise user_error(
             f"the process that trains does not start: {str(lost).splitlines()[-1]}",

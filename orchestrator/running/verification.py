@@ -46,7 +46,7 @@ def verify(
 
     Args:
         prepared: The sweep.
-        drawn: Done trials, in the order to try them.
+        drawn: Done trials, at least one, in the order to try them.
         num_sample: How many to compare; fewer where fewer are done, or comparable here.
         options: The command's.
 
@@ -56,7 +56,7 @@ def verify(
     """
     result = VerifyResult()
     with own_folders_removed(), contextlib.closing(Slot()) as slot:
-        start(slot, options.entry)
+        start(slot, make_tasks(prepared, options, "verify", drawn[:1])[0])
         for item in drawn:
             if len(result.compared) == num_sample:
                 break

@@ -26,9 +26,14 @@ class ForkServerLost(Exception):
 class ForkServer:
     """One fork server, started when first needed, and at most one child of it at a time."""
 
-    def __init__(self, entry: str) -> None:
-        """Prepare a server whose children run `entry`'s `run_child`; nothing is started yet."""
-        self.entry = entry
+    def __init__(self, entry: str, *, is_right_with_onednn: bool = False) -> None:
+        """Prepare a server whose children run `entry`'s `run_child`; nothing is started yet.
+
+        Args:
+            entry: The module.
+            is_right_with_onednn: Whether all networks of its children are.
+        """
+        self.entry, self.is_right_with_onednn = entry, is_right_with_onednn
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
         self._errors: IO[bytes] | None = None
@@ -89,7 +94,7 @@ class ForkServer:
             stderr=self._errors,
             bufsize=0,
             start_new_session=True,
-            env=for_tensorflow(os.environ),
+            env=for_tensorflow(os.environ, is_right_with_onednn=self.is_right_with_onednn),
         )
         self._expect("ready", _START_SECONDS)
 

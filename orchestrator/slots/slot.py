@@ -45,13 +45,13 @@ class Slot:
             self._server.close()
             self._server = None
 
-    def start(self, entry: str) -> None:
-        """Start the fork server, which imports what attempts need.
+    def start(self, task: SlotTask) -> None:
+        """Start the fork server of a task, which imports what attempts need.
 
         Raises:
             ForkServerLost: It cannot be started, most likely for what it imports.
         """
-        self._server_for(entry).ensure_started()
+        self._server_for(task).ensure_started()
 
     def run(self, task: SlotTask, visible_devices: str) -> SlotResult:
         """Do the missing work of one trial; a statistic that fails does not stop the others.
@@ -92,7 +92,7 @@ class Slot:
                 return "drained"
             if _is_known_to_be_committed(store, work):
                 return "done"
-            server = self._server_for(task.entry)
+            server = self._server_for(task)
             attempt = SupervisedAttempt(
                 store, work, server, visible_devices, cores=self._cores, is_stop_asked=must_stop
             )
@@ -128,11 +128,14 @@ class Slot:
                 store.commit("failures", (row.trial_id, row.attempt_id), row.attempt_id, rows)
                 del self._unrecorded[0]
 
-    def _server_for(self, entry: str) -> ForkServer:
-        if self._server is None or self._server.entry != entry:
+    def _server_for(self, task: SlotTask) -> ForkServer:
+        wanted = (task.entry, task.is_right_with_onednn)
+        server = self._server
+        if server is None or (server.entry, server.is_right_with_onednn) != wanted:
             self.close()
-            self._server = ForkServer(entry)
-        return self._server
+            server = ForkServer(task.entry, is_right_with_onednn=task.is_right_with_onednn)
+            self._server = server
+        return server
 
 
 def _work_of(task: SlotTask) -> list[Work]:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from workers.contract.errors import StoreError
 from workers.contract.frozen import Count, Frozen, Positive
+from workers.contract.items import ModelItem
 from workers.contract.plan_document import PlannedStatistic
 from workers.contract.planned_trials import PlannedTrial
 from workers.contract.store import Store
@@ -56,6 +57,14 @@ class SlotTask(Frozen):
     def trial_id(self) -> str:
         """The trial's identity."""
         return self.planned.trial_id
+
+    @property
+    def is_right_with_onednn(self) -> bool:
+        """Whether oneDNN may be turned on where TensorFlow leaves it off, which no trial on a GPU needs."""
+        model = self.planned.trial.model
+        return (
+            not self.device_share and isinstance(model, ModelItem) and model.is_right_with_onednn
+        )
 
     @property
     def demand(self) -> ResourcesSpec:

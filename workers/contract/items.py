@@ -80,10 +80,13 @@ class ModelItem(Frozen):
 
     Attributes:
         needs_images: Inputs must be [height, width, channels].
+        is_right_with_onednn: It has no strided 1 × 1 convolution of channels that are no multiple of 8, which oneDNN
+            gets wrong on some processors.
     """
 
     name: str
     needs_images: ClassVar[bool] = False
+    is_right_with_onednn: ClassVar[bool] = False
 
     @property
     def title(self) -> str:

@@ -29,6 +29,7 @@ class ResNetSpec(ModelItem):
     """
 
     needs_images = True
+    is_right_with_onednn = True  # its projections go from 16 channels to 32, and from 32 to 64
 
     name: Literal["resnet"] = "resnet"
     depth: Annotated[int, Field(ge=8, le=1202)]

@@ -124,6 +124,7 @@ def test_what_items_declare_of_themselves():
     assert those(STATISTICS, "is_along_the_way") == ["fork", "tail"]
     assert those(STATISTICS, "needs_spread") == [name for name in STATISTICS if name != "losses"]
     assert those(MODELS, "needs_images") == ["resnet"]
+    assert those(MODELS, "is_right_with_onednn") == ["resnet"]
     assert those(LOSSES, "needs_labels") == ["gradlog_l1", "gradlog_l2", "kld"]
     assert those(LOSSES, "takes_softmax") == ["gradlog_l1", "gradlog_l2", "kld"]
     assert all(issubclass(item, StatisticItem) for item in STATISTICS.values())

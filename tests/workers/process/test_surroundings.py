@@ -59,10 +59,30 @@ def test_what_changes_numbers_is_taken_out():
 @pytest.mark.parametrize(
     ("value", "kept"), [("0", True), ("False", True), ("1", False), ("true", False), ("", False)]
 )
-def test_onednn_may_be_turned_off_and_never_on(value, kept):
-    """Where TensorFlow does not turn it on by itself it is not sound."""
+def test_a_user_may_turn_onednn_off_and_never_on(value, kept):
+    """Where TensorFlow does not turn it on by itself it is not sound for all that a user may run."""
     given = {"TF_ENABLE_ONEDNN_OPTS": value}
     assert ("TF_ENABLE_ONEDNN_OPTS" in for_tensorflow(given)) is kept
+
+
+@pytest.mark.parametrize(
+    ("processor", "given", "wanted"),
+    [
+        ("avx avx2 fma sse4_2", {}, "1"),
+        ("avx avx2 fma sse4_2", {"TF_ENABLE_ONEDNN_OPTS": "0"}, "0"),
+        ("avx fma sse4_2", {}, None),
+        ("", {}, None),
+        ("avx avx2 avx512f", {}, None),
+        ("avx avx2 avx_vnni", {}, None),
+        ("amx_tile avx avx2", {}, None),
+    ],
+)
+def test_onednn_is_turned_on_where_it_is_right(monkeypatch, processor, given, wanted):
+    """For networks known to be, on processors with AVX2 and nothing later; what the user turns off stays off."""
+    monkeypatch.setattr(surroundings, "instruction_sets", lambda: processor)
+    found = for_tensorflow(given, is_right_with_onednn=True)
+    assert found.get("TF_ENABLE_ONEDNN_OPTS") == wanted
+    assert for_tensorflow(given).get("TF_ENABLE_ONEDNN_OPTS") == given.get("TF_ENABLE_ONEDNN_OPTS")
 
 
 @pytest.mark.parametrize("shown", [{}, {"CUDA_VISIBLE_DEVICES": "1"}])
