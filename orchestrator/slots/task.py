@@ -62,9 +62,7 @@ class SlotTask(Frozen):
     def is_right_with_onednn(self) -> bool:
         """Whether oneDNN may be turned on where TensorFlow leaves it off, which no trial on a GPU needs."""
         model = self.planned.trial.model
-        return (
-            not self.device_share and isinstance(model, ModelItem) and model.is_right_with_onednn
-        )
+        return not self.device_share and isinstance(model, ModelItem) and model.is_right_with_onednn
 
     @property
     def demand(self) -> ResourcesSpec:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -65,9 +65,9 @@ def test_a_slot_has_a_fork_server_for_each_answer(make_task, monkeypatch):
     with contextlib.closing(Slot()) as slot:
         for model in (RESNET, RESNET, {"name": "mlp"}):
             slot.start(make_task(0, planned=plan(model)))
-            pid = slot._server._process.pid  # noqa: SLF001 - the server has no other sign
-            with open(f"/proc/{pid}/environ", encoding="utf-8") as variables:
-                seen.append((pid, f"{ONEDNN}=1" in variables.read().split("\0")))
+            pid = slot._server._process.pid
+            variables = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
+            seen.append((pid, f"{ONEDNN}=1" in variables))
     first, again, other = seen
     assert first == again != other
     assert (first[1], other[1]) == (True, False)

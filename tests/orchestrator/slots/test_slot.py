@@ -319,9 +319,9 @@ def test_nobody_outlives_the_slot(slot, make_task, tmp_path):
     assert wait_until(lambda: folder.is_dir() and any(p.read_text() for p in folder.iterdir()))
     pid = json.loads(next(folder.iterdir()).read_text())["pid"]
     server = slot._server._process.pid
+    ask_to_stop(Store.open(str(tmp_path / "store")), "toy", "run", "test")  # lest it try again
     slot.close()
     assert wait_until(lambda: not is_alive(pid) and not is_alive(server))
-    ask_to_stop(Store.open(str(tmp_path / "store")), "toy", "run", "test")
     thread.join(20)
 
 
