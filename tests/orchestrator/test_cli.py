@@ -260,7 +260,8 @@ def test_sweeps_lists_and_shows(minima):
     """What --show prints can be run as a file."""
     _, listed, _ = minima("sweeps")
     assert [line.split()[0] for line in listed.splitlines()] == [
-        "paper-figures", "paper-figures-gradlog", "paper-gradlog", "paper-kld", "quickstart",
+        "paper-figures", "paper-figures-gradlog", "paper-figures-small", "paper-gradlog",
+        "paper-gradlog-small", "paper-kld", "paper-kld-small", "quickstart",
     ]  # fmt: skip
     _, shown, _ = minima("sweeps", "--show", "quickstart")
     Path("copy.yaml").write_text(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 
@@ -149,16 +150,15 @@ def test_faults_of_all_kinds_come_together(tmp_path):
     assert any(str(tmp_path) in what + where for what, where in found)
 
 
-@pytest.mark.parametrize(
-    "name", ["quickstart", "paper-kld", "paper-gradlog", "paper-figures", "paper-figures-gradlog"]
-)
+@pytest.mark.parametrize("name", built_in_sweeps())
 def test_built_in_sweeps_are_sound(name):
     """Each validates, bears its own name and says where its values come from."""
     document, _ = read_sweep(name, ["dataset={name: digits}"])
     assert check_sweep(document, name, None).spec.name == name
     text = built_in_sweeps()[name]
     if name.startswith("paper"):
-        settings = [line for line in text.splitlines() if line.startswith("  ") and ":" in line]
+        lines = text.partition("measure:")[0].splitlines()
+        settings = [line for line in lines if line.startswith("  ") and ":" in line]
         assert all("[paper]" in line or "[assumed]" in line for line in settings)
 
 
@@ -169,6 +169,32 @@ def test_the_paper_grid_is_the_papers():
     assert (sweep["seeds"], sweep["model"]["depth"]) == (5, 56)
     training = sweep["training"]
     assert (training["epochs"], training["milestones"], training["decay"]) == (125, [60, 100], 0.1)
+
+
+def test_the_small_sweeps_are_the_papers_but_for_their_size():
+    """Its rates, runs, steps an epoch and shape of the schedule; one apart from the others in loss or cells alone."""
+    whole, small, second, pairs = (
+        parse_yaml(built_in_sweeps()[name], "")
+        for name in ("paper-kld", "paper-kld-small", "paper-gradlog-small", "paper-figures-small")
+    )
+    steps = [50_000 // size for size in whole["grid"]["batch_size"]]
+    assert [small["dataset"]["num_train"] // size for size in small["grid"]["batch_size"]] == steps
+    assert small["grid"]["learning_rate"] == whole["grid"]["learning_rate"]
+    assert small["seeds"] == whole["seeds"]
+    shapes = [
+        [round(each / sweep["training"]["epochs"], 1) for each in sweep["training"]["milestones"]]
+        for sweep in (whole, small)
+    ]
+    assert shapes[0] == shapes[1]
+    assert second == small | {"name": second["name"], "loss": "gradlog_l1"}
+    cells = {"grid": None, "pairs": pairs["pairs"], "name": pairs["name"]}
+    assert pairs == {key: value for key, value in (small | cells).items() if value is not None}
+    grid = set(itertools.product(*small["grid"].values()))
+    assert set(map(tuple, pairs["pairs"])) < grid
+    dear = [
+        each for each in small["measure"] if isinstance(each, dict) and each["name"] != "traces"
+    ]
+    assert {each["seeds"] for each in dear} == {2}
 
 
 def test_too_large_a_num_train_hides_no_other_fault_of_the_data():
