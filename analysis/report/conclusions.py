@@ -17,6 +17,7 @@ from analysis.paper.claims import claims
 from analysis.paper.conventions import Convention, conventions
 from analysis.paper.curve_claims import CurvePair, curve_claims, curve_pairs
 from analysis.paper.factors import FactorTest, factor_tests, trial_values
+from analysis.paper.orderings import Ordering, orderings
 from analysis.paper.trace_points import paper_points, paper_values, points_of
 from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
@@ -42,6 +43,7 @@ class Conclusions:
         curve_pairs: Learning curves of two cells each, compared.
         curve_claims: The paper's claims about its Figures 2 and 3; empty before a trial is trained.
         conventions: Conventions of measuring, the closest to the paper first.
+        orderings: Ways of measuring, each against the order of the paper's traces.
     """
 
     cells: list[Cell]
@@ -57,6 +59,7 @@ class Conclusions:
     curve_pairs: list[CurvePair]
     curve_claims: list[Claim]
     conventions: list[Convention]
+    orderings: list[Ordering]
 
     @property
     def has_measured_laws(self) -> bool:
@@ -89,4 +92,5 @@ def conclude(
         curve_pairs=pairs,
         curve_claims=[] if data.epochs.empty else curve_claims(pairs),
         conventions=conventions(data, cell_measurements.to_pandas(), cell_states(data)),
+        orderings=orderings(data),
     )

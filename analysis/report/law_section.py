@@ -27,7 +27,12 @@ from analysis.report.web.page import FigurePart, Folded, Paragraph, Part, Sectio
 from analysis.tables.assumption_tables import covariance_table, layer_table, validity_tables
 from analysis.tables.curve_tables import curve_claims_table, curve_pairs_table
 from analysis.tables.law_tables import league_tables, verdict_tables
-from analysis.tables.paper_tables import claims_table, conventions_table, factor_table
+from analysis.tables.paper_tables import (
+    claims_table,
+    conventions_table,
+    factor_table,
+    orderings_table,
+)
 from analysis.text.number_text import plain
 
 _MOST_SHARES = 4
@@ -53,6 +58,7 @@ def paper_section(found: Conclusions) -> Section:
         factor_table(found.factors) if found.factors else None,
         claims_table(found.claims, found.paper_claims) if found.claims else None,
         curve_claims_table(found.curve_claims) if found.curve_claims else None,
+        orderings_table(found.orderings),
         conventions_table(found.conventions) if is_beside_paper else None,
     ]
     pairs = curve_pairs_table(found.curve_pairs)

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import math
+
+from analysis.mathematics.interval import Interval
 from analysis.mathematics.regression import FTest
 from analysis.paper.claims import claims
 from analysis.paper.conventions import Convention
 from analysis.paper.factors import FactorTest, Question
+from analysis.paper.orderings import Ordering
 from analysis.paper.trace_points import paper_points, paper_values
-from analysis.tables.paper_tables import claims_table, conventions_table, factor_table
+from analysis.records.cell import Cell
+from analysis.tables.paper_tables import (
+    claims_table,
+    conventions_table,
+    factor_table,
+    orderings_table,
+)
 
 _QUESTION = Question("excess_loss", ("batch_size_over_learning_rate",), "learning_rate")
 
@@ -63,3 +73,20 @@ def test_the_closest_conventions_are_shown():
     assert row[2:5] == ("data", "mean", "η/4m · trace, initial η")
     assert conventions_table([other]).notes[0].startswith("No cell is in common with the paper")
     assert conventions_table([]) is None
+
+
+def test_every_way_of_measuring_is_shown_with_its_verdict():
+    """The note has the printed table's own numbers: above 1 in all of its nine cells."""
+    cells = {Cell("kld", 10, 0.1): Interval(0.5, 0.4, 0.6), Cell("kld", 20, 0.1): Interval(-0.1)}
+    found = [
+        Ordering("train", "frozen", "total", cells, Interval(-1.0, -1.5, -0.5), 4),
+        Ordering("test", "batch", "data", cells, Interval(math.nan), 1),
+    ]
+    table = orderings_table(found)
+    assert table.rows == (
+        ("train", "frozen", "with L2", "1.22 [?]", "1 of 2", "0 of 2", "−1.00 [−1.50, −0.500]", "undecided"),
+        ("test", "batch", "data", "1.22 [?]", "1 of 2", "0 of 2", "–", "undecided"),
+    )  # fmt: skip
+    assert "tr σ² exceeds tr H in 9 of 9 cells" in table.notes[0]
+    assert "is below 0: −0.230 [−0.651, 0.191]." in table.notes[0]
+    assert orderings_table([]) is None

@@ -1,0 +1,135 @@
+"""Which way of measuring puts tr σ² above tr H, the more so the smaller BS/LR, as in the paper's Table 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.mathematics.interval import Interval, side_by_side
+from analysis.mathematics.log_ratio import log_ratio
+from analysis.mathematics.regression import fit_with_error
+from analysis.paper.factors import TRACES
+from analysis.paper.trace_points import TracePoint
+from analysis.records.cell import Cell
+from analysis.records.load import SweepData
+from analysis.records.seed_values import SeedValues
+from analysis.records.series import Series
+
+_NOISE, _HESSIAN = TRACES[0], TRACES[-1]
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """Both traces measured in one way, held against the order that the paper's Table 1 has them in.
+
+    Sums over examples, and the factor η/4m with the initial rate or the final one, multiply both traces
+    alike: neither number here depends on them.
+
+    Attributes:
+        split: The examples that the traces are over.
+        bn_mode: What batch normalisation normalises by; `batch` takes SGD's own batches.
+        objective: `data`, or `total` with L2.
+        cells: ln(tr σ²/tr H) of each cell, with its 95 % interval.
+        slope: d ln(tr σ²/tr H)/d ln(BS/LR) over trials, with its 95 % interval where there is one.
+        num_trials: Trials with both traces, each positive.
+    """
+
+    split: str
+    bn_mode: str
+    objective: str
+    cells: Mapping[Cell, Interval]
+    slope: Interval
+    num_trials: int
+
+    @property
+    def log_ratio(self) -> Interval:
+        """The mean of ln(tr σ²/tr H) over cells, whose errors may depend on each other in any way."""
+        return side_by_side(list(self.cells.values()))
+
+    @property
+    def num_above(self) -> int:
+        """Cells in which tr σ² exceeds tr H by its interval."""
+        return sum(each.low is not None and each.low > 0 for each in self.cells.values())
+
+    @property
+    def num_below(self) -> int:
+        """Cells in which tr H exceeds tr σ² by its interval."""
+        return sum(each.high is not None and each.high < 0 for each in self.cells.values())
+
+    @property
+    def verdict(self) -> str:
+        """Whether both are as in the paper: above in every cell, and the more so the smaller BS/LR."""
+        low, high = self.slope.low, self.slope.high
+        if self.num_below or (low is not None and low > 0):
+            return "fails"
+        is_falling = high is not None and high < 0
+        return "holds" if is_falling and self.num_above == len(self.cells) else "undecided"
+
+
+def orderings(data: SweepData) -> list[Ordering]:
+    """Judge every way in which both traces were measured, those of the training split first."""
+    ways = dict.fromkeys(
+        (each.split, each.bn_mode, each.objective)
+        for its in data.whole_model.by_cell.values()
+        for each in its
+        if each.quantity == _HESSIAN
+    )
+    found = [_ordering(data, *way) for way in ways]
+    kept = [each for each in found if each is not None]
+    return sorted(kept, key=lambda each: (each.split != "train", each.split))
+
+
+def slope_of_points(points: Sequence[TracePoint]) -> Interval:
+    """Return d ln(tr σ²/tr H)/d ln(BS/LR) over cells, such as those of the printed Table 1."""
+    ratios = [point.batch_size / point.learning_rate for point in points]
+    return _slope(ratios, [math.log(point.magnitude_difference.value) for point in points])
+
+
+def _ordering(data: SweepData, split: str, bn_mode: str, objective: str) -> Ordering | None:
+    place = {"split": split, "bn_mode": bn_mode, "objective": objective}
+    noise, hessian = (_chief_values(data, name, place) for name in (_NOISE, _HESSIAN))
+    cells: dict[Cell, Interval] = {}
+    ratios, logs = [], []
+    for cell in noise:
+        if cell not in hessian:
+            continue
+        first, second = noise[cell], hessian[cell]
+        found = log_ratio(first.uncertain, second.uncertain)
+        if found is None:
+            continue
+        cells[cell] = found
+        for seed in first.by_seed.keys() & second.by_seed.keys():
+            both = first.by_seed[seed], second.by_seed[seed]
+            if min(both) > 0:
+                ratios.append(cell.batch_size / cell.learning_rate)
+                logs.append(math.log(both[0] / both[1]))
+    if not cells:
+        return None
+    return Ordering(split, bn_mode, objective, cells, _slope(ratios, logs), len(logs))
+
+
+def _chief_values(
+    data: SweepData, quantity: str, place: Mapping[str, str]
+) -> dict[Cell, SeedValues]:
+    """Return a trace by the statistic listed first, at the kept weights: not in windows of steps.
+
+    Of batches of several sizes, those of the smallest count: SGD's own.
+    """
+    listed = data.statistic_ids
+
+    def rank(each: Series) -> tuple[int, int]:
+        return listed.index(each.statistic_id), each.probed_batch_size or 0
+
+    found = data.whole_model.of(quantity, **place)
+    at_weights = {cell: [each for each in its if each.index is None] for cell, its in found.items()}
+    return {cell: min(its, key=rank).values for cell, its in at_weights.items() if its}
+
+
+def _slope(ratios: Sequence[float], logs: Sequence[float]) -> Interval:
+    if not ratios:
+        return Interval(math.nan)
+    found = fit_with_error(np.log(np.array(ratios))[:, None], np.array(logs))
+    return Interval(math.nan) if isinstance(found, str) else found.contrast([1])
