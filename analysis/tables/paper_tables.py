@@ -111,10 +111,8 @@ def orderings_table(found: Sequence[Ordering]) -> TextTable | None:
     if not found:
         return None
     points = paper_points()
-    printed, num_above = (
-        slope_of_points(points),
-        sum(each.magnitude_difference.value > 1 for each in points),
-    )
+    printed = slope_of_points(points)
+    num_above = sum(each.magnitude_difference.value > 1 for each in points)
     rows = tuple(
         (
             item.split,
@@ -134,7 +132,7 @@ def orderings_table(found: Sequence[Ordering]) -> TextTable | None:
         rows,
         (
             f"The paper's order is that of its printed Table 1: tr σ² exceeds tr H in {num_above} of {len(points)} cells, "
-            f"and the slope, d ln(tr σ²/tr H)/d ln(m/η), is below 0: {interval_text(printed)}. tr σ²/tr H: geometric "
+            f"and the slope, d ln(tr σ²/tr H)/d ln(m/η), is {interval_text(printed)}. tr σ²/tr H: geometric "
             "mean over cells; above 1, below 1: cells of which the 95 % interval is so. Sums over examples, and η/4m "
             "with the initial rate or the final one, multiply both traces alike and change nothing here. batch: traces "
             "of SGD's own batches. As in the paper holds where every cell is above 1 and the slope's interval below 0; "

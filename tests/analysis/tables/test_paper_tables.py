@@ -88,5 +88,5 @@ def test_every_way_of_measuring_is_shown_with_its_verdict():
         ("test", "batch", "data", "1.22 [?]", "1 of 2", "0 of 2", "–", "undecided"),
     )  # fmt: skip
     assert "tr σ² exceeds tr H in 9 of 9 cells" in table.notes[0]
-    assert "is below 0: −0.230 [−0.651, 0.191]." in table.notes[0]
+    assert "is −0.230 [−0.651, 0.191]." in table.notes[0]
     assert orderings_table([]) is None
