@@ -163,10 +163,7 @@ def _is_input(series: Series, cell: Cell) -> bool:
     """Whether a series is of the kept weights, of the largest eigenvalue, and of batches as SGD draws them."""
     if series.statistic in ALONG_THE_WAY and series.quantity not in _AT_THE_START:
         return False
-    is_first = series.index in {None, 0}
-    return is_first and (
-        series.bn_mode != "batch" or series.probed_batch_size in {None, cell.batch_size}
-    )
+    return series.index in {None, 0} and series.is_as_drawn(cell.batch_size)
 
 
 def is_by_few_draws(statistic: str) -> bool:

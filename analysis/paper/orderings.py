@@ -14,11 +14,10 @@ from analysis.mathematics.regression import fit_with_error
 from analysis.paper.factors import TRACES
 from analysis.paper.trace_points import TracePoint
 from analysis.records.cell import Cell
+from analysis.records.cell_values import whole_model_values
 from analysis.records.load import SweepData
-from analysis.records.seed_values import SeedValues
-from analysis.records.series import Series
 
-_NOISE, _HESSIAN = TRACES[0], TRACES[-1]
+_NOISE, _, _HESSIAN = TRACES
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,13 @@ def slope_of_points(points: Sequence[TracePoint]) -> Interval:
 
 
 def _ordering(data: SweepData, split: str, bn_mode: str, objective: str) -> Ordering | None:
-    place = {"split": split, "bn_mode": bn_mode, "objective": objective}
-    noise, hessian = (_chief_values(data, name, place) for name in (_NOISE, _HESSIAN))
+    noise, hessian = (
+        whole_model_values(data, name, objective=objective, split=split, bn_mode=bn_mode)
+        for name in (_NOISE, _HESSIAN)
+    )
     cells: dict[Cell, Interval] = {}
     ratios, logs = [], []
-    for cell in noise:
-        if cell not in hessian:
-            continue
+    for cell in sorted(noise.keys() & hessian.keys()):
         first, second = noise[cell], hessian[cell]
         found = log_ratio(first.uncertain, second.uncertain)
         if found is None:
@@ -109,23 +108,6 @@ def _ordering(data: SweepData, split: str, bn_mode: str, objective: str) -> Orde
     if not cells:
         return None
     return Ordering(split, bn_mode, objective, cells, _slope(ratios, logs), len(logs))
-
-
-def _chief_values(
-    data: SweepData, quantity: str, place: Mapping[str, str]
-) -> dict[Cell, SeedValues]:
-    """Return a trace by the statistic listed first, at the kept weights: not in windows of steps.
-
-    Of batches of several sizes, those of the smallest count: SGD's own.
-    """
-    listed = data.statistic_ids
-
-    def rank(each: Series) -> tuple[int, int]:
-        return listed.index(each.statistic_id), each.probed_batch_size or 0
-
-    found = data.whole_model.of(quantity, **place)
-    at_weights = {cell: [each for each in its if each.index is None] for cell, its in found.items()}
-    return {cell: min(its, key=rank).values for cell, its in at_weights.items() if its}
 
 
 def _slope(ratios: Sequence[float], logs: Sequence[float]) -> Interval:

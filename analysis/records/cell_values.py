@@ -33,27 +33,39 @@ EXCURSION_QUANTITIES = (
 
 
 def whole_model_values(
-    data: SweepData, quantity: str, *, objective: str = "data", split: str = "train"
+    data: SweepData,
+    quantity: str,
+    *,
+    objective: str = "data",
+    split: str = "train",
+    bn_mode: str = BN_MODE,
 ) -> dict[Cell, SeedValues]:
-    """Collect a whole-model quantity, measured with frozen batch normalisation, by cell and seed.
+    """Collect a whole-model quantity, measured in one mode of batch normalisation, by cell and seed.
 
     If several statistics measure it in a cell, the first listed under `measure` counts. Of a
     quantity with an index the first value counts (eigenvalues), unless there is one of the whole
-    (halves of a run); of windows of steps the longest counts.
+    (halves of a run); of windows of steps the longest counts. Of batches those count that are as
+    large as SGD's.
     """
-    found = data.whole_model.of(quantity, bn_mode=BN_MODE, split=split, objective=objective)
+    found = data.whole_model.of(quantity, bn_mode=bn_mode, split=split, objective=objective)
     listed = data.statistic_ids
     return {
         cell: one.values
         for cell, its in found.items()
-        if (one := _of_one_index(_of_first_listed(its, listed), quantity)) is not None
+        if (one := _chief(its, quantity, cell.batch_size, listed)) is not None
     }
 
 
-def _of_first_listed(series: Sequence[Series], listed: Sequence[str]) -> list[Series]:
-    """Keep the series of the statistic that is listed first."""
-    first = min((each.statistic_id for each in series), key=listed.index)
-    return [each for each in series if each.statistic_id == first]
+def _chief(
+    series: Sequence[Series], quantity: str, batch_size: int, listed: Sequence[str]
+) -> Series | None:
+    """Return the series that counts, of the statistic listed first that has one."""
+    drawn = [each for each in series if each.is_as_drawn(batch_size)]
+    for statistic_id in sorted({each.statistic_id for each in drawn}, key=listed.index):
+        its = [each for each in drawn if each.statistic_id == statistic_id]
+        if (one := _of_one_index(its, quantity)) is not None:
+            return one
+    return None
 
 
 def _of_one_index(series: Sequence[Series], quantity: str) -> Series | None:

@@ -64,6 +64,10 @@ class Series:
         by_seed = {seed: each.value for seed, each in errors.items()}
         return SeedValues(self.statistic_id, self.statistic, by_seed, errors)
 
+    def is_as_drawn(self, batch_size: int) -> bool:
+        """Whether its batches, where batch norm makes it depend on any, are of the size that SGD draws."""
+        return self.bn_mode != "batch" or self.probed_batch_size in {None, batch_size}
+
     @property
     def is_exact(self) -> bool:
         """Whether the error of every seed's value is 0."""

@@ -75,9 +75,7 @@ def conventions_table(found: Sequence[Convention]) -> TextTable | None:
     shown = found[:_MOST_CONVENTIONS]
     rows = tuple(
         (
-            item.split,
-            item.bn_mode,
-            "with L2" if item.objective == "total" else "data",
+            *_way(item),
             item.normalisation,
             "trace" if item.rate == "none" else f"η/4m · trace, {item.rate} η",
             plain(item.noise_ratio, 3),
@@ -115,9 +113,7 @@ def orderings_table(found: Sequence[Ordering]) -> TextTable | None:
     num_above = sum(each.magnitude_difference.value > 1 for each in points)
     rows = tuple(
         (
-            item.split,
-            item.bn_mode,
-            "with L2" if item.objective == "total" else "data",
+            *_way(item),
             ratio_text(item.log_ratio),
             f"{item.num_above} of {len(item.cells)}",
             f"{item.num_below} of {len(item.cells)}",
@@ -140,6 +136,11 @@ def orderings_table(found: Sequence[Ordering]) -> TextTable | None:
         ),
         num_left=3,
     )
+
+
+def _way(item: Convention | Ordering) -> tuple[str, str, str]:
+    """Write how the traces were measured."""
+    return item.split, item.bn_mode, "with L2" if item.objective == "total" else "data"
 
 
 def _tested(test: FTest | str, refusals: Sequence[str]) -> tuple[str, ...]:

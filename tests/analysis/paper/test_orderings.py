@@ -97,7 +97,7 @@ def test_the_printed_table_s_slope():
     assert (found.low, found.high) == pytest.approx((line.slope - half, line.slope + half))
 
 
-def test_windows_along_the_way_and_larger_batches_are_left_out(store, synthetic_sweep, seen):
+def test_windows_along_the_way_and_other_batches_are_left_out(store, synthetic_sweep, seen):
     """A fork's tr σ² has an index; of batches of several sizes SGD's own count."""
     sweep = synthetic_sweep(pairs=PAIRS[:1], seeds=[0, 1])
     sweep.plan()
@@ -108,9 +108,10 @@ def test_windows_along_the_way_and_larger_batches_are_left_out(store, synthetic_
 
     def rows(trial):
         return [
-            seen("gradient_noise_trace", 8.0, method="batch_pairs_8", **batch),
-            seen("gradient_noise_trace", 16.0, method="batch_pairs_16", **batch),
-            seen("hessian_trace", 2.0, method="batch_products_8", **batch),
+            seen("gradient_noise_trace", 4.0, method="batch_pairs_5", **batch),
+            seen("gradient_noise_trace", 8.0, method="batch_pairs_10", **batch),
+            seen("gradient_noise_trace", 16.0, method="batch_pairs_20", **batch),
+            seen("hessian_trace", 2.0, method="batch_products_10", **batch),
             seen("gradient_noise_trace", 99.0, index=16),
         ]
 
@@ -118,3 +119,9 @@ def test_windows_along_the_way_and_larger_batches_are_left_out(store, synthetic_
     found = {(each.bn_mode, each.objective): each for each in orderings(load_sweep(store, "toy"))}
     assert math.exp(found["batch", "data"].log_ratio.value) == pytest.approx(4.0)
     assert math.exp(found["frozen", "total"].log_ratio.value) < 99.0 / 10
+
+    sweep.statistics.insert(0, sweep.statistics.pop())
+    sweep.revision = f"{sweep.revision}b"
+    sweep.plan()
+    again = {(each.bn_mode, each.objective): each for each in orderings(load_sweep(store, "toy"))}
+    assert again["frozen", "total"] == found["frozen", "total"]
