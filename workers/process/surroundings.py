@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 
-from workers.process.devices import instruction_sets
-
 _FIXED = {
     "KERAS_BACKEND": "tensorflow",
     "MPLBACKEND": "agg",  # Keras imports Matplotlib, which refuses to be where its backend is unknown
@@ -80,6 +78,9 @@ def for_tensorflow(
 
 
 def _has_avx2_alone() -> bool:
+    # here: a fork server, which imports this file, starts without Pydantic
+    from workers.process.devices import instruction_sets
+
     sets = instruction_sets().split()
     return "avx2" in sets and not any(each.startswith(_LATER_THAN_AVX2) for each in sets)
 

@@ -17,7 +17,7 @@ from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 from workers.datasets.checked.loading import dataset_facts
 from workers.datasets.digits import DigitsSpec
-from workers.process import surroundings
+from workers.process import devices
 from workers.statistics.losses import LossesSpec
 from workers.statistics.traces import TracesSpec
 
@@ -60,7 +60,7 @@ def test_a_task_tells_whether_it_may_be_turned_on(make_task, model, share, is_ri
 
 def test_a_slot_has_a_fork_server_for_each_answer(make_task, monkeypatch):
     """The variable is read while TensorFlow is imported: children of one server have it alike."""
-    monkeypatch.setattr(surroundings, "instruction_sets", lambda: "avx avx2")
+    monkeypatch.setattr(devices, "instruction_sets", lambda: "avx avx2")
     seen = []
     with contextlib.closing(Slot()) as slot:
         for model in (RESNET, RESNET, {"name": "mlp"}):
@@ -90,7 +90,7 @@ def test_numbers_change_by_rounding_alone(tmp_path, make_task, monkeypatch, vari
         PlannedStatistic(statistic_id=statistic_id(item), statistic=item)
         for item in (LossesSpec(), TracesSpec())
     ]
-    monkeypatch.setattr(surroundings, "instruction_sets", lambda: "avx avx2")
+    monkeypatch.setattr(devices, "instruction_sets", lambda: "avx avx2")
     planned = plan(RESNET | {"variant": variant})
     here = {"planned": planned, "entry": "workers.trial"}
 

@@ -18,7 +18,7 @@ from workers.contract.store import Store
 from workers.datasets.checked.loading import dataset_facts
 from workers.datasets.digits import DigitsSpec
 from workers.models.resnet import ResNetSpec
-from workers.process import surroundings
+from workers.process import devices, surroundings
 from workers.process.surroundings import for_tensorflow, try_import, with_devices, without
 
 HOME = Path(__file__).resolve().parents[3]
@@ -79,7 +79,7 @@ def test_a_user_may_turn_onednn_off_and_never_on(value, kept):
 )
 def test_onednn_is_turned_on_where_it_is_right(monkeypatch, processor, given, wanted):
     """For networks known to be, on processors with AVX2 and nothing later; what the user turns off stays off."""
-    monkeypatch.setattr(surroundings, "instruction_sets", lambda: processor)
+    monkeypatch.setattr(devices, "instruction_sets", lambda: processor)
     found = for_tensorflow(given, is_right_with_onednn=True)
     assert found.get("TF_ENABLE_ONEDNN_OPTS") == wanted
     assert for_tensorflow(given).get("TF_ENABLE_ONEDNN_OPTS") == given.get("TF_ENABLE_ONEDNN_OPTS")
