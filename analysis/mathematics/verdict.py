@@ -7,13 +7,15 @@ from typing import Literal
 
 Verdict = Literal["holds", "fails", "undecided"]
 
+MARGIN = 0.1
+"""A choice: the laws in question differ by factors of 2.4 to 11.8 in the paper's Table 1."""
 
-def judge(low: float | None, high: float | None, margin: float = 0.1) -> Verdict | None:
+
+def judge(low: float | None, high: float | None, margin: float = MARGIN) -> Verdict | None:
     """Judge a law by the interval [low, high] of ln(measured/predicted).
 
     A law holds where the interval lies inside ±ln(1 + margin), fails where it lies wholly outside,
-    and is undecided otherwise: an equivalence test, for which a wide interval is no support. The margin
-    of 10 % is a choice: the laws in question differ by factors of 2.4 to 11.8 in the paper's Table 1.
+    and is undecided otherwise: an equivalence test, for which a wide interval is no support.
 
     Returns:
         None without an interval.

@@ -20,6 +20,7 @@ from analysis.predictions import laws
 from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
+from analysis.report.deciding import what_decides
 from analysis.report.setting import setting_line
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
@@ -117,7 +118,7 @@ def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
             item.prediction,
             item.told or "undecided",
             _support(data, item),
-            _limit(item),
+            "; ".join(filter(None, (_limit(item), what_decides(data, item)))),
         )
         for item in chief
     ]

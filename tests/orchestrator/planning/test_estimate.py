@@ -255,3 +255,5 @@ def test_the_cost_of_streams_grows_with_them(make_plan_of):
     assert BatchNoiseSpec(multiples=[1, 2]).stated_gradients(50, 1000) == 128 * 50 * 9 / 1000
     half = HessianSpec(num_examples=500).stated_gradients(50, 1000)
     assert half == HessianSpec().stated_gradients(50, 1000) / 2 == 3 * (100 + 64) / 2
+    probes = NoiseCurvatureSpec(num_probes=100).stated_gradients(50, 2000)
+    assert probes == pytest.approx(5 / 3 + 2 * 3 + 100 * (2 * 32 + 3 * 32) / 2000, rel=0.01)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from analysis.findings.cost import cost
+from analysis.findings.league import league
+from analysis.records.load import load_sweep
+from analysis.report.deciding import what_decides
+from workers.contract.store import Store
+
+EDGE = math.log1p(0.1)
+
+
+@pytest.fixture(scope="module")
+def forked_data(forked_sweep_in, tmp_path_factory):
+    """Load two cells of three seeds, forks and spectra measured."""
+    pairs = [(100, 0.1), (200, 0.1)]
+    store = Store.open(str(tmp_path_factory.mktemp("forked")))
+    forked_sweep_in(store, pairs=pairs, seeds=[0, 1, 2]).fill()
+    data = load_sweep(store, "toy")
+    return replace(data, measurements=data.measurements.assign(wall_seconds=36.0))
+
+
+def decides(data, predictions_table, *rows):
+    """Say what would decide the one law of some rows of view `predictions`."""
+    (standing,) = league(predictions_table(rows).to_pandas())
+    return what_decides(data, standing)
+
+
+def test_an_undecided_law_says_how_many_seeds_decide_it_and_their_price(
+    forked_data, prediction, predictions_table
+):
+    """Twice as wide as the margin: 4 × 3 seeds, in the one cell where it speaks, by what trials cost."""
+    said = decides(forked_data, predictions_table, prediction(1.0, half=2 * EDGE - 1e-9))
+    paid = cost(forked_data)
+    hours = 9 * paid.core_hours / 6
+    assert said.startswith(
+        "should it stay there and cells differ by their errors alone, 12 seeds each"
+    )
+    assert float(said.split()[-2]) == pytest.approx(hours, rel=0.01)
+
+
+def test_seeds_that_are_trained_are_not_trained_again(forked_data, prediction, predictions_table):
+    """Where a cell's excess loss was measured on fewer seeds than it has, the others are measured alone."""
+    rows = forked_data.measurements
+    is_dear = (rows["statistic"] == "fork") & (rows["seed"] > 0)
+    fewer = replace(forked_data, measurements=rows[~is_dear])
+    said = decides(fewer, predictions_table, prediction(1.0, half=math.sqrt(3) * EDGE - 1e-9))
+    measuring = sum(work.core_hours / work.num_trials for work in cost(fewer).measuring)
+    assert "3 seeds each" in said
+    assert float(said.split()[-2]) == pytest.approx(2 * measuring, rel=0.01)
+
+
+@pytest.mark.parametrize(("ratio", "half"), [(1.0, 0.01), (3.0, 0.1), (1.2, None)])
+def test_nothing_is_said_of_a_law_that_is_decided_or_of_unknown_error(
+    forked_data, prediction, predictions_table, ratio, half
+):
+    """It holds, it fails, its interval is not known."""
+    assert decides(forked_data, predictions_table, prediction(ratio, half=half)) == ""
+
+
+def test_a_law_on_the_edge_is_not_promised_a_verdict(forked_data, prediction, predictions_table):
+    """No price of thousands of seeds."""
+    said = decides(forked_data, predictions_table, prediction(1.1001, half=0.2))
+    assert said == "so near the edge of ± 10 % that no number of seeds at hand would decide it"
+
+
+def test_without_times_on_record_there_is_no_price(forked_data, prediction, predictions_table):
+    """The number of seeds is said all the same."""
+    timeless = forked_data.measurements.assign(wall_seconds=math.nan)
+    untimed = replace(forked_data, measurements=timeless)
+    said = decides(untimed, predictions_table, prediction(1.0, half=2 * EDGE - 1e-9))
+    assert said.endswith("12 seeds each would decide it")
+
+
+def test_without_a_measured_seed_nothing_is_priced(paper_data, prediction, predictions_table):
+    """Of a sweep without forks."""
+    assert decides(paper_data, predictions_table, prediction(1.0, half=1.0)) == ""
