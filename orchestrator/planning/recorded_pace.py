@@ -129,17 +129,18 @@ def _share_scale(record: RecordedTrial | None, plan: PlanDocument) -> float | No
 def _statistic_means(
     state: StoreState, likes: Mapping[str, _Like]
 ) -> dict[tuple[str, BatchSize], float]:
-    grouped: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    alike: dict[tuple[str, str, int], list[float]] = defaultdict(list)
     for (trial_id, statistic_id), recorded in state.statistics.items():
         like, seconds = likes.get(trial_id), recorded.wall_seconds
         if like is not None and seconds is not None and seconds > 0:
-            for key in (statistic_id, recorded.name):
-                grouped[key].append((like.batch_size, seconds * like.measuring))
-    return {
-        (key, size): mean
-        for key, seconds in grouped.items()
-        for size, mean in _means(seconds).items()
-    }
+            key = statistic_id, recorded.name, like.batch_size
+            alike[key].append(seconds * like.measuring)
+    grouped: dict[tuple[str, BatchSize], list[float]] = defaultdict(list)
+    for (statistic_id, name, batch_size), values in alike.items():
+        for of in (statistic_id, name):
+            grouped[of, batch_size] += values
+            grouped[of, None] += values
+    return {key: sum(values) / len(values) for key, values in grouped.items()}
 
 
 def _means(seconds: Iterable[tuple[int, float]]) -> dict[BatchSize, float]:

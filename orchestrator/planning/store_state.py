@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from workers.contract.arrow_numbers import as_arrow, as_numpy
@@ -22,6 +24,8 @@ from workers.contract.specs import TrialSpec
 from workers.contract.store import Store
 
 _MESSAGE_CHARACTERS = 300
+_SHORT = 64
+_JSON = json.JSONDecoder()
 
 
 class FailedAttempt(NamedTuple):
@@ -46,17 +50,17 @@ class RecordedTrial(NamedTuple):
 
     outcome: str
     wall_seconds: float
-    committed_at: str
     batch_size: int
     epochs: int
     num_train: int
     dataset: str
     data_digest: str
-    model: str
     device_share: float
     device: str
     host: str
     environment_id: str
+    model: str
+    committed_at: str
     attempt_id: str = ""
 
 
@@ -142,28 +146,23 @@ def model_text(trial: TrialSpec) -> str:
 
 
 def _trials(commits: Sequence[Commit]) -> list[RecordedTrial | None]:
-    names = set(RecordedTrial._fields) - {"model", "committed_at", "attempt_id"}
+    *columns, _model, _committed_at, _attempt_id = RecordedTrial._fields
     return [
         None if row is None else _trial(commit, row)
-        for commit, row in _first_rows(commits, [*names, "spec"])
+        for commit, row in _first_rows(commits, [*columns, "spec"])
     ]
 
 
-def _trial(commit: Commit, row: dict[str, Any]) -> RecordedTrial:
-    model = _model_of(row.pop("spec"))
-    texts = {key: sys.intern(value) for key, value in row.items() if isinstance(value, str)}
-    return RecordedTrial(
-        **row | texts,
-        model=model,
-        committed_at=commit.committed_at,
-        attempt_id=commit.attempt_id,
-    )
+def _trial(commit: Commit, row: Sequence[Any]) -> RecordedTrial:
+    *columns, spec = row
+    known = (*columns, _model_of(spec), commit.committed_at, commit.attempt_id)
+    return RecordedTrial._make(known)
 
 
 def _first_rows(
     commits: Sequence[Commit], names: Sequence[str]
-) -> Iterator[tuple[Commit, dict[str, Any] | None]]:
-    """Return the first row of each commit of a file; None of one without rows."""
+) -> Iterator[tuple[Commit, tuple[Any, ...] | None]]:
+    """Return the first row of each commit of a file, its values in the order of the names; None of one without rows."""
     starts = np.array([commit.start for commit in commits if commit.num_rows], np.int64)
     rows = iter(_rows_at(commits[0].rows_of_file, starts, names))
     return ((commit, next(rows) if commit.num_rows else None) for commit in commits)
@@ -171,25 +170,54 @@ def _first_rows(
 
 def _rows_at(
     rows: FileRows, places: NDArray[np.int64], names: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[tuple[Any, ...]]:
     """Return the rows at ascending places [n]; texts are made of the words that are asked for alone."""
-    found: list[dict[str, Any]] = []
+    found: list[tuple[Any, ...]] = []
     ends = np.cumsum(rows.lengths)
     parts = np.split(places, np.searchsorted(places, ends[:-1]))
     for number, (part, end) in enumerate(zip(parts, ends, strict=True)):
         own = part - (end - rows.lengths[number])
         if own.size:
             piece = rows.select(names) if rows.is_kept else rows.piece(number, names)
-            found += piece.take(as_arrow(own)).to_pylist()
+            asked = piece.take(as_arrow(own))
+            found += zip(*map(_values, asked.columns), strict=True)
     return found
+
+
+def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    """Return the values of a column; equal texts are one object, short ones all over the store."""
+    kind = column.type.value_type if isinstance(column.type, pa.DictionaryType) else column.type
+    if not pa.types.is_string(kind):
+        return column.to_pylist()
+    values: list[str | None] = []
+    for chunk in column.cast(kind).dictionary_encode().chunks:
+        assert isinstance(chunk, pa.DictionaryArray)  # noqa: S101 - as it was just made
+        words = [
+            sys.intern(word) if len(word) <= _SHORT else word
+            for word in chunk.dictionary.to_pylist()
+        ]
+        values += [None if code is None else words[code] for code in chunk.indices.to_pylist()]
+    return values
+
+
+_MODEL_FIRST = '{"model":'
+"""As the specs of trials begin: what follows the model need not be read."""
 
 
 def _model_of(spec: str | None) -> str:
     try:
-        model = json.loads(spec or "{}")["model"]
+        if spec is not None and spec.startswith(_MODEL_FIRST):
+            start = len(_MODEL_FIRST)
+            _, end = _JSON.raw_decode(spec, start)
+            return _model_written(spec[start:end])
+        return _model_written(json.dumps(json.loads(spec or "{}")["model"]))
     except (ValueError, KeyError, TypeError):
         return ""
-    return sys.intern(json.dumps(model, sort_keys=True))
+
+
+@functools.lru_cache
+def _model_written(text: str) -> str:
+    return sys.intern(json.dumps(json.loads(text), sort_keys=True))
 
 
 def _statistics(commits: Sequence[Commit]) -> list[RecordedStatistic | None]:
@@ -197,9 +225,7 @@ def _statistics(commits: Sequence[Commit]) -> list[RecordedStatistic | None]:
     return [
         None
         if row is None
-        else RecordedStatistic(
-            sys.intern(row["statistic"]), seconds, commit.committed_at, commit.attempt_id
-        )
+        else RecordedStatistic._make((*row, seconds, commit.committed_at, commit.attempt_id))
         for (commit, row), seconds in rows
     ]
 
@@ -209,14 +235,21 @@ def _seconds(commits: Sequence[Commit]) -> list[float | None]:
     owners = np.repeat(np.arange(len(commits)), [commit.num_rows for commit in commits])
     splits, seconds = _splits_and_seconds(commits[0].rows_of_file)
     is_known = ~np.isnan(seconds)
-    owners, splits, seconds = owners[is_known], splits[is_known], seconds[is_known]
+    owners, splits, longest = _longest(owners[is_known], splits[is_known], seconds[is_known])
+    order = np.lexsort((splits, owners))
+    owners, _, longest = _longest(owners[order], splits[order], longest[order])
+    totals = np.bincount(owners, longest, len(commits)).tolist()
+    is_timed = (np.bincount(owners, minlength=len(commits)) > 0).tolist()
+    return [total if timed else None for total, timed in zip(totals, is_timed, strict=True)]
+
+
+def _longest(
+    owners: NDArray[np.int64], splits: NDArray[np.int64], seconds: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Keep the longest time of neighbours [n] of one owner and split."""
     begins = np.flatnonzero((np.diff(owners, prepend=-1) != 0) | (np.diff(splits, prepend=-1) != 0))
-    longest: list[dict[int, float]] = [{} for _ in commits]
-    most = np.maximum.reduceat(seconds, begins) if begins.size else seconds
-    of_runs = zip(owners[begins].tolist(), splits[begins].tolist(), most.tolist(), strict=True)
-    for owner, split, value in of_runs:
-        longest[owner][split] = max(longest[owner].get(split, value), value)
-    return [sum(found.values()) if found else None for found in longest]
+    longest = np.maximum.reduceat(seconds, begins) if begins.size else seconds
+    return owners[begins], splits[begins], longest
 
 
 def _splits_and_seconds(rows: FileRows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -233,11 +266,10 @@ def _splits_and_seconds(rows: FileRows) -> tuple[NDArray[np.int64], NDArray[np.f
 
 def _failures(commits: Sequence[Commit]) -> list[FailedAttempt | None]:
     return [
-        None
-        if row is None
-        else FailedAttempt(
-            **row | {"message": (row["message"] or "")[:_MESSAGE_CHARACTERS]},
-            committed_at=commit.committed_at,
-        )
+        None if row is None else _shortened(FailedAttempt._make((*row, commit.committed_at)))
         for commit, row in _first_rows(commits, FailedAttempt._fields[:-1])
     ]
+
+
+def _shortened(failure: FailedAttempt) -> FailedAttempt:
+    return failure._replace(message=(failure.message or "")[:_MESSAGE_CHARACTERS])

@@ -99,19 +99,16 @@ def is_trained(outcome: str | None, *, has_model: bool, is_needed: bool) -> bool
 
 def _compare(planned: PlannedTrial, statistics: list[PlannedStatistic], facts: Facts) -> Missing:
     name = planned.trial_id
-    measured = {  # by the first accepted identity, whose record counts
-        item.statistic_id: next(
-            (each for each in item.accepted_ids if (name, each) in facts.measured), None
-        )
-        for item in statistics
-    }
-    left = [item for item in statistics if measured[item.statistic_id] is None]
-    earlier = tuple(
-        item.statistic.name
-        for item in statistics
-        if measured[item.statistic_id] not in {None, item.statistic_id}
-    )
+    left, earlier = list[PlannedStatistic](), list[str]()
+    for item in statistics:
+        accepted = (each for each in item.accepted_ids if (name, each) in facts.measured)
+        counts = next(accepted, None)  # the first accepted identity, whose record counts
+        if counts is None:
+            left.append(item)
+        elif counts != item.statistic_id:
+            earlier.append(item.statistic.name)
     outcome, has_model = facts.outcomes.get(name), name in facts.with_model
     trained = is_trained(outcome, has_model=has_model, is_needed=bool(left))
-    missing = Missing(planned, trained, left, has_failed=False, earlier=earlier)
-    return replace(missing, has_failed=any(work in facts.failed for work in missing.work))
+    missing = Missing(planned, trained, left, has_failed=False, earlier=tuple(earlier))
+    has_failed = any(work in facts.failed for work in missing.work)
+    return replace(missing, has_failed=True) if has_failed else missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.planning.store_state import StoreReader, StoreState, model_text, read_state
+from orchestrator.planning.store_state import (
+    RecordedTrial,
+    StoreReader,
+    StoreState,
+    model_text,
+    read_state,
+)
 from workers.contract import file_rows
 from workers.contract.compaction import compact
 from workers.contract.lacking import lacking
@@ -23,6 +30,17 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ACTIONS = ("trial", "statistic", "failure", "model", "compact", "damage", "mend", "look")
 
 
+UNLISTED = {"committed_at": "", "attempt_id": ""}
+"""Of a trial's record, what its commit says and no column."""
+
+
+def columns_of(row: dict[str, object]) -> dict[str, object]:
+    """Give what is remembered of a row of view `trials`, the model as the whole spec has it."""
+    model = json.dumps(json.loads(row["spec"] or "{}").get("model"), sort_keys=True)
+    listed = {name: row[name] for name in RecordedTrial._fields if name in row}
+    return listed | {"model": "" if model == "null" else model} | UNLISTED
+
+
 def from_views(store: Store) -> dict[str, object]:
     """Read the state from whole views: the second, independent route."""
     trials = store.read("trials").to_pylist()
@@ -31,7 +49,7 @@ def from_views(store: Store) -> dict[str, object]:
     return {
         "outcomes": {row["trial_id"]: row["outcome"] for row in trials},
         "wall_seconds": {row["trial_id"]: row["wall_seconds"] for row in trials},
-        "weights": {row["trial_id"]: row["host"] for row in trials},
+        "columns": {row["trial_id"]: columns_of(row) for row in trials},
         "measured": {(row["trial_id"], row["statistic_id"]) for row in measurements},
         "failures": [(row["attempt_id"], row["signature"], row["message"]) for row in failures],
         "models": {name.split("/")[1].split(".")[0] for name in store.names("models")},
@@ -43,7 +61,7 @@ def as_views(state: StoreState) -> dict[str, object]:
     return {
         "outcomes": state.outcomes,
         "wall_seconds": state.wall_seconds,
-        "weights": {name: trial.host for name, trial in state.trials.items()},
+        "columns": {name: trial._asdict() | UNLISTED for name, trial in state.trials.items()},
         "measured": set(state.measured),
         "failures": [(item.attempt_id, item.signature, item.message) for item in state.failures],
         "models": set(state.with_model),
@@ -258,3 +276,22 @@ def test_an_empty_store_has_nothing(store, make_trial, statistics):
     state = StoreReader(store).look()
     assert state == StoreState()
     assert [item.state for item in lacking(plan, state)] == ["to_train"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "model"),
+    [
+        ('{"model":{"name":"mlp","depth":2},"seed":1}', '{"depth": 2, "name": "mlp"}'),
+        ('{"seed": 1, "model": {"name": "mlp", "depth": 2}}', '{"depth": 2, "name": "mlp"}'),
+        ('{"model":"my_package.nets:build"}', '"my_package.nets:build"'),
+        ('{"model":', ""),
+        ("{}", ""),
+        ("no JSON", ""),
+    ],
+)
+def test_the_model_of_any_spec_is_known_or_empty(store, make_trial, trial_record, spec, model):
+    """First, as trials are written, or elsewhere; a spec that tells nothing is of no known model."""
+    planned = make_trial(0)
+    record = table("trials", [trial_record(planned, spec=spec)])
+    store.commit("trials", (planned.trial_id,), "a1", record)
+    assert read_state(store).trials[planned.trial_id].model == model
