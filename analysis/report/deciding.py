@@ -28,10 +28,9 @@ def what_decides(data: SweepData, item: Standing) -> str:
     wanted = math.ceil(growth * num_seeds)
     num_cells = item.num_valid or item.num_cells
     hours = num_cells * _core_hours_a_cell(data, num_seeds, wanted)
-    price = f", for {hours_text(hours)} core-hours" if math.isfinite(hours) else ""
+    price = f" ({hours_text(hours)} core-hours)" if math.isfinite(hours) else ""
     return (
-        f"should it stay there and cells differ by their errors alone, {wanted} seeds each would decide "
-        f"it{price}"
+        f"if it stays and cells differ by errors alone, {wanted} seeds each would decide it{price}"
     )
 
 
