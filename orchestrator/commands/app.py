@@ -16,6 +16,7 @@ from orchestrator.commands.options import (
     STORE,
     Address,
     BatchSize,
+    Benchmark,
     CheckpointSeconds,
     DataDir,
     FailFast,
@@ -119,14 +120,15 @@ def plan(  # noqa: PLR0917  # typer passes them by name
     set_: Set = None,
     price: Prices = None,
     *,
+    benchmark: Benchmark = False,
     remeasure: Remeasure = False,
     json: Json = False,
 ) -> int:
     """Show what a run would do: per cell, the time it would take, whether trials fit, and what it costs."""
-    from orchestrator.commands import sweep_commands
+    from orchestrator.commands import plan_command
 
     options = replace(_options(store, address, data_dir, set_), is_remeasuring=remeasure)
-    return sweep_commands.plan(sweep, options, Output(json), price or [])
+    return plan_command.plan(sweep, options, Output(json), price or [], is_timing=benchmark)
 
 
 @app.command()

@@ -54,6 +54,12 @@ Remeasure = Annotated[
         "--remeasure", help="Measure anew what an earlier version of the numerics measured."
     ),
 ]
+Benchmark = Annotated[
+    bool,
+    typer.Option(
+        "--benchmark", help="Time a few steps of each batch size on this machine first, some 20 s."
+    ),
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Drain at the first failure.")]
 NoCompact = Annotated[bool, typer.Option("--no-compact", help="Leave small files as they are.")]
 CheckpointSeconds = Annotated[

@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
-from rich.text import Text
 
 from orchestrator.commands.store_commands import report_disagreements
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output, terminal_width
 from orchestrator.machine.memory import collecting_as_usual
-from orchestrator.monitor.cost import cost_document, cost_table, read_prices
-from orchestrator.monitor.plan_report import (
-    COLUMNS_NOTE,
-    data_line,
-    nodes_table,
-    plan_document,
-    plan_report,
-    plan_table,
-    summary_line,
-)
+from orchestrator.monitor.plan_report import data_line
 from orchestrator.monitor.run_pace import RunPace, run_line, run_pace
 from orchestrator.monitor.status import open_failures, status_document, sweep_status
 from orchestrator.monitor.tables import failure_table, status_table
-from orchestrator.planning.fit import Node, fit_faults, this_machine
+from orchestrator.planning.fit import this_machine
 from orchestrator.planning.plan import publish_plan
-from orchestrator.planning.prepare import Options, Prepared, misfit_cure, prepare, refuse_misfit
+from orchestrator.planning.prepare import Options, Prepared, prepare, refuse_misfit
 from orchestrator.planning.store_state import StoreReader, StoreState, standing_records
 from orchestrator.running.compaction import compact_if_many
 from orchestrator.running.foreground import TrialChoice, choose_trial, run_here, trial_text
 from orchestrator.running.network_check import refuse_network
-from orchestrator.running.nodes import Aside, nodes_for
 from orchestrator.running.run import run as run_missing
 from orchestrator.running.verification import verify as compare_again
 from orchestrator.slots.task import Status
@@ -142,38 +130,6 @@ def conclude(
         )
     )
     return exit_code
-
-
-def plan(sweep: str, options: Options, output: Output, prices_given: Sequence[str] = ()) -> int:
-    """Show what a run would do, and cost by the prices given, without starting or writing anything."""
-    prices = read_prices(prices_given)
-    with output.step(PREPARING):
-        prepared = prepare(sweep, options)
-    with output.step("trying the sweep's own code and asking the nodes"):
-        refuse_network(prepared, prepared.open_work, options)
-        nodes, aside = _nodes_for(prepared, options)
-    report = plan_report(prepared, nodes)
-    note_earlier(prepared, output)
-    output.show(plan_table(report))
-    output.show(Text(COLUMNS_NOTE.format(unit=report.unit)))
-    output.show(data_line(prepared))
-    output.show(nodes_table(report))
-    if aside.reason:
-        output.show(aside.reason)
-    for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
-        output.show(f"does not fit: {fault}")
-    output.show(summary_line(report) if prepared.open_work else "nothing is missing")
-    if prepared.open_work:
-        output.show(cost_table(report, prices))
-    output.document(plan_document(report) | {"cost_by_device": cost_document(report, prices)})
-    return 0
-
-
-def _nodes_for(prepared: Prepared, options: Options) -> tuple[Sequence[Node], Aside]:
-    """List this machine, or the nodes of the cluster at the address."""
-    if options.address is None:
-        return [this_machine()], Aside()
-    return nodes_for(prepared, options.address, make_driver)
 
 
 def trial(sweep: str, choice: TrialChoice, options: Options, output: Output) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.planning.recorded_pace import RecordedPace, recorded_pace
@@ -34,15 +34,15 @@ class Estimator:
         num_train: Of the data set used.
         multiply_adds: Of one forward pass of one example; NaN where the model does not tell.
         speed: Multiply-adds a second of one slot, for what was not recorded.
-        is_recorded: The speed comes from recorded trials.
         pace: What was recorded of such work.
+        is_timed: Trainings were timed on this machine, by a few steps.
     """
 
     num_train: int
     multiply_adds: float
     speed: float
-    is_recorded: bool
     pace: RecordedPace = field(default_factory=RecordedPace)
+    is_timed: bool = False
 
     def training_seconds(self, trial: TrialSpec) -> float:
         """Estimate one trial's training."""
@@ -65,7 +65,7 @@ class Estimator:
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
         """Estimate as if nothing were recorded, on other resources."""
-        return replace(self, speed=stated_speed(resources), is_recorded=False, pace=RecordedPace())
+        return replace(self, speed=stated_speed(resources), pace=RecordedPace())
 
     def calibrated(self, plan: PlanDocument, pace: RecordedPace) -> Estimator:
         """Estimate by what was recorded; without a recorded training as before."""
@@ -75,7 +75,22 @@ class Estimator:
             return replace(self, pace=pace)
         if math.isnan(work):  # a plugin: its statistics by its trainings, in units of its own
             return replace(self, multiply_adds=1.0).calibrated(plan, pace)
-        return replace(self, speed=work / mean, is_recorded=True, pace=pace)
+        return replace(self, speed=work / mean, pace=pace)
+
+    def timed(self, trial: TrialSpec, seconds: Mapping[int, float]) -> Estimator:
+        """Estimate by trainings timed on this machine; statistics by the fastest, where none was recorded.
+
+        Args:
+            trial: Of the plan.
+            seconds: Of one training, by batch size.
+        """
+        of_all: dict[int | None, float] = {None: sum(seconds.values()) / len(seconds)}
+        of_sizes: dict[int | None, float] = dict(seconds.items())
+        pace = replace(self.pace, training=of_all | of_sizes)
+        known = replace(self, pace=pace, is_timed=True)
+        if math.isnan(_training_work(trial, known)):
+            known = replace(known, multiply_adds=1.0)
+        return replace(known, speed=_training_work(trial, known) / min(seconds.values()))
 
     def seconds(self, missing: Missing) -> float:
         """Estimate all missing work of one trial."""
@@ -91,6 +106,8 @@ class Estimator:
     def source(self) -> str:
         """What the estimate rests on."""
         number = self.pace.num_trials
+        if self.is_timed:
+            return "by steps timed on this machine"
         if not number:
             return "by a stated speed"
         of = "" if self.pace.is_of_plan else " of other sweeps"
@@ -102,7 +119,7 @@ def make_estimator(
 ) -> Estimator:
     """Calibrate on trials recorded in the store, the plan's own first, else on the stated speeds."""
     work = _multiply_adds(plan.trials[0].trial, facts)
-    stated = Estimator(facts.num_train, work, stated_speed(resources), is_recorded=False)
+    stated = Estimator(facts.num_train, work, stated_speed(resources))
     return stated.calibrated(plan, recorded_pace(plan, state, facts.num_train))
 
 
@@ -111,7 +128,7 @@ def store_estimator(plan: PlanDocument, pace: RecordedPace, num_train: int = 1) 
 
     Both grow with multiply-adds, so these drop out; nothing recorded gives NaN.
     """
-    return Estimator(num_train, 1.0, math.nan, is_recorded=False).calibrated(plan, pace)
+    return Estimator(num_train, 1.0, math.nan).calibrated(plan, pace)
 
 
 def stated_speed(resources: ResourcesSpec) -> float:

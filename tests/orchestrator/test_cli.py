@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import cli
-from orchestrator.commands import sweep_commands
+from orchestrator.commands import plan_command
 from orchestrator.commands.app import app
 from workers.contract import distribution
 from workers.contract.errors import StoreError
@@ -326,7 +326,7 @@ def test_an_interrupted_command_leaves_3(minima, monkeypatch, number):
     """Wherever it is."""
     # whoever started the tests in the background may have had SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(sweep_commands, "plan", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(plan_command, "plan", lambda *_, **__: signal.raise_signal(number))
     assert minima("plan", "toy.yaml") == (3, "", "interrupted; the same command resumes\n")
 
 
@@ -345,10 +345,10 @@ def test_a_signal_to_a_leaving_command_changes_nothing(number):
 def test_a_fault_of_ours_leaves_4(minima, monkeypatch):
     """With the lines to report."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(sweep_commands, "plan", fail)
+    monkeypatch.setattr(plan_command, "plan", fail)
     code, out, err = minima("plan", "toy.yaml")
     assert (code, out) == (4, "")
     assert "ZeroDivisionError: ours" in err
@@ -358,10 +358,10 @@ def test_a_fault_of_ours_leaves_4(minima, monkeypatch):
 def test_a_store_that_fails_meanwhile_leaves_2(minima, monkeypatch):
     """With its cure."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise StoreError("cannot write trials/x: no space")
 
-    monkeypatch.setattr(sweep_commands, "plan", fail)
+    monkeypatch.setattr(plan_command, "plan", fail)
     code, out, err = minima("plan", "toy.yaml")
     assert (code, out) == (2, "")
     assert err == (

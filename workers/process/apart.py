@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import IO
 
 from workers.contract.errors import Fault, UserError
@@ -30,12 +30,15 @@ _LAST_BYTES = 4096
 _READ_BYTES = 65536
 
 
-def ask_apart(module: str, question: str) -> str | None:
+def ask_apart(
+    module: str, question: str, surroundings: Mapping[str, str] | None = None
+) -> str | None:
     """Have `python -m module` answer a question; it and what it has started end with the call.
 
     Args:
         module: Its main function calls `answer_apart`.
         question: Given to it on standard input.
+        surroundings: Its variables; by default those of any process with TensorFlow.
 
     Returns:
         The answer; None where the process ended without one, and no plugin had the word.
@@ -51,7 +54,7 @@ def ask_apart(module: str, question: str) -> str | None:
             stdout=subprocess.PIPE,
             stderr=said,
             bufsize=0,
-            env=for_tensorflow(os.environ),
+            env=for_tensorflow(os.environ) if surroundings is None else surroundings,
             start_new_session=True,  # so that it ends with what it has started
         )
         try:

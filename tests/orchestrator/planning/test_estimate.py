@@ -106,7 +106,7 @@ def test_recorded_trials_set_the_speed(make_plan_of):
     names = [item.trial_id for item in plan.trials]
     state = StoreState(wall_seconds={names[0]: 40.0, names[1]: 60.0, "another": 1e9})
     estimator = make_estimator(plan, state, DIGITS, ONE_CPU)
-    assert estimator.is_recorded
+    assert estimator.source == "by 2 recorded trials"
     seconds = estimator.training_seconds(plan.trials[2].trial)
     assert seconds == pytest.approx(START_SECONDS + 50.0)
     assert not estimator.at_stated_speed(ONE_CPU).is_recorded

@@ -1,0 +1,93 @@
+"""Time a few steps of each batch size on this machine, as many trials at once as it holds, before anything is recorded."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from orchestrator.planning.estimate import Estimator
+from orchestrator.planning.fit import this_machine
+from orchestrator.planning.prepare import Options, Prepared
+from workers.contract.errors import user_error
+from workers.contract.items import ModelItem
+from workers.contract.pace_question import PaceAnswer, PaceQuestion
+from workers.contract.specs import TrialSpec
+from workers.process.apart import ask_apart
+from workers.process.surroundings import for_tensorflow, with_devices
+
+_TIMED_SECONDS = 2.0
+"""Of an epoch of the steps that are timed, by the estimate that they are to better."""
+_LEAST_STEPS, _STEPS_OF_PLUGINS = 4, 20
+
+
+def timed_here(prepared: Prepared, options: Options) -> Prepared:
+    """Estimate what is to be trained by a few steps taken on this machine.
+
+    Nothing is timed where nothing is to be trained, or where no trial fits; then the estimate stays.
+
+    Raises:
+        UserError: The plan is for a cluster, or the process that trains ended without an answer.
+    """
+    if options.address is not None:
+        raise user_error(
+            "the benchmark times this machine, and the plan is for a cluster",
+            where="--benchmark",
+            mend="leave out --address and RAY_ADDRESS; of a cluster its recorded trials tell",
+        )
+    resources = prepared.sweep.resources
+    work = [item.planned.trial for item in prepared.open_work if not item.is_trained]
+    at_once = min(this_machine().slots_for(resources), len(work))
+    if not at_once:
+        return prepared
+    seconds = {}
+    for trial in {each.batch_size: each for each in work}.values():
+        question = PaceQuestion(
+            trial=trial,
+            num_steps=_num_steps(trial, prepared.estimator),
+            data_dir=options.data_dir,
+            num_threads=resources.cpus,
+            uses_gpu=resources.gpus > 0,
+        )
+        seconds[trial.batch_size] = _asked(question, at_once)
+    return replace(prepared, estimator=prepared.estimator.timed(work[0], seconds))
+
+
+def _num_steps(trial: TrialSpec, estimator: Estimator) -> int:
+    """Return how many steps are some seconds by the estimate so far."""
+    trained = estimator.num_train * trial.training.epochs / trial.batch_size
+    of_step = estimator.training_seconds(trial) / trained
+    if not math.isfinite(of_step):
+        return _STEPS_OF_PLUGINS
+    return max(_LEAST_STEPS, math.ceil(_TIMED_SECONDS / of_step))
+
+
+def _asked(question: PaceQuestion, at_once: int) -> float:
+    """Return the mean answer of so many processes at once."""
+    with ThreadPoolExecutor(at_once) as threads:
+        answers = [threads.submit(_ask, question) for _ in range(at_once)]
+        return math.fsum(each.result() for each in answers) / at_once
+
+
+def _ask(question: PaceQuestion) -> float:
+    answer = ask_apart(
+        "workers.attempts.training_pace", question.model_dump_json(), _surroundings(question)
+    )
+    if answer is None:
+        raise user_error(
+            f"the process that trains {question.trial.model.name!r} in batches of "
+            f"{question.trial.batch_size} ended without an answer",
+            where="--benchmark",
+            mend="leave it out, and run a trial: its log tells more",
+        )
+    return PaceAnswer.model_validate_json(answer).seconds
+
+
+def _surroundings(question: PaceQuestion) -> Mapping[str, str]:
+    if question.uses_gpu:
+        return with_devices(os.environ)
+    model = question.trial.model
+    is_right = isinstance(model, ModelItem) and model.is_right_with_onednn
+    return for_tensorflow(os.environ, is_right_with_onednn=is_right)
