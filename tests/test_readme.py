@@ -18,7 +18,12 @@ from workers.contract.schema import CELL_QUANTITIES, VIEWS
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
-TESTED = re.findall(r"<!-- tested -->\n```console\n\$ minima ([^\n]*)\n(.*?)```", TEXT, re.DOTALL)
+TESTED = re.findall(
+    r"""<!-- tested -->\n```console\n\$ minima ((?:[^\n"]|"(?:[^"\\]|\\.)*")*)\n(.*?)```""",
+    TEXT,
+    re.DOTALL,
+)
+"""Commands, which may go on to a next line within quotation marks, and their outputs."""
 
 
 def table_below(heading: str) -> list[list[str]]:
@@ -129,6 +134,7 @@ def test_outputs_marked_as_tested(arguments, output, tmp_path, monkeypatch, capf
     """Run as written, they print what stands there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-sweep.yaml").write_text(built_in_sweeps()["quickstart"])
+    (tmp_path / ".study").symlink_to(ROOT / ".study")
     monkeypatch.setattr(sys, "argv", ["minima", *shlex.split(arguments)])
     with pytest.raises(SystemExit):
         cli.main()
