@@ -1,0 +1,74 @@
+"""The study that the README tells of is kept beside it: small, without models, whole, and the report is its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers.contract.schema import VIEWS
+
+ROOT = Path(__file__).parent.parent
+STUDY, SWEEP = ROOT / ".study", "paper-kld-small"
+MOST_BYTES = 3_000_000
+FINDING = re.compile(r'<li class="finding">.*?</li>', re.DOTALL)
+
+
+def minima(*arguments: str) -> str:
+    """Run a command in a process of its own, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_its_store_is_merged_and_has_no_models():
+    """Records, plans and conclusions alone, one file of trials, of epochs, of measurements, of spectra."""
+    folders = {path.name for path in (STUDY / "store").iterdir()}
+    assert folders <= {*VIEWS, "sweeps", "conclusions"}
+    for view in ("trials", "epochs", "measurements", "spectra"):
+        (name,) = (path.name for path in (STUDY / "store" / view).iterdir())
+        assert re.fullmatch(r"compacted-.*\.parquet", name)
+
+
+def test_it_is_small():
+    """Under 3 MB, the report and the figure that the README shows included; other figures are not kept."""
+    report = [STUDY / "report" / name for name in ("report.html", "table1.csv", "table1.tex")]
+    kept = [*(STUDY / "store").rglob("*"), *report, STUDY / "report" / "figures" / "parity.svg"]
+    assert sum(path.stat().st_size for path in kept if path.is_file()) < MOST_BYTES
+
+
+def test_nothing_is_missing_in_it():
+    """Five seeds of nine cells; every statistic of each seed that it was asked for."""
+    counts = minima(
+        "query",
+        "SELECT count(*) AS cells, sum(num_seeds) AS seeds, sum(num_missing) AS missing, "
+        "sum(num_failed + num_diverged) AS lost FROM cells",
+        "--store", str(STUDY / "store"), "--format", "csv",
+    )  # fmt: skip
+    assert counts.split() == ["cells,seeds,missing,lost", "9,45,0,0"]
+
+
+@pytest.fixture(scope="module")
+def report_again(tmp_path_factory) -> Path:
+    """Make the report by the README's command, elsewhere."""
+    folder = tmp_path_factory.mktemp("study")
+    minima("report", SWEEP, "--store", str(STUDY / "store"), "--out", str(folder))
+    return folder
+
+
+def test_the_report_is_made_of_the_store(report_again):
+    """Table 1 to the last digit, and what the first screen says of each law."""
+    for name in ("table1.csv", "table1.tex"):
+        assert (report_again / name).read_text() == (STUDY / "report" / name).read_text()
+    kept, again = (
+        FINDING.findall((folder / "report.html").read_text())
+        for folder in (STUDY / "report", report_again)
+    )
+    assert kept
+    assert again == kept
