@@ -17,17 +17,17 @@ _MOST_SEEDS = 1000
 def what_decides(data: SweepData, item: Standing) -> str:
     """Say how many seeds would decide a law; empty where it is decided, or where nothing is known of it.
 
-    The ratio is taken to stay where it is, and cells to differ by their errors alone.
+    So it is of a law whose assumptions no cell meets: more seeds mend none of them. The ratio is taken to stay where it is, and cells to differ by their errors alone.
     """
     growth = growth_to_decide(item.judged[0])
     num_seeds = num_measured_seeds(data, item.target)
-    if item.told != "undecided" or not growth > 1 or not num_seeds:
+    is_open = item.told == "undecided" and item.num_valid > 0
+    if not is_open or not growth > 1 or not num_seeds:
         return ""
     if growth * num_seeds > _MOST_SEEDS:
         return "so near the edge of ± 10 % that no number of seeds at hand would decide it"
     wanted = math.ceil(growth * num_seeds)
-    num_cells = item.num_valid or item.num_cells
-    hours = num_cells * _core_hours_a_cell(data, num_seeds, wanted)
+    hours = item.num_valid * _core_hours_a_cell(data, num_seeds, wanted)
     price = f" ({hours_text(hours)} core-hours)" if math.isfinite(hours) else ""
     return (
         f"if it stays and cells differ by errors alone, {wanted} seeds each would decide it{price}"

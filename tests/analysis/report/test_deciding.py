@@ -82,6 +82,14 @@ def test_without_times_on_record_there_is_no_price(forked_data, prediction, pred
     assert said.endswith("12 seeds each would decide it")
 
 
+def test_where_no_cell_is_fit_for_a_law_no_seeds_are_asked_for(
+    forked_data, prediction, predictions_table
+):
+    """They would mend none of its assumptions."""
+    row = prediction(1.0, half=2 * EDGE, valid=False, reasons=["a reason"])
+    assert decides(forked_data, predictions_table, row) == ""
+
+
 def test_without_a_measured_seed_nothing_is_priced(paper_data, prediction, predictions_table):
     """Of a sweep without forks."""
     assert decides(paper_data, predictions_table, prediction(1.0, half=1.0)) == ""
