@@ -65,7 +65,7 @@ class Estimator:
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
         """Estimate as if nothing were recorded, on other resources."""
-        return replace(self, speed=stated_speed(resources), pace=RecordedPace())
+        return replace(self, speed=stated_speed(resources), pace=RecordedPace(), is_timed=False)
 
     def calibrated(self, plan: PlanDocument, pace: RecordedPace) -> Estimator:
         """Estimate by what was recorded; without a recorded training as before."""

@@ -22,7 +22,7 @@ from workers.contract.plan_document import PlanDocument
 PACE = RecordedPace(
     num_trials=1, training={None: 96.0}, statistics={("losses", None): 6.0, ("traces", None): 16.0}
 )
-ESTIMATOR = Estimator(1, 1.0, math.nan, is_recorded=True, pace=PACE)
+ESTIMATOR = Estimator(1, 1.0, math.nan, pace=PACE)
 """100 seconds a training, 10 for losses, 20 for traces, starts included."""
 
 

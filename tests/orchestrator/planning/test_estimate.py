@@ -109,7 +109,7 @@ def test_recorded_trials_set_the_speed(make_plan_of):
     assert estimator.source == "by 2 recorded trials"
     seconds = estimator.training_seconds(plan.trials[2].trial)
     assert seconds == pytest.approx(START_SECONDS + 50.0)
-    assert not estimator.at_stated_speed(ONE_CPU).is_recorded
+    assert estimator.at_stated_speed(ONE_CPU).source == "by a stated speed"
     assert estimator.at_stated_speed(ONE_CPU).speed == MULTIPLY_ADDS_PER_CPU_SECOND
 
 
@@ -118,7 +118,8 @@ def test_nothing_recorded_means_a_stated_speed(make_plan_of, wall_seconds):
     """Trials of other plans do not count."""
     state = StoreState(wall_seconds=wall_seconds)
     estimator = make_estimator(make_plan_of({"name": "mlp"}), state, DIGITS, ONE_CPU)
-    assert (estimator.is_recorded, estimator.speed) == (False, MULTIPLY_ADDS_PER_CPU_SECOND)
+    stated = ("by a stated speed", MULTIPLY_ADDS_PER_CPU_SECOND)
+    assert (estimator.source, estimator.speed) == stated
 
 
 def test_more_columns_cost_more(make_plan_of):
