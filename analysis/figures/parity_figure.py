@@ -17,10 +17,11 @@ from analysis.findings.law_rows import LawRow, where_they_speak
 from analysis.findings.league import Standing
 from analysis.laws.law import Law
 from analysis.laws.palette import GREY
+from analysis.mathematics.verdict import MARGIN
 from analysis.predictions import laws
 from analysis.text.interval_text import ratio_text
 
-_MARGIN = 1.1
+_MARGIN = 1 + MARGIN
 _LONGEST_LABEL = 46
 """Characters of a legend that takes half of the width."""
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from analysis.findings.cost import cost
+from analysis.findings.cost import Cost, cost
 from analysis.findings.lacking import lacking_statistics, listed, num_measured_seeds
 from analysis.findings.league import Standing
 from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
@@ -41,7 +41,8 @@ _Found: TypeAlias = tuple[list[Finding], list[str], Forest | None]
 def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> FirstScreen:
     """FirstScreen which law holds; before any is measured, by what factor their predictions differ."""
     chief = chief_standings(standings)
-    found = _measured(data, chief) if chief else _known(data, table)
+    paid = cost(data)
+    found = _measured(data, chief, paid) if chief else _known(data, table)
     findings, asides, forest = found
     states = cell_states(data)
     sentence, kind = headline(states)
@@ -52,7 +53,7 @@ def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Fir
         forest,
         f"{sentence} Go on: minima run {data.plan.sweep}" if goes_on else sentence,
         kind == "good",
-        cost_sentence(cost(data)),
+        cost_sentence(paid),
         setting_line(data),
         _summary(chief),
     )
@@ -111,14 +112,14 @@ def _merit(item: Standing) -> tuple[bool, bool, bool, bool, int]:
     )
 
 
-def _measured(data: SweepData, chief: Sequence[Standing]) -> _Found:
+def _measured(data: SweepData, chief: Sequence[Standing], paid: Cost) -> _Found:
     findings = [
         Finding(
             _sentence(item),
             item.prediction,
             item.told or "undecided",
             _support(data, item),
-            "; ".join(filter(None, (_limit(item), what_decides(data, item)))),
+            "; ".join(filter(None, (_limit(item), what_decides(data, item, paid)))),
         )
         for item in chief
     ]

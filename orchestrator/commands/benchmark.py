@@ -12,7 +12,6 @@ from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.fit import this_machine
 from orchestrator.planning.prepare import Options, Prepared
 from workers.contract.errors import user_error
-from workers.contract.items import ModelItem
 from workers.contract.pace_question import PaceAnswer, PaceQuestion
 from workers.contract.specs import TrialSpec
 from workers.process.apart import ask_apart
@@ -23,13 +22,11 @@ _TIMED_SECONDS = 2.0
 _LEAST_STEPS, _STEPS_OF_PLUGINS = 4, 20
 
 
-def timed_here(prepared: Prepared, options: Options) -> Prepared:
-    """Estimate what is to be trained by a few steps taken on this machine.
-
-    Nothing is timed where nothing is to be trained, or where no trial fits; then the estimate stays.
+def refuse_cluster(options: Options) -> None:
+    """Refuse to time a plan for a cluster, before its nodes are asked.
 
     Raises:
-        UserError: The plan is for a cluster, or the process that trains ended without an answer.
+        UserError: An address is given.
     """
     if options.address is not None:
         raise user_error(
@@ -37,6 +34,16 @@ def timed_here(prepared: Prepared, options: Options) -> Prepared:
             where="--benchmark",
             mend="leave out --address and RAY_ADDRESS; of a cluster its recorded trials tell",
         )
+
+
+def timed_here(prepared: Prepared, options: Options) -> Prepared:
+    """Estimate what is to be trained by a few steps taken on this machine.
+
+    Nothing is timed where nothing is to be trained, or where no trial fits; then the estimate stays.
+
+    Raises:
+        UserError: The process that trains ended without an answer.
+    """
     resources = prepared.sweep.resources
     work = [item.planned.trial for item in prepared.open_work if not item.is_trained]
     at_once = min(this_machine().slots_for(resources), len(work))
@@ -88,6 +95,4 @@ def _ask(question: PaceQuestion) -> float:
 def _surroundings(question: PaceQuestion) -> Mapping[str, str]:
     if question.uses_gpu:
         return with_devices(os.environ)
-    model = question.trial.model
-    is_right = isinstance(model, ModelItem) and model.is_right_with_onednn
-    return for_tensorflow(os.environ, is_right_with_onednn=is_right)
+    return for_tensorflow(os.environ, is_right_with_onednn=question.trial.is_right_with_onednn)

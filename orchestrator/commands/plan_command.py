@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from orchestrator.commands.benchmark import timed_here
+from orchestrator.commands.benchmark import refuse_cluster, timed_here
 from orchestrator.commands.sweep_commands import PREPARING, note_earlier
 from orchestrator.driver.environment import make_driver
 from orchestrator.machine.console import Output
@@ -44,6 +44,8 @@ def plan(
         is_timing: Take a few steps of each batch size first, and tell times by them.
     """
     prices = read_prices(prices_given)
+    if is_timing:
+        refuse_cluster(options)
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     with output.step("trying the sweep's own code and asking the nodes"):

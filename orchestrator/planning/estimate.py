@@ -69,13 +69,10 @@ class Estimator:
 
     def calibrated(self, plan: PlanDocument, pace: RecordedPace) -> Estimator:
         """Estimate by what was recorded; without a recorded training as before."""
-        mean = pace.training.get(None)
-        work = _training_work(plan.trials[0].trial, self)
+        mean, known = pace.training.get(None), replace(self, pace=pace)
         if mean is None or not mean > 0:
-            return replace(self, pace=pace)
-        if math.isnan(work):  # a plugin: its statistics by its trainings, in units of its own
-            return replace(self, multiply_adds=1.0).calibrated(plan, pace)
-        return replace(self, speed=work / mean, pace=pace)
+            return known
+        return known._with_speed_of(plan.trials[0].trial, mean)
 
     def timed(self, trial: TrialSpec, seconds: Mapping[int, float]) -> Estimator:
         """Estimate by trainings timed on this machine; statistics by the fastest, where none was recorded.
@@ -88,9 +85,13 @@ class Estimator:
         of_sizes: dict[int | None, float] = dict(seconds.items())
         pace = replace(self.pace, training=of_all | of_sizes)
         known = replace(self, pace=pace, is_timed=True)
-        if math.isnan(_training_work(trial, known)):
-            known = replace(known, multiply_adds=1.0)
-        return replace(known, speed=_training_work(trial, known) / min(seconds.values()))
+        return known._with_speed_of(trial, min(seconds.values()))
+
+    def _with_speed_of(self, trial: TrialSpec, seconds: float) -> Estimator:
+        """Take the speed of a training; of a plugin, in units of its own: then statistics go by trainings."""
+        is_unknown = math.isnan(_training_work(trial, self))
+        known = replace(self, multiply_adds=1.0) if is_unknown else self
+        return replace(known, speed=_training_work(trial, known) / seconds)
 
     def seconds(self, missing: Missing) -> float:
         """Estimate all missing work of one trial."""

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from workers.contract.errors import StoreError
 from workers.contract.frozen import Count, Frozen, Positive
-from workers.contract.items import ModelItem
 from workers.contract.plan_document import PlannedStatistic
 from workers.contract.planned_trials import PlannedTrial
 from workers.contract.store import Store
@@ -61,8 +60,7 @@ class SlotTask(Frozen):
     @property
     def is_right_with_onednn(self) -> bool:
         """Whether oneDNN may be turned on where TensorFlow leaves it off, which no trial on a GPU needs."""
-        model = self.planned.trial.model
-        return not self.device_share and isinstance(model, ModelItem) and model.is_right_with_onednn
+        return not self.device_share and self.planned.trial.is_right_with_onednn
 
     @property
     def demand(self) -> ResourcesSpec:

@@ -134,3 +134,8 @@ class TrialSpec(Frozen):
     def final_learning_rate(self) -> float:
         """η in the last epoch of the schedule."""
         return self.training.learning_rate_at(self.training.epochs - 1, self.learning_rate)
+
+    @property
+    def is_right_with_onednn(self) -> bool:
+        """Whether its network is known to be, on a processor where TensorFlow leaves oneDNN off."""
+        return isinstance(self.model, ModelItem) and self.model.is_right_with_onednn

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MARGIN = 1.1
+from analysis.mathematics.verdict import MARGIN
+
+_MARGIN = 1 + MARGIN
 _LADDER = (1, 2, 5)
 
 

@@ -28,7 +28,7 @@ def forked_data(forked_sweep_in, tmp_path_factory):
 def decides(data, predictions_table, *rows):
     """Say what would decide the one law of some rows of view `predictions`."""
     (standing,) = league(predictions_table(rows).to_pandas())
-    return what_decides(data, standing)
+    return what_decides(data, standing, cost(data))
 
 
 def hours_in(said):

@@ -11,6 +11,8 @@ import pytest
 from orchestrator import cli
 from orchestrator.commands import benchmark
 from orchestrator.commands.benchmark import timed_here
+from orchestrator.commands.plan_command import plan
+from orchestrator.machine.console import Output
 from orchestrator.planning.estimate import START_SECONDS
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, prepare
@@ -105,7 +107,7 @@ def test_a_cluster_is_not_timed(toy_sweep, answers, monkeypatch, capsys):
     toy_sweep(seeds=1, measure=["losses"])
     options = Options("store", address="ray://head:10001")
     with pytest.raises(UserError) as caught:
-        timed_here(prepare("toy.yaml", options), options)
+        plan("toy.yaml", options, Output(), is_timing=True)
     (fault,) = caught.value.faults
     assert (fault.what, fault.where, fault.mend) == (
         "the benchmark times this machine, and the plan is for a cluster",
