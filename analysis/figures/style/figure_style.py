@@ -48,6 +48,7 @@ def drawing_settings() -> AbstractContextManager[None]:
         plain
         | {
             "font.family": ["DejaVu Sans", "sans-serif"],
+            "font.sans-serif": ["DejaVu Sans"],
             "font.size": 8.5,
             "axes.labelsize": 9,
             "axes.spines.top": False,

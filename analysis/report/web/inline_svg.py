@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from html import escape
 
+from analysis.report.web.slim_svg import slim_svg
+
 _OF_THE_PAGE = {"#000000": "--ink", "#ffffff": "--paper", "#dddddd": "--line"}
 """Colours of figures that are the page's own, by its CSS variables."""
 
@@ -20,11 +22,16 @@ def inline_svg(document: str, name: str, label: str) -> str:
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\A(<svg[^>]*>\s*)<title>.*?</title>", r"\1", svg, flags=re.DOTALL)
+    svg = slim_svg(svg)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = svg.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{')
+    svg = re.sub(r"<style[^>]*>.*?</style>", lambda sheet: _confined(sheet[0], name), svg, count=1)
     for color, variable in _OF_THE_PAGE.items():
         svg = re.sub(rf": {color}\b", f": var({variable}, {color})", svg)
     head = f'<svg id="{name}" fill="currentColor" role="img" aria-label="{escape(label)}"'
     return svg.replace("<svg", head, 1).strip()
+
+
+def _confined(sheet: str, name: str) -> str:
+    return re.sub(r"(?<=[>}])(?=[*.])", f"#{name} ", sheet)

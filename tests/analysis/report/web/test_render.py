@@ -49,9 +49,9 @@ def test_two_figures_share_no_names():
     """Ids, references and styles of an inline SVG are its own; titles of marks stay for the hover."""
     svg = inline_svg(_SVG, "one", "the label")
     assert svg.startswith('<svg id="one" fill="currentColor" role="img" aria-label="the label"')
-    assert 'id="one-p1"' in svg
-    assert 'href="#one-p1"' in svg
-    assert "url(#one-p1)" in svg
+    assert 'id="one-n0"' in svg
+    assert 'href="#one-n0"' in svg
+    assert "url(#one-n0)" in svg
     assert "#one *{a: b}" in svg
     assert "metadata" not in svg
     assert "<?xml" not in svg
@@ -99,7 +99,7 @@ def test_a_figure_takes_the_pages_ink_paper_and_lines():
         "one",
         "x",
     )
-    assert 'style="fill: var(--paper, #ffffff); stroke: var(--ink, #000000)"' in svg
+    assert "#one .s0{fill: var(--paper, #ffffff); stroke: var(--ink, #000000)}" in svg
     assert "stroke: var(--line, #dddddd)" in svg
     assert "stroke: #0072b2" in svg
     assert 'fill="currentColor"' in svg
