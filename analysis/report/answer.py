@@ -21,7 +21,7 @@ from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
 from analysis.report.deciding import what_decides
-from analysis.report.setting import setting_line
+from analysis.report.setting import excursion_line, setting_line
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
 from analysis.tables.measured.cost_tables import cost_sentence
@@ -55,8 +55,17 @@ def answer(data: SweepData, table: Table1, standings: Sequence[Standing]) -> Fir
         kind == "good",
         cost_sentence(paid),
         setting_line(data),
+        _question(chief),
         _summary(chief),
+        excursion_line(data, chief[0]) if chief else "",
     )
+
+
+def _question(chief: Sequence[Standing]) -> str:
+    """Ask what the verdicts answer: of the excess loss, and of what else laws predict."""
+    others = dict.fromkeys(item.target for item in chief if item.target != "excess_loss")
+    also = "".join(f", and which its {GLOSSARY[target].symbol}" for target in others)
+    return f"Which law predicts the excess loss of SGD{also}?"
 
 
 def _summary(chief: Sequence[Standing]) -> str:

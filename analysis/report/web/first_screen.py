@@ -119,7 +119,9 @@ class FirstScreen:
         is_complete: Whether that is all.
         cost: What it took, in core-hours.
         setting: Model, data, loss, epochs, cells and seeds, in a line.
+        question: What the verdicts answer.
         summary: Which laws hold, and how many fail or are undecided; empty before any is measured.
+        measured: How excess loss was measured; empty before it is.
     """
 
     findings: Sequence[Finding]
@@ -129,4 +131,6 @@ class FirstScreen:
     is_complete: bool
     cost: str
     setting: str = ""
+    question: str = ""
     summary: str = ""
+    measured: str = ""

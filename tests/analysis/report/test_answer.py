@@ -110,6 +110,16 @@ def test_the_answer_begins_with_what_became_of_all_laws(answer_to, prediction):
     )
 
 
+def test_the_question_names_what_else_laws_predict(answer_to, prediction):
+    """A law of the squared gradient norm is no law of the excess loss."""
+    loss = prediction(1.0)
+    norm = prediction(1.0, prediction="wang_4_46", target="expected_gradient_norm_squared")
+    assert answer_to([loss]).question == "Which law predicts the excess loss of SGD?"
+    assert answer_to([loss, norm]).question == (
+        "Which law predicts the excess loss of SGD, and which its E‖∇L‖²?"
+    )
+
+
 def test_a_law_that_holds_outside_its_assumptions_is_an_agreement(answer_to, prediction):
     """Named are the assumptions that no cell meets; where cells differ in them, that none meets all."""
     shared = {"half": 0.01, "valid": False}
