@@ -186,7 +186,7 @@ def test_the_small_sweeps_are_the_papers_but_for_their_size():
         for sweep in (whole, small)
     ]
     assert shapes[0] == shapes[1]
-    assert second == small | {"name": second["name"], "loss": "gradlog_l1"}
+    assert second == small | {"name": second["name"], "loss": "gradlog_l2"}
     cells = {"grid": None, "pairs": pairs["pairs"], "name": pairs["name"]}
     assert pairs == {key: value for key, value in (small | cells).items() if value is not None}
     grid = set(itertools.product(*small["grid"].values()))
