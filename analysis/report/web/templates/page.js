@@ -42,7 +42,7 @@ function asCsv(table) {
     const plain = head.replace(/ \(×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+\)$/, "");
     if (cells.some(identifierOf)) return [[head, ...cells.map(textOf)], [head + " identifier", ...cells.map((cell) => identifierOf(cell) || textOf(cell))]];
     if (!numbers.some((each) => each)) return [[head, ...cells.map((cell) => cell.textContent)]];
-    return names.map((name, part) => [plain + name, ...numbers.map((each) => (each ? each[part] : ""))])
+    return names.map((name, part) => [plain + name, ...numbers.map((each) => (each?.[part] ?? ""))])
       .filter((column, part) => part === 0 || column.slice(1).some((text) => text !== ""));
   });
   return columns[0].map((_, line) => columns.map((column) => quote(column[line])).join(",")).join("\n") + "\n";

@@ -36,8 +36,8 @@ def test_what_is_dropped():
     """Idle ids, unseen digits, blanks and repeated styles; no text changes, and a definition keeps its style."""
     assert slim_svg(_WHOLE) == (
         '<svg xmlns="http://www.w3.org/2000/svg"><defs><style type="text/css">*{a: b}.s0{fill: blue}</style></defs>'
-        '<g><defs><path id="n0" d="M 1.23 -2.5 L 3 0.00" style="fill: red"/></defs>'
-        '<use href="#n0" x="7.77" class="s0"/><text class="s0">0.12345  =  #m1</text></g></svg>'
+        '<defs><path id="n0" d="M1.23 -2.5 3 0.00" style="fill: red"/></defs>'
+        '<use href="#n0" x="7.77" class="s0"/><text class="s0">0.12345  =  #m1</text></svg>'
     )
 
 
@@ -53,17 +53,30 @@ def test_a_figure_without_a_style_sheet_keeps_its_styles():
     assert slim_svg(bare) == bare
 
 
+def test_a_group_goes_where_it_neither_says_nor_sets_anything():
+    """Titles are of the group that they stand in."""
+    whole = '<svg><g id="a"><g><title>t</title><use/></g><g fill="red"/><g id="b"><g class="c"><p/></g></g></g></svg>'
+    assert slim_svg(whole) == (
+        '<svg><g><title>t</title><use/></g><g fill="red"/><g class="c"><p/></g></svg>'
+    )
+
+
+def test_the_command_of_a_line_is_left_out_after_a_line_alone():
+    """After a curve it would be one more curve."""
+    assert slim_svg(
+        '<path d="M 1 2 \nL 3 4 \nL 5 6 \nC 1 2 3 4 5 6 \nL 3 4 \nz \nM 0 0 \nL -1 1"/>'
+    ) == ('<path d="M1 2 3 4 5 6 C1 2 3 4 5 6 L3 4 z M0 0 -1 1"/>')
+
+
 def test_a_slim_figure_is_the_whole_one(figures):
     """Element by element: the same texts and styles, the same thing referred to, places within a hundredth."""
     assert len(figures) >= 4
     for whole in figures:
         slim = slim_svg(whole)
-        assert len(slim) < 0.7 * len(whole)
-        before, after = ET.fromstring(whole), ET.fromstring(slim)  # noqa: S314 - our own
+        assert len(slim) < 0.6 * len(whole)
         rules = dict(re.findall(r"\.(s\d+)\{(.*?)\}", slim))
         names: dict[str, str] = {}
-        assert len(list(before.iter())) == len(list(after.iter()))
-        for old, new in zip(before.iter(), after.iter(), strict=True):
+        for old, new in zip(_drawn(whole), _drawn(slim), strict=True):
             assert old.tag == new.tag
             if not old.tag.endswith("}style"):
                 assert (old.text or "").strip() == (new.text or "").strip()
@@ -71,12 +84,18 @@ def test_a_slim_figure_is_the_whole_one(figures):
             if new.get("id"):
                 names[old.get("id")] = new.get("id")
             if link := old.get(_LINK):
-                assert names[link[1:]] == new.get(_LINK)[1:]
+                assert names[link[1:]] == new.get("href")[1:]
             for place in _PLACES:
                 _assert_near(old.get(place, ""), new.get(place, ""))
 
 
+def _drawn(svg: str) -> list[ET.Element]:
+    """List the elements but groups."""
+    root = ET.fromstring(svg)  # noqa: S314 - our own
+    return [each for each in root.iter() if not each.tag.endswith("}g")]
+
+
 def _assert_near(old: str, new: str) -> None:
-    assert _NUMBER.sub("#", old).split() == _NUMBER.sub("#", new).split()
     pairs = zip(_NUMBER.findall(old), _NUMBER.findall(new), strict=True)
     assert all(abs(float(one) - float(other)) < 0.01 for one, other in pairs)
+    assert re.sub(r"[^A-KN-Zz]", "", old) == re.sub(r"[^A-KN-Zz]", "", new)  # but for M and L
