@@ -23,12 +23,12 @@ from analysis.figures.style.crowd import (
 from analysis.figures.style.figure_style import WIDE_INCHES, WIDTH_INCHES, panel_title, set_log
 from analysis.figures.style.hover import cell_title, set_titles
 from analysis.laws.palette import GREY
+from analysis.mathematics.verdict import BAND
 from analysis.predictions import laws
 from analysis.records.cell import Cell, by_ratio
 from analysis.text.number_text import plain
 
 _COLUMNS = 3
-_MARGIN = 1.1
 _LAWS = (
     ("jastrzebski", "measured / (η/2m), Jastrzębski, Eq 5", "jastrzebski_9"),
     ("wang", "measured / Γ of ΓH + HΓ = σ²", "wang_4_45"),
@@ -130,7 +130,7 @@ def _ratios(axes: Axes, by_cell: Mapping[Cell, Sequence[Direction]]) -> None:
         else:
             set_titles(bars.lines[0], titles)
     axes.axhline(1.0, color=GREY, linewidth=1, zorder=0, label="1: the law is right, ± 10 %")
-    axes.axhspan(1 / _MARGIN, _MARGIN, color=GREY, alpha=0.2, linewidth=0)
+    axes.axhspan(*BAND, color=GREY, alpha=0.2, linewidth=0)
     set_log(axes.xaxis)
     set_log(axes.yaxis)
     axes.set_xlabel("ηλ")

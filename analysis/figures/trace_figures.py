@@ -35,13 +35,11 @@ from analysis.figures.style.hover import cell_title, set_titles, value_title
 from analysis.findings.table1 import Table1, Table1Row
 from analysis.laws.palette import CURVATURE, GREY, NOISE
 from analysis.mathematics.uncertain import Uncertain
+from analysis.mathematics.verdict import BAND
 from analysis.records.cell import Cell, by_ratio, ratio_texts
 from analysis.records.paper_table1 import NUM_TRAIN
 from analysis.text.number_text import plain
 from workers.contract.quantities import GLOSSARY
-
-_MARGIN = 1.1
-"""Of the verdicts: a law holds within 10 %."""
 
 _RATIO = "tr σ² / tr H"
 
@@ -230,7 +228,7 @@ def _ratios(
 def _finish_ratios(axes: Axes, label: str) -> None:
     """Draw the line at 1 and the band about it, and label the abscissa."""
     axes.axhline(1, color=GREY, linewidth=0.8)
-    axes.axhspan(1 / _MARGIN, _MARGIN, color=GREY, alpha=0.2, linewidth=0)
+    axes.axhspan(*BAND, color=GREY, alpha=0.2, linewidth=0)
     set_log(axes.xaxis)
     axes.set_xlabel(label)
 

@@ -9,6 +9,8 @@ Verdict = Literal["holds", "fails", "undecided"]
 
 MARGIN = 0.1
 """A choice: the laws in question differ by factors of 2.4 to 11.8 in the paper's Table 1."""
+BAND = (1 / (1 + MARGIN), 1 + MARGIN)
+"""Of measured/predicted where a law holds."""
 
 
 def judge(low: float | None, high: float | None, margin: float = MARGIN) -> Verdict | None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 
 from workers.attempts import kept_model
-from workers.attempts.attempt import make_loss
+from workers.attempts.train_unrecorded import train_unrecorded
 from workers.contract.specs import TrainingSpec, TrialSpec
-from workers.contract.store import Store
 from workers.datasets.cifar10 import Cifar10Spec
 from workers.datasets.dataset import Dataset
 from workers.models.resnet import ResNetSpec
-from workers.resumable.checkpoint import Checkpoints
-from workers.resumable.pulse import Pulse
-from workers.training.loop import Trainer, TrainingJob
 
 _NUM_VALIDATION = 100
 """Enough to evaluate something each epoch; the benchmark does not read it."""
@@ -56,19 +50,7 @@ def short_trial(dataset: Dataset, *, depth: int, epochs: int) -> TrialSpec:
 
 
 def _train(trial: TrialSpec, model: keras.Model, dataset: Dataset) -> None:
-    pulse = Pulse(
-        should_stop=lambda: False,
-        report=lambda progress: None,
-        clock=time.monotonic,
-        chunk_seconds=5.0,
-        checkpoint_seconds=float("inf"),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoints = Checkpoints(
-            Store.open(folder), "checkpoints/benchmark", attempt_id="only", conditions={}
-        )
-        job = TrainingJob("benchmark", trial, model, dataset, make_loss(trial.loss))
-        records = Trainer(job, checkpoints, pulse).run().records
+    records = train_unrecorded(trial, model, dataset).records
     last = records[-1]
     print(
         f"trained {len(records)} epochs in {sum(each.seconds for each in records):.0f} s: "

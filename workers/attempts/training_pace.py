@@ -7,24 +7,16 @@ network, data, threads and determinism; nothing of them is kept.
 from __future__ import annotations
 
 import math
-import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
-from workers.attempts.attempt import make_loss
 from workers.attempts.kept_model import build_model
+from workers.attempts.train_unrecorded import train_unrecorded
 from workers.contract.pace_question import PaceAnswer, PaceQuestion
-from workers.contract.records import EpochRecord
 from workers.contract.specs import ConvergenceSpec, TrialSpec
-from workers.contract.store import Store
 from workers.datasets.checked.loading import load_dataset
-from workers.datasets.dataset import Dataset
 from workers.process import environment
 from workers.process.apart import answer_apart
-from workers.resumable.checkpoint import Checkpoints
-from workers.resumable.pulse import Pulse
-from workers.training.loop import Trainer, TrainingJob
 
 _EPOCHS = 3
 """The first of them compiles; of the others the fastest counts, which nothing else held up."""
@@ -48,7 +40,9 @@ def training_seconds(question: PaceQuestion) -> float:
         train=whole.train.first(math.ceil(share * len(whole.train))),
         test=whole.test.first(math.ceil(share * len(whole.test))),
     )
-    records = _trained(_shortened(trial), part)
+    shortened = _shortened(trial)
+    model = build_model(shortened, part, shortened.training.precision)
+    records = train_unrecorded(shortened, model, part).records
     epoch = min(each.seconds for each in records[1:])
     starting = max(0.0, time.perf_counter() - began - epoch * len(records))
     return starting + trial.training.epochs * epoch / share
@@ -58,25 +52,6 @@ def _shortened(trial: TrialSpec) -> TrialSpec:
     changes = {"epochs": _EPOCHS, "milestones": [], "convergence": ConvergenceSpec()}
     training = trial.training.model_copy(update=changes)
     return trial.model_copy(update={"training": training, "learning_rate": _LEARNING_RATE})
-
-
-def _trained(trial: TrialSpec, dataset: Dataset) -> Sequence[EpochRecord]:
-    model = build_model(trial, dataset, trial.training.precision)
-    with tempfile.TemporaryDirectory() as folder:
-        job = TrainingJob("pace", trial, model, dataset, make_loss(trial.loss))
-        place = Store.open(folder)
-        checkpoints = Checkpoints(place, "checkpoints/pace", attempt_id="only", conditions={})
-        return Trainer(job, checkpoints, _pulse()).run().records
-
-
-def _pulse() -> Pulse:
-    return Pulse(
-        should_stop=lambda: False,
-        report=lambda _: None,
-        clock=time.monotonic,
-        chunk_seconds=5.0,
-        checkpoint_seconds=math.inf,
-    )
 
 
 def _answer(question_json: str) -> str:

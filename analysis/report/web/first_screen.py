@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.mathematics.verdict import MARGIN
+from analysis.mathematics.verdict import BAND
 
-_MARGIN = 1 + MARGIN
 _LADDER = (1, 2, 5)
 
 
@@ -87,7 +86,7 @@ class Forest:
     @property
     def band(self) -> tuple[float, float]:
         """Where the band of ± 10 % begins, and how wide it is, in per cent."""
-        start, end = self.percent(1 / _MARGIN), self.percent(_MARGIN)
+        start, end = map(self.percent, BAND)
         return start, round(end - start, 3)
 
     @property

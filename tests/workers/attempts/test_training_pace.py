@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -33,12 +34,12 @@ def trained(monkeypatch):
     """Take 9, 2 and 3 s an epoch, and 20 s in all."""
     seen = []
 
-    def train(trial, dataset):
+    def train(trial, _, dataset):
         seen.append((trial, dataset))
-        return [SimpleNamespace(seconds=each) for each in (9.0, 2.0, 3.0)]
+        return SimpleNamespace(records=[SimpleNamespace(seconds=each) for each in (9.0, 2.0, 3.0)])
 
     clock = iter([100.0, 120.0])
-    monkeypatch.setattr(training_pace, "_trained", train)
+    monkeypatch.setattr(training_pace, "train_unrecorded", train)
     monkeypatch.setattr(training_pace.time, "perf_counter", lambda: next(clock))
     return seen
 
@@ -69,6 +70,6 @@ def test_what_is_timed_ends_neither_early_nor_in_a_divergence(question, trained)
 
 def test_a_real_training_takes_time_and_leaves_nothing(question, tmp_path, monkeypatch):
     """The time is that of the steps and their evaluation; nothing is kept."""
-    monkeypatch.setattr(training_pace.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert 0 < training_seconds(question(5)) < math.inf
     assert not list(tmp_path.iterdir())
