@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from orchestrator.planning.estimate import Estimator
-from orchestrator.planning.fit import this_machine
+from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, Prepared
 from workers.contract.errors import user_error
 from workers.contract.pace_question import PaceAnswer, PaceQuestion
@@ -36,8 +36,8 @@ def refuse_cluster(options: Options) -> None:
         )
 
 
-def timed_here(prepared: Prepared, options: Options) -> Prepared:
-    """Estimate what is to be trained by a few steps taken on this machine.
+def timed_here(prepared: Prepared, options: Options, machine: Node) -> Prepared:
+    """Estimate what is to be trained by a few steps taken on this machine, each trial on devices of its own.
 
     Nothing is timed where nothing is to be trained, or where no trial fits; then the estimate stays.
 
@@ -46,7 +46,7 @@ def timed_here(prepared: Prepared, options: Options) -> Prepared:
     """
     resources = prepared.sweep.resources
     work = [item.planned.trial for item in prepared.open_work if not item.is_trained]
-    at_once = min(this_machine().slots_for(resources), len(work))
+    at_once = min(machine.slots_for(resources), len(work))
     if not at_once:
         return prepared
     seconds = {}
@@ -58,7 +58,8 @@ def timed_here(prepared: Prepared, options: Options) -> Prepared:
             num_threads=resources.cpus,
             uses_gpu=resources.gpus > 0,
         )
-        seconds[trial.batch_size] = _asked(question, at_once)
+        devices = [devices_of_slot(place, resources.gpus) for place in range(at_once)]
+        seconds[trial.batch_size] = _asked(question, devices)
     return replace(prepared, estimator=prepared.estimator.timed(work[0], seconds))
 
 
@@ -71,16 +72,30 @@ def _num_steps(trial: TrialSpec, estimator: Estimator) -> int:
     return max(_LEAST_STEPS, math.ceil(_TIMED_SECONDS / of_step))
 
 
-def _asked(question: PaceQuestion, at_once: int) -> float:
-    """Return the mean answer of so many processes at once."""
-    with ThreadPoolExecutor(at_once) as threads:
-        answers = [threads.submit(_ask, question) for _ in range(at_once)]
-        return math.fsum(each.result() for each in answers) / at_once
+def devices_of_slot(place: int, gpus: float) -> tuple[int, ...]:
+    """Return which of this machine's GPUs, counted from 0, the trial at a place among those at once has.
+
+    Args:
+        place: From 0.
+        gpus: That a trial holds: a whole number, or a share 1/n of one, which n trials have together.
+    """
+    if gpus >= 1:
+        return tuple(range(round(place * gpus), round((place + 1) * gpus)))
+    return (int(place * gpus + 1e-9),) if gpus else ()
 
 
-def _ask(question: PaceQuestion) -> float:
+def _asked(question: PaceQuestion, devices: Sequence[Sequence[int]]) -> float:
+    """Return the mean answer of one process for each set of devices, all at once."""
+    with ThreadPoolExecutor(len(devices)) as threads:
+        answers = [threads.submit(_ask, question, each) for each in devices]
+        return math.fsum(each.result() for each in answers) / len(devices)
+
+
+def _ask(question: PaceQuestion, devices: Sequence[int]) -> float:
     answer = ask_apart(
-        "workers.attempts.training_pace", question.model_dump_json(), _surroundings(question)
+        "workers.attempts.training_pace",
+        question.model_dump_json(),
+        _surroundings(question, devices),
     )
     if answer is None:
         raise user_error(
@@ -92,7 +107,12 @@ def _ask(question: PaceQuestion) -> float:
     return PaceAnswer.model_validate_json(answer).seconds
 
 
-def _surroundings(question: PaceQuestion) -> Mapping[str, str]:
-    if question.uses_gpu:
-        return with_devices(os.environ)
-    return for_tensorflow(os.environ, is_right_with_onednn=question.trial.is_right_with_onednn)
+def _surroundings(question: PaceQuestion, devices: Sequence[int]) -> Mapping[str, str]:
+    if not devices:
+        return for_tensorflow(os.environ, is_right_with_onednn=question.trial.is_right_with_onednn)
+    visible = os.environ.get(
+        "CUDA_VISIBLE_DEVICES"
+    )  # of which there are enough: slots are counted by it
+    names = visible.split(",") if visible else [str(each) for each in range(devices[-1] + 1)]
+    chosen = {"CUDA_VISIBLE_DEVICES": ",".join(names[each] for each in devices)}
+    return with_devices(os.environ) | chosen | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}

@@ -53,7 +53,7 @@ def plan(
         nodes, aside = _nodes_for(prepared, options)
     if is_timing:
         with output.step("timing a few steps of each batch size"):
-            prepared = timed_here(prepared, options)
+            prepared = timed_here(prepared, options, *nodes)  # this machine alone, as no cluster is
     report = plan_report(prepared, nodes)
     note_earlier(prepared, output)
     output.show(plan_table(report))

@@ -22,15 +22,11 @@ from workers.contract.pace_question import PaceAnswer, PaceQuestion
 GRID = {"batch_size": [32, 64], "learning_rate": [0.1, 0.2]}
 
 
-@pytest.fixture
-def three_slots(monkeypatch):
-    """Let this machine have three cores."""
-    node = Node("here", cpus=3, gpus=0, memory=2**34)
-    monkeypatch.setattr(benchmark, "this_machine", lambda: node)
+HERE = Node("here", cpus=3, gpus=0, memory=2**34)
 
 
 @pytest.fixture
-def answers(monkeypatch, three_slots):
+def answers(monkeypatch):
     """Answer for the process that trains: 10 s, 20 s and 60 s for batches of 32, half for those of 64."""
     asked, turn = [], threading.Lock()
 
@@ -45,10 +41,10 @@ def answers(monkeypatch, three_slots):
     return asked
 
 
-def timed(**settings):
-    """Prepare the toy sweep, with times taken."""
+def timed(machine=HERE):
+    """Prepare the toy sweep, with times taken on a machine, of three cores by default."""
     options = Options("store")
-    return timed_here(prepare("toy.yaml", options), options)
+    return timed_here(prepare("toy.yaml", options), options, machine)
 
 
 def test_each_batch_size_is_timed_as_often_as_trials_run_at_once(toy_sweep, answers):
@@ -67,6 +63,28 @@ def test_each_batch_size_is_timed_as_often_as_trials_run_at_once(toy_sweep, answ
     }
     assert training == {32: START_SECONDS + 30.0, 64: START_SECONDS + 15.0}
     assert estimator.source == "by steps timed on this machine"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (1, None, ["0", "1"]),
+        (2, "4,5,6,7", ["4,5", "6,7"]),
+        ("1/2", "GPU-a,GPU-b", ["GPU-a", "GPU-a", "GPU-b", "GPU-b"]),
+    ],
+)
+def test_each_trial_is_timed_on_its_own_devices(toy_sweep, answers, monkeypatch, case):
+    """As many as fit, side by side; trials of a share have one GPU together."""
+    gpus, visible, shown = case
+    toy_sweep(seeds=4, measure=["losses"], resources={"gpus": gpus, "cpus": 1})
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    number = 2 if visible is None else visible.count(",") + 1
+    timed(Node("here", cpus=8, gpus=number, memory=2**34))
+    found = sorted(surroundings["CUDA_VISIBLE_DEVICES"] for _, _, surroundings in answers)
+    assert found == shown
+    assert all(question.uses_gpu for _, question, _ in answers)
 
 
 def test_statistics_are_estimated_by_the_fastest_training(toy_sweep, answers):
@@ -117,7 +135,7 @@ def test_a_cluster_is_not_timed(toy_sweep, answers, monkeypatch, capsys):
     assert not answers
 
 
-def test_a_process_that_ends_is_told(toy_sweep, three_slots, monkeypatch):
+def test_a_process_that_ends_is_told(toy_sweep, monkeypatch):
     """It is no estimate, and no stack trace."""
     toy_sweep(seeds=1, measure=["losses"])
     monkeypatch.setattr(benchmark, "ask_apart", lambda *_: None)
