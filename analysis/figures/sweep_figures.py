@@ -201,7 +201,7 @@ SWEEP_FIGURES: dict[str, FigureRecipe[[SweepData, Table1]]] = {
         _ratio,
         lambda data, _: (
             "Ratio of the seed means with a paired-seed standard error, against BS/LR, LR and BS, as in Figure 4 of "
-            f"the paper, which calls it the magnitude difference. On the grey line both laws say the same, ± 10 % in the band. {_colors_said(data.cells)}."
+            f"the paper, which calls it the magnitude difference. On the grey line noise and curvature are one, ± 10 % in the band. {_colors_said(data.cells)}."
         ),
         lambda _, table: traces_data(table),
         traces_query,

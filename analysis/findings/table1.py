@@ -35,6 +35,7 @@ class Table1Row:
         hessian_trace: tr H of the data objective.
         num_measured: Seeds with both traces.
         magnitude_difference: Ratio of the seed means, tr σ²/tr H, with a paired-seed error.
+        law_difference: The same with tr H of the total objective, L2 included, of which laws speak.
         paper: The printed row of this cell, when the sweep has the paper's setting.
     """
 
@@ -44,6 +45,7 @@ class Table1Row:
     hessian_trace: Uncertain
     num_measured: int
     magnitude_difference: Uncertain
+    law_difference: Uncertain
     paper: PaperRow | None
 
     @property
@@ -92,10 +94,13 @@ def build_table1(data: SweepData) -> Table1:
     is_paper_setting = has_paper_setting(data)
     noise = whole_model_values(data, "gradient_noise_trace")
     hessian = whole_model_values(data, "hessian_trace")
+    has_decay = any(item.trial.training.weight_decay for item in data.plan.trials)
+    total = whole_model_values(data, "hessian_trace", objective="total") if has_decay else hessian
     rows = []
     for cell, state in cell_states(data).items():
         paper = paper_row(cell.batch_size, cell.learning_rate) if is_paper_setting else None
-        rows.append(_row(cell, state, noise.get(cell), hessian.get(cell), paper))
+        values = (noise.get(cell), hessian.get(cell), total.get(cell))
+        rows.append(_row(cell, state, values, paper))
     return Table1(data.plan.sweep, data.plan.revision, is_paper_setting, tuple(rows))
 
 
@@ -114,25 +119,34 @@ def has_paper_setting(data: SweepData) -> bool:
 def _row(
     cell: Cell,
     state: CellState,
-    noise: SeedValues | None,
-    hessian: SeedValues | None,
+    values: tuple[SeedValues | None, SeedValues | None, SeedValues | None],
     paper: PaperRow | None,
 ) -> Table1Row:
-    seeds = sorted(set(noise.by_seed) & set(hessian.by_seed)) if noise and hessian else []
-    ratio = _NONE
-    if noise and hessian:
-        ratio = ratio_of_means(
-            [noise.by_seed[seed] for seed in seeds], [hessian.by_seed[seed] for seed in seeds]
-        )
+    noise, hessian, total = values
     return Table1Row(
         cell=cell,
         state=state,
         gradient_noise_trace=noise.estimate if noise else _NONE,
         hessian_trace=hessian.estimate if hessian else _NONE,
-        num_measured=len(seeds),
-        magnitude_difference=ratio,
+        num_measured=len(_shared_seeds(noise, hessian)),
+        magnitude_difference=_ratio(noise, hessian),
+        law_difference=_ratio(noise, total),
         paper=paper,
     )
+
+
+def _ratio(noise: SeedValues | None, hessian: SeedValues | None) -> Uncertain:
+    """Divide the means over the seeds that have both."""
+    if noise is None or hessian is None:
+        return _NONE
+    seeds = _shared_seeds(noise, hessian)
+    return ratio_of_means(
+        [noise.by_seed[seed] for seed in seeds], [hessian.by_seed[seed] for seed in seeds]
+    )
+
+
+def _shared_seeds(one: SeedValues | None, other: SeedValues | None) -> list[int]:
+    return sorted(set(one.by_seed) & set(other.by_seed)) if one and other else []
 
 
 @dataclass(frozen=True)

@@ -202,21 +202,27 @@ def _known(data: SweepData, table: Table1) -> _Found:
     rows = [row for row in table.rows if row.magnitude_difference.value > 0]
     if not rows:
         return [Finding(_open_question(data), verdict="not measured")], _decides(data), None
-    logs = {row.cell: _log(row.magnitude_difference) for row in rows}
-    pooled = _pooled(list(logs.values()))
+    pooled = _pooled([_log(row.magnitude_difference) for row in rows])
     seeds = [row.num_measured for row in rows]
     of_seeds = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     each = "1 seed" if of_seeds == "1" else f"{of_seeds} seeds"
     support = f"{counted(len(rows), 'cell')}, {each} each"
     findings = [
         Finding(_open_question(data), verdict="not measured"),
-        *_differences(rows, support),
+        *_differences([row for row in rows if row.law_difference.value > 0], support),
         Finding(f"tr σ²/tr H is {ratio_text(pooled)}", support=support),
     ]
+    logs = {row.cell: _log(row.law_difference) for row in rows if row.law_difference.value > 0}
+    if not logs:
+        return findings, _decides(data), None
     shown = evenly_chosen(sorted(logs, key=lambda cell: logs[cell].value), _MOST_MARKS)
-    marks = [_mark("all cells", pooled)] if len(rows) > 1 else []
+    marks = [_mark("all cells", _pooled(list(logs.values())))] if len(logs) > 1 else []
     marks += [_mark(_cell(cell), logs[cell]) for cell in shown]
-    title = "tr σ²/tr H, with 95 % intervals; at 1 both laws say the same; grey: ± 10 %"
+    with_l2 = any(row.law_difference != row.magnitude_difference for row in rows)
+    title = (
+        f"tr σ²/tr H{' with its L2 term' if with_l2 else ''}, with 95 % intervals; "
+        "at 1 both laws say the same; grey: ± 10 %"
+    )
     return findings, _decides(data), Forest(title, marks)
 
 
@@ -237,7 +243,7 @@ def _difference(curved: LawColumn, noisy: LawColumn, rows: Sequence[Table1Row]) 
     for row in rows:
         rate, size = row.cell.learning_rate, row.cell.batch_size
         factor = math.log(curved.formula.factor(rate, size) / noisy.formula.factor(rate, size))
-        found = _log(row.magnitude_difference)
+        found = _log(row.law_difference)
         bounds = (None if b is None else factor - b for b in (found.high, found.low))
         logs.append(Interval(factor - found.value, *bounds))
     names = [laws()[each.law].human_name for each in (curved, noisy)]

@@ -103,14 +103,14 @@ def _untested_sentence(lacking: Sequence[LackingStatistic]) -> str:
 
 def _untested(table: Table1, lacking: Sequence[LackingStatistic]) -> list[str]:
     """Return that no law was held against a measurement, and what the traces tell all the same."""
-    ratios = [row.magnitude_difference.value for row in table.rows]
+    ratios = [row.law_difference.value for row in table.rows]
     known = [ratio for ratio in ratios if ratio > 0]
     sentences = [_untested_sentence(lacking)]
     if known:
         of = {column.formula.quantity: laws()[column.law].human_name for column in law_columns()}
         sentences.append(
-            f"tr σ² is {_range(known)} times tr H: {of['gradient_noise_trace']} gives so many times the "
-            f"excess loss that {of['hessian_trace']} gives."
+            f"{of['gradient_noise_trace']} gives {_range(known)} times the excess loss that "
+            f"{of['hessian_trace']} gives."
         )
     return sentences
 

@@ -21,7 +21,7 @@ def table_of():
             noise, hessian = Uncertain(10.0 + place, 0.5, 2), Uncertain(40.0, 1.0, 2)
             ratio = Uncertain(noise.value / hessian.value, 0.02, 2)
             state = SimpleNamespace(num_diverged=0)
-            rows.append(Table1Row(cell, state, noise, hessian, 3, ratio, None))
+            rows.append(Table1Row(cell, state, noise, hessian, 3, ratio, ratio, None))
         return Table1("toy", "r", is_paper_setting=False, rows=tuple(rows))
 
     return make

@@ -187,6 +187,19 @@ def test_traces_alone_say_by_what_factor_two_laws_differ(answer_to):
     ]  # fmt: skip
 
 
+def test_by_what_factor_laws_differ_is_said_of_the_objective_with_l2(store, synthetic_sweep):
+    """Laws speak of the total objective: the L2 term adds 7 to tr H here; the traces' ratio stays that of Table 1."""
+    data = load_sweep(synthetic_sweep(weight_decay=5e-4).fill().store, "toy")
+    found = answer(data, build_table1(data), [])
+    _, laws_differ, traces_differ = (item.text for item in found.findings)
+    of_laws = ((101 / 58.5) * (401 / 34.5)) ** 0.5
+    of_traces = ((101 / 51.5) * (401 / 27.5)) ** 0.5
+    assert f" predicts 1/{of_laws:.2g} of what " in laws_differ
+    assert traces_differ.startswith(f"tr σ²/tr H is {of_traces:.3g} [")
+    assert found.forest.title.startswith("tr σ²/tr H with its L2 term, ")
+    assert found.forest.marks[0].value == pytest.approx(of_laws)
+
+
 def test_the_command_that_decides_keeps_what_is_planned(store, synthetic_sweep):
     """With its settings and seeds; of one seed."""
     sweep = synthetic_sweep(pairs=[(100, 0.2)], seeds=[0, 1])

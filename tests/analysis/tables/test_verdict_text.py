@@ -50,10 +50,10 @@ def test_where_no_law_is_tested_the_last_words_say_what_is_missing(
     """The measurement to add, and how far apart the laws are by the traces alone."""
     text = conclusion_text(paper_table, lacking_statistics(paper_data), 5, predictions_table([]))
     assert "no law is tested yet, as the excess loss was not measured: add {name: fork}" in text
-    ratios = [row.magnitude_difference.value for row in paper_table.rows]
+    ratios = [row.law_difference.value for row in paper_table.rows]
     assert (
-        f"tr σ² is {min(ratios):.2f} to {max(ratios):.0f} times tr H: Wang 2019, Eq 4.45 gives so many "
-        "times the excess loss that Jastrzębski 2018, Eq 9 gives." in " ".join(text.split())
+        f"Wang 2019, Eq 4.45 gives {min(ratios):.2f} to {max(ratios):.0f} times the excess loss that "
+        "Jastrzębski 2018, Eq 9 gives." in " ".join(text.split())
     )
 
 
