@@ -85,7 +85,7 @@ def _put(store: Store, data: SweepData, found: Aggregated) -> Conclusion:
     told = Conclusion(
         build_table1(data),
         lacking_statistics(data),
-        num_measured_seeds(data, "excess_loss"),
+        num_measured_seeds(data, "excess_loss")[1],
         found.predictions,
         found.validity,
     )

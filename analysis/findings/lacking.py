@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.records.cell import CELL_COLUMNS
 from analysis.records.load import SweepData
 
 
@@ -42,10 +43,24 @@ def lacking_statistics(data: SweepData) -> list[LackingStatistic]:
     ]
 
 
-def num_measured_seeds(data: SweepData, quantity: str) -> int:
-    """Count the seeds that have a number for a quantity in any cell."""
+def num_measured_seeds(
+    data: SweepData, quantity: str, *, statistic: str | None = None, bn_mode: str | None = None
+) -> tuple[int, int]:
+    """Count the seeds of a cell that have a number for a quantity: fewest and most, over the cells with any.
+
+    Args:
+        data: The sweep's records.
+        quantity: Of the whole model.
+        statistic: By which; None for any.
+        bn_mode: In which; None for any.
+    """
     rows = data.measurements
-    return int(rows["seed"][(rows["quantity"] == quantity) & rows["value"].notna()].nunique())
+    is_it = (rows["quantity"] == quantity) & rows["layer"].isna() & rows["value"].notna()
+    for column, wanted in (("statistic", statistic), ("bn_mode", bn_mode)):
+        if wanted is not None:
+            is_it &= rows[column] == wanted
+    counts = rows[is_it].groupby(CELL_COLUMNS)["seed"].nunique()
+    return (0, 0) if counts.empty else (int(counts.min()), int(counts.max()))
 
 
 def listed(lacking: Sequence[LackingStatistic]) -> str:

@@ -79,7 +79,8 @@ def league(predictions: pd.DataFrame) -> list[Standing]:
 
     A law is an equality in every cell. Over the sweep it `holds` when every cell holds, or when the
     interval of the mean is inside the margin and no cell fails; it `fails` when every cell fails, or
-    when the interval of the mean is wholly outside; else it is `undecided`.
+    when the interval of the mean is wholly outside; else it is `undecided`. Cells where a side is not
+    positive have no ratio: where there are any, the law does not hold over the sweep.
 
     Laws of the stationary state are judged by tails and the longest window of forks, laws that speak of
     every window by all of them.
@@ -102,6 +103,8 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
         return None
     ratios = {cell: _of_cell(group) for cell, group in by_cell.items()}
     valid = [cell for cell, group in by_cell.items() if all(row.is_valid for row in group)]
+    without = [group for cell, group in _by_cell(rows).items() if cell not in ratios]
+    valid_without = [group for group in without if all(row.is_valid for row in group)]
     first = rows[0]
     return Standing(
         prediction=first.prediction,
@@ -110,13 +113,15 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
         bn_mode=first.bn_mode,
         sampler=first.sampler,
         num_cells=len(ratios),
-        num_without_ratio=len(_by_cell(rows)) - len(ratios),
+        num_without_ratio=len(without),
         num_valid=len(valid),
         median_distance=median(abs(ratio.value) for ratio in ratios.values()),
         log_ratio=_pooled(list(ratios.values())),
         cell_verdicts=dict(Counter(r.verdict for r in ratios.values() if r.verdict is not None)),
-        verdict=_verdict(list(ratios.values())),
-        verdict_where_valid=_verdict([ratios[cell] for cell in valid]),
+        verdict=_verdict(list(ratios.values()), is_everywhere=not without),
+        verdict_where_valid=_verdict(
+            [ratios[cell] for cell in valid], is_everywhere=not valid_without
+        ),
         log_ratio_where_valid=_pooled([ratios[cell] for cell in valid]),
         unmet=_unmet(by_cell.values()),
     )
@@ -150,9 +155,11 @@ def _pooled(ratios: Sequence[Interval]) -> Interval:
     return mean_of_units([ratio.value for ratio in ratios]).interval()
 
 
-def _verdict(ratios: Sequence[Interval]) -> str | None:
+def _verdict(ratios: Sequence[Interval], *, is_everywhere: bool) -> str | None:
+    """Judge a law by its cells with a ratio, which are all cells if it is everywhere."""
     own = {ratio.verdict for ratio in ratios}
-    if len(own) == 1 and own <= {"holds", "fails"}:
-        return own.pop()
     pooled = _pooled(ratios).verdict
-    return "undecided" if pooled == "holds" and "fails" in own else pooled
+    if len(own) == 1 and own <= {"holds", "fails"}:
+        pooled = own.pop()
+    is_doubtful = "fails" in own or not is_everywhere
+    return "undecided" if pooled == "holds" and is_doubtful else pooled

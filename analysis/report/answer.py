@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from analysis.findings.cost import Cost, cost
-from analysis.findings.lacking import lacking_statistics, listed, num_measured_seeds
+from analysis.findings.lacking import lacking_statistics, listed
 from analysis.findings.league import Standing
 from analysis.findings.table1 import LawColumn, Table1, Table1Row, law_columns
 from analysis.mathematics.evenly_chosen import evenly_chosen
@@ -20,7 +20,7 @@ from analysis.predictions import laws
 from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
-from analysis.report.deciding import what_decides
+from analysis.report.deciding import seeds_behind, what_decides
 from analysis.report.setting import excursion_line, setting_line
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
@@ -171,14 +171,19 @@ def _short(factor: float) -> str:
 
 
 def _support(data: SweepData, item: Standing) -> str:
-    seeds = num_measured_seeds(data, item.target)
-    of_seeds = f"{seeds} seed" if seeds == 1 else f"{seeds} seeds each"
+    of_seeds = _seeds_each(*seeds_behind(data, item))
     cells = counted(item.num_cells, "cell")
-    if item.num_valid == item.num_cells:
-        return f"{cells}, {of_seeds}"
-    if item.num_valid:
-        return f"{item.num_valid} of {cells}, where its assumptions are met, {of_seeds}"
-    return f"{cells}, {of_seeds}"
+    if 0 < item.num_valid < item.num_cells:
+        cells = f"{item.num_valid} of {cells}, where its assumptions are met"
+    others = item.num_without_ratio
+    without = f", and {others} without a ratio, as a side is not positive" if others else ""
+    return f"{cells}, {of_seeds}{without}"
+
+
+def _seeds_each(fewest: int, most: int) -> str:
+    if fewest == most:
+        return f"{counted(most, 'seed')} each"
+    return f"{fewest} to {most} seeds each"
 
 
 def _limit(item: Standing) -> str:
@@ -204,9 +209,7 @@ def _known(data: SweepData, table: Table1) -> _Found:
         return [Finding(_open_question(data), verdict="not measured")], _decides(data), None
     pooled = _pooled([_log(row.magnitude_difference) for row in rows])
     seeds = [row.num_measured for row in rows]
-    of_seeds = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
-    each = "1 seed" if of_seeds == "1" else f"{of_seeds} seeds"
-    support = f"{counted(len(rows), 'cell')}, {each} each"
+    support = f"{counted(len(rows), 'cell')}, {_seeds_each(min(seeds), max(seeds))}"
     findings = [
         Finding(_open_question(data), verdict="not measured"),
         *_differences([row for row in rows if row.law_difference.value > 0], support),

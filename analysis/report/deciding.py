@@ -28,7 +28,7 @@ def what_decides(data: SweepData, item: Standing, paid: Cost) -> str:
     growth = growth_to_decide(item.judged[0])
     if item.told != "undecided" or not item.num_valid or not growth > 1:
         return ""
-    num_seeds = num_measured_seeds(data, item.target)
+    _, num_seeds = seeds_behind(data, item)
     if not num_seeds:
         return ""
     if growth * num_seeds > _MOST_SEEDS:
@@ -39,6 +39,11 @@ def what_decides(data: SweepData, item: Standing, paid: Cost) -> str:
     return (
         f"if it stays and cells differ by errors alone, {wanted} seeds each would decide it{price}"
     )
+
+
+def seeds_behind(data: SweepData, item: Standing) -> tuple[int, int]:
+    """Count the seeds of a cell that a standing rests on: fewest and most, over its cells."""
+    return num_measured_seeds(data, item.target, statistic=item.measured_by, bn_mode=item.bn_mode)
 
 
 def _core_hours_a_cell(paid: Cost, num_cells: int, num_seeds: int, wanted: int) -> float:

@@ -25,8 +25,8 @@ _LEAGUE_NOTE = (
     "measured/predicted: geometric mean over cells, with the 95 % interval over cells. hold, fail: "
     "single cells, by their intervals alone. A law holds if every cell holds, or the interval lies within 10 % of 1 and no cell "
     "fails; it fails if every cell fails, or the interval lies wholly outside. valid: cells that meet its "
-    "assumptions, of all; where there are any, they alone give the verdict; where there is none, a law that "
-    "would hold only agrees."
+    "assumptions, of all; where there are any, they alone give measured/predicted and the verdict; where there is none, a "
+    "law that would hold only agrees."
 )
 
 
@@ -83,7 +83,7 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
                 law_text(standing.prediction),
                 _way(standing),
                 three_digits(standing.median_distance),
-                ratio_text(standing.log_ratio),
+                ratio_text(standing.judged[0]),
                 written(standing.cell_verdicts.get("holds", 0), "d"),
                 written(standing.cell_verdicts.get("fails", 0), "d"),
                 standing.told or NOTHING,
@@ -91,7 +91,11 @@ def _league_table(target: str, standings: Sequence[Standing]) -> TextTable:
             )
             for standing in standings
         ),
-        (f"{_LEAGUE_NOTE} {_windows_note(standings)}",),
+        (
+            " ".join(
+                filter(None, (_LEAGUE_NOTE, _windows_note(standings), _without_note(standings)))
+            ),
+        ),
         num_left=2,
     )
 
@@ -103,6 +107,18 @@ def _windows_note(standings: Sequence[Standing]) -> str:
         return "Laws are judged by the longest window of forks and by tails."
     names = "; ".join(law.human_name for law in found)
     return f"Every window of forks judges these: {names}. The longest one, and tails, judge the other laws."
+
+
+def _without_note(standings: Sequence[Standing]) -> str:
+    """Name the laws that leave cells out, so that they do not hold; empty where none does."""
+    counts = [
+        f"{laws()[item.prediction].human_name}, {_way(item)}: {item.num_without_ratio}"
+        for item in standings
+        if item.num_without_ratio
+    ]
+    if not counts:
+        return ""
+    return f"Cells without a ratio, as a side is not positive, so that no law holds there: {'; '.join(counts)}."
 
 
 def _way(standing: Standing) -> str:

@@ -73,6 +73,8 @@ def _seeds_text(table: Table1, num_excess_seeds: int) -> str:
     seeds = sorted({row.num_measured for row in table.rows}) or [0]
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     cells = counted(len(table.rows), "cell")
+    if not seeds[-1] and num_excess_seeds:
+        return f"{counted(num_excess_seeds, 'seed')} of it, without traces"
     with_seeds = f"{cells} with {counts} measured seed{'s' * (counts != '1')} each"
     part = f" (the excess loss: {num_excess_seeds})"
     return with_seeds + (part if 0 < num_excess_seeds < seeds[0] else "")

@@ -140,6 +140,17 @@ def test_ratios_that_do_not_exist_are_counted(prediction, predictions_table):
     assert (found.num_cells, found.num_without_ratio) == (1, 1)
 
 
+def test_a_law_does_not_hold_over_cells_in_which_it_has_no_ratio(prediction, predictions_table):
+    """One cell holds, one is predicted below zero; where that one breaks an assumption, the valid ones decide."""
+    one = prediction(1.0)
+    below = {"batch_size": 200, "predicted": -1e-3, "measured": 1e-3, "measured_stderr": 1e-5}
+    (found,) = league(predictions_table([one, prediction(**below)]).to_pandas())
+    assert (found.verdict, found.told, found.num_without_ratio) == ("undecided", "undecided", 1)
+    broken = prediction(**below, valid=False, reasons=["there is a saddle"])
+    (found,) = league(predictions_table([one, broken]).to_pandas())
+    assert (found.verdict, found.verdict_where_valid, found.told) == ("undecided", "holds", "holds")
+
+
 def test_nothing_measured_is_an_empty_league(prediction, predictions_table):
     """Predictions alone rank nothing."""
     assert league(predictions_table([prediction()]).to_pandas()) == []
