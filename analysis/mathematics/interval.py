@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.mathematics.verdict import MARGIN, Verdict, judge
+from analysis.mathematics.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,3 @@ def side_by_side(intervals: Sequence[Interval]) -> Interval:
     if not intervals or len(lows) < len(intervals) or len(highs) < len(intervals):
         return Interval(value)
     return Interval(value, float(np.mean(lows)), float(np.mean(highs)))
-
-
-def growth_to_decide(log_ratio: Interval) -> float:
-    """Return by what factor independent measurements must grow until the interval crosses no edge.
-
-    An interval that reaches w beyond its value, which is d from the nearer edge ±ln(1 + margin), shrinks
-    to d with (w/d)² times the measurements.
-
-    Returns:
-        At most 1 where the interval decides by itself; inf on the very edge; NaN without an interval.
-    """
-    if log_ratio.low is None or log_ratio.high is None:
-        return math.nan
-    distance = abs(abs(log_ratio.value) - math.log1p(MARGIN))
-    width = max(log_ratio.high - log_ratio.value, log_ratio.value - log_ratio.low)
-    return math.inf if distance == 0 else (width / distance) ** 2

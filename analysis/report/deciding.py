@@ -7,7 +7,7 @@ import math
 from analysis.findings.cost import Cost
 from analysis.findings.lacking import num_measured_seeds
 from analysis.findings.league import Standing
-from analysis.mathematics.interval import growth_to_decide
+from analysis.mathematics.units_to_decide import units_to_decide
 from analysis.records.load import SweepData
 from analysis.tables.measured.cost_tables import hours_text
 
@@ -15,7 +15,7 @@ _MOST_SEEDS = 1000
 
 
 def what_decides(data: SweepData, item: Standing, paid: Cost) -> str:
-    """Say how many seeds would decide a law, were its ratio to stay and cells to differ by their errors alone.
+    """Say how many seeds would decide a law, were its ratio to stay, and cells to differ by their errors alone.
 
     Empty where it is decided, where nothing is known of it, and where no cell meets its assumptions, which
     more seeds do not mend.
@@ -25,17 +25,19 @@ def what_decides(data: SweepData, item: Standing, paid: Cost) -> str:
         item: The law's standing.
         paid: What the records cost, by which further seeds are priced.
     """
-    growth = growth_to_decide(item.judged[0])
-    if item.told != "undecided" or not item.num_valid or not growth > 1:
-        return ""
     _, num_seeds = seeds_behind(data, item)
-    if not num_seeds:
+    if item.told != "undecided" or not item.num_valid or not num_seeds:
         return ""
-    if growth * num_seeds > _MOST_SEEDS:
+    is_one_cell = item.num_valid == 1
+    wanted = units_to_decide(item.judged[0], num_seeds, _MOST_SEEDS, is_spread_of_units=is_one_cell)
+    if math.isinf(wanted):
         return "so near the edge of ± 10 % that no number of seeds at hand would decide it"
-    wanted = math.ceil(growth * num_seeds)
-    hours = item.num_valid * _core_hours_a_cell(paid, len(data.cells), num_seeds, wanted)
+    if not wanted > num_seeds:
+        return ""
+    hours = item.num_valid * _core_hours_a_cell(paid, len(data.cells), num_seeds, int(wanted))
     price = f" ({hours_text(hours)} core-hours)" if math.isfinite(hours) else ""
+    if is_one_cell:
+        return f"if it and the spread of its seeds stay, {wanted} seeds would decide it{price}"
     return (
         f"if it stays and cells differ by errors alone, {wanted} seeds each would decide it{price}"
     )

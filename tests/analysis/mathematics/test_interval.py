@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.mathematics.interval import Interval, growth_to_decide, side_by_side
+from analysis.mathematics.interval import Interval, side_by_side
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.uncertain import Uncertain
 
@@ -49,30 +49,3 @@ def test_the_verdict_is_on_the_interval():
     assert Interval(0.2, 0.1, 0.3).verdict == "fails"
     assert Interval(0.0, -0.09, 0.1).verdict == "undecided"
     assert Interval(0.0).verdict is None
-
-
-@pytest.mark.parametrize(
-    ("ratio", "half", "growth"),
-    [
-        (1.0, 2 * math.log(1.1), 4.0),  # would hold
-        (1.1**2, 3 * math.log(1.1), 9.0),  # would fail, from above
-        (1.1**-3, 3 * math.log(1.1), 9 / 4),  # and from below
-        (1.0, 0.05, (0.05 / math.log(1.1)) ** 2),  # holds
-    ],
-)
-def test_so_many_more_measurements_decide(ratio, half, growth):
-    """With them, and hardly with fewer, the interval about the same value crosses no edge."""
-    value = math.log(ratio)
-    interval = Interval(value, value - half, value + half)
-    assert growth_to_decide(interval) == pytest.approx(growth)
-    shrunk = [half / math.sqrt(growth * factor) for factor in (1.001, 0.999)]
-    verdicts = [Interval(value, value - width, value + width).verdict for width in shrunk]
-    assert "undecided" not in verdicts[:1]
-    assert verdicts[1] == "undecided"
-
-
-def test_on_the_edge_nothing_decides_and_without_an_interval_nothing_is_known():
-    """inf, and NaN."""
-    edge = math.log1p(0.1)
-    assert math.isinf(growth_to_decide(Interval(edge, edge - 0.1, edge + 0.1)))
-    assert math.isnan(growth_to_decide(Interval(0.0)))

@@ -11,6 +11,7 @@ from analysis.findings.league import league
 from analysis.records.load import load_sweep
 from analysis.report.deciding import what_decides
 from workers.contract.store import Store
+from workers.contract.student import student_quantile
 
 EDGE = math.log1p(0.1)
 
@@ -39,14 +40,28 @@ def hours_in(said):
 def test_an_undecided_law_says_how_many_seeds_decide_it_and_their_price(
     forked_data, prediction, predictions_table
 ):
-    """Twice as wide as the margin: 4 × 3 seeds, in the one cell where it speaks, by what trials cost."""
-    said = decides(forked_data, predictions_table, prediction(1.0, half=2 * EDGE - 1e-9))
+    """Twice as wide as the margin over two cells, whose quantile stays: 4 × 3 seeds, by what trials cost."""
+    apart = 2 * EDGE / student_quantile(1) - 1e-9
+    rows = [
+        prediction(math.exp(each), half=0.5, batch_size=size)
+        for each, size in ((apart, 100), (-apart, 200))
+    ]
+    said = decides(forked_data, predictions_table, *rows)
     paid = cost(forked_data)
-    hours = 9 * paid.core_hours / 6
+    hours = 2 * 9 * paid.core_hours / 6
     assert said.startswith(
         "if it stays and cells differ by errors alone, 12 seeds each would decide it ("
     )
     assert hours_in(said) == pytest.approx(hours, rel=0.01)
+
+
+def test_over_the_seeds_of_one_cell_students_quantile_falls_too(
+    forked_data, prediction, predictions_table
+):
+    """Of three seeds twice as wide as the margin: t(4)/√5 is half of t(2)/√3."""
+    said = decides(forked_data, predictions_table, prediction(1.0, half=2 * EDGE - 1e-9))
+    assert said.startswith("if it and the spread of its seeds stay, 5 seeds would decide it (")
+    assert hours_in(said) == pytest.approx(2 * cost(forked_data).core_hours / 6, rel=0.01)
 
 
 def test_seeds_that_are_trained_are_not_trained_again(forked_data, prediction, predictions_table):
@@ -56,7 +71,7 @@ def test_seeds_that_are_trained_are_not_trained_again(forked_data, prediction, p
     fewer = replace(forked_data, measurements=rows[~is_dear])
     said = decides(fewer, predictions_table, prediction(1.0, half=math.sqrt(3) * EDGE - 1e-9))
     measuring = sum(work.core_hours / work.num_trials for work in cost(fewer).measuring)
-    assert "3 seeds each" in said
+    assert "3 seeds would" in said
     assert hours_in(said) == pytest.approx(2 * measuring, rel=0.01)
 
 
@@ -79,7 +94,7 @@ def test_without_times_on_record_there_is_no_price(forked_data, prediction, pred
     timeless = forked_data.measurements.assign(wall_seconds=math.nan)
     untimed = replace(forked_data, measurements=timeless)
     said = decides(untimed, predictions_table, prediction(1.0, half=2 * EDGE - 1e-9))
-    assert said.endswith("12 seeds each would decide it")
+    assert said.endswith("5 seeds would decide it")
 
 
 def test_where_no_cell_is_fit_for_a_law_no_seeds_are_asked_for(
