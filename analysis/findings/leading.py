@@ -5,12 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.records.cell_values import WINDOW_QUANTITIES
+from workers.contract.method_text import batch_size_of
 from workers.contract.plan_document import PlanDocument
 
-VARIANT = ["statistic_id", "method", "bn_mode", "split", "objective", "index"]
-"""What tells several measurements of one quantity apart."""
+_VARIANT = ["statistic_id", "kind", "bn_mode", "split", "objective", "index"]
+"""What tells several measurements of one quantity apart; the kind is a method whatever its batch size."""
 
-_ORDER = ["is_other_split", "is_other_objective", "mode", "place_listed", "place", "method"]
+_ORDER = ["is_other_split", "is_other_objective", "mode", "place_listed", "place", "kind"]
 _MODES = {"frozen": 0, "moving_average": 1, "batch": 2}
 
 
@@ -37,6 +38,7 @@ def rows_of_leading_variant(
     rows: pd.DataFrame, plan: PlanDocument, *, objective: str = "data", split: str = "train"
 ) -> pd.DataFrame:
     """Return the rows of each quantity's leading variant, whatever layers they are of."""
+    rows = of_own_batches(rows)
     listed = {item.statistic_id: place for place, item in enumerate(plan.statistics)}
     index = rows["index"].astype(float)
     is_window = rows["quantity"].isin(WINDOW_QUANTITIES)
@@ -46,7 +48,18 @@ def rows_of_leading_variant(
         mode=rows["bn_mode"].map(_MODES),
         place_listed=rows["statistic_id"].map(listed),
         place=index.where(~is_window, -index).where(index.notna(), -float("inf")),
+        kind=rows["method"].map(_kind),
         index=index,
     )
     best = ranked.sort_values(_ORDER, kind="stable").drop_duplicates("quantity")
-    return ranked.merge(best[["quantity", *VARIANT]], on=["quantity", *VARIANT])
+    return ranked.merge(best[["quantity", *_VARIANT]], on=["quantity", *_VARIANT])
+
+
+def of_own_batches(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what was measured with batches of another size than the cell's own."""
+    sizes = rows["method"].map({name: batch_size_of(name) for name in rows["method"].unique()})
+    return rows[sizes.isna() | (sizes == rows["batch_size"])]
+
+
+def _kind(method: str) -> str:
+    return method if batch_size_of(method) is None else method.rpartition("_")[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from analysis.evidence import assumptions
@@ -95,15 +97,17 @@ def independence_faults(conditions: CellConditions) -> list[str]:
 
 
 def broken(conditions: CellConditions, assumed: Sequence[Assumption]) -> list[str]:
-    """List those of a law's assumptions that the numbers contradict, with the worst number."""
+    """List those of a law's assumptions that the numbers contradict, of the seeds tested, with the worst number."""
     failed: dict[Assumption, list[float]] = {}
+    num_tested: Counter[Assumption] = Counter()
     for seed in conditions.trial_ids:
         for found in checks(conditions, seed):
-            if found.test in assumed and found.passes is False:
-                failed.setdefault(found.test, []).append(found.interval.value)
-    num_seeds = len(conditions.trial_ids)
+            if found.test in assumed and math.isfinite(found.interval.value):
+                num_tested[found.test] += 1
+                if found.passes is False:
+                    failed.setdefault(found.test, []).append(found.interval.value)
     return [
-        f"not so in {len(values)} of {num_seeds} seeds: {each.meaning}, "
+        f"not so in {len(values)} of {num_tested[each]} seeds: {each.meaning}, "
         f"here {each.farthest(values):.3g}"
         for each, values in failed.items()
     ]

@@ -65,14 +65,16 @@ def chance_of_rise(first: Uncertain, second: Uncertain) -> float:
 
 
 def rank_correlation(abscissas: Sequence[float], values: Sequence[float]) -> RankCorrelation | None:
-    """Compute Spearman's ρ; None for fewer than 3 values or a constant.
+    """Compute Spearman's ρ; None for fewer than 3 values, a constant, or one that is no number.
 
     Ties get the mean of their ranks. The two-sided p-value counts the orders of the values with a ρ
     as large: all of them up to 9 values, 100,000 random ones (always the same) up to 200, fewer but 10,000
     at least above, so that many values take no more time. Student's t is
     no substitute: on a grid, where abscissas are tied, its p is far too small near |ρ| = 1.
     """
-    if len(values) < 3 or min(np.ptp(abscissas), np.ptp(values)) == 0:
+    if len(values) < 3 or not np.isfinite([*abscissas, *values]).all():
+        return None
+    if min(np.ptp(abscissas), np.ptp(values)) == 0:
         return None
     ranks = (pd.Series(x).rank().to_numpy(np.float64) for x in (abscissas, values))
     centred = (each - (len(values) + 1) / 2 for each in ranks)

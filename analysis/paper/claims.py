@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -127,13 +128,15 @@ def _order(
     *,
     sign: int,
 ) -> Claim:
-    ratios = [point.magnitude_difference.value for point in points]
-    found = rank_correlation([abscissa(point) for point in points], ratios)
+    with_ratio = [point for point in points if _has_ratio(point)]
+    ratios = [point.magnitude_difference.value for point in with_ratio]
+    found = rank_correlation([abscissa(point) for point in with_ratio], ratios)
     if found is None:
         return Claim(name, statement, _FIGURE_4, "undecided", {}, _TOO_FEW)
-    numbers = (
-        f"Spearman's ρ = {found.rho:+.2f} over {found.num_values} cells, p = {found.p_value:.2g}"
-    )
+    of = f"{found.num_values} cells"
+    if len(with_ratio) < len(points):
+        of = f"{found.num_values} of {len(points)} cells, where both traces are positive"
+    numbers = f"Spearman's ρ = {found.rho:+.2f} over {of}, p = {found.p_value:.2g}"
     if found.p_value > LEVEL:
         return Claim(name, statement, _FIGURE_4, "undecided", {}, numbers)
     return Claim(
@@ -142,19 +145,33 @@ def _order(
 
 
 def _exceeds(name: str, statement: str, points: Sequence[TracePoint], bound: float) -> Claim:
+    """Judge the ratio of the traces, and the traces themselves where one is not positive, which have none."""
     limit = Uncertain(bound)
     verdicts = {
         f"BS {point.batch_size}, LR {point.learning_rate:g}": verdict_on_rises(
-            [limit, point.magnitude_difference], num_compared=len(points)
+            [limit, point.magnitude_difference]
+            if _has_ratio(point)
+            else [point.hessian_trace.scaled(bound), point.gradient_noise_trace],
+            num_compared=len(points),
         )
         for point in points
     }
     if not verdicts:
         return Claim(name, statement, _SMALLER, "undecided", {}, _TOO_FEW)
-    ratios = [point.magnitude_difference.value for point in points]
+    ratios = [point.magnitude_difference.value for point in points if _has_ratio(point)]
     count = sum(verdict == "holds" for verdict in verdicts.values())
-    numbers = f"ratio {plain(min(ratios), 3)} to {plain(max(ratios), 3)}; holds in {count} of {len(ratios)} cells"
-    return Claim(name, statement, _SMALLER, overall(verdicts.values()), verdicts, numbers)
+    numbers = [f"ratio {plain(min(ratios), 3)} to {plain(max(ratios), 3)}"] if ratios else []
+    if len(ratios) < len(points):
+        numbers.append(f"without a ratio {len(points) - len(ratios)} cells")
+    numbers.append(f"holds in {count} of {len(points)} cells")
+    return Claim(
+        name, statement, _SMALLER, overall(verdicts.values()), verdicts, "; ".join(numbers)
+    )
+
+
+def _has_ratio(point: TracePoint) -> bool:
+    """Whether tr σ²/tr H is a positive number: of a negative tr H it says nothing of size."""
+    return 0 < point.magnitude_difference.value < math.inf
 
 
 _TOO_FEW = "too few cells"

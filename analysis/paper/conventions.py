@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.findings.leading import of_own_batches
 from analysis.records.cell import Cell, groups_by_cell
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
@@ -109,7 +110,8 @@ def _by_setting(data: SweepData, measured: pd.DataFrame) -> dict[Setting, Traces
         & (measured["index"].isna() | (measured["index"] == 0))
         & (measured["mean"] > 0)
     ]
-    rows = rows.assign(place=rows["statistic_id"].map(order)).sort_values("place")
+    rows = of_own_batches(rows)
+    rows = rows.assign(place=rows["statistic_id"].map(order)).sort_values("place", kind="stable")
     by_setting: dict[Setting, dict[str, dict[Cell, float]]] = {}
     for (split, bn_mode, objective), group in rows.groupby(_SETTING):
         by_quantity = {

@@ -54,12 +54,17 @@ class CellState:
         return self.num_missing == 0 and self.num_diverged == 0
 
     @property
+    def num_merely_missing(self) -> int:
+        """Missing seeds that neither failed nor diverged."""
+        return max(0, self.num_missing - self.num_failed - self.num_open_diverged)
+
+    @property
     def sentence(self) -> str:
         """What is missing, in words, a seed counted once unless it failed after it diverged; empty when nothing is."""
         parts = [
             f"{count} of {self.num_seeds} seeds {what}"
             for count, what in (
-                (max(0, self.num_missing - self.num_failed - self.num_open_diverged), "missing"),
+                (self.num_merely_missing, "missing"),
                 (self.num_failed, "failed"),
                 (self.num_diverged, "diverged"),
             )

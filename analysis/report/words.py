@@ -55,7 +55,7 @@ def headline(states: Mapping[Cell, CellState]) -> tuple[str, str]:
     """Return how much of a sweep is done, in a sentence, and whether that is good or bad."""
     num_complete = sum(state.is_complete for state in states.values())
     totals = {
-        "missing": sum(state.num_missing - state.num_failed for state in states.values()),
+        "missing": sum(state.num_merely_missing for state in states.values()),
         "failed": sum(state.num_failed for state in states.values()),
         "diverged": sum(state.num_diverged for state in states.values()),
     }

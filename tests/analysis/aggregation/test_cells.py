@@ -7,6 +7,7 @@ import pytest
 from analysis.aggregation.cells import cells
 from analysis.records.cell_states import cell_states
 from analysis.records.load import load_sweep
+from analysis.report.words import headline
 from workers.contract.schema import VIEWS
 from workers.statistics.fork import ForkSpec
 from workers.statistics.losses import LossesSpec
@@ -68,8 +69,10 @@ def test_a_seed_whose_divergence_is_not_yet_recorded_whole_is_counted_once(store
     sweep.train(whole)
     sweep.measure(whole)
     sweep.train(diverged, outcome="diverged")
-    state = next(iter(cell_states(load_sweep(store, "toy")).values()))
+    states = cell_states(load_sweep(store, "toy"))
+    (state,) = states.values()
     assert (state.sentence, state.num_done) == ("1 of 2 seeds diverged", 1)
+    assert headline(states) == ("0 of 1 cells are complete; seeds: 1 diverged.", "bad")
 
 
 def test_an_unmeasured_statistic_leaves_the_cell_incomplete(store, synthetic_sweep):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -282,6 +283,8 @@ def test_a_law_names_what_it_assumes_and_the_numbers_contradict(panel):
     assert broken(conditions, [STATIONARITY, HARMONICITY]) == [
         f"not so in 1 of 1 seeds: {HARMONICITY.meaning}, here 0.5"
     ]
+    untested = replace(conditions, trial_ids={**conditions.trial_ids, 99: "t99"})
+    assert broken(untested, [HARMONICITY]) == broken(conditions, [HARMONICITY])
 
 
 def test_the_worst_number_is_named():

@@ -93,6 +93,25 @@ def test_the_leading_value_is_of_one_variant_in_all_cells(
     assert leading["hessian_trace"] == pytest.approx(sweep.hessian(100, 0.1) + 0.5)
 
 
+def test_of_batches_each_cell_shows_those_of_its_own_size(
+    store, synthetic_sweep, seen, measured_in
+):
+    """Where a quantity is measured on batches alone, of either cell's size: no cell looks unmeasured."""
+    sweep = synthetic_sweep(pairs=[(100, 0.1), (200, 0.1)], seeds=[0]).fill()
+    sweep.add(
+        HessianSpec(),
+        lambda _: [
+            seen("noise_scale", float(size), bn_mode="batch", method=f"batch_pairs_{size}")
+            for size in (50, 100, 200, 400)
+        ],
+    )
+    data, frame, found = measured_in(store)
+    rows = leading_rows(frame, data.plan)
+    values = rows[rows["quantity"] == "noise_scale"].set_index("batch_size")["mean"]
+    assert values.to_dict() == {100: 100.0, 200: 200.0}
+    assert found.train["noise_scale"].num_seeds == {CELL: 1, Cell("kld", 200, 0.1): 1}
+
+
 def test_the_ratio_is_that_of_table_1(store, synthetic_sweep, measured_in):
     """Means over paired seeds: (100 + 1)/(51 + ½) at m = 100, η = 0.1."""
     synthetic_sweep(pairs=[(100, 0.1)]).fill()

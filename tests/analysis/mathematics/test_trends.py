@@ -85,6 +85,7 @@ def test_without_an_order_there_is_no_correlation():
     assert rank_correlation([1, 2], [1, 2]) is None
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
     assert rank_correlation([1, 2, 3], [4, 4, 4]) is None
+    assert rank_correlation([1, 2, 3], [4, 5, np.nan]) is None
 
 
 def test_many_values_are_ordered_in_bounded_memory(monkeypatch):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -59,6 +60,26 @@ def test_tr_h_is_smaller_in_the_printed_table_but_rarely_by_a_magnitude(papers):
     claim = papers["hessian_is_a_magnitude_smaller"]
     assert claim.verdict == "fails"
     assert claim.numbers == "ratio 2.35 to 11.8; holds in 2 of 9 cells"
+
+
+def test_a_cell_without_a_ratio_counts_by_its_traces_alone():
+    """Where tr H is 0 or below there is no ratio to order, and tr H is surely smaller than a positive tr σ²."""
+    points = paper_points()
+    nothing = [
+        replace(point, hessian_trace=Uncertain(value), magnitude_difference=Uncertain(ratio))
+        for point, value, ratio in zip(points, (0.0, -1e6), (math.nan, -20.0), strict=False)
+    ]
+    found = {claim.name: claim for claim in claims([*nothing, *points[2:]], paper_values())}
+    assert found["ratio_rises_with_rate"].numbers.startswith("Spearman's ρ = +0.9")
+    assert " over 7 of 9 cells, where both traces are positive, p = " in (
+        found["ratio_rises_with_rate"].numbers
+    )
+    assert found["hessian_is_smaller"].verdict == "holds"
+    assert found["hessian_is_smaller"].numbers.endswith(
+        "; without a ratio 2 cells; holds in 9 of 9 cells"
+    )
+    alone = claims(nothing, paper_values())
+    assert [claim.verdict for claim in alone if "ratio_" in claim.name[:6]] == ["undecided"] * 2
 
 
 def test_tr_h_is_constant_at_one_of_three_learning_rates_of_the_printed_table(papers):
