@@ -275,6 +275,8 @@ def _decides(data: SweepData) -> list[str]:
     wanted = [each.name for each in lacking if not each.is_planned]
     given = f" --set 'measure=[{', '.join([*names, *wanted])}]'" if wanted else ""
     told = [f"The statistic {each.name} measures {listed([each])}." for each in lacking]
+    if not wanted and not any(state.num_missing for state in cell_states(data).values()):
+        return [" ".join([*told, "Every trial skipped what would decide it."])]
     return [" ".join([*told, f"minima run {data.plan.sweep}{given}"])]
 
 

@@ -91,15 +91,19 @@ def _standing_text(standing: Standing) -> str:
     )
 
 
-def _untested_sentence(lacking: Sequence[LackingStatistic]) -> str:
-    """Return why no law is held against a measurement, and which statistics would mend it."""
+def _untested_sentence(lacking: Sequence[LackingStatistic], *, is_open: bool) -> str:
+    """Return why no law is held against a measurement, and which statistics would mend it.
+
+    Args:
+        lacking: What laws lack.
+        is_open: Whether the same command has anything left to do.
+    """
     if not lacking:
         return "no law is tested yet, as no seed has a sound number on both sides of one."
     was = "was" if lacking[0].name == "fork" else "were"
     unplanned = [_ENTRIES[each.name] for each in lacking if not each.is_planned]
-    mend = (
-        f"add {' and '.join(unplanned)} to `measure`" if unplanned else "it is planned, run again"
-    )
+    planned = "it is planned, run again" if is_open else "every trial skipped that"
+    mend = f"add {' and '.join(unplanned)} to `measure`" if unplanned else planned
     return f"no law is tested yet, as {listed(lacking)} {was} not measured: {mend}."
 
 
@@ -107,7 +111,8 @@ def _untested(table: Table1, lacking: Sequence[LackingStatistic]) -> list[str]:
     """Return that no law was held against a measurement, and what the traces tell all the same."""
     ratios = [row.law_difference.value for row in table.rows]
     known = [ratio for ratio in ratios if ratio > 0]
-    sentences = [_untested_sentence(lacking)]
+    is_open = any(row.state.num_missing for row in table.rows)
+    sentences = [_untested_sentence(lacking, is_open=is_open)]
     if known:
         of = {column.formula.quantity: laws()[column.law].human_name for column in law_columns()}
         sentences.append(

@@ -5,7 +5,9 @@ import pytest
 from analysis.findings.lacking import lacking_statistics
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
+from analysis.report.answer import answer
 from analysis.tables.verdict_text import conclusion_text, verdict_text
+from workers.attempts.measure import skipped
 from workers.contract.identity import statistic_id, trial_id
 from workers.contract.records import measurement_table
 
@@ -108,6 +110,28 @@ def test_only_statistics_that_are_missing_are_to_be_added(
     data = load_sweep(store, "toy")
     text = conclusion_text(build_table1(data), lacking_statistics(data), 0, predictions_table([]))
     assert f"no law is tested yet, as {told}" in " ".join(text.split())
+
+
+def test_where_nothing_is_left_to_do_nobody_is_told_to_run_again(
+    store, forked_sweep, predictions_table
+):
+    """Every trial diverged, and that is recorded for each statistic, forks and traces among them."""
+    sweep = forked_sweep(pairs=[(100, 0.2)], seeds=[0])
+    sweep.plan()
+    (trial,) = sweep.trials()
+    sweep.train(trial, outcome="diverged")
+    for statistic in sweep.statistics:
+        key = (trial_id(trial), statistic_id(statistic))
+        rows = skipped(statistic, "diverged")
+        store.commit("measurements", key, "a", measurement_table(key[0], statistic, key[1], rows))
+    data = load_sweep(store, "toy")
+    table, lacking = build_table1(data), lacking_statistics(data)
+    text = " ".join(conclusion_text(table, lacking, 0, predictions_table([])).split())
+    assert "as tr σ², tr H and the excess loss were not measured: every trial skipped that." in text
+    assert answer(data, table, []).asides == [
+        "The statistic traces measures tr σ² and tr H. The statistic fork measures the excess loss. "
+        "Every trial skipped what would decide it."
+    ]
 
 
 def test_what_is_not_complete_stands_last(store, synthetic_sweep, predictions_table):
