@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple, final
 
 import numpy as np
@@ -111,22 +112,27 @@ def _read(piece: _Piece, schema: pa.Schema) -> pa.Table:
 
 
 def _laid_out(files: dict[str, FileRows]) -> tuple[dict[str, int], list[_Piece]]:
-    """Lay the rows of all files one behind the other; return where each file begins, and the pieces."""
-    small = {path: rows for path, rows in files.items() if rows.is_kept}
-    large = {path: rows for path, rows in files.items() if not rows.is_kept}
+    """Lay the rows of all files one behind the other, in their order; return where each begins, and the pieces.
+
+    Files of few rows that follow each other are one piece.
+    """
     starts, pieces, end = dict[str, int](), list[_Piece](), 0
-    for path, rows in (small | large).items():
-        starts[path] = end
-        end += rows.num_rows
-    if small:
-        together = pa.concat_tables([rows.table for rows in small.values()])
-        pieces.append(_Piece(0, together.num_rows, together, 0))
-    for path, rows in large.items():
-        ends = np.cumsum([starts[path], *rows.lengths]).tolist()
-        pieces += [
-            _Piece(start, num_rows, rows, number)
-            for number, (start, num_rows) in enumerate(zip(ends, rows.lengths, strict=False))
-        ]
+    for is_small, group in groupby(files.items(), key=lambda item: item[1].is_kept):
+        its = dict(group)
+        begin = end
+        for path, rows in its.items():
+            starts[path] = end
+            end += rows.num_rows
+        if is_small:
+            together = pa.concat_tables([rows.table for rows in its.values()])
+            pieces.append(_Piece(begin, together.num_rows, together, 0))
+            continue
+        for path, rows in its.items():
+            begins = np.cumsum([starts[path], *rows.lengths]).tolist()
+            pieces += [
+                _Piece(start, num_rows, rows, number)
+                for number, (start, num_rows) in enumerate(zip(begins, rows.lengths, strict=False))
+            ]
     return starts, pieces
 
 
