@@ -3,7 +3,8 @@
 The merged file is published and read back before anything is removed, and only files it replaces
 value for value are removed. Readers take each id once, what is compacted first, so a reader in
 between, or after a kill at any point, sees the same records. Damaged files, records that lost
-against an earlier one with other values, and epochs without their trial stay where they are.
+against an earlier one with other values, epochs without their trial, and files with columns that a newer
+version wrote stay where they are.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class ViewCompaction:
         path: The merged file; None when there was nothing to merge.
         num_ids: Ids that the view holds.
         removed: Files now replaced by the merged one.
-        left: Sound files left beside it: lost against an earlier record, or not yet to be shown.
+        left: Sound files left beside it: lost against an earlier record, not yet to be shown, or with
+            columns that this version does not know.
     """
 
     view: str
@@ -119,11 +121,12 @@ def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:
     by_path: dict[str, list[Commit]] = {}
     for commit in commits:
         by_path.setdefault(commit.path, []).append(commit)
-    kept = store.winners_among(view, commits)
+    winners = store.winners_among(view, commits)
+    kept = {key: each for key, each in winners.items() if not each.rows_of_file.has_more_columns}
     replaceable = sorted(path for path in by_path if _is_replaced(by_path[path], kept))
     left = tuple(sorted(set(by_path) - set(replaceable)))
     if len(replaceable) < 2:
-        return ViewCompaction(view, None, len(kept), (), left)
+        return ViewCompaction(view, None, len(winners), (), left)
     merge_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     path = store.compacted_path(view, merge_id)
     parts, rows = _merged(view, kept)
@@ -132,11 +135,16 @@ def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:
     store.write_bytes(path, content)
     _verify(store, view, path, parts, rows)
     store.each(store.remove, replaceable)
-    return ViewCompaction(view, path, len(kept), tuple(replaceable), left)
+    return ViewCompaction(view, path, len(winners), tuple(replaceable), left)
 
 
 def _is_replaced(commits: Collection[Commit], kept: Mapping[tuple[str, ...], Commit]) -> bool:
-    return all(commit.key in kept and _is_equal(commit, kept[commit.key]) for commit in commits)
+    return all(
+        not commit.rows_of_file.has_more_columns
+        and commit.key in kept
+        and _is_equal(commit, kept[commit.key])
+        for commit in commits
+    )
 
 
 def _is_equal(commit: Commit, other: Commit) -> bool:

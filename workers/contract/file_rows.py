@@ -34,6 +34,7 @@ class FileRows:
     Attributes:
         num_rows: How many they are.
         lengths: How many rows each piece has, which is a row group of the file.
+        has_more_columns: A newer version wrote columns that this one does not know, and does not read.
     """
 
     def __init__(self, view: str, content: bytes) -> None:
@@ -48,6 +49,7 @@ class FileRows:
         self._metadata: pq.FileMetaData = file.metadata
         stored: pa.Schema = file.schema_arrow
         self._names = frozenset(stored.names)
+        self.has_more_columns = not self._names <= set(VIEWS[view].names)
         self._texts = [field.name for field in stored if pa.types.is_string(field.type)]
         self._reading = threading.Lock()
         groups = range(self._metadata.num_row_groups)

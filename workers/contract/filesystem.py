@@ -89,7 +89,10 @@ def _with_option(uri: str) -> str:
 
 
 def _refuse_bad_uri(uri: str) -> None:
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:  # such as a bracket that is not closed
+        raise user_error(f"not a store's URI: {uri!r}", where="--store", mend=_MEND) from error
     if parts.scheme not in {"s3", "gs"}:
         raise user_error(f"no store of kind {parts.scheme!r}", where="--store", mend=_MEND)
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]

@@ -285,6 +285,30 @@ def test_epochs_without_their_trial_wait(local_store, trial_rows, epoch_rows, cl
     assert local_store.read("epochs").column("train_loss").to_pylist() == [1.0, 1.0, 3.0]
 
 
+def test_what_a_newer_version_wrote_is_left_to_it(local_store, trial_rows, monkeypatch):
+    """Files with a column that this version does not know stay as they are, and still count; others are merged."""
+    known = VIEWS["trials"]
+    newer = known.append(pa.field("energy_joules", pa.float64()))
+    for number in range(2):
+        local_store.commit("trials", (f"old{number}",), "a1", trial_rows(f"old{number}"))
+    more = {f"new{number}": trial_rows(f"new{number}") for number in range(2)}
+    with monkeypatch.context() as patched:
+        patched.setitem(VIEWS, "trials", newer)
+        for name, rows in more.items():
+            wider = rows.append_column("energy_joules", pa.array([7.0]))
+            local_store.commit("trials", (name,), "a1", wider)
+    result = next(each for each in compact(local_store).views if each.view == "trials")
+    assert len(result.removed) == 2
+    assert [path for path in result.left if "new" in path] == list(result.left)
+    assert result.num_ids == 4
+    assert local_store.read("trials").num_rows == 4
+    monkeypatch.setitem(VIEWS, "trials", newer)
+    seen = local_store.read("trials").select(["trial_id", "energy_joules"]).to_pylist()
+    assert {row["trial_id"]: row["energy_joules"] for row in seen} == {
+        "old0": None, "old1": None, "new0": 7.0, "new1": 7.0
+    }  # fmt: skip
+
+
 def test_one_compaction_at_a_time(local_store, fill):
     """A held lock is bad input with owner, time and cure; a stale one is taken over."""
     fill(local_store)

@@ -141,6 +141,7 @@ def test_listing_below_a_file_is_a_fault_or_empty(tmp_path):
         ("s3://bucket/prefix?secret_key=abc&region=x", "holds credentials"),
         ("s3://bucket/prefix?ACCESS_KEY=", "holds credentials"),
         ("s3:///prefix", "not a store's URI"),
+        ("s3://[x/y", "not a store's URI"),
         ("s3://bucket/pre fix", "not a store's URI"),
         ("s3://bucket/prefix?colour=red", "cannot be opened"),
     ],
