@@ -86,7 +86,7 @@ def run(  # noqa: PLR0917  # typer passes them by name
     fail_fast: FailFast = False,
     max_concurrent: MaxConcurrent = None,
     time_budget: TimeBudget = None,
-    wait_for_nodes: WaitForNodes = 0,
+    wait_for_nodes: WaitForNodes = None,
     remeasure: Remeasure = False,
     no_compact: NoCompact = False,
     json: Json = False,
@@ -102,9 +102,10 @@ def run(  # noqa: PLR0917  # typer passes them by name
         checkpoint_seconds=checkpoint_seconds,
         max_concurrent=max_concurrent,
         time_budget_seconds=time_budget,
-        num_awaited_nodes=wait_for_nodes,
+        num_awaited_nodes=wait_for_nodes.num_nodes if wait_for_nodes else 0,
+        awaited_seconds=wait_for_nodes.seconds if wait_for_nodes else None,
     )
-    if wait_for_nodes and options.address is None:
+    if wait_for_nodes is not None and options.address is None:
         what = "a run on this machine alone has no nodes to wait for"
         mend = "give the cluster's --address, or leave it out"
         raise user_error(what, where="--wait-for-nodes", mend=mend)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, NamedTuple, Optional
 
 import typer
 
+_AWAITED = re.compile(r"([0-9]{1,6})(?:,([0-9]{1,9}))?")
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_TIME = re.compile("".join(rf"(?:([0-9]+){unit})?" for unit in _UNITS))
+_TIME = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
 
 
 def seconds_of(text: str) -> float:
@@ -21,6 +22,21 @@ def seconds_of(text: str) -> float:
     if not seconds:
         raise typer.BadParameter(f"{text!r} is no time: write 90s, 45m, 11h30m or 2d")
     return float(seconds)
+
+
+class AwaitedNodes(NamedTuple):
+    """How many nodes a run waits for, and after how many seconds it leaves without them; None for never."""
+
+    num_nodes: int
+    seconds: float | None
+
+
+def awaited_nodes_of(text: str) -> AwaitedNodes:
+    """Read how many nodes are waited for, and perhaps for how long: 3, or 3,600."""
+    found = _AWAITED.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no number of nodes: write 3, or 3,600 for 600 s")
+    return AwaitedNodes(int(found[1]), None if found[2] is None else float(found[2]))
 
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a built-in name.")]
@@ -79,12 +95,12 @@ TimeBudget = Annotated[
     ),
 ]
 WaitForNodes = Annotated[
-    int,
+    Optional[AwaitedNodes],  # noqa: UP045
     typer.Option(
         "--wait-for-nodes",
-        min=0,
-        show_default=False,
-        help="Start once so many nodes of the cluster can hold a trial.",
+        metavar="N[,SECONDS]",
+        parser=awaited_nodes_of,
+        help="Start once so many nodes of the cluster can hold a trial; leave after so many seconds without.",
     ),
 ]
 Prices = Annotated[

@@ -109,7 +109,7 @@ class StatusReader:
         status = status_of(plan, missing, beats.live, state.outcomes)
         num_slots = len({beat.trial_id for beat in beats.live})
         status = with_time_left(
-            status, missing, store_estimator(plan, pace, _num_train(state)), num_slots
+            status, missing, store_estimator(plan, pace, _num_train(plan, state)), num_slots
         )
         began = runs_began(self._store, plan.sweep, beats.live)
         return replace(
@@ -240,8 +240,12 @@ def cell_of(item: Missing) -> PlanCell:
     return item.planned.trial.batch_size, item.planned.trial.learning_rate
 
 
-def _num_train(state: StoreState) -> int:
-    """Return how many examples recorded trainings used; 1 before there is any."""
+def _num_train(plan: PlanDocument, state: StoreState) -> int:
+    """Return how many examples trainings of the plan used, before any is recorded those of other plans; else 1."""
+    own = (state.trials.get(item.trial_id) for item in plan.trials)
+    used = next((trial.num_train for trial in own if trial is not None), None)
+    if used is not None:
+        return used
     return max((trial.num_train for trial in state.trials.values()), default=1)
 
 

@@ -35,6 +35,7 @@ class Options:
         max_concurrent: Of this run at most so many trials are at work at a time; None for as many as fit.
         time_budget_seconds: After this long trials save and leave, as when the run is stopped; None for never.
         num_awaited_nodes: The run starts once so many nodes that can hold a trial are in the cluster.
+        awaited_seconds: After this long without them it leaves; None for never.
         hang_seconds: An attempt without progress for this long is ended.
         head_seconds: A head that does not answer for this long is lost.
         silence_seconds: A slot that tells nothing of a running attempt for this long is ended.
@@ -55,6 +56,7 @@ class Options:
     max_concurrent: int | None = None
     time_budget_seconds: float | None = None
     num_awaited_nodes: int = 0
+    awaited_seconds: float | None = None
     hang_seconds: float = 1800.0
     head_seconds: float = 30.0  # Ray itself would end the driver after 60
     silence_seconds: float = 120.0

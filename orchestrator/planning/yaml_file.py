@@ -133,6 +133,8 @@ for _name, (_pattern, _) in _CORE.items():
         _CoreLoader.add_implicit_resolver(f"{_TAG}{_name}", _pattern, None)
 _CoreLoader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 class _Bounds:
     """Counts values and depth, so that neither text nor aliases make more work than a sweep can be."""
@@ -218,6 +220,9 @@ def _scalar(node: yaml.Node) -> Scalar:
     kind, text = node.tag.removeprefix(_TAG), node.value
     if node.tag == _MERGE:  # as a value, not as a key
         return str(text)
+    if _HALF.search(text):
+        what = f"half a character, an escape of UTF-16, in {ascii(text)[:60]}"
+        raise _Refused(what, "write the character itself", node.start_mark)
     if kind not in _CORE:
         _refuse_other_tag(node, "str")
     pattern, make = _CORE[kind]

@@ -33,6 +33,7 @@ def wait_for_nodes(
     head: HeadWatch,
     console: Console,
     *,
+    seconds: float | None = None,
     is_over_time: Callable[[], bool] = lambda: False,
 ) -> Sequence[Node]:
     """Wait until enough nodes are there; how many there are is told whenever that changes.
@@ -42,7 +43,8 @@ def wait_for_nodes(
         demand: Of a trial.
         head: Of the joined cluster.
         console: For what is told.
-        is_over_time: Whether to wait no more.
+        seconds: After this long it is waited no more; None for never.
+        is_over_time: Whether to wait no more, as the run's own time is over.
 
     Returns:
         All nodes of the cluster.
@@ -50,13 +52,15 @@ def wait_for_nodes(
     Raises:
         ClusterLost: The head is silent for too long, or time is over before they came.
     """
-    told = None
+    told, began = None, time.monotonic()
     while True:
         nodes = head.wait_for_answer()
         found = sum(1 for node in nodes if node.slots_for(demand))
         if found >= num_wanted:
             return nodes
         state = f"{found} of {num_wanted} nodes that can hold a trial are in the cluster"
+        if seconds is not None and time.monotonic() - began >= seconds:
+            raise ClusterLost(f"{state} after {seconds:g} s")
         if is_over_time():
             raise ClusterLost(f"{state}, and the time budget is used up")
         if found != told:

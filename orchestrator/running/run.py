@@ -97,5 +97,6 @@ def _awaited(this_run: Run) -> Sequence[Node]:
             this_run.prepared.sweep.resources,
             head,
             this_run.console,
+            seconds=options.awaited_seconds,
             is_over_time=lambda: this_run.is_over_time,
         )

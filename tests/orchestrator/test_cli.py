@@ -91,6 +91,15 @@ BAD = [
         "'soon' is no time: write 90s, 45m, 11h30m or 2d",
     ),
     (["run", "toy.yaml", "--time-budget", "0h"], "'0h' is no time"),
+    (["run", "toy.yaml", "--time-budget", "9" * 400 + "d"], "is no time"),
+    (
+        ["run", "toy.yaml", "--address", "a:1", "--wait-for-nodes", "3,soon"],
+        "'3,soon' is no number of nodes: write 3, or 3,600",
+    ),
+    (
+        ["run", "toy.yaml", "--address", "a:1", "--wait-for-nodes", "-1"],
+        "'-1' is no number of nodes",
+    ),
     (["run", "toy.yaml", "--set", "resources.gpus=999"], "no node has them"),
     (["run", "toy.yaml", "--set", "resources.cpus=9999"], "no node has them"),
     (["run", "paper-kld", "--set", "dataset={name: digits}"], "about "),

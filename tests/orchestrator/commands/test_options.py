@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from orchestrator.commands.options import seconds_of
+from orchestrator.commands.options import awaited_nodes_of, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ def test_what_is_no_time_is_refused(text):
     """With what is meant."""
     with pytest.raises(typer.BadParameter, match="is no time: write 90s, 45m, 11h30m or 2d"):
         seconds_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("3", (3, None)), ("3,600", (3, 600.0)), ("0", (0, None))]
+)
+def test_nodes_are_waited_for_without_end_or_for_so_long(text, read):
+    assert awaited_nodes_of(text) == read

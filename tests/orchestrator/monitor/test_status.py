@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.liveness.heartbeats import live_heartbeats
+from orchestrator.monitor import status as status_module
 from orchestrator.monitor.status import (
     StatusReader,
     open_failures,
@@ -17,6 +18,7 @@ from orchestrator.monitor.status import (
     status_of,
     sweep_status,
 )
+from orchestrator.planning.estimate import store_estimator
 from orchestrator.planning.plan import publish_plan
 from orchestrator.planning.store_state import read_state
 from workers.contract.compaction import compact
@@ -216,6 +218,26 @@ def test_the_document_tells_all_that_is_shown(store, plan, finish, beat, fail):
     assert [beat["trial_id"] for beat in document["silent"]] == [second.trial_id]
     assert document["throughput"]["num_finished"] == 0
     assert document["failures"][0]["signature"] == "ValueError"
+
+
+def test_the_size_of_the_data_is_that_of_the_plans_own_trials(
+    store, plan, finish_trial, monkeypatch
+):
+    """Another sweep's larger data set in the same store changes no estimate of this one, as in `plan`."""
+    seen = []
+
+    def estimator(_, pace, num_train):
+        seen.append(num_train)
+        return store_estimator(plan, pace, num_train)
+
+    monkeypatch.setattr(status_module, "store_estimator", estimator)
+    finish_trial(store, plan.trials[0], [], num_train=100)
+    sweep_status(store, plan, NOW)
+    other = plan.trials[0].model_copy(update={"trial_id": "another"})
+    finish_trial(store, other, [], num_train=50_000)
+    sweep_status(store, plan, NOW)
+    sweep_status(store, plan.model_copy(update={"trials": plan.trials[1:]}), NOW)
+    assert seen == [100, 100, 50_000]
 
 
 def test_looks_at_several_sweeps_of_one_store_do_not_mix(store, plan, beat):

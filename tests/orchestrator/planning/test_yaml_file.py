@@ -89,6 +89,8 @@ A_TEMPLATE = "a mapping stands where a key should"
         pytest.param("&a [*a]", TOO_DEEP, id="itself"),
         pytest.param("x: " + "1" * 10**5, "a number of 100,000 characters: 1111", id="integer"),
         pytest.param("x: 0x" + "f" * 10**5, "a number of 100,002 characters: 0xff", id="hex"),
+        (r'x: "\ud800"', r"half a character, an escape of UTF-16, in '\ud800'"),
+        (r'"a\uDC00": 1', r"half a character, an escape of UTF-16, in 'a\udc00'"),
         ("x: 1e400", "1e400 is beyond what a number can hold, about 1e-323 to 1.8e308"),
         ("x: 1e-400", "1e-400 is beyond what a number can hold, about 1e-323 to 1.8e308"),
         ("x: {{ lr }}", A_TEMPLATE),

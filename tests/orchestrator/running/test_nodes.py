@@ -73,6 +73,14 @@ def test_it_waits_no_longer_than_its_time_budget(wait):
         wait([WORKER], is_over_time=lambda: True)
 
 
+def test_it_waits_no_longer_than_it_was_told(wait):
+    """So many seconds after it began."""
+    sentence = "1 of 2 nodes that can hold a trial are in the cluster after 0 s"
+    with pytest.raises(ClusterLost, match=sentence):
+        wait([WORKER], seconds=0.0)
+    assert wait([WORKER], [WORKER, WORKER], seconds=60.0)[0] == [WORKER, WORKER]
+
+
 NODES = [Node("a", 8, 1, "1"), Node("a", 8, 1, "2"), Node("b", 8, 1, "3"), HEAD]
 MODELS = {"1": ["H100"], "2": ["H100"], "3": ["T4"]}
 
