@@ -21,6 +21,7 @@ from orchestrator.monitor.status import StatusReader, SweepStatus, status_docume
 from orchestrator.monitor.watch import status_view, watch
 from orchestrator.planning.sweep import built_in_sweeps, is_sweep_file, read_sweep
 from orchestrator.running.compaction import COMPACTING, compact_store
+from workers.contract.compaction import conflicts
 from workers.contract.errors import Fault, UserError, did_you_mean, user_error
 from workers.contract.plan_document import PlanDocument
 from workers.contract.plans import list_sweeps, newest_plan
@@ -87,6 +88,8 @@ def aggregate(sweep: str | None, store_uri: str, output: Output) -> int:
                 told.table, told.lacking, told.num_excess_seeds, told.predictions, terminal_width()
             )
         )
+    for conflict in conflicts(store):
+        output.note(str(conflict))
     if not plans:
         output.note(f"no sweep was run in {store.uri} yet")
     output.document({"aggregated": [item.sweep for item in plans], "disagreements": found})

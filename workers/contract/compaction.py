@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from workers.contract.commits import KEY_COLUMNS, Commit
+from workers.contract.commits import KEY_COLUMNS, Commit, rank
 from workers.contract.compaction_lock import Lock, hold_lock
 from workers.contract.errors import StoreError
 from workers.contract.parquet_file import DamagedFile, Part, decode, encode
@@ -69,6 +69,13 @@ class Conflict:
     trial_id: str
     weights_sha256: dict[str, str]
 
+    def __str__(self) -> str:
+        first, *others = self.weights_sha256
+        return (
+            f"trial {self.trial_id} was trained to different weights: the record of attempt {first} counts, "
+            f"not {' and '.join(others)}; its measurements may be of either"
+        )
+
 
 def compact(
     store: Store, *, now: datetime | None = None, process_space: str = ""
@@ -105,15 +112,21 @@ def most_loose_files(store: Store) -> int:
 
 def conflicts(store: Store) -> list[Conflict]:
     """Find the trial ids that were trained to different weights."""
-    digests: dict[str, dict[str, str]] = {}
+    by_id: dict[str, list[Commit]] = {}
     for commit in store.commits("trials"):
-        found = digests.setdefault(commit.key[0], {})
-        found.setdefault(commit.attempt_id, commit.table.column("weights_sha256")[0].as_py())
-    return [
-        Conflict(trial_id, by_attempt)
-        for trial_id, by_attempt in sorted(digests.items())
-        if len(set(by_attempt.values())) > 1
-    ]
+        by_id.setdefault(commit.key[0], []).append(commit)
+    repeated = [Conflict(name, _weights(its)) for name, its in by_id.items() if len(its) > 1]
+    found = (each for each in repeated if len(set(each.weights_sha256.values())) > 1)
+    return sorted(found, key=lambda each: each.trial_id)
+
+
+def _weights(commits: Collection[Commit]) -> dict[str, str]:
+    """Return which weights each attempt reached, the one that counts first."""
+    found: dict[str, str] = {}
+    for commit in sorted(commits, key=rank):
+        digest: str = commit.table.column("weights_sha256")[0].as_py()
+        found.setdefault(commit.attempt_id, digest)
+    return found
 
 
 def _compact_view(store: Store, view: str, now: datetime) -> ViewCompaction:

@@ -288,3 +288,16 @@ def test_both_routes_make_the_same_digest(sweep, seed):
         assert standing_records(sweep.store, StoreReader(sweep.store), sweep.plan) == found
         seen.add(found)
     assert len(seen) > 2  # some change nothing, as a merge once all is compacted
+
+
+def test_a_trial_of_two_sets_of_weights_is_told(sweep, trial_record, capsys):
+    """When averages are made anew: its measurements may be of either."""
+    planned = sweep.trials[0]
+    record = trial_record(planned, "a2", weights_sha256="of other weights")
+    sweep.store.commit("trials", (planned.trial_id,), "a2", table("trials", [record]))
+    assert store_commands.aggregate(None, sweep.store.uri, Output()) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        f"trial {planned.trial_id} was trained to different weights: the record of attempt a1 counts"
+        in said
+    )

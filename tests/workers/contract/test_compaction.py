@@ -241,6 +241,10 @@ def test_damaged_files_and_conflicting_records_are_left_in_place(local_store, tr
     with pytest.warns(UserWarning, match="ignored a damaged file"):
         found = conflicts(local_store)
     assert [(c.trial_id, c.weights_sha256) for c in found] == [("t1", {"a1": "w1", "a2": "w2"})]
+    assert str(found[0]) == (
+        "trial t1 was trained to different weights: the record of attempt a1 counts, not a2; "
+        "its measurements may be of either"
+    )
 
 
 def test_equal_duplicates_are_removed(local_store):
