@@ -171,7 +171,10 @@ def _kind_of(statement: duckdb.Statement) -> duckdb.StatementType | None:
 def _explained(error: duckdb.Error, sql: str) -> UserError:
     message = str(error).strip() or type(error).__name__
     first = message.splitlines()[0]
-    if isinstance(error, duckdb.OutOfMemoryException) or first.startswith("Out of Memory"):
+    is_short = (
+        first.startswith("Out of Memory") or "failed: Out of memory" in first
+    )  # of a view's reader
+    if isinstance(error, duckdb.OutOfMemoryException) or is_short:
         message, mend = f"the query needs more memory than it may have: {first}", _SMALLER
     elif isinstance(error, duckdb.PermissionException):
         mend = f"a query sees the views alone: {', '.join(sorted(VIEWS))}"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.aggregation.aggregate import aggregate
-from analysis.query.sql import query
+from analysis.query.sql import _explained, query
 from workers.contract.errors import UserError
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
@@ -270,3 +270,18 @@ def test_a_pivot_over_values_not_listed_is_refused_by_name(store, sql):
     )
     listed = query(store, "pivot (select 1 as a, 2 as b) on a in (1) using sum(b)")
     assert listed.to_pylist() == [{"1": 2}]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Out of Memory Error: failed to allocate data of size 1.0 GiB",
+        "Invalid Input Error: reading the stream registered as 'measurements' failed: Out of memory: malloc of size 9",
+    ],
+)
+def test_a_want_of_memory_is_told_as_one_wherever_it_arose(message):
+    """In DuckDB, or in what it reads from; the cure is to ask for less."""
+    error = _explained(duckdb.InvalidInputException(message), "SELECT 1")
+    (fault,) = error.faults
+    assert fault.what.startswith("the query needs more memory than it may have: ")
+    assert fault.mend.startswith("ask for fewer columns or rows")
