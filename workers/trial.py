@@ -102,6 +102,7 @@ def run_child(order_json_path: str) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # which the fork server holds back
     answer = run_order(order, lambda: bool(stop_requests))
     try:
         _write_json(scratch / ANSWER_FILE, answer)

@@ -70,6 +70,7 @@ def run_child(order_path: str) -> int:
     stops: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stops.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     take_armed_fault(folder, order, notes)
     answer = _answer(NumpyAttempt(order, notes, lambda: bool(stops)))
     notes.note("end", status=answer.status, message=answer.message)

@@ -447,6 +447,7 @@ def stop_instead(*_):
     os.kill(os.getpid(), signal.SIGTERM)
     raise AssertionError("went on")
 trial.load_dataset = stop_instead
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # as a fork server does
 trial.run_child(sys.argv[1])
 """
 

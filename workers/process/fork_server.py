@@ -3,7 +3,8 @@
 Importing TensorFlow costs seconds, a fork hundredths of one. The server runs no TensorFlow op and
 starts no thread, so that its children may. Where forking is not safe (macOS) the child is a plain
 process. No process outlives its parent: the server ends its child when its standard input closes,
-and the kernel ends the child when the server dies.
+and the kernel ends the child when the server dies. So what asks every process of a job to end must
+not end the server, whose child is to save: a child alone answers SIGTERM.
 
 Protocol, one JSON document per line. In: {"order": path, "log": path, "environment": {…}}, or
 {"signal": number} for the running child. Out: {"ready": seconds}, {"pid": number}, {"exit": code}
@@ -38,6 +39,10 @@ from workers.process.surroundings import without
 _POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 _CLOSED: dict[str, object] = {"closed": True}
+_NOT_FOR_THE_SERVER = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""The driver answers them, and of a batch system's the child too; the server ends when it is closed."""
+_HELD_BACK = {signal.SIGTERM}
+"""Waits from a child's first moment until the child has a handler for it."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,14 @@ def serve(entry: str) -> None:
     """Answer requests from standard input until it closes.
 
     Args:
-        entry: The module whose `run_child(order path) -> exit code` a child runs.
+        entry: The module whose `run_child(order path) -> exit code` a child runs. SIGTERM is blocked
+            until that lets it in, so that an early one is neither lost nor the child's end.
     """
     started = time.monotonic()
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is not an answer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles a terminal's Ctrl-C
+    for number in _NOT_FOR_THE_SERVER:
+        signal.signal(number, signal.SIG_IGN)
     running_code()  # before the code is imported that they stand for; children inherit both
     running_origin()
     if can_fork():
@@ -103,9 +110,11 @@ def start_child(entry: str, request: Request) -> int:
     if not can_fork():
         return _start_process(entry, request)
     parent = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     pid = os.fork()
     if pid == 0:
         _run_forked(entry, request, parent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     return pid
 
 
@@ -130,6 +139,7 @@ def _run_forked(entry: str, request: Request, parent: int) -> NoReturn:
     try:
         end_with_parent(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.environ.update(request.environment)
         tempfile.tempdir = None  # else the server's, if that has looked it up
         pin_to_cores(os.environ.get(CORES_VARIABLE, ""))
@@ -167,6 +177,8 @@ def _start_process(entry: str, request: Request) -> int:
             (os.POSIX_SPAWN_OPEN, 1, request.log, log_flags, 0o666),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
+        setsigmask=_HELD_BACK,
+        setsigdef=_HELD_BACK,
     )
 
 

@@ -38,6 +38,7 @@ def run_child(order_path: str) -> int:
     if seed == 3:
         asked = []
         signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         (scratch / "progress.json").write_text('{"phase": "training", "done": 3, "total": 9}')
         while not asked:
             time.sleep(0.02)
@@ -46,6 +47,7 @@ def run_child(order_path: str) -> int:
         return _answer(scratch, 1, status="failed", failure_class="gpu_out_of_memory", message="")
     if seed == 9:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if seed in {4, 9}:
         time.sleep(600)
     if seed >= 10:

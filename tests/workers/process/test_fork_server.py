@@ -15,7 +15,7 @@ import pytest
 
 HOME = Path(__file__).resolve().parents[3]
 ENTRY = '''
-import json, os, sys, tempfile, time
+import json, os, signal, sys, tempfile, time
 from pathlib import Path
 
 tempfile.gettempdir()
@@ -35,8 +35,22 @@ def run_child(order_path):
         return 0
     if order == "raise":
         raise ArithmeticError("no sum")
+    note = Path(order_path).with_name("waiting")
+    if order == "begin late":
+        note.write_text(str(os.getpid()))
+        while signal.SIGTERM not in signal.sigpending():
+            time.sleep(0.02)
+    if order in ("save", "begin late"):
+        asked = []
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        note.write_text(str(os.getpid()))
+        while not asked:
+            time.sleep(0.02)
+        return 3
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if order == "wait":
-        Path(order_path).with_name("waiting").write_text(str(os.getpid()))
+        note.write_text(str(os.getpid()))
         time.sleep(600)
     return order
 '''
@@ -213,6 +227,29 @@ def test_a_terminals_interrupt_is_not_for_us(start, code):
     server.process.send_signal(signal.SIGINT)
     server.tell({"signal": int(signal.SIGKILL)})
     assert server.answer() == {"exit": -signal.SIGKILL}
+
+
+@both_ways
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_ends_every_process_of_a_job_lets_the_child_save(start, code, number):
+    """As a batch system's end, which reaches the server too: it tells how its child left, and serves on."""
+    server = start(code)
+    server.order("save")
+    child = server.wait_for_child()
+    for pid in (server.process.pid, child):
+        os.kill(pid, number)
+    server.tell({"signal": int(signal.SIGTERM)})  # the slot asks as well
+    assert server.answer() == {"exit": 3}
+    server.order(0)
+    assert server.answer() == {"exit": 0}
+
+
+@both_ways
+def test_a_child_is_told_of_a_stop_that_came_before_it_listened(start, code):
+    """From its first moment: it neither dies of the signal nor goes on as if there had been none."""
+    server = start(code)
+    os.kill(server.order("begin late"), signal.SIGTERM)
+    assert server.answer() == {"exit": 3}
 
 
 WATCHED = """
