@@ -131,7 +131,8 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     check_writable(prepared.store)
     control = RunControl(prepared.store, prepared.plan.sweep)
     task = make_tasks(prepared, options, control.run_id, [chosen])[0]
-    with contextlib.closing(Slot()) as slot, control.listening():
+    own_slot = Slot(is_stopping=lambda: control.is_stopping)
+    with contextlib.closing(own_slot) as slot, control.listening():
         start(slot, task)
         publish_plan(prepared.store, prepared.plan)
         result = run_on(task, slot)

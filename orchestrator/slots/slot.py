@@ -28,11 +28,16 @@ class Slot:
 
     Args:
         is_leaving: Whether this machine is to end soon: what runs saves, and nothing further is begun.
+        is_stopping: Whether this process knows that the run was asked to drain, be the store out of reach.
     """
 
-    def __init__(self, is_leaving: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        is_leaving: Callable[[], bool] = lambda: False,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         remove_abandoned()  # left by killed slots; where only slots run, nobody else removes them
-        self._is_leaving = is_leaving
+        self._is_leaving, self._is_stopping = is_leaving, is_stopping
         self._server: ForkServer | None = None
         self._num_attempts = 0
         self._num_failures = 0
@@ -84,7 +89,7 @@ class Slot:
         task, store = work.task, Store.open(work.task.store)
 
         def must_stop() -> bool:
-            return self._is_leaving() or is_stop_asked(store, task)
+            return self._is_leaving() or self._is_stopping() or is_stop_asked(store, task)
 
         classes = _earlier_classes(store, work)
         while should_retry(classes, task.num_smaller_shares):

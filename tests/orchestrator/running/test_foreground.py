@@ -22,7 +22,7 @@ from orchestrator.running.foreground import (
     compare,
     run_here,
 )
-from workers.contract.errors import UserError
+from workers.contract.errors import StoreError, UserError
 from workers.contract.plans import newest_plan
 from workers.contract.schema import VIEWS
 from workers.contract.store import Store
@@ -273,6 +273,24 @@ def test_a_trial_here_drains_on_a_signal(prepared, make_task, monkeypatch):
     def tasks(_prepared, _options, run_id, _work):
         return [make_task(3, store=prepared.store.uri, run_id=run_id)]
 
+    monkeypatch.setattr("orchestrator.running.foreground.make_tasks", tasks)
+    assert run_here(prepared, prepared.missing[0], Options("store")).status == "drained"
+
+
+def test_a_trial_here_drains_on_a_signal_that_the_store_does_not_hear_of(
+    prepared, make_task, monkeypatch
+):
+    """The marker cannot be written at that moment, and this process knows all the same."""
+    monkeypatch.setattr("orchestrator.running.foreground.RunControl", StoppedAtOnce)
+    write = Store.write_json
+
+    def refuse_marker(store: Store, path: str, value: object) -> None:
+        if path.endswith(".stop.json"):
+            raise StoreError("away")
+        write(store, path, value)
+
+    monkeypatch.setattr(Store, "write_json", refuse_marker)
+    tasks = lambda *_: [make_task(0, store=prepared.store.uri)]  # noqa: E731
     monkeypatch.setattr("orchestrator.running.foreground.make_tasks", tasks)
     assert run_here(prepared, prepared.missing[0], Options("store")).status == "drained"
 

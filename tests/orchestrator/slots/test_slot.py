@@ -129,6 +129,17 @@ def test_a_stop_marker_drains(slot, make_task, tmp_path):
     )
 
 
+def test_a_stop_asked_in_this_process_drains(make_task, tmp_path):
+    """Without a marker: what runs saves and leaves, which is no failure, and nothing further is begun."""
+    asked = threading.Event()
+    with contextlib.closing(Slot(is_stopping=asked.is_set)) as slot:
+        threading.Timer(0.5, asked.set).start()
+        result = slot.run(make_task(3), "-1")
+        assert (result.status, result.num_attempts) == ("drained", 1)
+        assert slot.run(make_task(0), "-1").num_attempts == 0
+    assert Store.open(str(tmp_path / "store")).read("failures").num_rows == 0
+
+
 def test_a_node_that_is_told_its_end_drains(make_task, tmp_path):
     """What runs is told within seconds, and why it ended is recorded with its log; nothing further is begun."""
     notice = threading.Event()
