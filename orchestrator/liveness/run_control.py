@@ -47,12 +47,15 @@ class RunControl:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether this run was asked to drain: by a signal, by `ask_to_stop`, or by `minima stop`."""
-        if self._reason is not None:
+        """Whether this run was asked to drain: by a signal, by `ask_to_stop`, or by `minima stop`.
+
+        It is never taken back, as while the store that holds the marker is away.
+        """
+        if self._reason is not None or self._is_asked:
             return True
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_SECONDS:
-            self._looked_at, self._is_asked = now, False
+            self._looked_at = now
             with suppress(StoreError):
                 self._is_asked = self._store.read_bytes(self._stop_path) is not None
         return self._is_asked

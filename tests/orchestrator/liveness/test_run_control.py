@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -285,3 +286,14 @@ def test_the_store_is_asked_for_the_marker_every_two_seconds_at_most(store, monk
     other = RunControl(store, "toy")
     other.ask_to_stop("now")
     assert other.is_stopping
+
+
+def test_a_run_that_was_asked_stays_asked_while_the_store_is_away(store, monkeypatch):
+    """Else it would begin trials anew that its slots then refuse."""
+    control, now = RunControl(store, "toy"), [100.0]
+    monkeypatch.setattr(run_control.time, "monotonic", lambda: now[0])
+    ask_to_stop(store, "toy", control.run_id, "minima stop")
+    assert control.is_stopping
+    monkeypatch.setattr(Store, "read_bytes", Mock(side_effect=StoreError("away")))
+    now[0] += 2.0
+    assert control.is_stopping
