@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import typer
 
+from orchestrator.liveness.exit_code import code_noted
 from orchestrator.liveness.run_control import EXIT_INTERRUPTED, INTERRUPTED, interruptible
 from orchestrator.machine.closed_pipe import quiet_when_closed
 from orchestrator.machine.console import full_disk_as_user_error, tell
@@ -27,7 +28,7 @@ def main() -> None:
     """Run the command and leave with its exit code; with 141 once nobody reads its output."""
     mend_standard_streams()
     collect_seldom()
-    with quiet_when_closed():
+    with code_noted(), quiet_when_closed():
         _run_command()
 
 

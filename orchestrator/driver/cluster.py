@@ -16,6 +16,7 @@ from ray._private import utils as ray_utils
 
 from orchestrator.driver.address import no_cluster, resolve_address, where_of
 from orchestrator.driver.head import Head
+from orchestrator.liveness.exit_code import decided_code
 from orchestrator.liveness.run_control import (
     EXIT_INTERRUPTED,
     INTERRUPTED,
@@ -67,10 +68,11 @@ def _leave_without_ray() -> NoReturn:
     """Leave before Ray's own farewell, which would wait for a head that is gone.
 
     The guardian ends what is left of a cluster of our own, and removes the scratch folder.
+    What the command decided after the cluster was lost stays its exit code.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(EXIT_INTERRUPTED)
+    os._exit(decided_code(otherwise=EXIT_INTERRUPTED))
 
 
 def _connect(address: str | None, scratch: Path) -> None:

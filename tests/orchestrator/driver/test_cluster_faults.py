@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,46 @@ def test_a_cluster_that_cannot_be_joined_is_the_users_to_mend(monkeypatch, tmp_p
     with pytest.raises(UserError, match=r"Ray does not start: .") as told:
         cluster._connect(None, tmp_path)
     assert "mend:  make room in memory" in str(told.value)
+
+
+LOSE_THE_CLUSTER_AND_FAIL = """
+import sys
+from pathlib import Path
+from orchestrator import cli
+from orchestrator.commands import plan_command
+from orchestrator.driver import cluster
+from orchestrator.running.driver import ClusterLost
+from workers.contract.errors import StoreError
+
+cluster._start_or_join, cluster._nodes = (lambda *_: None), (lambda: [])
+
+def lose_and_fail(*_, **__):
+    try:
+        with cluster.cluster(None, Path("scratch")):
+            raise ClusterLost("gone")
+    except ClusterLost:
+        raise {2: StoreError("full"), 4: ZeroDivisionError(), 3: KeyboardInterrupt()}[code]
+
+code = int(sys.argv[1])
+plan_command.plan = lose_and_fail
+sys.argv = ["minima", "plan", "toy.yaml"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("code", [2, 3, 4])
+def test_a_command_that_fails_after_it_lost_the_cluster_leaves_with_its_own_code(tmp_path, code):
+    """As where the store is full when the run is averaged: bad input and a fault of ours are not to be resumed."""
+    left = subprocess.run(
+        [sys.executable, "-c", LOSE_THE_CLUSTER_AND_FAIL, str(code)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert left.returncode == code, left.stderr
 
 
 def drive_into_a_fault(make_task, scratch: Path) -> None:
