@@ -12,7 +12,7 @@ from orchestrator.planning.recorded_pace import RecordedPace
 from orchestrator.planning.schedule import ends_of
 from workers.contract.lacking import Missing
 from workers.contract.orders import Heartbeat
-from workers.contract.plan_document import PlanDocument
+from workers.contract.plan_document import PlanDocument, PlannedStatistic
 
 _TELLING_SECONDS = 20.0
 """An attempt younger than this is still starting, and its pace says little."""
@@ -47,8 +47,7 @@ def seconds_left(missing: Missing, beat: Heartbeat | None, estimator: Estimator)
     trial, total = missing.planned.trial, 0.0
     for item in missing.statistics:
         typical = estimator.statistic_seconds(item.statistic, item.statistic_id, trial.batch_size)
-        is_now = beat.statistic == item.statistic.name
-        total += _attempt_seconds_left(beat, typical) if is_now else typical
+        total += _attempt_seconds_left(beat, typical) if _is_at(beat, item) else typical
     if not missing.is_trained:
         typical = estimator.training_seconds(trial)
         total += _attempt_seconds_left(beat, typical) if beat.statistic is None else typical
@@ -93,6 +92,13 @@ def with_live_pace(
             for size in (sizes[beat.trial_id], None):
                 seconds[size].append(beat.progress.total / rate)
     return replace(pace, training={size: sum(all_) / len(all_) for size, all_ in seconds.items()})
+
+
+def _is_at(beat: Heartbeat, item: PlannedStatistic) -> bool:
+    """Return whether an attempt takes this statistic; of earlier versions the name alone tells."""
+    if beat.statistic_id is None:
+        return beat.statistic == item.statistic.name
+    return beat.statistic_id == item.statistic_id
 
 
 def _attempt_seconds_left(beat: Heartbeat, typical: float) -> float:

@@ -93,6 +93,19 @@ def test_a_live_measurement_goes_on_and_the_others_follow(make_missing, make_bea
     assert seconds_left(item, beat, ESTIMATOR) == 10 + 10
 
 
+def test_of_statistics_of_one_name_only_the_one_at_work_is_partly_done(
+    make_missing, make_beat, statistics
+):
+    """A sweep may take a statistic in several ways; a heartbeat of an earlier version names no identity."""
+    traces = statistics[1]
+    again = traces.model_copy(update={"statistic_id": "another"})
+    item = replace(make_missing(0, is_trained=True), statistics=[traces, again])
+    half = {"age": 5, "done": 1, "total": 2, "statistic": "traces"}
+    beat = make_beat(name_of(item), **half, statistic_id=traces.statistic_id)
+    assert seconds_left(item, beat, ESTIMATOR) == 10 + 20
+    assert seconds_left(item, make_beat(name_of(item), **half), ESTIMATOR) == 10 + 10
+
+
 def test_the_furthest_of_two_attempts_counts(make_missing, make_beat):
     """Two drivers may repeat one."""
     item = make_missing(0, number=0)
