@@ -155,8 +155,19 @@ def test_the_image_installs_from_the_locks_alone_and_runs_as_no_root():
     assert "--no-build-isolation" in text
     assert "\nARG USER_ID=1000\n" in text, "a number, as Kubernetes asks to see that it is not root"
     assert text.index("\nUSER $USER_ID\n") < text.index("\nENTRYPOINT ")
-    assert 'ENTRYPOINT ["tini", "-g", "--"]' in text
     assert "RAY_USAGE_STATS_ENABLED=0" in text
+
+
+def test_the_end_of_a_container_is_told_to_its_command_alone():
+    """With -g tini would signal the whole group: the raylet dies of it while `ray start --block` waits for trials."""
+    (entry,) = re.findall(r"^ENTRYPOINT (.+)$", (DEPLOY / "Dockerfile").read_text(), re.M)
+    assert json.loads(entry) == ["tini", "--"]
+    for service in ("head", "worker"):
+        words = load("compose.yaml")["services"][service]["command"].split()
+        assert words[:2] == ["ray", "start"], (
+            "no shell between, which would keep the signal to itself"
+        )
+        assert "--block" in words
 
 
 def test_the_image_says_what_it_is():
