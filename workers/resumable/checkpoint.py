@@ -127,11 +127,14 @@ class Checkpoints:
 
 
 def remove_checkpoints(store: Store, folder: str) -> None:
-    """Remove all checkpoints of a piece of work, once its result is committed."""
+    """Remove all checkpoints of a piece of work, once its result is committed, and what killed writers left."""
     for path in store.names(folder, recursive=True):
         store.remove(path)
     local = store.local_path(folder)
     if local is not None and local.is_dir():
+        for unfinished in list(local.rglob(".*")):  # hidden, and so in no list of names
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
         for emptied in sorted((*local.rglob("*/"), local), reverse=True):
             with contextlib.suppress(OSError):  # another attempt still writes there
                 emptied.rmdir()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -116,6 +120,28 @@ def test_all_are_removed_at_the_end_with_their_folders(make_checkpoints, store):
     assert store.names("checkpoints", recursive=True) == []
     assert not store.local_path(FOLDER).exists()
     remove_checkpoints(store, FOLDER)
+
+
+DIE_WHILE_WRITING = """
+import sys
+from workers.contract.store import Store
+Store.open(sys.argv[1]).write_bytes(sys.argv[2], b"half of it")
+"""
+
+
+@pytest.mark.parametrize("folder", [FOLDER, f"{FOLDER}/key"])
+def test_what_a_killed_writer_left_is_removed_too(store, folder):
+    """A hidden file, which no list of names has, and which would keep its folder for ever."""
+    name = Store.checkpoint_name(12, "0" * 16, "first")
+    subprocess.run(
+        [sys.executable, "-c", DIE_WHILE_WRITING, store.root.uri, f"{folder}/{name}"],
+        env=os.environ | {"MINIMA_FAULT": "checkpoint_write:1"},
+        check=False,
+    )
+    (left,) = store.local_path(folder).iterdir()
+    assert left.name.startswith(f".{name}.")
+    remove_checkpoints(store, FOLDER)
+    assert not store.local_path(FOLDER).exists()
 
 
 def test_where_no_checkpoint_is_one_look_says_so(make_checkpoints, store, monkeypatch):
