@@ -17,16 +17,20 @@ COMMANDS = {
         cp "$RAY_AUTH_TOKEN_PATH" "$LOGS/token"
         stat -c %a "$RAY_AUTH_TOKEN_PATH" >"$LOGS/token-mode"
         [[ -e $LOGS/ray-does-not-start ]] && exit 0
+        touch "$LOGS/ray-is-starting"
+        while [[ -e $LOGS/ray-starts-late ]]; do sleep 0.05; done
         while [[ $1 != -- ]]; do shift; done
         shift
         exec "$@"
     """,
     "scontrol": """
-        if [[ $1 == show ]]; then echo node7; echo node8; else echo "$@" >>"$LOGS/scontrol"; fi
+        if [[ $1 == show ]]; then echo node7; echo node8; exit; fi
+        echo "$@" >>"$LOGS/scontrol"
+        ls -d "$HOME"/.cache/minima/* "/tmp/minima-$SLURM_JOB_ID" >"$LOGS/left-behind" 2>/dev/null || true
     """,
     "minima": """
         echo "$@" >>"$LOGS/minima"
-        if [[ $1 == stop ]]; then touch "$LOGS/stopped"; exit 0; fi
+        [[ -e $LOGS/deaf ]] || trap 'touch "$LOGS/stopped"' TERM
         touch "$LOGS/running"
         while [[ -e $LOGS/long && ! -e $LOGS/stopped ]]; do sleep 0.05; done
         [[ -e $LOGS/stopped ]] && exit 3
@@ -84,12 +88,44 @@ def test_a_cluster_that_does_not_start_is_no_success(job):
 
 
 def test_near_the_time_limit_the_run_drains_and_is_queued_again(job, wait_for):
-    """USR1 reaches the batch shell, which asks by `minima stop` and then waits for the run."""
+    """USR1 reaches the batch shell, and the job's own run alone: others of the sweep go on."""
     process, logs = job("long")
     wait_for(logs / "running")
     process.send_signal(signal.SIGUSR1)
     assert process.wait(timeout=20) == 3
-    assert "stop paper-kld --store /shared/store\n" in (logs / "minima").read_text()
+    assert (logs / "stopped").exists()
+    assert len((logs / "minima").read_text().splitlines()) == 1
+    assert (logs / "scontrol").read_text() == "requeue 41234\n"
+
+
+def test_nothing_is_left_behind_when_the_job_is_queued_again(job, wait_for):
+    """SLURM ends the batch shell then, which could no longer remove the token and Ray's files."""
+    process, logs = job("long")
+    wait_for(logs / "running")
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=20) == 3
+    assert (logs / "left-behind").read_text() == ""
+
+
+def test_a_run_that_was_to_drain_before_it_began_does_not_begin(job, wait_for, tmp_path):
+    """The cluster took too long to start; the job is queued again."""
+    process, logs = job("ray-starts-late")
+    wait_for(logs / "ray-is-starting")
+    process.send_signal(signal.SIGUSR1)
+    (private,) = (tmp_path / "home/.cache/minima").iterdir()
+    wait_for(private / "drained")
+    (logs / "ray-starts-late").unlink()
+    assert process.wait(timeout=20) == 3
+    assert not (logs / "minima").exists()
+    assert (logs / "scontrol").read_text() == "requeue 41234\n"
+
+
+def test_a_run_that_the_signal_ended_while_it_was_starting_is_queued_again(job, wait_for):
+    """Before Python can answer a signal, it is the end of the process."""
+    process, logs = job("long", "deaf")
+    wait_for(logs / "running")
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
     assert (logs / "scontrol").read_text() == "requeue 41234\n"
 
 
