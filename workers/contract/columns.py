@@ -47,7 +47,7 @@ _OF_ALL_VIEWS: dict[str, tuple[str | None, str]] = {
     "seed": (None, "Seed of the trial."),
     "momentum": ("1", "μ, the factor of the velocity."),
     "weight_decay": ("loss/parameter²", "Twice the factor of ‖θ_decayed‖² in the objective."),
-    "epochs": ("epochs", "Number of epochs asked for."),
+    "epochs": ("epochs", "Number of epochs trained."),
     "epoch": ("epochs", "Number of the epoch, from 0."),
     "outcome": (None, "How training ended: converged, budget_spent, diverged or nonfinite."),
     "converged_at_epoch": ("epochs", "Epoch from which the convergence rule held; null if never."),

@@ -132,7 +132,7 @@ class TrialSpec(Frozen):
 
     @property
     def final_learning_rate(self) -> float:
-        """η in the last epoch of the schedule."""
+        """η in the last epoch of the schedule, which every trial of a minimum trains (`SweepSpec`)."""
         return self.training.learning_rate_at(self.training.epochs - 1, self.learning_rate)
 
     @property

@@ -156,6 +156,23 @@ class SweepSpec(Frozen):
         refuse_repeats("seeds", seeds if isinstance(seeds, list) else [])
         return seeds
 
+    @field_validator("training")
+    @classmethod
+    def _stops_behind_the_last_milestone(cls, training: TrainingSpec) -> TrainingSpec:
+        """Refuse trials that may end at other rates: a cell has one final rate.
+
+        Not where a plan that was kept is read: those of earlier versions stay readable.
+        """
+        rule, last = training.convergence, max(training.milestones, default=0)
+        if rule.stop and last > rule.patience_epochs:  # the rule cannot hold at an earlier epoch
+            raise Misfit(
+                f"convergence.stop may end a trial after {rule.patience_epochs + 1} epochs, before the last "
+                f"milestone, {last}, so that trials of a cell end at different learning rates",
+                f"leave stop out, end milestones at epoch {rule.patience_epochs}, or give "
+                f"convergence.patience_epochs: {last}",
+            )
+        return training
+
     @field_validator("measure")
     @classmethod
     def _statistics_differ(cls, measure: list[StatisticSpec]) -> list[StatisticSpec]:

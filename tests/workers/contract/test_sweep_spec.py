@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from workers.contract.records import EpochRecord
+from workers.contract.specs import TrainingSpec
 from workers.contract.sweep_spec import ResourcesSpec, SweepSpec
+from workers.training.convergence import Ending, ending
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,61 @@ def test_a_statistic_is_asked_for_once_for_however_many_seeds():
     """It would be one record."""
     with pytest.raises(ValidationError, match="give each once"):
         _sweep(measure=["traces", {"name": "traces", "seeds": 2}])
+
+
+def _stopping(patience_epochs, milestones):
+    rule = {"stop": True, "patience_epochs": patience_epochs}
+    return {"epochs": 20, "milestones": milestones, "convergence": rule}
+
+
+def test_a_sweep_whose_trials_may_stop_before_the_last_milestone_is_refused():
+    """Its final learning rate would be one that some of them never trained at."""
+    with pytest.raises(ValidationError) as error:
+        _sweep(training=_stopping(3, [2, 4]))
+    assert (
+        "convergence.stop may end a trial after 4 epochs, before the last milestone, 4, so that trials of a "
+        "cell end at different learning rates"
+    ) in str(error.value)
+    assert (
+        "leave stop out, end milestones at epoch 3, or give convergence.patience_epochs: 4"
+        in str(error.value)
+    )
+
+
+def _epochs_without_progress(num_epochs):
+    return [
+        EpochRecord(
+            trial_id="",
+            epoch=epoch,
+            learning_rate=0.1,
+            train_loss=1.0,
+            train_accuracy=None,
+            validation_loss=1.0,
+            validation_accuracy=None,
+            seconds=0.0,
+        )
+        for epoch in range(num_epochs)
+    ]
+
+
+@pytest.mark.parametrize("milestones", [[], [3]])
+def test_a_sweep_whose_trials_all_reach_the_last_rate_may_stop(milestones):
+    """The rule cannot hold before epoch 3, counted from 0, which has the last rate."""
+    training = _sweep(training=_stopping(3, milestones)).training
+    ends = [
+        ending(
+            _epochs_without_progress(num_epochs),
+            training.convergence,
+            num_epochs=20,
+            initial_loss=1.0,
+            weights_are_finite=True,
+        )
+        for num_epochs in (3, 4)
+    ]
+    assert ends == [None, Ending("converged", 3)]
+    assert training.learning_rate_at(3, 1.0) == training.learning_rate_at(19, 1.0)
+
+
+def test_a_plan_of_an_earlier_version_that_may_stop_early_is_still_read():
+    """Of what is kept nothing is refused."""
+    assert TrainingSpec.model_validate(_stopping(3, [2, 4])).milestones == [2, 4]
