@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import keras
+import numpy as np
 
-from workers.contract.errors import UserError
+from workers.contract.errors import UserError, user_error
 from workers.network.cloning import clone
 from workers.network.graph import Call, Graph, graph_of
 from workers.network.params import Parameter, params_of
-from workers.per_example.layer_faults import faults_of
+from workers.per_example.layer_faults import LEAVE_OUT, faults_of
 from workers.per_example.rules.batch_norm import BatchNormRule
 from workers.per_example.rules.convolution import ConvolutionRule, NormalisedConvolutionRule
 from workers.per_example.rules.dense import DenseRule
@@ -25,6 +27,11 @@ _RULES: dict[type[keras.Layer], Callable[[keras.Layer], Rule]] = {
     keras.layers.Dense: DenseRule,
     keras.layers.BatchNormalization: BatchNormRule,
 }
+
+_NUM_TRIED = 2
+_TOLERANCE = 1e-2
+"""Of equal outputs, relative to the largest: folding rounds by some 1e-6, far more where a batch norm divides by
+little; a layer taken for another is off by its share."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def dissect(model: keras.Model) -> Dissection:
 
     Raises:
         UserError: A layer with trained parameters has no rule, or is used twice; all faults at
-            once.
+            once. Taken apart, the network would compute something else.
     """
     graph = graph_of(model)
     _refuse(graph)
@@ -79,6 +86,7 @@ def dissect(model: keras.Model) -> Dissection:
         if call.has_parameters and call.name not in taken_in
     ]
     plain = _rebuild(model, {rule.output_layer: rule for rule in rules}, taken_in)
+    _refuse_other_outputs(model, plain)
     ends = [plain.get_layer(rule.output_layer) for rule in rules]
     shown = [plain.output, [layer.input for layer in ends], [layer.output for layer in ends]]
     theta = {id(each.variable): each for each in params_of(model)}
@@ -101,21 +109,21 @@ def _refuse(graph: Graph) -> None:
 
 
 def _normalised_convolutions(graph: Graph) -> dict[str, NormalisedConvolutionRule]:
-    """Find the convolutions that only a batch norm reads, by name."""
-    found = {}
+    """Find the convolutions that only a batch norm reads, which reads nothing else, by name."""
+    uses, found = Counter(call.name for call in graph.calls), {}
     for call in graph.calls:
         readers = graph.readers(call.output)
-        if len(readers) == 1 and _takes_in(readers[0], call):
-            norm = readers[0].operation if readers[0] else None
-            found[call.name] = NormalisedConvolutionRule(call.operation, norm)
+        norm = readers[0] if len(readers) == 1 else None
+        if norm is not None and uses[norm.name] == 1 and _takes_in(norm, call):
+            found[call.name] = NormalisedConvolutionRule(call.operation, norm.operation)
     return found
 
 
-def _takes_in(reader: Call | None, convolution: Call) -> bool:
+def _takes_in(reader: Call, convolution: Call) -> bool:
+    """Return whether a convolution and its reader are of the very types that the rule knows."""
     return (
-        reader is not None
-        and isinstance(reader.operation, keras.layers.BatchNormalization)
-        and isinstance(convolution.operation, keras.layers.Conv2D)
+        type(reader.operation) is keras.layers.BatchNormalization
+        and type(convolution.operation) is keras.layers.Conv2D
         and convolution.has_parameters
         and convolution.operation.activation is keras.activations.linear
     )
@@ -153,3 +161,23 @@ def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> 
         elif layer.weights:
             layer.set_weights(originals[layer.name].get_weights())
     return plain
+
+
+def _refuse_other_outputs(model: keras.Model, plain: keras.Model) -> None:
+    """Compare a network with its copy on a few random inputs; inputs of an open shape are not tried.
+
+    Raises:
+        UserError: They differ by more than rounding.
+    """
+    shape = model.input_shape[1:]
+    if None in shape:
+        return
+    inputs = np.random.default_rng(0).normal(size=(_NUM_TRIED, *shape)).astype(np.float32)
+    wanted, found = (np.asarray(each(inputs, training=False)) for each in (model, plain))
+    largest = np.abs(wanted).max()
+    if np.isfinite(largest) and not np.abs(found - wanted).max() <= _TOLERANCE * largest:
+        raise user_error(
+            f"taken apart for per-example gradients, the model {model.name!r} computes other outputs",
+            where="model",
+            mend=f"use layers of Keras as they are, each once, {LEAVE_OUT}",
+        )

@@ -10,7 +10,7 @@ from workers.contract.errors import Fault
 from workers.network.graph import Call
 
 _RULED = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.BatchNormalization)
-_ELSE = "or leave `traces` out of `measure`"
+LEAVE_OUT = "or leave `traces` out of `measure`"
 
 
 def faults_of(calls: list[Call]) -> list[Fault]:
@@ -23,7 +23,9 @@ def faults_of(calls: list[Call]) -> list[Fault]:
         if num_calls[name] > 1:
             what = shared.format(_described(call), num_calls[name])
             found.append((name, what, "use a layer of its own each time"))
-    return [Fault(what, f"model, layer {name!r}", f"{mend}, {_ELSE}") for name, what, mend in found]
+    return [
+        Fault(what, f"model, layer {name!r}", f"{mend}, {LEAVE_OUT}") for name, what, mend in found
+    ]
 
 
 def _described(call: Call) -> str:

@@ -64,6 +64,51 @@ def test_a_convolution_that_is_the_output_keeps_to_itself():
     assert outputs_agree(model)
 
 
+class Halved(layers.BatchNormalization):
+    """A batch norm with a computation of its own."""
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=training, mask=mask) / 2
+
+
+def with_norm(norm, num_uses):
+    inputs = keras.Input((5, 5, 2))
+    x = layers.Conv2D(3, 3)(inputs)
+    for _ in range(num_uses):
+        x = layers.ReLU()(norm(x))
+    return randomised(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize(
+    ("make", "num_uses"),
+    [(layers.BatchNormalization, 2), (Halved, 1)],
+    ids=["a batch norm used twice", "a subclass"],
+)
+@pytest.mark.parametrize("way", [{"center": False, "scale": False}, {"trainable": False}])
+def test_only_a_plain_batch_norm_used_once_is_taken_in(make, num_uses, way):
+    """Without trained parameters nothing else refuses it; folded, its other use would be lost."""
+    model = with_norm(make(**way), num_uses)
+    assert {type(rule) for rule in dissect(model).rules} == {ConvolutionRule}
+    assert outputs_agree(model)
+
+
+def test_a_network_that_computes_something_else_taken_apart_is_refused(monkeypatch):
+    """Whatever the reason: here a batch norm is taken in that should not be."""
+    model = with_norm(Halved(trainable=False), 1)
+    monkeypatch.setattr(
+        "workers.per_example.dissection._takes_in",
+        lambda reader, _: isinstance(reader.operation, layers.BatchNormalization),
+    )
+    with pytest.raises(UserError) as caught:
+        dissect(model)
+    [fault] = caught.value.faults
+    told = f"taken apart for per-example gradients, the model {model.name!r} computes other outputs"
+    assert (fault.what, fault.where) == (told, "model")
+    assert fault.mend == (
+        "use layers of Keras as they are, each once, or leave `traces` out of `measure`"
+    )
+
+
 def test_activations_within_layers_are_set_apart():
     """What a rule is shown comes before the activation; the outputs stay the same."""
     inputs = keras.Input((4,))
