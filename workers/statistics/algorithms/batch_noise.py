@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import keras
-import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError
 from workers.contract.method_text import method_of_batches
@@ -20,6 +19,7 @@ from workers.numerics.probes import Estimate, StoppingRule
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.groups import groups_of
+from workers.statistics.measuring.random_layers import random_layer_faults
 from workers.statistics.measuring.split_rows import SplitRows
 from workers.statistics.noise.batch_probes import BatchEstimates, BatchProbes, ProbeShape
 
@@ -72,14 +72,7 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
 def _faults(
     network: keras.Model, context: MeasurementContext, settings: BatchNoiseSpec
 ) -> Iterator[Fault]:
-    for layer in _random_layers(network, context.dataset.input_shape):
-        kind = type(layer).__name__
-        what = (
-            f"the {kind} layer {layer.name!r} draws random numbers in training mode, which are no "
-        )
-        what += "noise of the batches"
-        mend = f"train without it, or {_LEAVE_OUT}"
-        yield Fault(what, f"model, layer {layer.name!r}", mend)
+    yield from random_layer_faults(network, context.dataset.input_shape, f"or {_LEAVE_OUT}")
     batch_size, num_train = context.trial.batch_size, len(context.dataset.train)
     largest = (num_train - 1) // batch_size
     mend = f"choose multiples of at most {largest}, or {_LEAVE_OUT}" if largest else _LEAVE_OUT
@@ -90,19 +83,6 @@ def _faults(
             )
             what += f"the {num_train} training examples"
             yield Fault(what, "measure, batch_noise, multiples", mend)
-
-
-def _random_layers(network: keras.Model, input_shape: tuple[int, ...]) -> list[keras.Layer]:
-    """List the layers that moved a random generator on in training mode; none is really moved."""
-    example = tf.zeros([2, *input_shape], network.inputs[0].dtype)
-    with keras.StatelessScope() as scope:
-        network(example, training=True)
-
-    def has_moved(generator: keras.random.SeedGenerator) -> bool:
-        return scope.get_current_value(generator.state) is not None
-
-    layers = network._flatten_layers(include_self=False)
-    return [layer for layer in layers if any(map(has_moved, layer._seed_generators))]
 
 
 def _prepare(

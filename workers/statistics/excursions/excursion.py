@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from workers.contract.errors import UserError
 from workers.contract.excursions import ExcursionSpec
 from workers.contract.settings import BatchNormMode
 from workers.contract.specs import TrialSpec
+from workers.network.batch_norm import as_functional
 from workers.network.resident import ResidentSplit
 from workers.network.risk import Risk, mean_over_examples
 from workers.numerics import lanczos
@@ -20,6 +22,7 @@ from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.curvature import Curvature
 from workers.statistics.measuring.frozen_network import FrozenNetwork
 from workers.statistics.measuring.groups import Groups, groups_of
+from workers.statistics.measuring.random_layers import random_layer_faults
 from workers.training.seeding import measuring_seed
 from workers.training.sgd_step import SGDStep
 
@@ -84,10 +87,13 @@ class Excursion:
         """Copy and freeze the network.
 
         Raises:
-            UserError: The network cannot be measured.
+            UserError: The network cannot be measured; in training mode, all layers that draw random
+                numbers.
             Drained: A stop was asked for.
         """
         in_training = settings.bn_mode == "batch"
+        if in_training:
+            _refuse_random_layers(context, settings)
         mode: BatchNormMode = "moving_average" if in_training else "frozen"
         subject = FrozenNetwork.of(context, mode, ["train"], passes)
         groups = groups_of(subject.network)
@@ -203,6 +209,15 @@ class Excursion:
     def _edges(self) -> npt.NDArray[np.int64]:
         """Return the edges [number of batches + 1] of the batches of a pass."""
         return batch_edges(len(self.train), self._batch_size)
+
+
+def _refuse_random_layers(context: MeasurementContext, settings: ExcursionSpec) -> None:
+    """Refuse layers whose draws would be part of the noise, and of every evaluation of L."""
+    network, shape = as_functional(context.model), context.dataset.input_shape
+    cure = f"measure with bn_mode: frozen, or leave `{settings.name}` out of `measure`"
+    faults = list(random_layer_faults(network, shape, cure))
+    if faults:
+        raise UserError(faults)
 
 
 def _assign(variables: list[tf.Variable], pieces: list[Array]) -> None:
