@@ -31,7 +31,7 @@ from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.settings import BatchNormMode
 from workers.network.batch_norm_stages import StageMoments, is_measured, stages_of
 from workers.network.cloning import clone
-from workers.network.graph import Call, Graph, graph_of
+from workers.network.graph import Call, Graph, graph_of, is_masked
 from workers.network.params import copying_faults
 from workers.network.resident import ResidentSplit
 from workers.numerics.estimators import Moments
@@ -197,17 +197,23 @@ def _zeros(num_channels: int, counted: str) -> State:
 
 def _refuse(norms: list[keras.Layer], graph: Graph) -> None:
     """Check that batch norms have population statistics of their own; raises all faults at once."""
-    uses = Counter(call.operation for call in graph.calls if is_measured(call.operation))
+    calls = [call for call in graph.calls if is_measured(call.operation)]
+    uses = Counter(call.operation for call in calls)
+    masked = {call.operation for call in calls if is_masked(call)}
     faults = []
     for norm in norms:
         what, where = _names(norm)
         if uses[norm] > 1:
             what += f" is used {uses[norm]} times, and what it reads differs from use to use"
-            mend = "use a layer of its own each time, or measure with bn_mode: moving_average"
+            mend = "use a layer of its own each time"
         elif uses[norm] == 0:
             what += " lies within another layer, so that its inputs cannot be known"
-            mend = "call it in the model's own graph, or measure with bn_mode: moving_average"
-        if uses[norm] != 1:
-            faults.append(Fault(what, where, mend))
+            mend = "call it in the model's own graph"
+        elif norm in masked:
+            what += " reads inputs with a mask, and Keras counts in training what it leaves alone"
+            mend = "build the model without masks"
+        else:
+            continue
+        faults.append(Fault(what, where, f"{mend}, or measure with bn_mode: moving_average"))
     if faults:
         raise UserError(faults)

@@ -131,6 +131,12 @@ def _inner_graph(operation: keras.Operation) -> keras.Model | None:
     return operation if hasattr(operation, "_run_through_graph") else None
 
 
+def is_masked(call: Call) -> bool:
+    """Return whether a layer reads a tensor with a mask, as `Masking` and `Embedding` give it, or is given one."""
+    masks = [keras.src.backend.get_keras_mask(each) for each in call.inputs]
+    return len(call.inputs) > 1 or any(each is not None for each in masks)
+
+
 def is_piecewise_linear(model: keras.Model) -> bool:
     """Return whether the outputs are piecewise linear in each layer's parameters, the others fixed.
 

@@ -252,6 +252,38 @@ def test_batch_norms_without_statistics_of_their_own_are_refused(train, monkeypa
     batch_norm.freeze(copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory())
 
 
+def masking():
+    inputs = keras.Input((4, 2))
+    return inputs, layers.Masking()(inputs)
+
+
+def embedded():
+    inputs = keras.Input((4,))
+    return inputs, layers.Embedding(5, 2, mask_zero=True)(inputs)
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'sequential:UserWarning")  # behind it the mask is lost
+@pytest.mark.parametrize("masked", [masking, embedded])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_batch_norms_that_read_a_mask_are_refused(masked, is_nested):
+    """Keras counts the positions that it leaves alone; behind a layer without masks all positions count."""
+    inputs, x = masked()
+    norm = layers.BatchNormalization(name="masked")
+    x = (keras.Sequential([keras.Input((4, 2)), norm]) if is_nested else norm)(layers.ReLU()(x))
+    x = layers.BatchNormalization(name="free")(layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(inputs, x)
+    with pytest.raises(UserError) as caught:
+        batch_norm._population_moments(model, None, Passes(NoPartials(), 0))
+    [fault] = caught.value.faults
+    assert fault.what == (
+        "the batch norm 'masked' reads inputs with a mask, and Keras counts in training what it leaves alone"
+    )
+    assert fault.where == "model, layer 'masked'"
+    assert fault.mend == "build the model without masks, or measure with bn_mode: moving_average"
+    copy = batch_norm.copy_network(model)
+    batch_norm.freeze(copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory())
+
+
 def test_the_given_model_keeps_its_weights_and_moving_statistics(train, monkeypatch):
     """Only the copy changes."""
     model = network(depth=2)
