@@ -45,6 +45,19 @@ def test_every_text_is_escaped():
     assert html.count("&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; more") > 25
 
 
+def test_the_first_screen_asks_answers_and_says_how_it_was_measured():
+    """In this order, before the laws."""
+    screen = FirstScreen(
+        [Finding("It misses", "law", "fails")], [], None, "done", is_complete=True, cost="c",
+        question="Which law?", summary="None.", measured="Excess loss: 16 steps.",
+    )  # fmt: skip
+    html = render_page(Page("t", {"t": screen}, [])).replace("\N{NO-BREAK SPACE}", " ")
+    said = [
+        html.index(text) for text in ("Which law?", "None.", "Numbers:", "16 steps", "It misses")
+    ]
+    assert said == sorted(said)
+
+
 def test_two_figures_share_no_names():
     """Ids, references and styles of an inline SVG are its own; titles of marks stay for the hover."""
     svg = inline_svg(_SVG, "one", "the label")
