@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import ray
+from ray._private import services
 from ray._private import utils as ray_utils
 
 from orchestrator.driver.address import no_cluster, resolve_address, where_of
@@ -103,7 +105,7 @@ def _start_or_join(address: str | None, scratch: Path) -> None:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "_temp_dir": str(scratch / "ray"),
     }
-    with interrupted_afterwards(), _no_handlers_of_ray():
+    with interrupted_afterwards(), _no_handlers_of_ray(), _ray_apart():
         ray.init(address=address or "local", **quiet, **({} if address else own))
 
 
@@ -116,6 +118,21 @@ def _no_handlers_of_ray() -> Iterator[None]:
         yield
     finally:
         ray_utils.set_sigterm_handler = former
+
+
+@contextlib.contextmanager
+def _ray_apart() -> Iterator[None]:
+    """Start Ray's processes in sessions of their own: a signal to our whole group must not end them under the run.
+
+    The kernel ends them with us on Linux alone; elsewhere Ray's reaper does, which ends our group.
+    """
+    former = services.ConsolePopen
+    if sys.platform.startswith("linux"):
+        services.ConsolePopen = functools.partial(former, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = former
 
 
 def _nodes() -> list[Node]:

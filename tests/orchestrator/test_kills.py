@@ -212,3 +212,14 @@ def test_a_signal_drains_and_the_same_command_resumes(tmp_path, undisturbed):
     newest = max(int(re.match(r"step-(\d+)", name)[1]) for name in saved)
     assert newest in resumed
     assert_equal_bits(undisturbed, tmp_path)
+
+
+def test_a_signal_to_the_whole_group_drains_too(tmp_path):
+    """As of `timeout 8h minima run`, or a shell's `kill %1`: Ray's own processes are not of the driver's group."""
+    run = Run(tmp_path, PLACES[0])
+    run.wait_for_child()
+    os.killpg(run.driver.pid, signal.SIGTERM)
+    assert run.finish() == 3
+    run.assert_no_orphans()
+    assert "the cluster is lost" not in (tmp_path / "output").read_text()
+    assert list((run.store / "checkpoints").rglob("step-*.npz"))

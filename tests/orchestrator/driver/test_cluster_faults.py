@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ray._private import services
 from ray.core.generated.common_pb2 import ActorDiedErrorContext, NodeDeathInfo
 from ray.exceptions import (
     ActorDiedError,
@@ -47,6 +48,22 @@ def test_a_cluster_that_cannot_be_joined_is_the_users_to_mend(monkeypatch, tmp_p
     with pytest.raises(UserError, match=r"Ray does not start: .") as told:
         cluster._connect(None, tmp_path)
     assert "mend:  make room in memory" in str(told.value)
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere Ray's reaper ends our group"
+)
+def test_a_signal_to_our_group_does_not_reach_rays_processes():
+    """As of `timeout`, or a shell's `kill %1`: what we start for a cluster of our own has a session of its own."""
+    former = services.ConsolePopen
+    with cluster._ray_apart():
+        started = services.start_ray_process(["sleep", "600"], "test", fate_share=True).process
+    try:
+        assert os.getsid(started.pid) == os.getpgid(started.pid) == started.pid
+    finally:
+        started.kill()
+        started.wait()
+    assert services.ConsolePopen is former
 
 
 LOSE_THE_CLUSTER_AND_FAIL = """
