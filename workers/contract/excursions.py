@@ -18,7 +18,8 @@ class ExcursionSpec(StatisticItem):
 
     The velocity starts at zero; examples come without augmentation. `learning_rate` null is the final
     one of the trial's schedule. `bn_mode` `frozen` holds batch norm at the population statistics of the
-    kept weights; `batch` normalises each batch by its own.
+    kept weights; `batch` normalises each batch by its own, L being the mean over batches of m that are
+    drawn once, each example in one at most.
     """
 
     is_along_the_way = True
@@ -29,6 +30,11 @@ class ExcursionSpec(StatisticItem):
     num_directions: Annotated[int, Field(ge=1, le=1000)] = 10
     max_lanczos_steps: Annotated[int, Field(ge=1, le=10_000)] = 60
     stream_seed: Seed = 0
+
+    @property
+    def version(self) -> int:
+        """One more with `bn_mode: batch`, whose batches of L were once neighbours in stored order."""
+        return self.numerics_version + (self.bn_mode == "batch")
 
     @model_validator(mode="after")
     def _has_lanczos_steps(self) -> ExcursionSpec:

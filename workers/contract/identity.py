@@ -67,7 +67,7 @@ def statistic_id(statistic: StatisticSpec) -> str:
     """Identify a statistic by its name, settings and numerics version (a plugin's by its source)."""
     if isinstance(statistic, PluginSpec):
         return _statistic_id(statistic, plugin_digest(statistic.name, where="measure"))
-    return _statistic_id(statistic, statistic.numerics_version)
+    return _statistic_id(statistic, statistic.version)
 
 
 def earlier_statistic_ids(statistic: StatisticSpec) -> list[str]:
@@ -76,7 +76,7 @@ def earlier_statistic_ids(statistic: StatisticSpec) -> list[str]:
     Records under these identities stay what they are; they stand for the statistic until it is asked
     to be measured anew.
     """
-    version = 1 if isinstance(statistic, PluginSpec) else statistic.numerics_version
+    version = 1 if isinstance(statistic, PluginSpec) else statistic.version
     return [_statistic_id(statistic, earlier) for earlier in range(version - 1, 0, -1)]
 
 

@@ -42,7 +42,8 @@ class StatisticItem(OfSeeds):
     """A statistic; beside it stands `measure(context, settings) -> list[Measurement]`.
 
     Attributes:
-        numerics_version: Raised by hand when a change of code changes the statistic's values.
+        numerics_version: Raised by hand when a change of code changes the statistic's values; `version` where it
+            changes those of some settings alone.
         quantities: What it measures of the whole model: names of the glossary, or new entries of it.
         needs_spread: It measures how examples differ, so that one example is too few.
         is_along_the_way: Its values are those of the weights that SGD went on to, not of the kept ones.
@@ -57,6 +58,11 @@ class StatisticItem(OfSeeds):
     needs_spread: ClassVar[bool] = True
     is_along_the_way: ClassVar[bool] = False
     is_by_few_draws: ClassVar[bool] = False
+
+    @property
+    def version(self) -> int:
+        """The numerics version of these settings, a part of the identity."""
+        return self.numerics_version
 
     def stated_gradients(self, batch_size: int, num_train: int) -> float:  # noqa: ARG002
         """Return the assumed cost in gradients over the training set, until trials are recorded.

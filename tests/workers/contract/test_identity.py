@@ -300,6 +300,30 @@ def test_ids_of_earlier_numerics_versions_are_pinned():
     assert earlier_statistic_ids(_STATISTIC.validate_python("not_there:measure")) == []
 
 
+FORKS_AND_TAILS = {
+    ("fork", "frozen"): ["5ed83a467dcaeba9e682", "6c7ec394a32fa958ff31"],
+    ("fork", "batch"): ["51dcd13e3b647df1b528", "bf8eaf5380ad8aa8b63e", "ddfad19e0940d9152905"],
+    ("tail", "frozen"): ["59a670b8b15f3ed3f05b", "6b8cdf73522d6c8c2140", "c4e12b26c751e29ae476"],
+    ("tail", "batch"): [
+        "e4bea90e966abc0631f8",
+        "add86f556ce1df0f484f",
+        "c66c4b2ffd7238f64b4d",
+        "3a4526bbeb59b5ad9385",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "bn_mode"), FORKS_AND_TAILS)
+def test_excursions_in_training_mode_are_of_a_version_more(name, bn_mode):
+    """Their loss is of other batches than once: the second id here, and the first of frozen ones, are in stores."""
+    document = {"name": name, "bn_mode": bn_mode}
+    found = [
+        identify_statistic(document),
+        *earlier_statistic_ids(_STATISTIC.validate_python(document)),
+    ]
+    assert found == FORKS_AND_TAILS[name, bn_mode]
+
+
 def test_every_setting_of_a_statistic_changes_its_id():
     """Also the number of columns in place of "exact"."""
     ids = [identify_statistic(document) for document in STATISTICS]

@@ -45,7 +45,8 @@ def measure(context: MeasurementContext, settings: ForkSpec) -> list[Measurement
     """Measure the excess loss of SGD after T steps from one point, T on a geometric set of windows.
 
     R streams start at the kept weights with velocity 0 and draw their batches independently. With θ_t
-    a stream at step t, θ̄_t the mean of the R streams, L the total objective over the training set,
+    a stream at step t, θ̄_t the mean of the R streams, L the total objective over the training set (in
+    `bn_mode: batch` over batches of m drawn once, as `Excursion` says),
     ⟨·⟩ the mean over the streams and over the observed steps of a window, and `index` the window's last step T:
     `excess_loss` = R/(R-1) ⟨L(θ_t) - L(θ̄_t)⟩;
     `harmonic_excess_loss` = R/(R-1) ½⟨(θ_t-θ̄_t)·∇L(θ_t)⟩, equal to it where L is quadratic;
@@ -157,7 +158,7 @@ class _Measured:
 
     def direction_rows(self) -> Iterator[Measurement]:
         """Yield the eigenvalues, and along their vectors the variance and the noise."""
-        num_examples = len(self.excursion.train)
+        num_examples = len(self.excursion.places)
         yield from eigenvalue_rows(self.about, self.directions, num_examples)
         num_observations = len(self.settings.windows()[-1])
         projections = self.observations.projections[-num_observations:].mean(axis=0)

@@ -35,7 +35,7 @@ def measure(context: MeasurementContext, settings: TailSpec) -> list[Measurement
 
     One run starts at the kept weights with velocity 0. After the burn-in come B = 32 blocks of steps. With
     θ_t the weights before step t, g_B its direction (L2 included), v ← μv + g_B, L the total objective over
-    the training set, ⟨·⟩ the mean over the measured steps, or over the records where L or ∇L is in it,
+    the training set (in `bn_mode: batch` over batches of m drawn once, as `Excursion` says), ⟨·⟩ the mean over the measured steps, or over the records where L or ∇L is in it,
     θ̄ = ⟨θ_t⟩, θ̄_b a block's, and c the mean iterate of the second half of the burn-in:
     `excess_loss` = ⟨L(θ_t)⟩ - L(θ̄) + (1/(B-1)) mean_b [L(θ̄_b) - L(θ̄)];
     `harmonic_excess_loss` = ½⟨(θ_t-θ̄)·∇L(θ_t)⟩ + (1/(B-1)) mean_b ½(θ̄_b-θ̄)·∇L(θ̄_b), in expectation equal
@@ -86,7 +86,7 @@ def measure(context: MeasurementContext, settings: TailSpec) -> list[Measurement
     values = block_values(excursion, blocks, run.at_means(blocks))
     seconds = time.perf_counter() - started
     about = SplitRows("train", settings.bn_mode, _cost(settings, excursion), seconds)
-    return [*rows_of(about, values), *eigenvalue_rows(about, directions, len(excursion.train))]
+    return [*rows_of(about, values), *eigenvalue_rows(about, directions, len(excursion.places))]
 
 
 def rows_of(about: SplitRows, values: dict[str, Array]) -> Iterator[Measurement]:

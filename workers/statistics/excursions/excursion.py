@@ -59,14 +59,16 @@ class Excursion:
     """A network that SGD moves, with the objective that its steps are compared with.
 
     The objective is the total one, data loss + (weight_decay/2)·‖θ_decayed‖², over the whole
-    training set. With `bn_mode: batch` the data loss is the mean over the batches of one fixed
-    partition of the training set into batches of m, each normalised by its own statistics.
+    training set. With `bn_mode: batch` the data loss is the mean over ⌊N/m⌋ batches of m, drawn once
+    without replacement, each normalised by its own statistics.
 
     Attributes:
         settings: The settings of the statistic.
         trial: The trial, with m, μ and the weight decay.
         groups: The parameters; vectors [P] hold them in this order.
         train: The training set.
+        places: Indices of the examples over which L is taken, in their order: all N as stored, or those
+            of the batches, one after the other.
         risk: The risk of the network.
         sgd_step: SGD steps of the network.
         passes: Runs all passes.
@@ -76,6 +78,7 @@ class Excursion:
     trial: TrialSpec
     groups: Groups
     train: ResidentSplit
+    places: npt.NDArray[np.int64]
     risk: Risk
     sgd_step: SGDStep
     passes: Passes
@@ -101,7 +104,8 @@ class Excursion:
         training = context.trial.training
         sgd_step = SGDStep(subject.network, context.loss, training, in_training=in_training)
         train = subject.splits["train"]
-        return cls(settings, context.trial, groups, train, risk, sgd_step, passes)
+        places = _batched(context, settings) if in_training else np.arange(len(train))
+        return cls(settings, context.trial, groups, train, places, risk, sgd_step, passes)
 
     @property
     def learning_rate(self) -> float:
@@ -146,14 +150,14 @@ class Excursion:
         """
         self.place(params, np.zeros(0))
 
-        def step(state: State, places: npt.NDArray[np.int64]) -> State:
-            """Add loss and gradient [1 + P] of the examples at places [B]."""
-            batch = self.train.batch(tf.constant(places))
+        def step(state: State, positions: npt.NDArray[np.int64]) -> State:
+            """Add loss and gradient [1 + P] of the examples at these positions [B] of `places`."""
+            batch = self.train.batch(tf.constant(self.places[positions]))
             return {"sum": state["sum"] + self.risk.batch_loss_and_gradient(*batch)}
 
         start = {"sum": np.zeros(1 + len(params))}
         total = self.passes.run(key, step, start, self._edges(), repetition=repetition)["sum"]
-        mean = mean_over_examples(total, len(self.train))
+        mean = mean_over_examples(total, len(self.places))
         decayed = self._decay * params
         return LossAndGradient(float(mean[0] + decayed @ params / 2), mean[1:] + decayed)
 
@@ -162,9 +166,13 @@ class Excursion:
         settings = self.settings
         num_wanted = min(settings.num_directions, self.risk.num_params)
         most_steps = min(settings.max_lanczos_steps, self.risk.num_params)
-        places = np.arange(len(self.train))
         curvature = Curvature(
-            self.risk, self.train, places, self._decay, self.passes, batch_size=self._batch_size
+            self.risk,
+            self.train,
+            self.places,
+            self._decay,
+            self.passes,
+            batch_size=self._batch_size,
         )
 
         def step(state: State) -> State:
@@ -186,9 +194,9 @@ class Excursion:
     def slopes(self, vector: Array, repetition: int) -> Array:
         """Return ∇ℓ_n·v [N] of every example, v [P], at the network's weights; inference mode."""
 
-        def step(state: State, places: npt.NDArray[np.int64]) -> State:
-            """Append the slopes of the examples at places [B]."""
-            batch = self.train.batch(tf.constant(places))
+        def step(state: State, positions: npt.NDArray[np.int64]) -> State:
+            """Append the slopes of the examples at these positions [B] of `places`."""
+            batch = self.train.batch(tf.constant(self.places[positions]))
             return {"slopes": np.append(state["slopes"], self.risk.batch_slopes(*batch, vector))}
 
         start = {"slopes": np.zeros(0)}
@@ -208,7 +216,18 @@ class Excursion:
 
     def _edges(self) -> npt.NDArray[np.int64]:
         """Return the edges [number of batches + 1] of the batches of a pass."""
-        return batch_edges(len(self.train), self._batch_size)
+        return batch_edges(len(self.places), self._batch_size)
+
+
+def _batched(context: MeasurementContext, settings: ExcursionSpec) -> npt.NDArray[np.int64]:
+    """Draw the examples [⌊N/m⌋ m] of batches of m, as an epoch that visits each example once does.
+
+    Data may be stored by class: neighbours make batches that SGD never sees.
+    """
+    num_train, batch_size = len(context.dataset.train), context.trial.batch_size
+    seed = measuring_seed(context.trial, settings.stream_seed, "partition")
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    return generator.permutation(num_train)[: max(1, num_train // batch_size) * batch_size]
 
 
 def _refuse_random_layers(context: MeasurementContext, settings: ExcursionSpec) -> None:

@@ -1,11 +1,16 @@
-"""The network that SGD goes on from: what is refused in training mode."""
+"""The network that SGD goes on from: in training mode, what is refused and which batches L is of."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from workers.contract.errors import UserError
+from workers.datasets.dataset import Split
 from workers.resumable.passes import Passes
 from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.fork import ForkSpec
@@ -36,3 +41,53 @@ def test_layers_that_draw_random_numbers_are_refused_in_training_mode(tiny, spec
         f"train without it, measure with bn_mode: frozen, or leave `{name}` out of `measure`"
     )
     assert prepared(context, spec(bn_mode="frozen")).params().shape == (36,)
+
+
+def stored_by_class(context):
+    """Return it with data sorted by their first feature, far apart at the two ends."""
+    inputs = np.sort(context.dataset.train.inputs, axis=0)
+    train = Split(inputs + 3 * np.sign(inputs), context.dataset.train.targets)
+    return dataclasses.replace(context, dataset=dataclasses.replace(context.dataset, train=train))
+
+
+def loss_of(context, batches):
+    """Return the mean loss over batches [K, m] in training mode, by Keras alone."""
+    train, losses = context.dataset.train, []
+    for places in batches:
+        with keras.StatelessScope():
+            outputs = context.model(train.inputs[places], training=True)
+        losses.append(context.loss.per_example(outputs, tf.constant(train.targets[places])))
+    return float(np.mean(losses))
+
+
+@pytest.mark.parametrize("spec", [ForkSpec, TailSpec])
+def test_in_training_mode_the_loss_is_that_of_batches_as_sgd_draws_them(tiny, spec):
+    """Of m examples each, drawn once: of data stored by class neighbours would be batches of one class."""
+    context = stored_by_class(tiny(num_train=62, batch_size=4, has_norm=True, dtype="float32"))
+    excursion = prepared(context, spec(bn_mode="batch"))
+    batches = excursion.places.reshape(15, 4)
+    assert len(set(batches.ravel())) == 60
+    decay = excursion._decay * excursion.params() @ excursion.params() / 2
+    found = excursion.objective(excursion.params(), 0).loss - decay
+    assert found == pytest.approx(loss_of(context, batches), rel=1e-5)
+    generator = np.random.default_rng(0)
+    draws = [generator.permutation(62)[:60].reshape(15, 4) for _ in range(40)]
+    losses = [loss_of(context, each) for each in draws]
+    spread = np.std(losses)
+    assert abs(found - np.mean(losses)) < 4 * spread
+    assert abs(loss_of(context, np.arange(60).reshape(15, 4)) - np.mean(losses)) > 6 * spread
+
+
+def test_the_batches_of_the_loss_follow_from_the_trial_and_the_stream_seed(tiny):
+    """They are the same after a stop, and others for another seed; frozen, examples stand as stored."""
+    context = tiny(num_train=12, batch_size=4, has_norm=True, dtype="float32")
+
+    def places(context, **settings):
+        return prepared(context, ForkSpec(**settings)).places.tolist()
+
+    first = places(context, bn_mode="batch")
+    assert places(context, bn_mode="batch") == first
+    assert places(context, bn_mode="batch", stream_seed=1) != first
+    other = context.trial.model_copy(update={"seed": 5})
+    assert places(dataclasses.replace(context, trial=other), bn_mode="batch") != first
+    assert places(context) == list(range(12))
