@@ -15,7 +15,10 @@ import tensorflow as tf
 
 from workers.losses.loss import Loss
 from workers.network.params import params_of
-from workers.network.second_derivatives import right_second_derivatives
+from workers.network.second_derivatives import (
+    refuse_lost_second_derivatives,
+    right_second_derivatives,
+)
 
 Vector = npt.NDArray[np.float64]
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -168,8 +171,7 @@ class Risk:
         weights = tf.ones_like(targets[:, 0], tf.float64)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            gradient = self._weighted_gradient(inputs, targets, weights)
-            along = tf.tensordot(gradient, vector, axes=1)
+            along = _along(vector, self._weighted_gradient(inputs, targets, weights))
         return tape.gradient(along, weights)
 
     def _weighted_gradient(
@@ -185,8 +187,7 @@ class Risk:
         """Return Σ_b ∇²ℓ_b v [P] from vᵀ∇ℓ: reverse over reverse, 3.6 times a gradient's cost."""
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(self._params)
-            gradient = self._total_gradient(inputs, targets)
-            along = tf.tensordot(gradient, vector, axes=1)
+            along = _along(vector, self._total_gradient(inputs, targets))
         return _flat(self._derivatives(outer, along))
 
     def _residual_product(
@@ -200,8 +201,7 @@ class Risk:
                 outputs = self._outputs(inputs)
                 cotangents = tf.stop_gradient(self._output_gradient(outputs, targets))
                 total = tf.reduce_sum(weights[:, None] * cotangents * outputs)
-            gradient = _flat(self._derivatives(inner, total))
-            along = tf.tensordot(gradient, vector, axes=1)
+            along = _along(vector, _flat(self._derivatives(inner, total)))
         return _flat(self._derivatives(outer, along))
 
     def _outputs(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -231,6 +231,17 @@ def _compile(
         function, input_signature=signature, autograph=False
     )
     return compiled
+
+
+def _along(vector: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """Return g·v [] of a gradient [P] and v [P], to be differentiated once more.
+
+    Raises:
+        UserError: A part of that derivative would be lost.
+    """
+    if not tf.executing_eagerly():
+        refuse_lost_second_derivatives(gradient.graph)
+    return tf.tensordot(gradient, vector, axes=1)
 
 
 def _flat(tensors: list[tf.Tensor]) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Means and variances with correct second derivatives, for Keras' normalisation layers."""
+"""Second derivatives: correct ones of means and variances, for Keras' normalisation layers; lost ones refused."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import tensorflow as tf
+
+from workers.contract.errors import Fault, UserError
+
+_LOST = frozenset(
+    {
+        "ResizeBilinearGrad",
+        "FakeQuantWithMinMaxArgsGradient",
+        "FakeQuantWithMinMaxVarsGradient",
+        "FakeQuantWithMinMaxVarsPerChannelGradient",
+        "SparseAddGrad",
+    }
+)
+"""Gradients that TensorFlow registers as not differentiable, though they are linear in their cotangents: all there
+are in 2.x. Of others without a second derivative it raises a LookupError."""
 
 
 @contextmanager
@@ -38,3 +52,34 @@ def _moments(
     if keepdims:
         return mean, variance
     return tf.squeeze(mean, axes), tf.squeeze(variance, axes)
+
+
+def refuse_lost_second_derivatives(graph: tf.Graph) -> None:
+    """Refuse gradients that TensorFlow takes for constants when they are differentiated once more.
+
+    Decided by the operations of the graph, not by uᵀHv = vᵀHu: where no parameters follow the operation, the
+    part that is lost is symmetric. A difference of gradients is no judge either, as ReLUs have kinks.
+
+    Args:
+        graph: Holds the gradient, and nothing yet of its derivative; functions that it calls count.
+
+    Raises:
+        UserError: There are such; all at once.
+    """
+    definition = graph.as_graph_def()
+    functions = (node for each in definition.library.function for node in each.node_def)
+    nodes = [*definition.node, *functions]
+    places = {node.name.removeprefix("gradient_tape/"): node.op for node in nodes}
+    faults = [
+        Fault(
+            f"TensorFlow cannot differentiate {kind} and takes it for constant, at {place!r}, so that second "
+            "derivatives would lack a part",
+            "model",
+            "do without that operation (instead of bilinear, UpSampling2D takes interpolation='nearest'), or "
+            "leave statistics that need second derivatives out of `measure`",
+        )
+        for place, kind in sorted(places.items())
+        if kind in _LOST
+    ]
+    if faults:
+        raise UserError(faults)
