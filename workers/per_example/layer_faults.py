@@ -8,8 +8,10 @@ import keras
 
 from workers.contract.errors import Fault
 from workers.network.graph import Call
+from workers.network.params import params_of
 
 _RULED = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.BatchNormalization)
+_RULED_VARIABLES = ("kernel", "bias", "gamma", "beta")
 LEAVE_OUT = "or leave `traces` out of `measure`"
 
 
@@ -38,7 +40,13 @@ def _faults(call: Call) -> list[tuple[str, str]]:
     if type(layer) not in _RULED:
         known = ", ".join(kind.__name__ for kind in _RULED)
         return [(f"{what} has no rule for per-example gradients", f"use {known}")]
+    names = [each.variable.name for each in params_of(layer)]
+    others = [name for name in names if name not in _RULED_VARIABLES]
     found = []
+    if others:
+        found.append(
+            (f"{what} trains {', '.join(others)} too, which no rule covers", "use it without them")
+        )
     if isinstance(layer, keras.layers.Conv2D):
         if layer.groups != 1:
             found.append((f"{what} has {layer.groups} groups", "use groups=1"))

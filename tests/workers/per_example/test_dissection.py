@@ -161,6 +161,27 @@ def test_faults_are_told_all_at_once_with_their_cures():
         dissect(model)
 
 
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"lora_rank": 2}, "lora_kernel_a, lora_kernel_b"),
+        ({"activation": layers.PReLU()}, "alpha"),
+    ],
+    ids=["low-rank additions", "an activation with parameters"],
+)
+def test_parameters_of_a_layer_that_its_rule_does_not_know_are_refused(options, names):
+    """Their gradients would be left out of every norm."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(3, name="own", **options)(inputs))
+    model(np.zeros((1, 4), np.float32))  # an activation makes its parameters when it is first used
+    with pytest.raises(UserError) as caught:
+        refuse_without_rules(model)
+    [fault] = caught.value.faults
+    assert fault.what == f"the Dense layer 'own' trains {names} too, which no rule covers"
+    assert fault.where == "model, layer 'own'"
+    assert fault.mend == "use it without them, or leave `traces` out of `measure`"
+
+
 @pytest.mark.parametrize("activation", ["relu", "linear", "leaky_relu", "relu6"])
 def test_piecewise_linear_networks_are_known(activation):
     """Activations within a layer, or as a layer; pooling, sums and padding."""
