@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from analysis.predictions import laws
 from analysis.records.cell import Cell
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
-from analysis.report.deciding import seeds_behind, what_decides
+from analysis.report.deciding import missing_side, seeds_behind, what_decides
 from analysis.report.setting import excursion_line, setting_line
 from analysis.report.web.first_screen import Finding, FirstScreen, Forest, ForestMark
 from analysis.report.words import headline
@@ -28,7 +27,6 @@ from analysis.tables.measured.cost_tables import cost_sentence
 from analysis.text.interval_text import ratio_text
 from analysis.text.number_text import counted
 from workers.contract.quantities import GLOSSARY
-from workers.contract.statistics import StatisticSpec
 
 _MOST_MARKS = 9
 _MOST_NAMED = 2
@@ -206,7 +204,7 @@ def _mark(label: str, log_ratio: Interval, color: str = "") -> ForestMark:
 def _known(data: SweepData, table: Table1) -> _Found:
     rows = [row for row in table.rows if row.magnitude_difference.value > 0]
     if not rows:
-        return [Finding(_open_question(data), verdict="not measured")], _decides(data), None
+        return [Finding(_open_question(data), verdict="not measured")], missing_side(data), None
     pooled = _pooled([_log(row.magnitude_difference) for row in rows])
     seeds = [row.num_measured for row in rows]
     support = f"{counted(len(rows), 'cell')}, {_seeds_each(min(seeds), max(seeds))}"
@@ -217,7 +215,7 @@ def _known(data: SweepData, table: Table1) -> _Found:
     ]
     logs = {row.cell: _log(row.law_difference) for row in rows if row.law_difference.value > 0}
     if not logs:
-        return findings, _decides(data), None
+        return findings, missing_side(data), None
     shown = evenly_chosen(sorted(logs, key=lambda cell: logs[cell].value), _MOST_MARKS)
     marks = [_mark("all cells", _pooled(list(logs.values())))] if len(logs) > 1 else []
     marks += [_mark(_cell(cell), logs[cell]) for cell in shown]
@@ -226,7 +224,7 @@ def _known(data: SweepData, table: Table1) -> _Found:
         f"tr σ²/tr H{' with its L2 term' if with_l2 else ''}, with 95 % intervals; "
         "at 1 both laws say the same; grey: ± 10 %"
     )
-    return findings, _decides(data), Forest(title, marks)
+    return findings, missing_side(data), Forest(title, marks)
 
 
 def _differences(rows: Sequence[Table1Row], support: str) -> list[Finding]:
@@ -264,29 +262,6 @@ def _open_question(data: SweepData) -> str:
     if not lacking:
         return "Which law holds, as no seed has a sound number on both sides of one"
     return f"Which law holds, as {listed(lacking)} {'is' if lacking[0].name == 'fork' else 'are'} not measured"
-
-
-def _decides(data: SweepData) -> list[str]:
-    """Name the statistics that would tell which law holds, and the command that takes them; nothing where none lacks."""
-    lacking = lacking_statistics(data)
-    if not lacking and data.measurements["value"].notna().any():
-        return []
-    names = [_entry(item.statistic) for item in data.plan.statistics]
-    wanted = [each.name for each in lacking if not each.is_planned]
-    given = f" --set 'measure=[{', '.join([*names, *wanted])}]'" if wanted else ""
-    told = [f"The statistic {each.name} measures {listed([each])}." for each in lacking]
-    if not wanted and not any(state.num_missing for state in cell_states(data).values()):
-        return [" ".join([*told, "Every trial skipped what would decide it."])]
-    return [" ".join([*told, f"minima run {data.plan.sweep}{given}"])]
-
-
-def _entry(statistic: StatisticSpec) -> str:
-    """Write a statistic as it stands under `measure`."""
-    settings = statistic.non_default()
-    settings.pop("name", None)
-    written = [f"{key}: {json.dumps(value)}" for key, value in settings.items()]
-    name = json.dumps(statistic.name) if ":" in statistic.name else statistic.name
-    return f"{{name: {', '.join([name, *written])}}}" if written else name
 
 
 def _log(ratio: Uncertain) -> Interval:

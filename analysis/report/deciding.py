@@ -1,15 +1,18 @@
-"""What would decide a law that is undecided: how many seeds of each cell, and what they would cost."""
+"""What would decide a law: the statistics that lack, or how many seeds of each cell, and what they would cost."""
 
 from __future__ import annotations
 
+import json
 import math
 
 from analysis.findings.cost import Cost
-from analysis.findings.lacking import num_measured_seeds
+from analysis.findings.lacking import lacking_statistics, listed, num_measured_seeds
 from analysis.findings.league import Standing
 from analysis.mathematics.units_to_decide import units_to_decide
+from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
 from analysis.tables.measured.cost_tables import hours_text
+from workers.contract.statistics import StatisticSpec
 
 _MOST_SEEDS = 1000
 
@@ -57,3 +60,26 @@ def _core_hours_a_cell(paid: Cost, num_cells: int, num_seeds: int, wanted: int) 
     training = paid.training.core_hours / num_trials
     measuring = math.fsum(work.core_hours / work.num_trials for work in paid.measuring)
     return measuring * (wanted - num_seeds) + training * max(0.0, wanted - num_trials / num_cells)
+
+
+def missing_side(data: SweepData) -> list[str]:
+    """Name the statistics that would tell which law holds, and the command that takes them; nothing where none lacks."""
+    lacking = lacking_statistics(data)
+    if not lacking and data.measurements["value"].notna().any():
+        return []
+    names = [_entry(item.statistic) for item in data.plan.statistics]
+    wanted = [each.name for each in lacking if not each.is_planned]
+    given = f" --set 'measure=[{', '.join([*names, *wanted])}]'" if wanted else ""
+    told = [f"The statistic {each.name} measures {listed([each])}." for each in lacking]
+    if not wanted and not any(state.num_missing for state in cell_states(data).values()):
+        return [" ".join([*told, "Every trial skipped what would decide it."])]
+    return [" ".join([*told, f"minima run {data.plan.sweep}{given}"])]
+
+
+def _entry(statistic: StatisticSpec) -> str:
+    """Write a statistic as it stands under `measure`."""
+    settings = statistic.non_default()
+    settings.pop("name", None)
+    written = [f"{key}: {json.dumps(value)}" for key, value in settings.items()]
+    name = json.dumps(statistic.name) if ":" in statistic.name else statistic.name
+    return f"{{name: {', '.join([name, *written])}}}" if written else name
