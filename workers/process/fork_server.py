@@ -187,6 +187,7 @@ def _run_spawned(entry: str, order: str, parent: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pin_to_cores(os.environ.get(CORES_VARIABLE, ""))
     code: int = importlib.import_module(entry).run_child(order)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not end it while Python does
     return code
 
 
