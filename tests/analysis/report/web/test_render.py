@@ -46,14 +46,14 @@ def test_every_text_is_escaped():
 
 
 def test_the_first_screen_asks_answers_and_says_how_it_was_measured():
-    """In this order, before the laws."""
+    """The question before the laws, how it was measured behind them."""
     screen = FirstScreen(
         [Finding("It misses", "law", "fails")], [], None, "done", is_complete=True, cost="c",
         question="Which law?", summary="None.", measured="Excess loss: 16 steps.",
     )  # fmt: skip
     html = render_page(Page("t", {"t": screen}, [])).replace("\N{NO-BREAK SPACE}", " ")
     said = [
-        html.index(text) for text in ("Which law?", "None.", "Numbers:", "16 steps", "It misses")
+        html.index(text) for text in ("Which law?", "None.", "Numbers:", "It misses", "16 steps")
     ]
     assert said == sorted(said)
 
