@@ -17,11 +17,10 @@ from analysis.findings.law_rows import LawRow, where_they_speak
 from analysis.findings.league import Standing
 from analysis.laws.law import Law
 from analysis.laws.palette import GREY
-from analysis.mathematics.verdict import MARGIN
+from analysis.mathematics.verdict import BAND
 from analysis.predictions import laws
 from analysis.text.interval_text import ratio_text
 
-_MARGIN = 1 + MARGIN
 _LONGEST_LABEL = 46
 """Characters of a legend that takes half of the width."""
 
@@ -93,7 +92,8 @@ def _parity(axes: Axes, rows: Sequence[LawRow], labels: Mapping[str, str]) -> No
     if not all(row.is_valid for row in rows):
         label = "hollow: an assumption of the law is broken"
         axes.plot([], [], "o", color=GREY, markerfacecolor="none", label=label)
-    axes.fill_between(ends, ends / _MARGIN, ends * _MARGIN, color=GREY, alpha=0.25, linewidth=0)
+    low, high = (ends * edge for edge in BAND)
+    axes.fill_between(ends, low, high, color=GREY, alpha=0.25, linewidth=0)
     axes.set(xlim=tuple(ends), ylim=tuple(ends))
     set_log(axes.xaxis)
     set_log(axes.yaxis)

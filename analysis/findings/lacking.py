@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.records.cell import CELL_COLUMNS
 from analysis.records.load import SweepData
 
 
@@ -54,13 +53,19 @@ def num_measured_seeds(
         statistic: By which; None for any.
         bn_mode: In which; None for any.
     """
-    rows = data.measurements
-    is_it = (rows["quantity"] == quantity) & rows["layer"].isna() & rows["value"].notna()
-    for column, wanted in (("statistic", statistic), ("bn_mode", bn_mode)):
-        if wanted is not None:
-            is_it &= rows[column] == wanted
-    counts = rows[is_it].groupby(CELL_COLUMNS)["seed"].nunique()
-    return (0, 0) if counts.empty else (int(counts.min()), int(counts.max()))
+    seeds = (
+        {
+            seed
+            for each in its
+            if each.quantity == quantity
+            and statistic in {None, each.statistic}
+            and bn_mode in {None, each.bn_mode}
+            for seed in each.seeds.tolist()
+        }
+        for its in data.whole_model.by_cell.values()
+    )
+    numbers = [len(found) for found in seeds if found]
+    return min(numbers, default=0), max(numbers, default=0)
 
 
 def listed(lacking: Sequence[LackingStatistic]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from analysis.records.cell_values import WINDOW_QUANTITIES
+from analysis.records.series import sizes_named
 from workers.contract.method_text import batch_size_of
 from workers.contract.plan_document import PlanDocument
 
@@ -48,7 +50,7 @@ def rows_of_leading_variant(
         mode=rows["bn_mode"].map(_MODES),
         place_listed=rows["statistic_id"].map(listed),
         place=index.where(~is_window, -index).where(index.notna(), -float("inf")),
-        kind=rows["method"].map(_kind),
+        kind=rows["method"].map({name: _kind(name) for name in rows["method"].unique()}),
         index=index,
     )
     best = ranked.sort_values(_ORDER, kind="stable").drop_duplicates("quantity")
@@ -57,8 +59,9 @@ def rows_of_leading_variant(
 
 def of_own_batches(rows: pd.DataFrame) -> pd.DataFrame:
     """Leave out what was measured with batches of another size than the cell's own."""
-    sizes = rows["method"].map({name: batch_size_of(name) for name in rows["method"].unique()})
-    return rows[sizes.isna() | (sizes == rows["batch_size"])]
+    sizes = sizes_named(rows["method"], batch_size_of)
+    found: pd.DataFrame = rows[np.isnan(sizes) | (sizes == rows["batch_size"].to_numpy())]
+    return found
 
 
 def _kind(method: str) -> str:

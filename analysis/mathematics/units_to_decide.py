@@ -25,7 +25,7 @@ def units_to_decide(
         is_spread_of_units: Whether the error is that of the mean over the units.
 
     Returns:
-        At most n where the interval decides by itself; inf beyond `most`; NaN without an interval.
+        n where the interval decides by itself; inf beyond `most`; NaN without an interval.
     """
     if log_ratio.low is None or log_ratio.high is None:
         return math.nan
@@ -37,9 +37,12 @@ def units_to_decide(
         wanted = math.inf if distance == 0 else math.ceil(num_units * (width / distance) ** 2)
         return wanted if wanted <= most else math.inf
     spread = width * math.sqrt(num_units) / _quantile(num_units)
-    reaches = (number for number in range(num_units, most + 1))
-    found = (n for n in reaches if _quantile(n) * spread / math.sqrt(n) <= distance)
-    return next(found, math.inf)
+    enough = (
+        number
+        for number in range(num_units, most + 1)
+        if _quantile(number) * spread / math.sqrt(number) <= distance
+    )
+    return next(enough, math.inf)
 
 
 def _quantile(num_units: int) -> float:

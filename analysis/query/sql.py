@@ -171,9 +171,8 @@ def _kind_of(statement: duckdb.Statement) -> duckdb.StatementType | None:
 def _explained(error: duckdb.Error, sql: str) -> UserError:
     message = str(error).strip() or type(error).__name__
     first = message.splitlines()[0]
-    is_short = (
-        first.startswith("Out of Memory") or "failed: Out of memory" in first
-    )  # of a view's reader
+    # the second of a view's reader
+    is_short = first.startswith("Out of Memory") or "failed: Out of memory" in first
     if isinstance(error, duckdb.OutOfMemoryException) or is_short:
         message, mend = f"the query needs more memory than it may have: {first}", _SMALLER
     elif isinstance(error, duckdb.PermissionException):

@@ -25,7 +25,7 @@ from analysis.report.web.first_screen import Finding, FirstScreen, Forest, Fores
 from analysis.report.words import headline
 from analysis.tables.measured.cost_tables import cost_sentence
 from analysis.text.interval_text import ratio_text
-from analysis.text.number_text import counted
+from analysis.text.number_text import counted, counted_from_to
 from workers.contract.quantities import GLOSSARY
 
 _MOST_MARKS = 9
@@ -179,9 +179,7 @@ def _support(data: SweepData, item: Standing) -> str:
 
 
 def _seeds_each(fewest: int, most: int) -> str:
-    if fewest == most:
-        return f"{counted(most, 'seed')} each"
-    return f"{fewest} to {most} seeds each"
+    return f"{counted_from_to(fewest, most, 'seed')} each"
 
 
 def _limit(item: Standing) -> str:
@@ -208,12 +206,13 @@ def _known(data: SweepData, table: Table1) -> _Found:
     pooled = _pooled([_log(row.magnitude_difference) for row in rows])
     seeds = [row.num_measured for row in rows]
     support = f"{counted(len(rows), 'cell')}, {_seeds_each(min(seeds), max(seeds))}"
+    of_laws = [row for row in rows if row.law_difference.value > 0]
     findings = [
         Finding(_open_question(data), verdict="not measured"),
-        *_differences([row for row in rows if row.law_difference.value > 0], support),
+        *_differences(of_laws, support),
         Finding(f"tr σ²/tr H is {ratio_text(pooled)}", support=support),
     ]
-    logs = {row.cell: _log(row.law_difference) for row in rows if row.law_difference.value > 0}
+    logs = {row.cell: _log(row.law_difference) for row in of_laws}
     if not logs:
         return findings, missing_side(data), None
     shown = evenly_chosen(sorted(logs, key=lambda cell: logs[cell].value), _MOST_MARKS)

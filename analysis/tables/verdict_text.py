@@ -14,7 +14,7 @@ from analysis.findings.table1 import Table1, law_columns
 from analysis.predictions import laws
 from analysis.tables.law_tables import league_tables, verdict_tables
 from analysis.text.interval_text import ratio_text, three_digits
-from analysis.text.number_text import counted
+from analysis.text.number_text import counted, counted_from_to
 from analysis.text.text_table import render
 
 _WIDTH = 120
@@ -71,11 +71,10 @@ def _query_names(shown: Collection[str]) -> str:
 
 def _seeds_text(table: Table1, num_excess_seeds: int) -> str:
     seeds = sorted({row.num_measured for row in table.rows}) or [0]
-    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     cells = counted(len(table.rows), "cell")
     if not seeds[-1] and num_excess_seeds:
         return f"{counted(num_excess_seeds, 'seed')} of it, without traces"
-    with_seeds = f"{cells} with {counts} measured seed{'s' * (counts != '1')} each"
+    with_seeds = f"{cells} with {counted_from_to(seeds[0], seeds[-1], 'measured seed')} each"
     part = f" (the excess loss: {num_excess_seeds})"
     return with_seeds + (part if 0 < num_excess_seeds < seeds[0] else "")
 

@@ -81,6 +81,11 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def counted_from_to(fewest: int, most: int, what: str) -> str:
+    """Write how many there are of what, where numbers differ: 3 seeds, 1 to 3 seeds."""
+    return counted(most, what) if fewest == most else f"{fewest} to {most} {what}s"
+
+
 def plain(value: float | None, num_digits: int = 4) -> str:
     """Format a number with so many digits; whole numbers above that in full, with separators."""
     if value is None or not math.isfinite(value):

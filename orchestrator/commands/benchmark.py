@@ -110,9 +110,8 @@ def _ask(question: PaceQuestion, devices: Sequence[int]) -> float:
 def _surroundings(question: PaceQuestion, devices: Sequence[int]) -> Mapping[str, str]:
     if not devices:
         return for_tensorflow(os.environ, is_right_with_onednn=question.trial.is_right_with_onednn)
-    visible = os.environ.get(
-        "CUDA_VISIBLE_DEVICES"
-    )  # of which there are enough: slots are counted by it
+    # of these there are enough, as slots are counted by them
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [str(each) for each in range(devices[-1] + 1)]
     chosen = {"CUDA_VISIBLE_DEVICES": ",".join(names[each] for each in devices)}
     return with_devices(os.environ) | chosen | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}

@@ -7,7 +7,13 @@ import pytest
 
 from analysis.mathematics.uncertain import Uncertain
 from analysis.text.number import plus_minus, typeset
-from analysis.text.number_text import plain, power_in_heading, with_error, with_errors
+from analysis.text.number_text import (
+    counted_from_to,
+    plain,
+    power_in_heading,
+    with_error,
+    with_errors,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +120,11 @@ def test_a_power_that_a_column_shares_stands_in_its_heading():
         [],
     ):
         assert power_in_heading("excess", texts) == ("excess", texts)
+
+
+@pytest.mark.parametrize(
+    ("fewest", "most", "said"), [(1, 1, "1 seed"), (3, 3, "3 seeds"), (0, 1, "0 to 1 seeds")]
+)
+def test_counts_that_differ_are_told_as_a_range(fewest, most, said):
+    """One number where they do not."""
+    assert counted_from_to(fewest, most, "seed") == said
