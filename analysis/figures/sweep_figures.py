@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from analysis.figures.style.cell_styles import CELL_COLORS_SAID
 from analysis.figures.style.crowd import CROWD_SAID, crowd_said, is_crowd
 from analysis.figures.style.figure_style import drawing_settings
 from analysis.figures.style.hover import with_titles
+from analysis.figures.style.slim_svg import slim_svg
 from analysis.figures.trace_figures import ratio_figure, traces_figure
 from analysis.findings.table1 import Table1
 from analysis.query.figure_queries import curves_query, layers_query, traces_query
@@ -32,9 +32,6 @@ from workers.contract.plan_document import PlanDocument
 
 IMAGE_DPI = 200
 """Of what many cells are drawn as; all else is lines and text."""
-
-_IMAGE_ID = re.compile(r' id="image[0-9a-f]+"')
-"""Equal images, as scales are, have one id from Matplotlib, to which nothing refers."""
 
 Findings = ParamSpec("Findings")
 """The findings about a sweep that are drawn."""
@@ -138,8 +135,7 @@ def _written(figure: Figure, title: str) -> tuple[str, bytes]:
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
         figure.set_layout_engine("none")
         FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Title": title})  # type: ignore[no-untyped-call]  # of Matplotlib
-    document = _IMAGE_ID.sub("", with_titles(svg.getvalue().decode()))
-    return document, pdf.getvalue()
+    return slim_svg(with_titles(svg.getvalue().decode())), pdf.getvalue()
 
 
 def _curves(data: SweepData, _: Table1) -> Figure | None:

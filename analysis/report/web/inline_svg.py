@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from html import escape
-
-from analysis.report.web.slim_svg import slim_svg
+from zlib import crc32
 
 _OF_THE_PAGE = {"#000000": "--ink", "#ffffff": "--paper", "#dddddd": "--line"}
 """Colours of figures that are the page's own, by its CSS variables."""
@@ -14,18 +13,19 @@ _OF_THE_PAGE = {"#000000": "--ink", "#ffffff": "--paper", "#dddddd": "--line"}
 def inline_svg(document: str, name: str, label: str) -> str:
     """Return an SVG document of Matplotlib as an element of a page.
 
-    Ids are prefixed with the figure's name, so that several figures fit in one page; the style
-    sheet is confined to the figure; what does not belong in a page (prologue, metadata, the
-    document's own title) is left out. Titles of marks stay: they give values on hover. Ink, paper and
-    grid take the page's colours, dark in the dark.
+    Ids are prefixed with a hash of the figure's name, so that several figures fit in one page, and
+    thousands of references to marks are short; the style sheet is confined to the figure; what does not
+    belong in a page (prologue, metadata, the document's own title) is left out. Titles of marks stay: they
+    give values on hover. Ink, paper and grid take the page's colours, dark in the dark.
     """
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\A(<svg[^>]*>\s*)<title>.*?</title>", r"\1", svg, flags=re.DOTALL)
-    svg = slim_svg(svg)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = svg.replace(" xlink:href=", " href=")  # as HTML has it
+    prefix = f"f{crc32(name.encode()):x}-"
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r'href="#', f'href="#{prefix}', svg)
+    svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
     svg = re.sub(r"<style[^>]*>.*?</style>", lambda sheet: _confined(sheet[0], name), svg, count=1)
     for color, variable in _OF_THE_PAGE.items():
         svg = re.sub(rf": {color}\b", f": var({variable}, {color})", svg)

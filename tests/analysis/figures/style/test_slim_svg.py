@@ -7,11 +7,12 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from analysis.figures import sweep_figures
+from analysis.figures.style.slim_svg import slim_svg
 from analysis.figures.sweep_figures import SWEEP_FIGURES, draw_all
 from analysis.findings.table1 import build_table1
 from analysis.records.load import load_sweep
 from analysis.report.web.inline_svg import inline_svg
-from analysis.report.web.slim_svg import slim_svg
 
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.?\d*(?:e-?\d+)?")
@@ -24,8 +25,9 @@ _WHOLE = (
 
 
 @pytest.fixture
-def figures(store, synthetic_sweep) -> list[str]:
+def figures(store, synthetic_sweep, monkeypatch) -> list[str]:
     """Return the SVG elements of a sweep's figures, as Matplotlib writes them."""
+    monkeypatch.setattr(sweep_figures, "slim_svg", lambda svg: svg)
     synthetic_sweep().fill()
     data = load_sweep(store, "toy")
     drawn = draw_all(SWEEP_FIGURES, data, build_table1(data))
@@ -43,7 +45,7 @@ def test_what_is_dropped():
 
 def test_on_a_page_a_class_is_the_figures_own_and_beats_its_general_rule():
     """Of two figures on a page each has its `s0`."""
-    page = inline_svg(_WHOLE, "one", "label")
+    page = inline_svg(slim_svg(_WHOLE), "one", "label")
     assert '<style type="text/css">#one *{a: b}#one .s0{fill: blue}</style>' in page
 
 
@@ -84,7 +86,7 @@ def test_a_slim_figure_is_the_whole_one(figures):
             if new.get("id"):
                 names[old.get("id")] = new.get("id")
             if link := old.get(_LINK):
-                assert names[link[1:]] == new.get("href")[1:]
+                assert names[link[1:]] == new.get(_LINK)[1:]
             for place in _PLACES:
                 _assert_near(old.get(place, ""), new.get(place, ""))
 

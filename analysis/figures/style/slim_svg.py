@@ -1,4 +1,4 @@
-"""A figure of Matplotlib in half its bytes, drawn the same: a page of many figures is read over a network."""
+"""A figure of Matplotlib in half its bytes, drawn the same: pages of many figures are read over a network."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _STYLE_SHEET = re.compile(r'(<style type="text/css">)(.*?)(?=</style>)', re.DOTA
 
 
 def slim_svg(svg: str) -> str:
-    """Return an SVG element of Matplotlib without what no eye sees.
+    """Return an SVG document or element of Matplotlib without what no eye sees.
 
     Ids that nothing refers to are dropped, the others numbered; a style is written once, in the figure's style
     sheet, as a class; coordinates keep two decimals, and groups are those that have a title or an attribute.
     What is read or heard (texts, titles of marks) is as it was.
     """
-    svg = _PATH.sub(_shortened, _PLACE.sub(_rounded, svg)).replace(" xlink:href=", " href=")
+    svg = _PATH.sub(_shortened, _PLACE.sub(_rounded, svg))
     return _without_groups(_without_blanks(_with_classes(_with_few_ids(svg))))
 
 
