@@ -28,8 +28,9 @@ COMMANDS = {
 
 @pytest.fixture
 def job(make_job):
-    """Start the script as SLURM would; give the process and the folder of what was called."""
-    return make_job(SCRIPT, COMMANDS, {"SLURM_ARRAY_TASK_ID": "17"})
+    """Start the script as SLURM would the last task, whose number is the array's; give it and what was called."""
+    told = {"SLURM_JOB_ID": "41234", "SLURM_ARRAY_JOB_ID": "41234", "SLURM_ARRAY_TASK_ID": "17"}
+    return make_job(SCRIPT, COMMANDS, told)
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4])
@@ -44,10 +45,10 @@ def test_the_code_of_the_trial_is_the_code_of_its_job(job, code):
 
 
 @pytest.mark.parametrize(
-    ("number", "queued"), [(signal.SIGUSR1, "requeue 41234\n"), (signal.SIGTERM, "")]
+    ("number", "queued"), [(signal.SIGUSR1, "requeue 41234_17\n"), (signal.SIGTERM, "")]
 )
 def test_a_trial_that_must_end_saves_first(job, wait_for, number, queued):
-    """Near the time limit its job is queued again; by somebody's wish it is not."""
+    """Near the time limit its job alone is queued again, not the array; by somebody's wish it is not."""
     process, logs = job("long")
     wait_for(logs / "running")
     process.send_signal(number)

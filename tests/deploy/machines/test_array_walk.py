@@ -33,7 +33,12 @@ class Array:
 
     def start(self, machine: int, index: int) -> subprocess.Popen[str]:
         """Start one job, as SLURM does: its script is the process that gets the signals."""
-        told = {"SLURM_JOB_ID": f"4123{index}", "SLURM_ARRAY_TASK_ID": str(index)}
+        number = 4123 if index == NUM_TRIALS - 1 else 4124 + index  # the last has the array's own
+        told = {
+            "SLURM_JOB_ID": str(number),
+            "SLURM_ARRAY_JOB_ID": "4123",
+            "SLURM_ARRAY_TASK_ID": str(index),
+        }
         command = ["bash", str(SCRIPT), "sweep.yaml", "store", "--checkpoint-seconds", "3600"]
         return self.run(machine, command, **told)
 
@@ -57,7 +62,7 @@ def test_an_array_is_queued_again_and_averaged_after_its_end(rig, tmp_path):
     )
     rig.send(second, signal.SIGUSR1)
     assert rig.finish(second)[0] == 3, rig.errors()
-    assert (rig.shared / "scontrol").read_text() == "requeue 41231\n"
+    assert (rig.shared / "scontrol").read_text() == "requeue 4123_1\n"
     assert rig.finish(first)[0] == 0, rig.errors()
 
     again = [array.start(2, 1), array.start(3, 0)]
