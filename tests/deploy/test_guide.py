@@ -27,7 +27,7 @@ def called(text: str) -> list[list[str]]:
     """Return the arguments of every `minima …` with more than its name in a text, and of what the SLURM scripts call."""
     names = "|".join(COMMAND.commands)
     found = re.findall(rf"minima ((?:{names}) [^'\"\n`&;|#)]+)", text)
-    own = [shlex.split(each) for each in found]
+    own = [shlex.split(re.sub(r" \d?>.*", "", each)) for each in found]  # without where it goes
     scripts = re.findall(r"sbatch (?:-\S+ )*deploy/(\w+)\.sbatch (\S+) (\S+)(.*)", text)
     for script, sweep, store, rest in scripts:
         begun = ["run"] if script == "slurm" else ["trial", "--index", "0"]

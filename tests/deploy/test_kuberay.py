@@ -3,9 +3,11 @@
 No cluster is here: what KubeRay's source says of each field stands in the tests that read it, its schema in `schemas`.
 """
 
+import inspect
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,9 @@ import typer
 import yaml
 from ray._private import ray_constants
 
+from orchestrator.commands import sweep_commands
 from orchestrator.commands.app import app
+from orchestrator.monitor import progress
 from orchestrator.planning.checks import check_sweep
 from orchestrator.planning.sweep import read_sweep
 
@@ -165,13 +169,10 @@ def test_the_sweep_in_the_map_is_one(tmp_path):
     assert check_sweep(document, path, None).spec.name == "first"
 
 
-@pytest.mark.parametrize(
-    ("code", "stops"), [(0, False), (1, False), (2, True), (3, True), (4, False)]
-)
-def test_what_a_retry_would_only_repeat_stops_the_job(code, stops, tmp_path):
-    """Of a job that is stopped KubeRay makes no new cluster (checkBackoffLimitAndUpdateStatusIfNeeded)."""
+def start_run(tmp_path: Path, minima: str) -> subprocess.Popen[str]:
+    """Start what the head runs, in a group of its own as Ray's job server does; `minima` is what that stands for."""
     stand_ins = {
-        "minima": f'echo "$@" >"{tmp_path}/told-minima"; exit {code}',
+        "minima": f'echo "$@" >"{tmp_path}/told-minima"\n{minima}',
         "ray": f'echo "$@" >"{tmp_path}/told-ray"; exit 1',  # so that nothing waits for the end
         "python": f'exec {sys.executable} "$@"',
     }
@@ -184,8 +185,41 @@ def test_what_a_retry_would_only_repeat_stops_the_job(code, stops, tmp_path):
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(told),
     }
-    done = subprocess.run(["bash", tmp_path / "run.sh"], env=environment, check=False)
-    assert done.returncode == code
+    return subprocess.Popen(
+        ["bash", tmp_path / "run.sh"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+LOST = "the cluster is lost: no node that could hold a trial was there for 300 s"
+DRAINING = "1 of 8 trials done, 0 running, draining: trials save and leave"
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "stops"),
+    [
+        (0, ["8 of 8 trials done"], False),
+        (1, ["a trial failed"], False),
+        (2, ["no model named 'resnet65'"], True),
+        (3, [DRAINING], True),
+        (3, [LOST], False),
+        (3, [DRAINING, LOST], True),
+        (4, ["internal error"], False),
+    ],
+)
+def test_what_a_retry_would_only_repeat_stops_the_job(code, told, stops, tmp_path):
+    """Of a job that is stopped KubeRay makes no new cluster (checkBackoffLimitAndUpdateStatusIfNeeded).
+
+    A cluster that is lost is a reason for one, unless the run was asked to end.
+    """
+    lines = "\n".join([*told, "not finished: the same command resumes"])
+    process = start_run(tmp_path, f"cat >&2 <<'END'\n{lines}\nEND\nexit {code}")
+    shown, _ = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert shown.startswith(f"{lines}\n")
     run = (tmp_path / "told-minima").read_text()
     assert run == "run /sweep/sweep.yaml --address auto --store /store/minima\n"
     stopped = tmp_path / "told-ray"
@@ -193,3 +227,26 @@ def test_what_a_retry_would_only_repeat_stops_the_job(code, stops, tmp_path):
     if stops:
         words = "job stop --no-wait --address http://127.0.0.1:8265 minima-x7k2p\n"
         assert stopped.read_text() == words
+
+
+def test_what_the_job_reads_is_what_a_run_says():
+    """The words by which a lost cluster and a drain are told apart stand in the code that prints them."""
+    looked_for = re.findall(r"grep -q '\^?(.+?)'", JOB["ConfigMap"]["data"]["run"])
+    said = [inspect.getsource(module) for module in (sweep_commands, progress)]
+    assert [words in text for words, text in zip(looked_for, said, strict=True)] == [True, True]
+
+
+def test_a_run_that_is_ended_with_its_job_can_still_speak(tmp_path, wait_for):
+    """Ray's job server signals all of the job; a run that nobody hears any more would leave before it has saved."""
+    minima = f"""
+        trap 'echo saving; touch "{tmp_path}/saved"; exit 3' TERM
+        echo running
+        while :; do sleep 0.05; done
+    """
+    process = start_run(tmp_path, minima)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    wait_for(tmp_path / "saved")
+    shown, _ = process.communicate(timeout=20)
+    assert shown.splitlines()[-1] == "saving"
