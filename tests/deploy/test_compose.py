@@ -1,6 +1,7 @@
 """The compose file and its variant for GPUs: closed, bounded, and up again after a fault."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,29 @@ def test_the_image_is_built_for_who_owns_the_token():
     assert SERVICES["head"]["build"]["args"]["USER_ID"] == "${USER_ID:-1000}"
     assert "ARG USER_ID=1000\n" in (DEPLOY / "Dockerfile").read_text()
     assert "export USER_ID=$(id -u)" in (DEPLOY / "compose.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("user_id", "is_one"),
+    [("1000", True), ("501", True), ("0", False), ("root", False), ("", False)],
+)
+def test_an_image_for_root_is_refused_with_the_way_out(user_id, is_one):
+    """Before anything is installed; compose says the same at its head."""
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+    check = re.search(r'^ARG USER_ID=1000\n(?:#.*\n)*RUN (case "\$USER_ID" .*)$', text, re.M)
+    answer = subprocess.run(
+        ["sh", "-c", check[1]],
+        env={"USER_ID": user_id},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sentence = (
+        f"USER_ID is '{user_id}', not the number of a user who is not root:"
+        " write the token and build as a user in the group docker\n"
+    )
+    assert (answer.returncode, answer.stderr) == ((0, "") if is_one else (2, sentence))
+    assert "as a user in the group docker" in (DEPLOY / "compose.yaml").read_text()
 
 
 def test_nodes_share_one_store_and_workers_wait_for_the_head():
