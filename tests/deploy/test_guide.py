@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,6 +75,29 @@ def test_files_that_are_named_are_there_and_none_is_forgotten():
 def test_it_is_short():
     """300 lines at most."""
     assert len(TEXT.splitlines()) <= 300
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_cron_sends_a_mail_of_averages_that_failed_alone(code, tmp_path):
+    """Cron mails whatever is printed, and that a sweep is being averaged is told on standard error."""
+    (line,) = re.findall(r"echo '0 \* \* \* \* (.*)'\) \| crontab -", TEXT)
+    command = tmp_path / "minima"
+    command.write_text(f"#!/bin/sh\necho Table 1\necho averaging $@ … >&2\nexit {code}\n")
+    flock = tmp_path / "flock"  # not there on every system
+    flock.write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    for path in (command, flock):
+        path.chmod(0o755)
+    mail = subprocess.run(
+        ["sh", "-c", line.replace("/opt/minima/.venv/bin/minima", str(command))],
+        env={"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    ).stdout
+    told = "Table 1\naveraging aggregate --store /shared/minima …\n"
+    assert (tmp_path / "minima.log").read_text() == told
+    assert mail == (told if code else "")
 
 
 def minima(monkeypatch, capfd, *words: str) -> str:
