@@ -30,10 +30,10 @@ METHODS = [
     "A measurement's own standard error is that of the estimator for this data set and these "
     "weights; 0 means exact. The errors in this report are different: standard deviation over "
     "seeds divided by √n, the spread between independently trained networks.",
-    "bn_mode frozen: batch normalisation uses population statistics recomputed over the training "
-    "set at the measured weights in one pass of fixed order.",
-    "Split: traces are over the whole training set. Generalisation compares it with the whole test "
-    "set.",
+    "bn_mode frozen: each batch normalisation takes the exact moments, over the training set at the "
+    "measured weights, of what it reads while those before it hold theirs.",
+    "Split: Table 1 and the laws take traces over the whole training set. Generalisation compares it "
+    "with the whole test set.",
     "Objective: Table 1 shows the data loss alone; the laws use the total objective, data loss + "
     "(weight_decay/2)·‖θ‖² over the parameters that decay.",
     "Means are over the seeds that have a value. Missing, failed and diverged seeds are counted "

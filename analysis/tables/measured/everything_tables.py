@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -28,7 +30,7 @@ _NOTE = "Columns are cells (BS, LR): mean over seeds ± one standard error; [n] 
 def everything_tables(
     data: SweepData, cell_measurements: pd.DataFrame, states: Mapping[Cell, CellState]
 ) -> list[TextTable]:
-    """Tabulate every mean of the whole model, one table a statistic and twelve cells.
+    """Tabulate every mean of the whole model, one table a statistic and twelve cells, numbered where these are more.
 
     Of more than `MOST_TABULATED` cells twelve are shown, evenly chosen by BS/LR: the others' numbers
     would be most of the page, and are in the view.
@@ -42,16 +44,22 @@ def everything_tables(
             heads = ("quantity", "index", "split", "objective", "BN", "method")
             notes = (_NOTE, *more, *mark_notes({cell: states[cell] for cell in cells}))
             columns = (*heads, *(cell_head(cell, states[cell]) for cell in cells))
-            tables.append(
-                TextTable(
-                    f"Everything measured by {planned.statistic.name}",
-                    columns,
-                    _rows(part, _WHOLE, cells, states),
-                    notes,
-                    num_left=len(heads),
-                )
-            )
-    return tables
+            title = f"Everything measured by {planned.statistic.name}"
+            content = _rows(part, _WHOLE, cells, states)
+            tables.append(TextTable(title, columns, content, notes, num_left=len(heads)))
+    return _numbered(tables)
+
+
+def _numbered(tables: Sequence[TextTable]) -> list[TextTable]:
+    """Number tables of one title: what a page leaves of a long one is in a file of that name."""
+    counts = Counter(table.title for table in tables)
+    seen = Counter[str]()
+    numbered = []
+    for table in tables:
+        seen[table.title] += 1
+        place = f", {seen[table.title]} of {counts[table.title]}" if counts[table.title] > 1 else ""
+        numbered.append(replace(table, title=table.title + place))
+    return numbered
 
 
 def layer_tables(

@@ -27,6 +27,7 @@ CURVATURE = ("hessian_top_eigenvalue", "hessian_residual_norm", "hessian_trace",
 NOISE = ("gradient_noise_trace", "hessian_noise_trace", "gradient_norm_squared",
          "gradient_curvature", "simple_noise_scale", "noise_scale")  # fmt: skip
 OUTCOME = ("mean_loss", "accuracy", "parameter_norm_squared")
+_OF_SPLITS = ("mean_loss", "accuracy")
 EXCURSION = ("excess_loss", "harmonic_excess_loss", "expected_gradient_norm_squared",
              "batch_gradient_norm_squared", "velocity_norm_squared",
              "fluctuation_dissipation_ratio", "fluctuation_dissipation_gap")  # fmt: skip
@@ -45,21 +46,14 @@ class _Column:
 
 def measured_tables(found: MeasuredCells) -> list[TextTable]:
     """Tabulate curvature, noise, outcome and excursions by cell; only columns that hold a value."""
-    of_curvature = _curvature_columns(found)
-    train = found.train
-    noise = [_column(train[name]) for name in NOISE if name in train]
-    outcome = [
-        _column(of_split[name], f" {word}" if name != "parameter_norm_squared" else "")
-        for name in OUTCOME
-        for word, of_split in (("train", found.train), ("test", found.test))
-        if name in of_split
-    ]
-    excursion = [_column(found.total[name]) for name in EXCURSION if name in found.total]
     tables = [
-        _table("Curvature", found, of_curvature, [*_sources(found, CURVATURE), *_step_notes(found)]),
-        _table("Gradient noise", found, noise, _sources(found, NOISE)),
-        _table("Loss, accuracy and norm", found, outcome, _sources(found, OUTCOME)),
-        _table("SGD about the minimum", found, excursion, _sources(found, EXCURSION)),
+        _table("Curvature", found, _curvature_columns(found), [*_sources(found, CURVATURE), *_step_notes(found)]),
+        *(
+            _table(title, found, [column for name in names for column in _columns(found, name)], _sources(found, names))
+            for title, names in (
+                ("Gradient noise", NOISE), ("Loss, accuracy and norm", OUTCOME), ("SGD about the minimum", EXCURSION),
+            )
+        ),
     ]  # fmt: skip
     return [table for table in tables if table is not None]
 
@@ -67,14 +61,26 @@ def measured_tables(found: MeasuredCells) -> list[TextTable]:
 def _curvature_columns(found: MeasuredCells) -> list[_Column]:
     columns = []
     for name in CURVATURE:
-        source = found.total if name.startswith(("hessian_top", "hessian_res")) else found.train
-        if name not in source:
-            continue
-        columns.append(_column(source[name]))
-        if name == "hessian_top_eigenvalue":
-            counts = source[name].num_seeds
+        columns += _columns(found, name)
+        if name == "hessian_top_eigenvalue" and name in found.total:
+            counts = found.total[name].num_seeds
             columns += [_step_column(found, rate, counts) for rate in ("initial", "final")]
     return columns
+
+
+def _columns(found: MeasuredCells, name: str) -> list[_Column]:
+    return [_column(quantity, suffix) for suffix, quantity in _shown(found, name)]
+
+
+def _shown(found: MeasuredCells, name: str) -> list[tuple[str, MeasuredQuantity]]:
+    """Return where a quantity is shown from, with what tells the columns apart: both splits, or one."""
+    if name in _OF_SPLITS:
+        places = [(" train", found.train), (" test", found.test)]
+    elif name in EXCURSION or name.startswith(("hessian_top", "hessian_res")):
+        places = [("", found.total)]
+    else:
+        places = [("", found.train)]
+    return [(suffix, values[name]) for suffix, values in places if name in values]
 
 
 def _step_column(found: MeasuredCells, rate: Rate, counts: Mapping[Cell, int]) -> _Column:
@@ -121,13 +127,9 @@ def _seeds(cell: Cell, state: CellState, columns: Sequence[_Column]) -> str:
 def _sources(found: MeasuredCells, names: Sequence[str]) -> list[str]:
     """Say of what each column comes, quantities of one source together."""
     by_source: dict[str, list[str]] = {}
-    is_of_sgd = names is EXCURSION or names is CURVATURE
     for name in names:
-        is_total = names is EXCURSION or (is_of_sgd and name.startswith(("hessian_top", "hessian_res")))  # fmt: skip
-        splits = (found.total,) if is_total else (found.train, found.test)
-        for quantity in (each[name] for each in splits if name in each):
-            symbols = by_source.setdefault(quantity.source, [])
-            symbols.append(GLOSSARY[name].symbol)
+        for _, quantity in _shown(found, name):
+            by_source.setdefault(quantity.source, []).append(GLOSSARY[name].symbol)
     return [f"{', '.join(symbols)}: {source}." for source, symbols in by_source.items()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from analysis.report.web.shown_table import file_name
 from analysis.tables.measured.everything_tables import everything_tables, layer_tables
 from analysis.tables.measured.measured_tables import measured_tables
 from workers.contract.quantities import GLOSSARY
@@ -48,6 +49,28 @@ def test_curvature_stands_with_the_verdict_on_both_rates(store, synthetic_sweep,
     )  # fmt: skip
     assert curvature.rows[0][3:7] == ("2/2", "20 ± 0", "2 ± 0 edge", "0.2 ± 0 stable")
     assert any("unstable above 2.2" in note for note in curvature.notes)
+
+
+def test_a_column_of_the_training_split_names_that_split_alone(
+    store, synthetic_sweep, seen, measured_in
+):
+    """Of tr H on both splits the training one is tabulated, and no source of another; losses have both."""
+    sweep = synthetic_sweep(pairs=[(100, 0.1)], seeds=[0, 1]).fill()
+    both = [
+        seen(name, value, split=split)
+        for name, value in (
+            ("hessian_trace", 5.0),
+            ("mean_loss", 0.1),
+            ("parameter_norm_squared", 3.0),
+        )
+        for split in ("train", "test")
+    ]
+    sweep.add(TailSpec(), lambda seed: both)
+    _, _, found = measured_in(store)
+    curvature, _, outcome, *_ = measured_tables(found)
+    assert not [note for note in curvature.notes if "test" in note]
+    assert any("test" in note for note in outcome.notes)
+    assert outcome.columns[4:] == ("L train", "L test", "accuracy train", "accuracy test", "‖θ‖²")
 
 
 def test_nothing_empty_is_shown(store, synthetic_sweep, measured_in):
@@ -95,8 +118,11 @@ def test_many_cells_are_parted_and_none_is_lost(store, synthetic_sweep, measured
     data, of_first, found = measured_in(store)
     frame = pd.concat([of_first.assign(batch_size=size) for size, _ in pairs])
     tables = everything_tables(data, frame, found.states)
-    of_losses = [table for table in tables if table.title.endswith("losses")]
+    of_losses = [table for table in tables if "losses" in table.title]
     assert len(of_losses) == -(-num_cells // 12)
+    assert len({file_name(table) for table in tables}) == len(
+        tables
+    )  # what a page leaves out is in files
     heads = [head for table in of_losses for head in table.columns[6:]]
     assert [head.rstrip("*") for head in heads] == [f"{size}, {rate}" for size, rate in pairs]
     layers = layer_tables(data, frame, found.states)
