@@ -7,13 +7,17 @@ from collections.abc import Collection
 from matplotlib.figure import Figure
 
 from analysis.aggregation.aggregate import aggregate_records
+from analysis.aggregation.cell_measurements import cell_measurements
+from analysis.figures.measured_figures import MEASURED_FIGURES, MeasuredFindings
 from analysis.figures.sweep_figures import SWEEP_FIGURES, build_all
+from analysis.findings.measured import measured_cells
+from analysis.findings.spectral_density import spectral_densities
 from analysis.findings.table1 import build_table1
 from analysis.records.load import SweepData
 from analysis.report.law_section import LAW_FIGURES
 from analysis.report.report import laws_of
 
-FIGURE_NAMES = (*SWEEP_FIGURES, *LAW_FIGURES)
+FIGURE_NAMES = (*SWEEP_FIGURES, *MEASURED_FIGURES, *LAW_FIGURES)
 
 
 def build_figures(data: SweepData, names: Collection[str]) -> dict[str, Figure]:
@@ -24,8 +28,12 @@ def build_figures(data: SweepData, names: Collection[str]) -> dict[str, Figure]:
     """
     table = build_table1(data)
     of_sweep = {name: recipe for name, recipe in SWEEP_FIGURES.items() if name in names}
+    of_cells = {name: recipe for name, recipe in MEASURED_FIGURES.items() if name in names}
     of_laws = {name: recipe for name, recipe in LAW_FIGURES.items() if name in names}
     found = build_all(of_sweep, data, table)
+    if of_cells:
+        cells = measured_cells(data, cell_measurements(data).to_pandas())
+        found |= build_all(of_cells, MeasuredFindings(cells, spectral_densities(data)))
     if of_laws:
         found |= build_all(of_laws, laws_of(data, table, aggregate_records(data)))
     return found

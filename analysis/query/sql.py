@@ -7,6 +7,7 @@ what it answers, has a limit; Ctrl-C ends it.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -202,10 +203,10 @@ def _located(message: str) -> str:
 
 
 def _with_distinct_names(table: pa.Table) -> pa.Table:
-    seen: dict[str, int] = {}
-    names = []
+    """Number the columns of one name from the second on, by numbers that no other column's name has."""
+    taken, names = set(table.schema.names), list[str]()
     for name in table.schema.names:
-        count = seen.get(name, 0)
-        seen[name] = count + 1
-        names.append(f"{name}_{count}" if count else name)
+        numbered = (f"{name}_{number}" for number in itertools.count(1))
+        names.append(name if name not in names else next(n for n in numbered if n not in taken))
+        taken.add(names[-1])
     return table.rename_columns(names)

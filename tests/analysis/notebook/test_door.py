@@ -172,9 +172,9 @@ def test_table_1_shows_itself_and_computes(door):
 
 def test_figures_are_those_of_the_report(door):
     """By name, as figures of Matplotlib; of a sweep only those that show something."""
-    names = ["learning_curves", "traces", "trace_ratio", "layers", "fork_curve", "parity", "covariance"]  # fmt: skip
+    names = ["learning_curves", "traces", "trace_ratio", "layers", "heat_maps", "spectra", "fork_curve", "parity", "covariance"]  # fmt: skip
     assert door.figures() == names
-    assert door.figures("toy") == names[:4]
+    assert door.figures("toy") == names[:5]
     figure = door.figure("trace_ratio", "toy")
     assert isinstance(figure, matplotlib.figure.Figure)
     assert figure.axes[0].get_ylabel() == "tr σ² / tr H"
@@ -183,10 +183,11 @@ def test_figures_are_those_of_the_report(door):
 
 
 def test_figures_of_the_laws_need_measured_excursions(store, forked_sweep):
-    """The report's other three, from forks."""
+    """The report's other three, from forks, and the spectra beside them."""
     forked_sweep(pairs=[(50, 0.1)], seeds=[0, 1]).fill()
     door = open_store(store.uri)
-    assert door.figures("toy")[-3:] == ["fork_curve", "parity", "covariance"]
+    assert door.figures("toy")[-4:] == ["spectra", "fork_curve", "parity", "covariance"]
+    assert door.figure("spectra", "toy").axes
     assert len(door.figure("parity", "toy").axes) == 1
 
 

@@ -251,6 +251,8 @@ def test_an_unknown_column_is_looked_for_in_the_views_named(store):
 def test_columns_of_one_name_are_told_apart(store):
     """A result always has distinct columns, so that no format loses one."""
     assert query(store, "select 1 as a, 2 as a").schema.names == ["a", "a_1"]
+    found = query(store, "select 1 as a, 2 as a, 3 as a_1, 4 as a, 5 as a_1")
+    assert found.schema.names == ["a", "a_2", "a_1", "a_3", "a_1_1"]
     with pytest.raises(duckdb.Error):
         duckdb.sql("select * from no_such_table")
 

@@ -12,6 +12,7 @@ import pytest
 from pypdf import PdfReader
 
 from analysis.report.report import write_report
+from workers.contract.quantities import GLOSSARY
 from workers.contract.store import Store
 
 pytestmark = pytest.mark.slow
@@ -216,6 +217,22 @@ def test_a_table_is_copied_and_saved(opened):
     assert r"$\sigma^{2}$" in latex
     assert not set(latex) & set("±σηλ⁻×²·")
     assert page.faults == []
+
+
+def test_every_symbol_and_sign_has_its_latex(opened):
+    """Mathematics in dollars, the rest in what pdfLaTeX reads as it stands."""
+    page = opened("laws")
+    texts = [
+        *(quantity.symbol for quantity in GLOSSARY.values()),
+        "η^a·m^b",
+        r"a\b~c_d",
+        "ρ = 1 → 2",
+    ]
+    written = page.evaluate("(texts) => texts.map(latexOf)", texts)
+    assert written[-3] == r"$\eta$\textasciicircum{}a$\cdot$m\textasciicircum{}b"
+    for text in written:
+        assert text.isascii()
+        assert not re.search(r"(?<!\\)[\^_~]", re.sub(r"\$[^$]*\$", "", text))
 
 
 def test_laws_are_sorted_and_copied_by_name(opened):

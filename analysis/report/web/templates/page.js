@@ -1,9 +1,11 @@
 "use strict";
-const GREEK = { "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "η": "eta", "θ": "theta",
-  "λ": "lambda", "μ": "mu", "σ": "sigma", "Σ": "Sigma", "∇": "nabla", "·": "cdot", "×": "times", "±": "pm",
-  "−": "-", "⟨": "langle", "⟩": "rangle", "‖": "Vert", "∫": "int", "√": "surd", "≥": "geq", "≤": "leq" };
-const RAISED = { "⁻": "-", "⁰": "0", "¹": "1", "²": "2", "³": "3", "⁴": "4", "⁵": "5", "⁶": "6", "⁷": "7", "⁸": "8", "⁹": "9" };
-const LOWERED = { "₀": "0", "₁": "1", "₂": "2", "₃": "3", "₄": "4" };
+const MATHS = { "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "η": "eta", "θ": "theta",
+  "λ": "lambda", "μ": "mu", "ρ": "rho", "σ": "sigma", "Σ": "Sigma", "∇": "nabla", "·": "cdot", "×": "times", "±": "pm",
+  "−": "-", "⟨": "langle", "⟩": "rangle", "‖": "Vert", "∫": "int", "√": "surd", "≥": "geq", "≤": "leq",
+  "→": "to", "½": "frac12", "θ\u0304": "bar\\theta" };
+const RAISED = { "⁻": "-", "⁰": "0", "¹": "1", "²": "2", "³": "3", "⁴": "4", "⁵": "5", "⁶": "6", "⁷": "7", "⁸": "8", "⁹": "9", "ᵀ": "\\top" };
+const LOWERED = { "₀": "0", "₁": "1", "₂": "2", "₃": "3", "₄": "4", "ᵢ": "i" };
+const ESCAPED = { "\\": "\\textbackslash{}", "^": "\\textasciicircum{}", "~": "\\textasciitilde{}" };
 
 const shown = (element) => !element.hidden;
 const numbersOf = (cell) => (cell.dataset.n === undefined ? null : cell.dataset.n.split(";"));
@@ -12,9 +14,9 @@ const textOf = (cell) => (identifierOf(cell) ? cell.firstChild.textContent.trim(
 const bodyRows = (table) => [...table.tBodies[0].rows];
 
 function latexOf(text) {
-  const maths = text.replace(/[#$%&_{}]/g, "\\$&").replace(/[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+/g, (run) => "$^{" + [...run].map((c) => RAISED[c]).join("") + "}$")
-    .replace(/[₀₁₂₃₄]+/g, (run) => "$_{" + [...run].map((c) => LOWERED[c]).join("") + "}$")
-    .replace(/./gu, (c) => (GREEK[c] === undefined ? c : GREEK[c] === "-" ? "$-$" : "$\\" + GREEK[c] + "$"));
+  const maths = text.replace(/[\\^~#$%&_{}]/g, (c) => ESCAPED[c] ?? "\\" + c).replace(/[⁻⁰¹²³⁴⁵⁶⁷⁸⁹ᵀ]+/g, (run) => "$^{" + [...run].map((c) => RAISED[c]).join("") + "}$")
+    .replace(/[₀₁₂₃₄ᵢ]+/g, (run) => "$_{" + [...run].map((c) => LOWERED[c]).join("") + "}$")
+    .replace(/θ\u0304|./gu, (c) => (MATHS[c] === undefined ? c : MATHS[c] === "-" ? "$-$" : "$\\" + MATHS[c] + "$"));
   return maths.replaceAll("$$", "").replace(/\\times10/g, "\\times 10").replaceAll("–", "--");
 }
 
