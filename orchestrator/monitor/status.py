@@ -178,7 +178,7 @@ def failure_groups(missing: Sequence[Missing], state: StoreState) -> list[Failur
     left = {work for item in missing for work in item.work}
     groups: dict[tuple[str, str], list[FailedAttempt]] = {}
     for failure in state.failures:
-        if (failure.trial_id, failure.statistic_id) in left:
+        if failure.work in left:
             groups.setdefault((failure.failure_class, failure.signature), []).append(failure)
     return [
         {
