@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
@@ -41,6 +41,8 @@ _EXIT_CODES: dict[Status, int] = {
 }
 
 _RESUMES = "not finished: the same command resumes"
+
+_ON_SUCH_A_MACHINE = "verify on a machine like theirs, with the same installation and resources"
 
 _SUPERSEDED = (
     "{sweep} was planned anew meanwhile: what follows is of this run's plan; the newer one stays the "
@@ -152,6 +154,7 @@ def trial(sweep: str, choice: TrialChoice, options: Options, output: Output) -> 
     if chosen.is_done:
         output.note(f"trial {planned.trial_id} is done already")
     else:
+        refuse_misfit(replace(prepared, missing=[chosen]), [this_machine()])
         refuse_network(prepared, [chosen], options)
         done = run_here(prepared, chosen, options)
         status, published = done.result.status, done.plan
@@ -173,7 +176,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
     """Compare a sample of done trials with a second training, bit by bit.
 
     Raises:
-        UserError: No trial is done, or none under an environment like this machine's.
+        UserError: No trial is done, or none under an environment like this machine's, or it cannot hold one.
     """
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
@@ -185,6 +188,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
             mend="run the sweep first",
         )
     drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
+    refuse_misfit(prepared, [this_machine()], _ON_SUCH_A_MACHINE)
     refuse_network(prepared, drawn, options)
     trials = f"{min(sample, len(done))} done trial{'s' if min(sample, len(done)) > 1 else ''}"
     with output.step(f"training and measuring {trials} again"):
@@ -219,7 +223,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
         raise user_error(
             f"none of the {len(done)} done trials was recorded under this machine's environment",
             where="--store",
-            mend="verify on a machine like theirs, with the same installation and resources",
+            mend=_ON_SUCH_A_MACHINE,
         )
     return 1 if result.differences else 0
 

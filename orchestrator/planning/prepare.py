@@ -159,13 +159,14 @@ def _compare(checked: CheckedSweep, store: Store, where: str, *, is_remeasuring:
     )
 
 
-def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
-    """Refuse a sweep whose trials no node can ever hold, and say what it would take without GPUs.
+def refuse_misfit(prepared: Prepared, nodes: Sequence[Node], cure: str | None = None) -> None:
+    """Refuse a sweep whose trials no node can ever hold; without another cure, say what it would take without GPUs.
 
     Raises:
         UserError: With the cure.
     """
-    faults = fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes))
+    cure = cure or misfit_cure(prepared, nodes)
+    faults = fit_faults(prepared.sweep.resources, nodes, cure)
     if faults:
         raise UserError(faults)
 

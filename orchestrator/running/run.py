@@ -65,7 +65,10 @@ def run(
             this_run = Run(prepared, options, control, console, scratch, driver, began)
             needs_tensorflow = options.entry == Options.entry
             with (
-                importing_here(is_asked=needs_tensorflow and not options.address) as refuse_faults,
+                importing_here(
+                    is_asked=needs_tensorflow and not options.address,
+                    needs_gpu=prepared.sweep.resources.gpus > 0,
+                ) as refuse_faults,
                 driver.join() as joined,
             ):
                 nodes = _awaited(this_run) if options.num_awaited_nodes else joined

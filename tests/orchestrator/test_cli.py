@@ -103,6 +103,7 @@ BAD = [
     (["run", "toy.yaml", "--set", "resources.gpus=999"], "no node has them"),
     (["run", "toy.yaml", "--set", "resources.cpus=9999"], "no node has them"),
     (["run", "paper-kld", "--set", "dataset={name: digits}"], "about "),
+    (["trial", "toy.yaml", "--index", "0", "--set", "resources.gpus=999"], "no node has them"),
     (
         ["trial", "toy.yaml", "--batch-size", "32", "--learning-rate", "0.3", "--seed", "0"],
         "no trial with batch size 32, learning rate 0.3, seed 0",
