@@ -220,6 +220,9 @@ def test_plan_writes_nothing_and_says_what_fits(minima, place):
     document = json.loads(out)
     assert code == 0
     assert document["fits"] is False
+    assert document["aside"] is None
+    assert document["misfit"]["where"] == "resources"
+    assert "--set resources.gpus=0" in document["misfit"]["mend"]
     assert document["seconds_left"] is None
     assert [trial["state"] for trial in document["trials"]] == ["to_train", "to_train"]
     assert sorted(path.name for path in place.iterdir()) == ["toy.yaml"]
