@@ -276,6 +276,18 @@ def test_a_sweep_that_is_done_has_no_open_failure(store, plan, fail, finish):
     assert open_failures(store, plan, state) == []
 
 
+def test_a_statistic_of_another_sweep_is_no_work_of_this_one(store, plan, finish_trial):
+    """Though it was measured of a trial that both have."""
+    for attempt_id, item, seconds in zip("ab", plan.statistics, (50.0, 500.0), strict=True):
+        finish_trial(
+            store, plan.trials[0], [item], measuring_seconds=seconds, attempt_id=attempt_id
+        )
+    own = plan.model_copy(update={"statistics": plan.statistics[:1]})
+    now = datetime.now(UTC)
+    worked = [sweep_status(store, each, now).throughput.worked_seconds for each in (plan, own)]
+    assert worked == pytest.approx([500, 50], abs=5)  # less the moment since they were committed
+
+
 def test_nothing_in_the_store(store, plan):
     """All is to train."""
     state = status_of(plan, lacking(plan, read_state(store)), [])
