@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from analysis.text.number_text import plain
 from orchestrator.monitor.plan_report import cost_unit, hours
 from orchestrator.monitor.throughput import as_asked, recorded_work, worked_seconds
 from orchestrator.planning.estimate import duration
@@ -79,7 +80,7 @@ def run_line(pace: RunPace) -> str:
     parts = [f"this run: {trials} finished in {duration(pace.wall_seconds)}"]
     if pace.num_finished and pace.trials_per_hour is not None:
         worked = duration(pace.worked_seconds)
-        parts.append(f"{pace.trials_per_hour:.3g} trials/h over {worked} of work")
+        parts.append(f"{plain(pace.trials_per_hour, 3)} trials/h over {worked} of work")
     return ", ".join([*parts, f"{hours(pace.cost_hours)} {pace.unit} on record"])
 
 

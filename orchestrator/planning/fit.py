@@ -124,7 +124,9 @@ def demand_text(demand: ResourcesSpec) -> str:
 
 def size_text(num_bytes: int) -> str:
     """Format a size of memory."""
-    return f"{num_bytes / _GIBIBYTE:.3g} GiB"
+    from analysis.text.number_text import plain  # as above
+
+    return f"{plain(num_bytes / _GIBIBYTE, 3)} GiB"
 
 
 def node_texts(node: Node, demand: ResourcesSpec) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.machine.memory import usable_memory_bytes
 from orchestrator.planning import fit
-from orchestrator.planning.fit import Node, fit_faults, one_device, this_machine
+from orchestrator.planning.fit import Node, fit_faults, one_device, size_text, this_machine
 from workers.contract.sweep_spec import ResourcesSpec
 
 
@@ -125,3 +125,9 @@ def test_a_trial_without_gpus_is_told_so():
     assert (
         fault.what.splitlines()[-1] == "  a-long-name     8     2               0             any"
     )
+
+
+def test_sizes_of_memory_are_written_in_full():
+    """Of whatever size; not as 1.5e+03."""
+    sizes = (2**30, 3 * 2**29, 1500 * 2**30, 2**50)
+    assert [size_text(size) for size in sizes] == ["1 GiB", "1.5 GiB", "1,500 GiB", "1,048,576 GiB"]
