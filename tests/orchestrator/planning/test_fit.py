@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from orchestrator.machine import cores
 from orchestrator.machine.memory import usable_memory_bytes
 from orchestrator.planning import fit
 from orchestrator.planning.fit import Node, fit_faults, one_device, size_text, this_machine
@@ -108,8 +109,9 @@ def test_a_sweep_may_mix_devices():
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="CPUs are taken away on Linux alone"
 )
-def test_this_machine_has_the_cpus_that_this_process_may_use():
-    """A batch system gives a job some of them."""
+def test_this_machine_has_the_cpus_that_this_process_may_use(monkeypatch):
+    """A batch system gives a job some of them, and a container the time of some."""
+    monkeypatch.setattr(cores, "_QUOTAS", ())
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
@@ -117,6 +119,8 @@ def test_this_machine_has_the_cpus_that_this_process_may_use():
     finally:
         os.sched_setaffinity(0, allowed)
     assert this_machine().cpus == len(allowed)
+    monkeypatch.setattr(cores, "_quotas", lambda: [1.5])
+    assert this_machine().cpus == 1
 
 
 def test_a_trial_without_gpus_is_told_so():
