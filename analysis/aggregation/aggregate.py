@@ -76,18 +76,27 @@ def conclude_anew(store: Store, data: SweepData) -> Conclusion:
     return _put(store, data, aggregate_records(data))
 
 
+def conclusion_of(data: SweepData) -> Conclusion:
+    """Compute what a person is told of a sweep's records; writes nothing."""
+    return _told(data, aggregate_records(data))
+
+
 def _put(store: Store, data: SweepData, found: Aggregated) -> Conclusion:
     """Replace the derived views in the store, and keep and return what a person is told of them."""
     written = {
         view: store.replace_derived(view, data.plan.sweep, getattr(found, view))
         for view in DERIVED_VIEWS
     }
-    told = Conclusion(
+    told = _told(data, found)
+    keep(store, data, told, written)
+    return told
+
+
+def _told(data: SweepData, found: Aggregated) -> Conclusion:
+    return Conclusion(
         build_table1(data),
         lacking_statistics(data),
         num_measured_seeds(data, "excess_loss")[1],
         found.predictions,
         found.validity,
     )
-    keep(store, data, told, written)
-    return told

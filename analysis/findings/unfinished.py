@@ -22,7 +22,7 @@ class OpenSeeds:
     Attributes:
         cell: The cell.
         seeds: Ascending.
-        state: `missing`; `failed` where an attempt at what is missing failed; `diverged` where there is
+        state: `missing`; `failed` where what is missing was given up; `diverged` where there is
             no minimum to measure. A seed is counted once, under the last of these that holds.
         lacks: `training` and names of statistics; empty where a divergence is recorded whole.
     """
@@ -56,7 +56,7 @@ def _state(item: Missing, outcome: str | None) -> Unfinished | None:
         return "diverged"
     if item.is_done:
         return None
-    return "failed" if item.has_failed else "missing"
+    return "failed" if item.is_given_up else "missing"
 
 
 def _of(item: Missing, state: Unfinished) -> OpenSeeds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.records.cell import Cell, cells_of, groups_by_cell
 from analysis.records.load import SweepData
 from analysis.records.once import once
+from workers.contract.failure_classes import WorkName, given_up_work
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM, Facts, Missing, lacking
 
 
@@ -21,7 +22,7 @@ class CellState:
     Attributes:
         num_seeds: Planned seeds.
         num_missing: Not trained, or a planned statistic is not committed.
-        num_failed: Of the missing, those whose missing piece left a failure.
+        num_failed: Of the missing, those whose missing piece was given up.
         num_diverged: Trained, with outcome `diverged` or `nonfinite`.
         num_train: N; None before the first trial is done.
         environment_ids: Those of the trained trials, distinct and sorted.
@@ -121,7 +122,7 @@ def _state(
     return CellState(
         num_seeds=len(planned),
         num_missing=len(open_trials),
-        num_failed=sum(item.has_failed for item in open_trials),
+        num_failed=sum(item.is_given_up for item in open_trials),
         num_diverged=len(lost),
         num_train=trained[0].num_train if trained else None,
         environment_ids=tuple(sorted({trial.environment_id for trial in trained})),
@@ -139,13 +140,17 @@ def missing_work(data: SweepData) -> list[Missing]:
 
 def _facts_of(data: SweepData) -> Facts:
     outcomes = data.trials[["trial_id", "outcome"]].itertuples(index=False)
-    failed = frozenset(
-        (str(trial_id), None if pd.isna(statistic_id) else str(statistic_id))
-        for trial_id, statistic_id in _pairs(data.failures)
+    measured = data.measurements[["trial_id", "statistic_id"]].drop_duplicates()
+    return Facts(
+        dict(outcomes),
+        data.with_model,
+        frozenset(measured.itertuples(index=False, name=None)),
+        given_up_work(_failures(data.failures)),
     )
-    return Facts(dict(outcomes), data.with_model, frozenset(_pairs(data.measurements)), failed)
 
 
-def _pairs(frame: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    pairs = frame[["trial_id", "statistic_id"]].drop_duplicates()
-    return pairs.itertuples(index=False, name=None)
+def _failures(rows: pd.DataFrame) -> Iterator[tuple[WorkName, str]]:
+    """Return of each failure its work and its class."""
+    columns = rows[["trial_id", "statistic_id", "failure_class"]]
+    for trial_id, statistic_id, failure_class in columns.itertuples(index=False, name=None):
+        yield (trial_id, None if pd.isna(statistic_id) else statistic_id), failure_class

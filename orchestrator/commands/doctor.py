@@ -18,7 +18,7 @@ from workers.contract.errors import UserError
 from workers.contract.store import Store
 from workers.contract.store_place import check_writable
 from workers.process.gpu_memory import gigabytes, opened_nvml
-from workers.process.surroundings import try_import
+from workers.process.surroundings import GPU_CURE, try_import
 
 _PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "duckdb", "pandas", "scipy")
 _LEAST_FREE_BYTES = 5 * 10**9
@@ -44,8 +44,8 @@ def diagnose(store: str) -> Iterator[Check]:
     yield _python()
     for package in _PACKAGES:
         yield _package(package)
-    yield _tensorflow()
     node = this_machine()
+    yield _tensorflow(node.gpus)
     yield Check("cores", str(node.cpus))
     yield Check("memory", size_text(node.memory))
     yield Check("GPUs", str(node.gpus) if node.gpus else "none: trials need resources.gpus: 0")
@@ -114,11 +114,14 @@ def _package(name: str) -> Check:
     return Check(name, found or NOT_INSTALLED, cure)
 
 
-def _tensorflow() -> Check:
-    found = try_import(os.environ)
-    return Check(
-        "TensorFlow starts", found.fault or f"yes, and sees {found.num_gpus} GPUs", found.mend
-    )
+def _tensorflow(num_gpus: int) -> Check:
+    """Check that TensorFlow starts, and sees a GPU where there are any."""
+    name, found = "TensorFlow starts", try_import(os.environ)
+    if found.fault:
+        return Check(name, found.fault, found.mend)
+    if num_gpus and not found.num_gpus:
+        return Check(name, f"yes, and sees none of {num_gpus} GPUs", GPU_CURE)
+    return Check(name, f"yes, and sees {found.num_gpus} GPUs")
 
 
 def _gpu_memory() -> Check:
@@ -127,7 +130,7 @@ def _gpu_memory() -> Check:
             return Check(
                 "NVML",
                 "not available: trials do not wait for memory of a GPU, and a share has no limit",
-                "install minima with its extra `gpu`, and the driver of the GPUs",
+                GPU_CURE,
             )
         found = [(number, nvml.memory(str(number))) for number in range(nvml.count())]
     memories = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import JsonValue
 from rich.text import Text
 
 from orchestrator.commands.benchmark import refuse_cluster, timed_here
@@ -62,13 +63,28 @@ def plan(
     output.show(nodes_table(report))
     if aside.reason:
         output.show(aside.reason)
-    for fault in fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes)):
+    misfits = fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes))
+    for fault in misfits:
         output.show(f"does not fit: {fault}")
     output.show(summary_line(report) if prepared.open_work else "nothing is missing")
     if prepared.open_work:
         output.show(cost_table(report, prices))
-    output.document(plan_document(report) | {"cost_by_device": cost_document(report, prices)})
+    output.document(
+        plan_document(report)
+        | {
+            "aside": _aside_document(aside),
+            "misfit": next((dict(vars(fault)) for fault in misfits), None),
+            "cost_by_device": cost_document(report, prices),
+        }
+    )
     return 0
+
+
+def _aside_document(aside: Aside) -> JsonValue:
+    """Return which nodes get no trial, and why, as JSON; null where there are none."""
+    if not aside.node_ids:
+        return None
+    return {"node_ids": list[JsonValue](sorted(aside.node_ids)), "reason": aside.reason}
 
 
 def _nodes_for(prepared: Prepared, options: Options) -> tuple[Sequence[Node], Aside]:

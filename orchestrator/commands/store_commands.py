@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 from rich.text import Text
 
-from orchestrator.liveness.run_control import ask_to_stop, live_runs
+from orchestrator.liveness.run_control import ask_to_stop, forget_dead_runs, live_runs
 from orchestrator.machine.console import Output, terminal_width
 from orchestrator.machine.plain_matplotlib import import_matplotlib
 from orchestrator.machine.whole_table import WholeTable
@@ -51,9 +51,10 @@ def status(sweep: str | None, store_uri: str, output: Output, *, is_watching: bo
 
 
 def stop(sweep: str, store_uri: str, output: Output) -> int:
-    """Ask every registered run of a sweep to drain."""
+    """Ask every registered run of a sweep to drain, those aside that were killed."""
     store = open_existing(store_uri)
     name = sweep_name(sweep)
+    forget_dead_runs(store)
     runs, known = live_runs(store, name), list_sweeps(store)
     if not runs and name not in known:
         raise _unknown(store, name, known)

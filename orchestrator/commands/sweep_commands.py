@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
@@ -17,7 +17,7 @@ from orchestrator.monitor.run_pace import RunPace, run_line, run_pace
 from orchestrator.monitor.status import open_failures, status_document, sweep_status
 from orchestrator.monitor.tables import failure_table, status_table
 from orchestrator.planning.fit import this_machine
-from orchestrator.planning.plan import publish_plan
+from orchestrator.planning.plan import is_superseded, keep_published, publish_plan
 from orchestrator.planning.prepare import Options, Prepared, prepare, refuse_misfit
 from orchestrator.planning.store_state import StoreReader, StoreState, standing_records
 from orchestrator.running.compaction import compact_if_many
@@ -42,6 +42,13 @@ _EXIT_CODES: dict[Status, int] = {
 
 _RESUMES = "not finished: the same command resumes"
 
+_ON_SUCH_A_MACHINE = "verify on a machine like theirs, with the same installation and resources"
+
+_SUPERSEDED = (
+    "{sweep} was planned anew meanwhile: what follows is of this run's plan; the newer one stays the "
+    "sweep's, and `minima aggregate` averages by it"
+)
+
 _CURES: dict[Status, str] = {
     "elsewhere": "another run is at this trial: let it finish, or stop it with `minima stop`",
     "larger_share": "the share of a GPU was too small: give more with --set resources.gpus=1",
@@ -54,7 +61,7 @@ def run(sweep: str, options: Options, output: Output) -> int:
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
     note_earlier(prepared, output)
-    exit_code, pace = 0, None
+    exit_code, pace, published = 0, None, None
     if prepared.open_work:
         if options.address is None:
             refuse_misfit(prepared, [this_machine()])
@@ -66,11 +73,10 @@ def run(sweep: str, options: Options, output: Output) -> int:
         with collecting_as_usual():
             result = run_missing(prepared, options, output.notes, make_driver)
         pace = run_pace(prepared, prepared.records.look(), began, datetime.now(UTC))
-        exit_code = result.exit_code
+        exit_code, published = result.exit_code, result.plan
         if result.cluster_lost:
             output.note(f"the cluster is lost: {result.cluster_lost}")
-    # also after a run, as the document may be damaged by now; a sound one is not rewritten
-    plan = publish_plan(prepared.store, prepared.plan)
+    plan = _standing_plan(prepared, published)
     exit_code = conclude(
         prepared.store, plan, output, exit_code, pace=pace, records=prepared.records
     )
@@ -90,10 +96,13 @@ def conclude(
     pace: RunPace | None = None,
     records: StoreReader | None = None,
 ) -> int:
-    """Aggregate unless it is done; print Table 1, the verdicts on the laws, the state, the failures, the run's pace."""
-    from analysis.aggregation.aggregate import conclude_anew
+    """Aggregate unless it is done; print Table 1, the verdicts on the laws, the state, the failures, the run's pace.
+
+    What was planned anew meanwhile is another run's to average: then this plan's averages are printed alone.
+    """
+    from analysis.aggregation.aggregate import conclude_anew, conclusion_of
     from analysis.aggregation.conclusion import kept_conclusion
-    from analysis.records.load import load_sweep
+    from analysis.records.load import load_records
     from analysis.tables.table1_text import render_text
     from analysis.tables.verdict_text import conclusion_text, verdict_text
 
@@ -101,7 +110,11 @@ def conclude(
     found = kept_conclusion(store, plan, standing_records(store, records, plan))
     if found is None:
         with output.step(f"averaging {plan.sweep} over seeds and making its predictions"):
-            found = conclude_anew(store, load_sweep(store, plan.sweep))
+            data = load_records(store, plan)
+            is_old = is_superseded(store, plan)
+            found = conclusion_of(data) if is_old else conclude_anew(store, data)
+        if is_old:
+            output.note(_SUPERSEDED.format(sweep=plan.sweep))
     output.show(render_text(found.table, terminal_width()))
     if verdicts := verdict_text(found.predictions, terminal_width()):
         output.show(verdicts)
@@ -136,17 +149,19 @@ def trial(sweep: str, choice: TrialChoice, options: Options, output: Output) -> 
     """Do one trial in the foreground; one chosen by its place ends without averaging."""
     prepared = prepare(sweep, options)
     chosen = choose_trial(prepared, choice)
-    planned, exit_code = chosen.planned, 0
+    planned, exit_code, published = chosen.planned, 0, None
     status: Status = "done"
     if chosen.is_done:
         output.note(f"trial {planned.trial_id} is done already")
     else:
+        refuse_misfit(replace(prepared, missing=[chosen]), [this_machine()])
         refuse_network(prepared, [chosen], options)
-        status = run_here(prepared, chosen, options).status
+        done = run_here(prepared, chosen, options)
+        status, published = done.result.status, done.plan
         exit_code = _EXIT_CODES[status]
         if status in _CURES:
             output.note(_CURES[status])
-    plan = publish_plan(prepared.store, prepared.plan)
+    plan = _standing_plan(prepared, published)
     if choice.index is None:
         return conclude(prepared.store, plan, output, exit_code, records=prepared.records)
     if exit_code == 3:
@@ -161,7 +176,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
     """Compare a sample of done trials with a second training, bit by bit.
 
     Raises:
-        UserError: No trial is done, or none under an environment like this machine's.
+        UserError: No trial is done, or none under an environment like this machine's, or it cannot hold one.
     """
     with output.step(PREPARING):
         prepared = prepare(sweep, options)
@@ -173,6 +188,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
             mend="run the sweep first",
         )
     drawn = random.Random(prepared.plan.revision).sample(done, len(done))  # noqa: S311  # a sample, not a secret
+    refuse_misfit(prepared, [this_machine()], _ON_SUCH_A_MACHINE)
     refuse_network(prepared, drawn, options)
     trials = f"{min(sample, len(done))} done trial{'s' if min(sample, len(done)) > 1 else ''}"
     with output.step(f"training and measuring {trials} again"):
@@ -207,7 +223,7 @@ def verify(sweep: str, sample: int, options: Options, output: Output) -> int:
         raise user_error(
             f"none of the {len(done)} done trials was recorded under this machine's environment",
             where="--store",
-            mend="verify on a machine like theirs, with the same installation and resources",
+            mend=_ON_SUCH_A_MACHINE,
         )
     return 1 if result.differences else 0
 
@@ -233,6 +249,13 @@ def elsewhere_line(state: StoreState, trial_ids: list[str]) -> str:
         f"{len(trial_ids)} not comparable here: recorded under another environment "
         f"({', '.join(places[:3])}{', …' if len(places) > 3 else ''})"
     )
+
+
+def _standing_plan(prepared: Prepared, published: PlanDocument | None) -> PlanDocument:
+    """Return the plan as it is in the store, where it is written anew if damaged since it was published."""
+    if published is None:
+        return publish_plan(prepared.store, prepared.plan)
+    return keep_published(prepared.store, published)
 
 
 def _announce(prepared: Prepared, output: Output) -> None:

@@ -1,4 +1,4 @@
-"""Cores that a trial holds alone on its machine, whatever other slots, runs and users do there.
+"""Cores that this process may use, and those that a trial holds alone, whatever other slots, runs and users do there.
 
 A claim is an abstract Unix socket named after the core: only one process can bind the name, and the
 kernel releases it when that process ends, however it dies. No file is left behind. The name is
@@ -13,10 +13,17 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from workers.process.pinning import CORES_VARIABLE
 
 _NAME = "\0minima-core-"
+
+_QUOTAS = (
+    (Path("/sys/fs/cgroup/cpu.max"),),
+    (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")),
+)
+"""Time of all CPUs in each period, and the period, by the second and the first version of control groups."""
 
 
 @contextlib.contextmanager
@@ -36,6 +43,25 @@ def claimed_cores(count: int) -> Iterator[tuple[int, ...]]:
 def usable_cores() -> list[int]:
     """List the cores this process may use; none but on Linux, with its affinities and sockets."""
     return sorted(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else []
+
+
+def usable_cpus() -> int:
+    """Count the CPUs this process has the time of, at least 1.
+
+    A batch system may have made its cores fewer than there are, and a container may have less of their time: of
+    that whole CPUs count, as Ray counts them.
+    """
+    present = len(usable_cores()) or os.cpu_count() or 1
+    return max(1, int(min([present, *_quotas()])))
+
+
+def _quotas() -> Iterator[float]:
+    """Yield how many CPUs' time the control groups of this process allow."""
+    for files in _QUOTAS:
+        words = " ".join(path.read_text() for path in files if path.is_file()).split()
+        if len(words) == 2 and all(word.isdecimal() for word in words):  # not max, nor -1
+            quota, period = map(int, words)
+            yield quota / period
 
 
 def cores_environment(cores: Sequence[int]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 from rich.table import Table
@@ -16,6 +16,7 @@ from orchestrator.monitor.status import (
     PlanCell,
     SweepStatus,
     cell_of,
+    failure_groups,
     known,
     status_document,
     status_of,
@@ -81,10 +82,12 @@ class PlanReport:
 
 
 def plan_report(prepared: Prepared, nodes: Sequence[Node]) -> PlanReport:
-    """Estimate the time and cost of what is missing, on these nodes."""
+    """Estimate the time and cost of what is missing, on these nodes; what diverged or failed before is told too."""
     slots = sum(node.slots_for(prepared.sweep.resources) for node in nodes)
-    counted = status_of(prepared.plan, prepared.missing, [])
-    status = with_time_left(counted, prepared.missing, prepared.estimator, slots)
+    state, missing = prepared.state, prepared.missing
+    counted = status_of(prepared.plan, missing, [], state.outcomes)
+    counted = replace(counted, failures=failure_groups(missing, state))
+    status = with_time_left(counted, missing, prepared.estimator, slots)
     seconds = {
         item.planned.trial_id: prepared.estimator.seconds(item) for item in prepared.open_work
     }

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from analysis.text.number_text import plain
 from orchestrator.monitor.plan_report import cost_unit, hours
-from orchestrator.monitor.throughput import recorded_work, worked_seconds
+from orchestrator.monitor.throughput import as_asked, recorded_work, worked_seconds
 from orchestrator.planning.estimate import duration
 from orchestrator.planning.prepare import Prepared
 from orchestrator.planning.store_state import StoreState
@@ -19,7 +20,7 @@ _SHORTEST_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class RunPace:
-    """What the store gained for the trials that a run began with, whoever did it.
+    """What the store gained of the work that a run began with, whoever did it.
 
     Attributes:
         num_finished: Trials that were open and are done.
@@ -55,7 +56,7 @@ def run_pace(prepared: Prepared, state: StoreState, began: datetime, now: dateti
         item.is_done for item in lacking(prepared.plan, state) if item.planned.trial_id in opened
     )
     wall = max(0.0, (now - began).total_seconds())
-    work = _gained_work(prepared.state, state, opened, now)
+    work = _gained_work(prepared.state, as_asked(prepared.plan, state), opened, now)
     worked = round(worked_seconds([(first, last) for _, first, last in work], wall), 3)
     resources, cost = prepared.sweep.resources, 0.0
     for name, first, last in work:
@@ -79,7 +80,7 @@ def run_line(pace: RunPace) -> str:
     parts = [f"this run: {trials} finished in {duration(pace.wall_seconds)}"]
     if pace.num_finished and pace.trials_per_hour is not None:
         worked = duration(pace.worked_seconds)
-        parts.append(f"{pace.trials_per_hour:.3g} trials/h over {worked} of work")
+        parts.append(f"{plain(pace.trials_per_hour, 3)} trials/h over {worked} of work")
     return ", ".join([*parts, f"{hours(pace.cost_hours)} {pace.unit} on record"])
 
 

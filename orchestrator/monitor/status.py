@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from orchestrator.liveness.heartbeats import HeartbeatReader
 from orchestrator.monitor.device_use import device_use, share_held
-from orchestrator.monitor.throughput import Throughput, runs_began, throughput
+from orchestrator.monitor.throughput import Throughput, as_asked, runs_began, throughput
 from orchestrator.monitor.time_left import finish_times, with_live_pace
 from orchestrator.planning.estimate import Estimator, store_estimator
 from orchestrator.planning.recorded_pace import recorded_pace
@@ -115,7 +115,7 @@ class StatusReader:
         return replace(
             status,
             silent=beats.silent,
-            throughput=throughput(missing, state, beats.live, now, began),
+            throughput=throughput(missing, as_asked(plan, state), beats.live, now, began),
             failures=failure_groups(missing, state),
         )
 
@@ -178,7 +178,7 @@ def failure_groups(missing: Sequence[Missing], state: StoreState) -> list[Failur
     left = {work for item in missing for work in item.work}
     groups: dict[tuple[str, str], list[FailedAttempt]] = {}
     for failure in state.failures:
-        if (failure.trial_id, failure.statistic_id) in left:
+        if failure.work in left:
             groups.setdefault((failure.failure_class, failure.signature), []).append(failure)
     return [
         {

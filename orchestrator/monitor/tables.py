@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from rich.table import Table
 from rich.text import Text
 
+from analysis.text.number_text import plain
 from orchestrator.machine.whole_table import WholeTable
 from orchestrator.monitor.device_use import NO_DEVICE, device_use, share_held
 from orchestrator.monitor.status import CellStatus, SweepStatus, latest
@@ -168,11 +169,10 @@ def pace_parts(status: SweepStatus) -> list[str]:
     parts = []
     pace = status.throughput
     if pace is not None and pace.trials_per_hour is not None:
-        parts.append(
-            f"{pace.num_finished} trials finished {_window_text(pace)}: {pace.trials_per_hour:.3g}/h"
-        )
+        rate = plain(pace.trials_per_hour, 3)
+        parts.append(f"{pace.num_finished:,} trials finished {_window_text(pace)}: {rate}/h")
     if pace is not None and pace.steps_per_second is not None:
-        parts.append(f"{pace.steps_per_second:.3g} training steps/s")
+        parts.append(f"{plain(pace.steps_per_second, 3)} training steps/s")
     if status.num_done < status.num_trials:
         is_idle = not status.running
         parts.append("nothing runs" if is_idle else time_left(status.seconds_left))

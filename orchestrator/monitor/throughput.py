@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestrator.liveness.heartbeats import seconds_between
@@ -12,6 +12,7 @@ from orchestrator.monitor.time_left import units_per_second
 from orchestrator.planning.store_state import StoreState
 from workers.contract.lacking import Missing
 from workers.contract.orders import Heartbeat
+from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 
 _WINDOW_SECONDS = 3600.0
@@ -45,6 +46,20 @@ class Throughput:
     worked_seconds: float = 0.0
 
 
+def as_asked(plan: PlanDocument, state: StoreState) -> StoreState:
+    """Return what is recorded of a plan's work, without what other sweeps measured of the trials they share with it."""
+    of_seeds = {
+        seed: {name for item in plan.statistics_of(seed) for name in item.accepted_ids}
+        for seed in {each.trial.seed for each in plan.trials}
+    }
+    asked = {each.trial_id: of_seeds[each.trial.seed] for each in plan.trials}
+    trials = {name: found for name, found in state.trials.items() if name in asked}
+    statistics = {
+        key: found for key, found in state.statistics.items() if key[1] in asked.get(key[0], ())
+    }
+    return replace(state, trials=trials, statistics=statistics)
+
+
 def throughput(
     missing: Sequence[Missing],
     state: StoreState,
@@ -56,7 +71,7 @@ def throughput(
 
     Args:
         missing: The plan's trials with what each lacks.
-        state: What the store holds.
+        state: What the store holds of it, as `as_asked` returns it.
         running: Live attempts.
         now: Time by this machine's clock.
         runs_began: When the runs of live attempts began, where that is known.

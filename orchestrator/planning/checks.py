@@ -6,6 +6,7 @@ Each part is checked as far as it can be when other parts are at fault.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,9 +15,10 @@ from orchestrator.planning.accelerators import accelerator_faults
 from workers.contract.catalog import Kind, is_plugin, plugin_digest, unknown_name_fault
 from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.errors import Fault, UserError
-from workers.contract.items import CutDatasetItem
+from workers.contract.items import CutDatasetItem, StatisticItem
 from workers.contract.registry import LOSSES, MODELS, STATISTICS
 from workers.contract.specs import DatasetSpec, PluginSpec
+from workers.contract.statistics import StatisticSpec
 from workers.contract.sweep_spec import MEASURED_BY_DEFAULT, SweepSpec
 from workers.contract.validation import faults_of
 from workers.datasets.checked.loading import cut_facts, cut_faults, facts_before_fetch, whole_facts
@@ -149,9 +151,8 @@ def _plugins(document: Document) -> Iterator[tuple[str, str]]:
     for key in keys:
         part = document.get(key)
         named.append((f"{key}.name", part.get("name") if isinstance(part, dict) else None))
-    measure = document.get("measure")
-    for index, item in enumerate(measure if isinstance(measure, list) else []):
-        named.append((f"measure[{index}]", item.get("name") if isinstance(item, dict) else item))
+    for place, item in _measured(document):
+        named.append((place, item.get("name") if isinstance(item, dict) else item))
     yield from ((key, name) for key, name in named if isinstance(name, str) and is_plugin(name))
 
 
@@ -165,6 +166,7 @@ def _data_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
             )
     yield from _spread_faults(document, facts, where)
     yield from _shuffle_faults(document, facts, where)
+    yield from _size_faults(document, facts, where)
     yield from _item_faults(document, facts, where)
     shape, training = facts.input_shape, document.get("training")
     augmentation = training.get("augmentation", "none") if isinstance(training, dict) else "none"
@@ -200,29 +202,52 @@ def _item_faults(document: Document, facts: DatasetFacts, where: str) -> Iterato
 def _shuffle_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
     """Find shuffled excursions in batches of all examples, which have no noise."""
     whole = [key for key, size in _batch_sizes(document) if size == facts.num_train]
-    measure = document.get("measure")
-    for index, item in enumerate(measure if isinstance(measure, list) else []):
+    for key, item in _measured(document):
         if whole and isinstance(item, dict) and item.get("sampler") == "shuffle":
             yield Fault(
                 f"shuffled batches of all {facts.num_train} training examples have no noise "
                 f"({', '.join(whole)})",
-                f"{where}, measure[{index}].sampler",
+                f"{where}, {key}.sampler",
                 "choose smaller batches, or sampler: replacement",
             )
 
 
 def _spread_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
     """Find statistics that compare examples of a split of one."""
-    sizes = {"train": facts.num_train, "test": facts.num_test}
-    measure = document.get("measure", list(MEASURED_BY_DEFAULT))
-    for index, item in enumerate(measure if isinstance(measure, list) else []):
+    sizes = _split_sizes(facts)
+    for key, item in _measured(document):
         name = item.get("name") if isinstance(item, dict) else item
         splits = item.get("splits") if isinstance(item, dict) else None
         if isinstance(name, str) and name in STATISTICS and STATISTICS[name].needs_spread:
             for split in splits if isinstance(splits, list) else ["train"]:
                 if isinstance(split, str) and sizes.get(split, 2) < 2:
-                    fault = too_few_for_spread(name, split)
-                    yield replace(fault, where=f"{where}, measure[{index}]")
+                    yield replace(too_few_for_spread(name, split), where=f"{where}, {key}")
+
+
+def _size_faults(document: Document, facts: DatasetFacts, where: str) -> Iterator[Fault]:
+    """Find what statistics ask of the data, by their settings, that the data do not have.
+
+    Batches larger than the data are a fault of their own; what is no statistic is told elsewhere.
+    """
+    fitting = (size for _, size in _batch_sizes(document) if 0 < size <= facts.num_train)
+    largest = max(fitting, default=1)
+    for key, item in _measured(document):
+        with suppress(ValidationError):
+            spec = TypeAdapter[StatisticSpec](StatisticSpec).validate_python(item)
+            if isinstance(spec, StatisticItem):
+                for fault in spec.data_faults(_split_sizes(facts), largest):
+                    yield replace(fault, where=f"{where}, {key}.{fault.where}")
+
+
+def _measured(document: Document) -> Iterator[tuple[str, object]]:
+    """Return what is to be measured, as written, each with its key."""
+    measure = document.get("measure", list(MEASURED_BY_DEFAULT))
+    for index, item in enumerate(measure if isinstance(measure, list) else []):
+        yield f"measure[{index}]", item
+
+
+def _split_sizes(facts: DatasetFacts) -> dict[str, int]:
+    return {"train": facts.num_train, "test": facts.num_test}
 
 
 def _batch_sizes(document: Document) -> Iterator[tuple[str, int]]:

@@ -34,6 +34,7 @@ class Estimator:
         num_train: Of the data set used.
         multiply_adds: Of one forward pass of one example; NaN where the model does not tell.
         speed: Multiply-adds a second of one slot, for what was not recorded.
+        has_own_unit: The speed is that of trainings of a model that tells no multiply-adds, in examples.
         pace: What was recorded of such work.
         is_timed: Trainings were timed on this machine, by a few steps.
     """
@@ -43,6 +44,12 @@ class Estimator:
     speed: float
     pace: RecordedPace = field(default_factory=RecordedPace)
     is_timed: bool = False
+    has_own_unit: bool = False
+
+    @property
+    def example_work(self) -> float:
+        """One forward pass of one example, in the unit that the speed is in; NaN where it is unknown."""
+        return 1.0 if self.has_own_unit else self.multiply_adds
 
     def training_seconds(self, trial: TrialSpec) -> float:
         """Estimate one trial's training."""
@@ -61,11 +68,11 @@ class Estimator:
         gradients = ASSUMED_GRADIENTS
         if isinstance(statistic, StatisticItem):
             gradients = statistic.stated_gradients(batch_size or 1, self.num_train)
-        return START_SECONDS + gradients * 3 * self.num_train * self.multiply_adds / self.speed
+        return START_SECONDS + gradients * 3 * self.num_train * self.example_work / self.speed
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
         """Estimate as if nothing were recorded, on other resources."""
-        return replace(self, speed=stated_speed(resources), pace=RecordedPace(), is_timed=False)
+        return Estimator(self.num_train, self.multiply_adds, stated_speed(resources))
 
     def calibrated(self, plan: PlanDocument, pace: RecordedPace) -> Estimator:
         """Estimate by what was recorded; without a recorded training as before."""
@@ -89,8 +96,7 @@ class Estimator:
 
     def _with_speed_of(self, trial: TrialSpec, seconds: float) -> Estimator:
         """Take the speed of a training; of a plugin, in units of its own: then statistics go by trainings."""
-        is_unknown = math.isnan(_training_work(trial, self))
-        known = replace(self, multiply_adds=1.0) if is_unknown else self
+        known = replace(self, has_own_unit=math.isnan(self.multiply_adds))
         return replace(known, speed=_training_work(trial, known) / seconds)
 
     def seconds(self, missing: Missing) -> float:
@@ -146,7 +152,7 @@ def total_seconds(work: Sequence[float], slots: int) -> float:
 
 
 def _training_work(trial: TrialSpec, estimator: Estimator) -> float:
-    return 3.2 * trial.training.epochs * estimator.num_train * estimator.multiply_adds
+    return 3.2 * trial.training.epochs * estimator.num_train * estimator.example_work
 
 
 def _multiply_adds(trial: TrialSpec, facts: DatasetFacts) -> float:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.machine.cores import usable_cores
+from orchestrator.machine.cores import usable_cpus
 from orchestrator.machine.memory import usable_memory_bytes
 from orchestrator.planning.accelerators import accelerator_of
 from workers.contract.errors import Fault
@@ -66,7 +66,7 @@ def this_machine() -> Node:
     models = gpu_names()
     gpus = _num_visible(len(models))
     kinds = tuple(accelerator_of(model) for model in models[: min(gpus, 1)])  # as Ray has it
-    return Node("this machine", _count_cpus(), gpus, "", usable_memory_bytes(), kinds)
+    return Node("this machine", usable_cpus(), gpus, "", usable_memory_bytes(), kinds)
 
 
 def one_device(
@@ -124,7 +124,9 @@ def demand_text(demand: ResourcesSpec) -> str:
 
 def size_text(num_bytes: int) -> str:
     """Format a size of memory."""
-    return f"{num_bytes / _GIBIBYTE:.3g} GiB"
+    from analysis.text.number_text import plain  # as above
+
+    return f"{plain(num_bytes / _GIBIBYTE, 3)} GiB"
 
 
 def node_texts(node: Node, demand: ResourcesSpec) -> dict[str, str]:
@@ -144,11 +146,6 @@ def _enough_for(node: Node, demand: ResourcesSpec) -> dict[str, str]:
         "trials by GPUs": "any" if by_gpus is None else str(by_gpus),
     }
     return texts if by_memory is None else texts | {"trials by memory": str(by_memory)}
-
-
-def _count_cpus() -> int:
-    """Count the CPUs this process may use, which a batch system may have made fewer than there are."""
-    return len(usable_cores()) or os.cpu_count() or 1
 
 
 def _num_visible(present: int) -> int:

@@ -85,6 +85,27 @@ def publish_plan(store: Store, plan: PlanDocument) -> PlanDocument:
     return plan
 
 
+def keep_published(store: Store, plan: PlanDocument) -> PlanDocument:
+    """Publish a published plan anew where its revision is lost or damaged by now; a newer one is left to stand.
+
+    Returns:
+        The plan under the revision that it has.
+    """
+    return (
+        plan if _newest_revision(store, plan.sweep) >= plan.revision else publish_plan(store, plan)
+    )
+
+
+def is_superseded(store: Store, plan: PlanDocument) -> bool:
+    """Whether a newer revision of the sweep's plan stands in the store."""
+    return _newest_revision(store, plan.sweep) > plan.revision
+
+
+def _newest_revision(store: Store, sweep: str) -> str:
+    newest = newest_plan(store, sweep)
+    return "" if newest is None else newest.revision
+
+
 def _last_revision(store: Store, plan: PlanDocument) -> str:
     """Return the plan's revision, moved on where one in the store would sort after it."""
     last = max(list_revisions(store, plan.sweep), default="")

@@ -159,19 +159,20 @@ def _compare(checked: CheckedSweep, store: Store, where: str, *, is_remeasuring:
     )
 
 
-def refuse_misfit(prepared: Prepared, nodes: Sequence[Node]) -> None:
-    """Refuse a sweep whose trials no node can ever hold, and say what it would take without GPUs.
+def refuse_misfit(prepared: Prepared, nodes: Sequence[Node], cure: str | None = None) -> None:
+    """Refuse a sweep whose trials no node can ever hold; without another cure, say what it would take without GPUs.
 
     Raises:
         UserError: With the cure.
     """
-    faults = fit_faults(prepared.sweep.resources, nodes, misfit_cure(prepared, nodes))
+    cure = cure or misfit_cure(prepared, nodes)
+    faults = fit_faults(prepared.sweep.resources, nodes, cure)
     if faults:
         raise UserError(faults)
 
 
 def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
-    """Return what to do about trials that do not fit, with the time they would take on CPUs alone."""
+    """Return what to do about trials that do not fit, with the time they would take on CPUs alone where it is known."""
     resources = prepared.sweep.resources
     num_cpus = min(resources.cpus, max(1, *(node.cpus for node in nodes)))
     most_memory = max((node.memory for node in nodes if node.cpus >= num_cpus), default=0)
@@ -184,7 +185,9 @@ def misfit_cure(prepared: Prepared, nodes: Sequence[Node]) -> str:
         settings += f" --set resources.memory={cpu_only.memory // 2**20}MiB"
     if resources.accelerator is not None:
         settings += " --set resources.accelerator=null"
+    is_told = prepared.open_work and math.isfinite(seconds)
+    time = f": about {duration(seconds)} on what is here" if is_told else ""
     return (
         "run it on a cluster whose nodes have them (--address), or on CPUs alone with "
-        f"{settings}: about {duration(seconds)} on what is here"
+        f"{settings}{time}"
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from workers.contract.arrow_numbers import as_arrow, as_numpy
 from workers.contract.commit_memory import CommitMemory
 from workers.contract.commits import Commit
+from workers.contract.failure_classes import WorkName, given_up_work
 from workers.contract.file_rows import FileRows
 from workers.contract.lacking import Facts
 from workers.contract.plan_document import PlanDocument
@@ -40,6 +41,11 @@ class FailedAttempt(NamedTuple):
     log_path: str = ""
     host: str = ""
     committed_at: str = ""
+
+    @property
+    def work(self) -> WorkName:
+        """What the attempt was at."""
+        return self.trial_id, self.statistic_id
 
 
 class RecordedTrial(NamedTuple):
@@ -117,7 +123,7 @@ class StoreReader:
             wall_seconds={name: trial.wall_seconds for name, trial in trials.items()},
             with_model=frozenset(models),
             measured=frozenset(statistics),
-            failed=frozenset((failure.trial_id, failure.statistic_id) for failure in failures),
+            given_up=given_up_work((each.work, each.failure_class) for each in failures),
             failures=failures,
             trials=trials,
             statistics=statistics,

@@ -19,6 +19,7 @@ from orchestrator.slots.slot import Slot
 from orchestrator.slots.task import SlotResult, SlotTask
 from workers.contract.errors import user_error
 from workers.contract.lacking import Missing
+from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 from workers.contract.store_place import check_writable
 
@@ -56,6 +57,14 @@ class Difference:
     column: str
     first: object
     second: object
+
+
+@dataclass(frozen=True)
+class DoneHere:
+    """What came of one trial's work, and the plan as it was published before it began."""
+
+    result: SlotResult
+    plan: PlanDocument
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,7 @@ def _trial_at(prepared: Prepared, index: int) -> Missing:
     return prepared.missing[index]
 
 
-def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResult:
+def run_here(prepared: Prepared, chosen: Missing, options: Options) -> DoneHere:
     """Do one trial's missing work in the foreground; it commits like any other.
 
     Raises:
@@ -134,7 +143,7 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
     own_slot = Slot(is_stopping=lambda: control.is_stopping)
     with contextlib.closing(own_slot) as slot, control.listening():
         start(slot, task)
-        publish_plan(prepared.store, prepared.plan)
+        plan = publish_plan(prepared.store, prepared.plan)
         result = run_on(task, slot)
         if result.status == "elsewhere":
             dead = dead_rivals(
@@ -142,7 +151,7 @@ def run_here(prepared: Prepared, chosen: Missing, options: Options) -> SlotResul
             )
             if dead is not None:
                 result = run_on(task.model_copy(update={"presumed_dead": sorted(dead)}), slot)
-        return result
+        return DoneHere(result, plan)
 
 
 def start(slot: Slot, task: SlotTask) -> None:

@@ -31,7 +31,7 @@ from workers.process.node_facts import (
     Software,
     read_patiently,
 )
-from workers.process.surroundings import Imported, try_import
+from workers.process.surroundings import GPU_CURE, Imported, try_import
 
 _SHARED_STORE = "give a store that all nodes share: the same shared folder, or object storage"
 _SAME_CODE = "install the same minima, from one lock, on all nodes and restart Ray there"
@@ -255,8 +255,8 @@ def _forget(store: Store, token: str) -> None:
 
 
 @contextlib.contextmanager
-def importing_here(*, is_asked: bool) -> Iterator[Callable[[], None]]:
-    """Try on this machine, while a cluster starts, whether TensorFlow does.
+def importing_here(*, is_asked: bool, needs_gpu: bool = False) -> Iterator[Callable[[], None]]:
+    """Try on this machine, while a cluster starts, whether TensorFlow does, and sees a GPU where trials need one.
 
     Yields:
         Waits for the answer, and raises a UserError where it does not.
@@ -269,6 +269,9 @@ def importing_here(*, is_asked: bool) -> Iterator[Callable[[], None]]:
             faults = [
                 *import_faults("this machine", (tried.fault, tried.mend) if tried.fault else None)
             ]
+            if found is not None and needs_gpu and not faults and not tried.num_gpus:
+                mend = f"{GPU_CURE}; `minima doctor` looks again"
+                faults = [Fault("trials hold GPUs, and TensorFlow sees none", "this machine", mend)]
             if faults:
                 raise UserError(faults)
 

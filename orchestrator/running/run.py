@@ -19,6 +19,7 @@ from orchestrator.running.preflight import check_nodes, importing_here
 from orchestrator.running.watch import Run
 from orchestrator.running.waves import run_waves
 from orchestrator.slots.task import Status
+from workers.contract.plan_document import PlanDocument
 from workers.contract.store_place import check_writable
 
 
@@ -29,10 +30,12 @@ class RunResult:
     Attributes:
         statuses: By trial.
         cluster_lost: Why the cluster is lost, or empty.
+        plan: The plan as it was published; None where the run came not so far.
     """
 
     statuses: dict[str, Status]
     cluster_lost: str = ""
+    plan: PlanDocument | None = None
 
     @property
     def exit_code(self) -> int:
@@ -53,6 +56,7 @@ def run(
             TensorFlow does not start, or a node has other code, another store or other data.
     """
     statuses: dict[str, Status] = {}
+    plan: PlanDocument | None = None
     began = time.monotonic()
     try:
         with scratch_folder(is_for_sockets=not options.address) as scratch:
@@ -61,7 +65,10 @@ def run(
             this_run = Run(prepared, options, control, console, scratch, driver, began)
             needs_tensorflow = options.entry == Options.entry
             with (
-                importing_here(is_asked=needs_tensorflow and not options.address) as refuse_faults,
+                importing_here(
+                    is_asked=needs_tensorflow and not options.address,
+                    needs_gpu=prepared.sweep.resources.gpus > 0,
+                ) as refuse_faults,
                 driver.join() as joined,
             ):
                 nodes = _awaited(this_run) if options.num_awaited_nodes else joined
@@ -81,12 +88,12 @@ def run(
                         needs_tensorflow=needs_tensorflow,
                     )
                 refuse_faults()
-                publish_plan(prepared.store, prepared.plan)
+                plan = publish_plan(prepared.store, prepared.plan)
                 with control.listening():
                     run_waves(this_run, nodes, statuses, aside.node_ids)
     except ClusterLost as lost:
-        return RunResult(statuses, str(lost))
-    return RunResult(statuses)
+        return RunResult(statuses, str(lost), plan)
+    return RunResult(statuses, plan=plan)
 
 
 def _awaited(this_run: Run) -> Sequence[Node]:

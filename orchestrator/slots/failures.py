@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.planning.store_state import FailedAttempt
-from workers.contract.failure_classes import FailureClass
+from workers.contract.failure_classes import FailureClass, WorkName, max_attempts
 from workers.contract.orders import EXIT_UNANSWERED, Answer
 from workers.contract.plugin_call import PluginCall
 
@@ -28,37 +28,35 @@ _OF_WHO_HAS_THE_WORD: frozenset[FailureClass] = frozenset({"hang", "crash", "bug
 
 @dataclass(frozen=True)
 class Policy:
-    """The response to a class of failure.
+    """The response to a class of failure; how often it is met is `MAX_ATTEMPTS`.
 
     Attributes:
-        max_attempts: How often, in all, work that fails like this is tried.
         wait_seconds: Before the second try; doubled before each further one.
         is_systemic: Equal failures of several trials point to one cause, which will fail the
             others.
     """
 
-    max_attempts: int
     wait_seconds: float
     is_systemic: bool = False
 
 
 POLICIES: dict[str, Policy] = {
-    "user_error": Policy(1, 0, is_systemic=True),  # the same input fails the same way
-    "bug": Policy(2, 1, is_systemic=True),  # once more, in case it was the machine after all
-    "nonfinite": Policy(1, 0),  # the same numbers fail the same way
-    "model_lost": Policy(2, 0),  # the slot trains again in between
-    "conflict": Policy(1, 0),  # retrained weights differ: a person must look
-    "gpu_out_of_memory": Policy(3, 10, is_systemic=True),  # a share is doubled instead
-    "gpu_busy": Policy(5, 10),
-    "host_out_of_memory": Policy(3, 30, is_systemic=True),
-    "device": Policy(3, 10, is_systemic=True),
-    "storage": Policy(8, 5, is_systemic=True),
-    "hang": Policy(2, 1),
-    "crash": Policy(3, 1, is_systemic=True),  # as from a library that does not fit the machine
-    "worker_lost": Policy(4, 1),
-    "node_lost": Policy(8, 5),
-    "other_code": Policy(20, 0),  # of the node, which gets no further task of this run
-    "preempted": Policy(20, 0),  # the node is gone, and the others are not affected
+    "user_error": Policy(0, is_systemic=True),
+    "bug": Policy(1, is_systemic=True),
+    "nonfinite": Policy(0),
+    "model_lost": Policy(0),
+    "conflict": Policy(0),
+    "gpu_out_of_memory": Policy(10, is_systemic=True),  # a share is doubled instead
+    "gpu_busy": Policy(10),
+    "host_out_of_memory": Policy(30, is_systemic=True),
+    "device": Policy(10, is_systemic=True),
+    "storage": Policy(5, is_systemic=True),
+    "hang": Policy(1),
+    "crash": Policy(1, is_systemic=True),  # as from a library that does not fit the machine
+    "worker_lost": Policy(1),
+    "node_lost": Policy(5),
+    "other_code": Policy(0),  # of the node, which gets no further task of this run
+    "preempted": Policy(0),  # the node is gone, and the others are not affected
 }
 """What is done about each class."""
 
@@ -90,8 +88,7 @@ def should_retry(classes: Sequence[str], num_smaller_shares: int = 0) -> bool:
     """
     uncounted = {_SHARE_TOO_SMALL: num_smaller_shares}
     return all(
-        classes.count(name) - uncounted.get(name, 0) < policy_of(name).max_attempts
-        for name in set(classes)
+        classes.count(name) - uncounted.get(name, 0) < max_attempts(name) for name in set(classes)
     )
 
 
@@ -122,18 +119,17 @@ def num_larger_shares(device_share: float) -> int:
 
 def given_up(
     failures: Sequence[FailedAttempt], num_smaller_shares: int = 0
-) -> dict[tuple[str, str | None], FailedAttempt]:
+) -> dict[WorkName, FailedAttempt]:
     """Return the work whose failures reached the cap of a class, with the failure that did.
 
     `num_smaller_shares` are tried before work has a whole device, as in `should_retry`.
     """
-    classes: dict[tuple[str, str | None], list[str]] = {}
-    reached: dict[tuple[str, str | None], FailedAttempt] = {}
+    classes: dict[WorkName, list[str]] = {}
+    reached: dict[WorkName, FailedAttempt] = {}
     for failure in sorted(failures, key=lambda failure: failure.attempt_id):
-        work = (failure.trial_id, failure.statistic_id)
-        classes.setdefault(work, []).append(failure.failure_class)
-        if not should_retry(classes[work], num_smaller_shares):
-            reached.setdefault(work, failure)
+        classes.setdefault(failure.work, []).append(failure.failure_class)
+        if not should_retry(classes[failure.work], num_smaller_shares):
+            reached.setdefault(failure.work, failure)
     return reached
 
 

@@ -165,12 +165,12 @@ class SyntheticSweep:
             key = (identity, statistic_id(statistic))
             self.store.commit("measurements", key, "measuring", found)
 
-    def fail(self, trial, statistic=None, attempt_id="failed"):
+    def fail(self, trial, statistic=None, attempt_id="failed", failure_class="user_error"):
         """Commit a failure of the training, or of one statistic."""
         record = FailureRecord(
             trial_id=trial_id(trial),
             statistic_id=None if statistic is None else statistic_id(statistic),
-            attempt_id=attempt_id, failure_class="gpu_out_of_memory", signature="oom",
+            attempt_id=attempt_id, failure_class=failure_class, signature="oom",
             message="<b>out of memory</b> & gone", log_path="logs/x.log", host="host",
             failed_at=_TIME,
         )  # fmt: skip

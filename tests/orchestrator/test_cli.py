@@ -16,6 +16,7 @@ import pytest
 from orchestrator import cli
 from orchestrator.commands import plan_command
 from orchestrator.commands.app import app
+from orchestrator.machine.processes import process_space
 from workers.contract import distribution
 from workers.contract.errors import StoreError
 from workers.contract.store import Store
@@ -103,6 +104,7 @@ BAD = [
     (["run", "toy.yaml", "--set", "resources.gpus=999"], "no node has them"),
     (["run", "toy.yaml", "--set", "resources.cpus=9999"], "no node has them"),
     (["run", "paper-kld", "--set", "dataset={name: digits}"], "about "),
+    (["trial", "toy.yaml", "--index", "0", "--set", "resources.gpus=999"], "no node has them"),
     (
         ["trial", "toy.yaml", "--batch-size", "32", "--learning-rate", "0.3", "--seed", "0"],
         "no trial with batch size 32, learning rate 0.3, seed 0",
@@ -219,6 +221,9 @@ def test_plan_writes_nothing_and_says_what_fits(minima, place):
     document = json.loads(out)
     assert code == 0
     assert document["fits"] is False
+    assert document["aside"] is None
+    assert document["misfit"]["where"] == "resources"
+    assert "--set resources.gpus=0" in document["misfit"]["mend"]
     assert document["seconds_left"] is None
     assert [trial["state"] for trial in document["trials"]] == ["to_train", "to_train"]
     assert sorted(path.name for path in place.iterdir()) == ["toy.yaml"]
@@ -227,6 +232,17 @@ def test_plan_writes_nothing_and_says_what_fits(minima, place):
 def test_status_of_an_empty_store(minima, empty_store):
     """Nothing to tell is no fault."""
     assert minima("status", "--json")[:2] == (0, "[]\n")
+
+
+def test_stop_does_not_count_a_run_that_was_killed(minima, empty_store, dead_pid):
+    """Its registration is removed, where we can tell; one of another machine is asked."""
+    owner = {"host": "h", "pid": dead_pid, "process_space": process_space()}
+    store = Store.open(str(empty_store))
+    store.write_json(Store.run_path("toy", "killed"), owner)
+    store.write_json(Store.run_path("toy", "elsewhere"), owner | {"process_space": "another"})
+    code, out, _ = minima("stop", "toy")
+    assert (code, out) == (0, "asked 1 runs of toy to stop\n")
+    assert store.read_json(Store.run_path("toy", "killed")) is None
 
 
 def test_stop_without_a_run(minima, empty_store):

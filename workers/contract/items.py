@@ -8,12 +8,14 @@ heavy inside functions: a process that plans or concludes reads them too.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from workers.contract.dataset_facts import DatasetFacts
+from workers.contract.errors import Fault
 from workers.contract.frozen import Count, Frozen
 from workers.contract.quantity import Quantity
 
@@ -72,6 +74,18 @@ class StatisticItem(OfSeeds):
             num_train: Examples of the training set, N.
         """
         return ASSUMED_GRADIENTS
+
+    def data_faults(self, sizes: Mapping[str, int], batch_size: int) -> Iterator[Fault]:  # noqa: ARG002
+        """Find what these settings ask of the data that they do not have; by default nothing.
+
+        Args:
+            sizes: Examples of each split, by name.
+            batch_size: Of the trial, m; of several trials the largest.
+
+        Returns:
+            Faults whose `where` is the setting's key.
+        """
+        yield from ()
 
     def refuse_network(self, network: object) -> None:
         """Refuse a `keras.Model` that cannot be measured so, trained or not; by default none.

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from workers.contract.failure_classes import WorkName
 from workers.contract.plan_document import PlanDocument, PlannedStatistic
 from workers.contract.planned_trials import PlannedTrial
 from workers.contract.records import Outcome
@@ -24,13 +25,13 @@ class Facts:
         outcomes: How training ended, by trial.
         with_model: Trials whose trained network is kept.
         measured: Committed statistics: trial_id, statistic_id.
-        failed: Work that an attempt has failed at: trial_id, statistic_id or None for training.
+        given_up: Work that failed as often as it is tried: trial_id, statistic_id or None for training.
     """
 
     outcomes: Mapping[str, str] = field(default_factory=dict)
     with_model: Collection[str] = frozenset()
     measured: Collection[tuple[str, str]] = frozenset()
-    failed: Collection[tuple[str, str | None]] = frozenset()
+    given_up: Collection[WorkName] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class Missing:
     Attributes:
         is_trained: Its record is there, and its kept model wherever a statistic still needs it.
         statistics: Those not measured, in the plan's order.
-        has_failed: An attempt at any of what is missing has failed before.
+        is_given_up: Any of what is missing failed as often as it is tried; another run tries it again.
         earlier: Names of statistics that only an earlier numerics version measured.
     """
 
     planned: PlannedTrial
     is_trained: bool
     statistics: list[PlannedStatistic]
-    has_failed: bool
+    is_given_up: bool
     earlier: tuple[str, ...] = ()
 
     @property
@@ -56,7 +57,7 @@ class Missing:
         return self.is_trained and not self.statistics
 
     @property
-    def work(self) -> list[tuple[str, str | None]]:
+    def work(self) -> list[WorkName]:
         """What is missing, as view `failures` names it: trial, and statistic or None to train."""
         names: list[str | None] = [] if self.is_trained else [None]
         names += [item.statistic_id for item in self.statistics]
@@ -73,7 +74,7 @@ class Missing:
         """The trial's state in one word."""
         if self.is_done:
             return "done"
-        if self.has_failed:
+        if self.is_given_up:
             return "failed"
         return "to_measure" if self.is_trained else "to_train"
 
@@ -109,6 +110,6 @@ def _compare(planned: PlannedTrial, statistics: list[PlannedStatistic], facts: F
             earlier.append(item.statistic.name)
     outcome, has_model = facts.outcomes.get(name), name in facts.with_model
     trained = is_trained(outcome, has_model=has_model, is_needed=bool(left))
-    missing = Missing(planned, trained, left, has_failed=False, earlier=tuple(earlier))
-    has_failed = any(work in facts.failed for work in missing.work)
-    return replace(missing, has_failed=True) if has_failed else missing
+    missing = Missing(planned, trained, left, is_given_up=False, earlier=tuple(earlier))
+    is_given_up = any(work in facts.given_up for work in missing.work)
+    return replace(missing, is_given_up=True) if is_given_up else missing

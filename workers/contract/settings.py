@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from workers.contract.errors import Fault
 from workers.contract.frozen import Finite, Misfit, Seed, refuse_repeats
 from workers.contract.items import StatisticItem
 
@@ -26,6 +28,19 @@ def _differing(splits: list[SplitName]) -> list[SplitName]:
 
 
 Splits = Annotated[list[SplitName], AfterValidator(_differing)]
+
+
+def subset_faults(
+    num_examples: int | None, splits: Sequence[SplitName], sizes: Mapping[str, int]
+) -> Iterator[Fault]:
+    """Find the splits, of these sizes, that are smaller than the subset asked of them; None asks for all."""
+    for split in splits:
+        if num_examples is not None and num_examples > sizes[split]:
+            yield Fault(
+                f"num_examples {num_examples} is more than the {sizes[split]} examples of the split {split!r}",
+                "num_examples",
+                f"give at most {sizes[split]}, or leave it out for all of them",
+            )
 
 
 class EstimateSpec(StatisticItem):

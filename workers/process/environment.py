@@ -11,8 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from workers.contract.environment_facts import EnvironmentFacts
+from workers.contract.errors import user_error
 from workers.contract.identity import STEP_VERSION
 from workers.process.devices import instruction_sets, processor_name
+from workers.process.surroundings import GPU_CURE
 
 _INTER_OP_THREADS = 1
 
@@ -41,6 +43,7 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
         gpu_limit_bytes: The most memory that a share of a GPU may take.
 
     Raises:
+        UserError: The trial holds GPUs, and TensorFlow sees none; on the CPU it would be another one.
         RuntimeError: Operations have run with other settings (our own bug).
     """
     _set_threads(num_threads)
@@ -51,6 +54,12 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
     if gpus and not uses_gpu:
         tf.config.set_visible_devices([], "GPU")
         gpus = []
+    if uses_gpu and not gpus:
+        raise user_error(
+            "a trial holds GPUs, and TensorFlow sees none",
+            where=f"resources.gpus, on {platform.node()}",
+            mend=f"{GPU_CURE}; `minima doctor` tells there what is missing",
+        )
     for gpu in gpus:
         _bound_memory(gpu, gpu_limit_bytes)
     device = _gpu_name(gpus[0]) if gpus else processor_name()

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 
+GPU_CURE = "install minima with its extra `gpu`, and the driver of the GPUs"
+"""Where TensorFlow sees none of the GPUs that are there."""
+
 _FIXED = {
     "KERAS_BACKEND": "tensorflow",
     "MPLBACKEND": "agg",  # Keras imports Matplotlib, which refuses to be where its backend is unknown

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from workers.contract.errors import Fault
 from workers.contract.frozen import Count, refuse_repeats
 from workers.contract.settings import EstimateSpec
 
 if TYPE_CHECKING:
     from workers.contract.records import Measurement
     from workers.statistics.measuring.context import MeasurementContext
+
+_LEAVE_OUT = "leave `batch_noise` out of `measure`"
 
 
 def _differing_multiples(multiples: list[int]) -> list[int]:
@@ -44,6 +48,20 @@ class BatchNoiseSpec(EstimateSpec):
         """Return the cost as the algorithm counts it, 3 for a product."""
         examples = self.num_probes * batch_size * (2 * sum(self.multiples) + 3)
         return examples / num_train
+
+    def data_faults(self, sizes: Mapping[str, int], batch_size: int) -> Iterator[Fault]:
+        """Find multiples of the batch size that leave no two batches to differ."""
+        num_train = sizes["train"]
+        largest = (num_train - 1) // batch_size
+        mend = f"choose multiples of at most {largest}, or {_LEAVE_OUT}" if largest else _LEAVE_OUT
+        for multiple in self.multiples:
+            if multiple > largest:
+                yield Fault(
+                    f"{multiple} times the batch size {batch_size} leaves no two different batches of the "
+                    f"{num_train} training examples",
+                    "multiples",
+                    mend,
+                )
 
 
 def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measurement]:

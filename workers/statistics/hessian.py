@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from workers.contract.errors import Fault
 from workers.contract.frozen import Count, Finite, Misfit
-from workers.contract.settings import BatchNormMode, EstimateSpec, Objective, Splits
+from workers.contract.settings import BatchNormMode, EstimateSpec, Objective, Splits, subset_faults
 
 if TYPE_CHECKING:
     from workers.contract.records import Measurement
@@ -53,6 +55,10 @@ class HessianSpec(EstimateSpec):
         """Return the cost as the algorithm counts it, 3 for a product, were all Lanczos steps spent."""
         share = min(1.0, (self.num_examples or num_train) / num_train)
         return 3 * share * (self.max_lanczos_steps + self.num_probes)
+
+    def data_faults(self, sizes: Mapping[str, int], batch_size: int) -> Iterator[Fault]:  # noqa: ARG002
+        """Find splits smaller than the subset asked of them."""
+        yield from subset_faults(self.num_examples, self.splits, sizes)
 
 
 def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurement]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from workers.contract.errors import Fault
 from workers.contract.frozen import Count, Seed, refuse_repeats
 from workers.contract.items import StatisticItem
-from workers.contract.settings import BatchNormMode, Objective, SpectrumKind, Splits
+from workers.contract.settings import BatchNormMode, Objective, SpectrumKind, Splits, subset_faults
 
 if TYPE_CHECKING:
     from workers.contract.records import Measurement, SpectrumNode
@@ -51,6 +53,10 @@ class SpectrumSpec(StatisticItem):
         """Return the cost as the algorithm counts it, 3 for a product."""
         share = min(1.0, (self.num_examples or num_train) / num_train)
         return 3 * share * self.num_steps * self.num_draws * len(self.kinds)
+
+    def data_faults(self, sizes: Mapping[str, int], batch_size: int) -> Iterator[Fault]:  # noqa: ARG002
+        """Find splits smaller than the subset asked of them."""
+        yield from subset_faults(self.num_examples, self.splits, sizes)
 
 
 def measure(

@@ -87,6 +87,8 @@ def test_an_unmeasured_statistic_leaves_the_cell_incomplete(store, synthetic_swe
     assert (cell["num_missing"], cell["num_failed"], cell["complete"]) == (1, 0, False)
     sweep.fail(trial, LossesSpec(), "early")
     assert _cells(store)[0]["num_failed"] == 0
+    sweep.fail(trial, TracesSpec(), "away", failure_class="storage")
+    assert _cells(store)[0]["num_failed"] == 0  # it is tried eight times
     sweep.fail(trial, TracesSpec(), "late")
     assert _cells(store)[0]["num_failed"] == 1
 

@@ -19,7 +19,7 @@ from workers.training.sgd import CompiledSGD
 
 def make(job: Job) -> Steps:
     """Build network and loop."""
-    prepare(job.threads, uses_gpu=True)
+    prepare(job.threads, uses_gpu=bool(tf.config.list_physical_devices("GPU")))
     draw = np.random.default_rng(0)
     split = ResidentSplit(
         inputs=tf.constant(draw.integers(0, 256, (NUM_EXAMPLES, 32, 32, 3), dtype=np.uint8)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from pydantic import TypeAdapter
@@ -16,11 +18,14 @@ from analysis.records.load import load_records
 from orchestrator.commands import store_commands, sweep_commands
 from orchestrator.machine.console import Output
 from orchestrator.planning.plan import publish_plan
+from orchestrator.planning.prepare import Options, prepare
 from orchestrator.planning.store_state import StoreReader, standing_records
+from orchestrator.running.foreground import TrialChoice
 from workers.contract.commits import DERIVED_VIEWS
 from workers.contract.compaction import compact
 from workers.contract.parquet_file import encode
 from workers.contract.plan_document import PlanDocument
+from workers.contract.plans import newest_plan
 from workers.contract.records import (
     FailureRecord,
     Measurement,
@@ -260,6 +265,51 @@ def test_aggregating_by_itself_always_averages(sweep, averaged, told):
     assert len(averaged) == 2
     told(sweep)
     assert len(averaged) == 2
+
+
+def test_a_plan_that_a_newer_one_follows_is_told_and_not_kept(sweep, capsys):
+    """The derived views are those of the sweep's current plan; what a run tells is of its own."""
+    first = sweep.plan
+    sweep.new_plan()
+    sweep_commands.conclude(sweep.store, sweep.plan, Output(), 0)
+    views, kept = views_of(sweep.store), sweep.store.read_bytes(Store.conclusion_path("toy"))
+    sweep.new_trial()
+    capsys.readouterr()
+    sweep_commands.conclude(sweep.store, first, Output(is_json=True), 0)
+    said = capsys.readouterr()
+    assert json.loads(said.out)["cells"][1]["done"] == 2
+    assert " ".join(said.err.split()) == (
+        "toy was planned anew meanwhile: what follows is of this run's plan; the newer one stays the "
+        "sweep's, and `minima aggregate` averages by it"
+    )
+    assert views_of(sweep.store) == views
+    assert sweep.store.read_bytes(Store.conclusion_path("toy")) == kept
+
+
+@pytest.mark.parametrize("is_trial", [False, True])
+def test_a_run_that_ends_leaves_a_newer_plan_in_its_place(toy_sweep, monkeypatch, is_trial):
+    """Though it began, and published its own, before."""
+    toy_sweep(seeds=2)
+    prepared, older = (
+        prepare("toy.yaml", Options("store", overrides=o)) for o in ((), ("seeds=1",))
+    )
+    newer = []
+
+    def plan_meanwhile(*_):
+        plan = publish_plan(older.store, older.plan)
+        newer.append(publish_plan(prepared.store, prepared.plan))
+        result = SimpleNamespace(exit_code=3, plan=plan, cluster_lost="", status="drained")
+        return SimpleNamespace(result=result, plan=plan) if is_trial else result
+
+    monkeypatch.setattr(sweep_commands, "prepare", lambda *_: older)
+    monkeypatch.setattr(sweep_commands, "run_missing", plan_meanwhile)
+    monkeypatch.setattr(sweep_commands, "run_here", plan_meanwhile)
+    monkeypatch.setattr(sweep_commands, "refuse_network", lambda *_: None)
+    if is_trial:
+        sweep_commands.trial("toy", TrialChoice(index=0), Options("store"), Output())
+    else:
+        sweep_commands.run("toy", Options("store"), Output())
+    assert newest_plan(older.store, "toy") == newer[0]
 
 
 def test_what_is_no_number_is_kept(sweep, told):

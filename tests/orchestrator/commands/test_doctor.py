@@ -62,9 +62,22 @@ def test_a_sound_machine_needs_nothing(tmp_path):
 
 
 def test_gpus_are_counted(monkeypatch):
-    """They need no cure either way."""
+    """They need no cure, where TensorFlow sees them."""
     monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 4))
-    assert checks()["GPUs"] == Check("GPUs", "4")
+    monkeypatch.setattr(surroundings.subprocess, "run", lambda *_, **__: finished(stdout="4\n"))
+    found = checks()
+    assert found["GPUs"] == Check("GPUs", "4")
+    assert found["TensorFlow starts"] == Check("TensorFlow starts", "yes, and sees 4 GPUs")
+
+
+def test_gpus_that_tensorflow_does_not_see_need_a_cure(monkeypatch):
+    """As where it was installed without the extra `gpu`: trials that ask for them are refused."""
+    monkeypatch.setattr(doctor, "this_machine", lambda: Node("this machine", 8, 4))
+    assert checks()["TensorFlow starts"] == Check(
+        "TensorFlow starts",
+        "yes, and sees none of 4 GPUs",
+        "install minima with its extra `gpu`, and the driver of the GPUs",
+    )
 
 
 def test_an_address_is_shown(monkeypatch):

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from orchestrator.machine import cores
-from orchestrator.machine.cores import claimed_cores, cores_environment
+from orchestrator.machine.cores import claimed_cores, cores_environment, usable_cpus
 from orchestrator.slots.slot import Slot
 
 HOLD = """
@@ -70,6 +70,31 @@ def test_another_process_is_seen_and_its_death_too(name):
     finally:
         holder.kill()
         holder.communicate()
+
+
+@pytest.mark.parametrize(
+    ("texts", "count"),
+    [
+        (("max 100000", "", ""), 4),
+        (("200000 100000", "", ""), 2),
+        (("350000 100000", "", ""), 3),
+        (("50000 100000", "", ""), 1),
+        (("900000 100000", "", ""), 4),
+        (("", "-1", "100000"), 4),
+        (("", "250000", "100000"), 2),
+        (("", "250000", ""), 4),
+        (("", "", ""), 4),
+        (("nonsense", "", ""), 4),
+    ],
+)
+def test_usable_cpus_are_those_whose_time_the_container_has(monkeypatch, tmp_path, texts, count):
+    """By either version of control groups, in whole CPUs; those of the four cores where there is no limit."""
+    paths = [tmp_path / str(number) for number in range(3)]
+    for path, text in zip(paths, texts, strict=True):
+        if text:
+            path.write_text(f"{text}\n")
+    monkeypatch.setattr(cores, "_QUOTAS", (paths[:1], paths[1:]))
+    assert usable_cpus() == count
 
 
 def test_a_child_is_told_its_cores():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -20,6 +21,7 @@ from orchestrator.monitor.plan_report import (
 from orchestrator.planning.estimate import START_SECONDS
 from orchestrator.planning.fit import Node
 from orchestrator.planning.prepare import Options, prepare
+from workers.contract.records import FailureRecord, table
 from workers.contract.sweep_spec import ResourcesSpec
 
 SWEEP = """
@@ -102,6 +104,25 @@ def test_the_document_has_the_same_numbers(recorded):
         [0, 5400, 5400, 5400]
     )
     assert all(trial["fits"] for trial in document["trials"])
+
+
+def test_the_document_tells_what_diverged_and_what_failed(prepare_toy, finish_trial):
+    """As that of `status` does, of the same store."""
+    first = prepare_toy()
+    done, failed, *_ = first.plan.trials
+    finish_trial(first.store, done, first.plan.statistics, outcome="diverged")
+    row = FailureRecord(
+        trial_id=failed.trial_id, statistic_id=None, attempt_id="f1", failure_class="user_error",
+        signature="ValueError", message="no", log_path="l", host="h",
+        failed_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )  # fmt: skip
+    first.store.commit("failures", (failed.trial_id, "f1"), "f1", table("failures", [row]))
+    document = plan_document(plan_report(prepare_toy(), [Node("a", 2, 0)]))
+    assert [cell["diverged"] for cell in document["cells"]] == [1, 0]
+    assert [cell["failed"] for cell in document["cells"]] == [1, 0]
+    assert [(group["signature"], group["count"]) for group in document["failures"]] == [
+        ("ValueError", 1)
+    ]
 
 
 def test_where_no_node_fits_the_cost_is_told_all_the_same(recorded):

@@ -76,6 +76,24 @@ def test_what_was_done_before_a_resumed_run_does_not_count(begun):
     assert (pace.cost_hours, pace.unit) == (pytest.approx(0.25 * 100 / 3600), "GPU-hours")
 
 
+def test_what_another_sweep_measured_of_the_same_trials_meanwhile_is_not_of_the_run(begun):
+    """Neither as time worked nor as its cost."""
+    after = state_of(begun, [(9000, 100, 50), (200, 150, 100), (50, 50, None)])
+    key = (begun.plan.trials[1].trial_id, "of another sweep")
+    theirs = {key: RecordedStatistic("fork", 400.0, ago(0))}
+    both = replace(after, statistics={**after.statistics, **theirs})
+    began = NOW - timedelta(seconds=400)
+    assert run_pace(begun, both, began, NOW) == run_pace(begun, after, began, NOW)
+
+
+def test_a_fast_run_tells_its_rate_in_full():
+    """Not as 1.2e+03."""
+    pace = RunPace(1500, 4000.0, 3600.0, 1500.0, 2.0, "core-hours")
+    assert run_line(pace).startswith(
+        "this run: 1,500 trials finished in 67 min, 1,500 trials/h over"
+    )
+
+
 def test_a_run_that_finished_nothing_tells_no_rate(begun):
     """Stopped before anything was committed."""
     pace = run_pace(begun, begun.state, NOW - timedelta(seconds=30), NOW)

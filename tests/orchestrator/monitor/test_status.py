@@ -73,11 +73,12 @@ def fail(store):
     """Commit a failure row."""
 
     def write(
-        trial_id, statistic_id, attempt_id, signature="ValueError", message="no", *, host="h"
-    ):
+        trial_id, statistic_id, attempt_id, signature="ValueError", message="no", *, host="h",
+        failure_class="user_error",
+    ):  # fmt: skip
         row = FailureRecord(
             trial_id=trial_id, statistic_id=statistic_id, attempt_id=attempt_id,
-            failure_class="bug", signature=signature, message=message,
+            failure_class=failure_class, signature=signature, message=message,
             log_path=f"logs/{attempt_id}.log", host=host, failed_at=NOW,
         )  # fmt: skip
         store.commit("failures", (trial_id, attempt_id), attempt_id, table("failures", [row]))
@@ -110,6 +111,19 @@ def test_trials_are_counted_by_cell_and_state(store, plan, finish, beat, fail):
     ]
     assert counts == [(32, 1, 1, 1, 0, 0), (64, 0, 1, 0, 1, 1)]
     assert (state.num_trials, state.num_done) == (6, 1)
+
+
+def test_what_will_be_tried_again_has_not_failed(store, plan, fail):
+    """A trial has failed once a class of failure befell it as often as it is tried; all are told."""
+    first, second, third, *_ = plan.trials
+    fail(first.trial_id, None, "f1", failure_class="preempted")
+    fail(first.trial_id, None, "f2", failure_class="other_code")
+    for trial, number in ((second, 1), (third, 2)):
+        for attempt in range(number):
+            fail(trial.trial_id, None, f"g{number}{attempt}", failure_class="bug")
+    state = sweep_status(store, plan, NOW)
+    assert (state.cells[0].to_train, state.cells[0].failed) == (2, 1)
+    assert [group["count"] for group in state.failures] == [1, 1, 3]
 
 
 def test_only_attempts_that_live_run(store, plan, finish, beat):
@@ -260,6 +274,18 @@ def test_a_sweep_that_is_done_has_no_open_failure(store, plan, fail, finish):
     state = sweep_status(store, plan, NOW)
     assert state.num_done == 6
     assert open_failures(store, plan, state) == []
+
+
+def test_a_statistic_of_another_sweep_is_no_work_of_this_one(store, plan, finish_trial):
+    """Though it was measured of a trial that both have."""
+    for attempt_id, item, seconds in zip("ab", plan.statistics, (50.0, 500.0), strict=True):
+        finish_trial(
+            store, plan.trials[0], [item], measuring_seconds=seconds, attempt_id=attempt_id
+        )
+    own = plan.model_copy(update={"statistics": plan.statistics[:1]})
+    now = datetime.now(UTC)
+    worked = [sweep_status(store, each, now).throughput.worked_seconds for each in (plan, own)]
+    assert worked == pytest.approx([500, 50], abs=5)  # less the moment since they were committed
 
 
 def test_nothing_in_the_store(store, plan):

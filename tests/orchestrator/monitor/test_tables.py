@@ -208,6 +208,16 @@ def test_how_fast_it_goes():
     assert _pace_line(replace(status, throughput=None, running=[])) == "nothing runs"
 
 
+def test_a_fast_pace_is_written_in_full():
+    """Not as 1.2e+03."""
+    pace = Throughput(1234, 3600.0, "an hour ago", 1234.0, 12_345.6, 2, 3600.0)
+    cell = CellStatus(100, 0.08, 1234, 0, 0, 0, 0)
+    status = SweepStatus("toy", "r", [cell], [beat()], throughput=pace)
+    assert _pace_line(status) == (
+        "1,234 trials finished in the last hour: 1,234/h; 12,346 training steps/s"
+    )
+
+
 def test_who_is_silent():
     """By name and host, and that a single look cannot tell a clock that is off."""
     status = SweepStatus("toy", "r", [], [])

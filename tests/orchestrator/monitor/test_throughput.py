@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.monitor.throughput import runs_began, throughput, worked_seconds
+from orchestrator.monitor.throughput import as_asked, runs_began, throughput, worked_seconds
 from orchestrator.planning.store_state import RecordedStatistic, StoreState
 from workers.contract.lacking import Missing
+from workers.contract.plan_document import PlanDocument
 from workers.contract.store import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -136,6 +137,37 @@ def test_a_pause_does_not_slow_the_pace(done_at, make_beat):
     found = throughput(items, state, [], NOW)
     assert (found.num_finished, found.worked_seconds) == (2, 90.0)
     assert found.trials_per_hour == pytest.approx(80.0)
+
+
+def test_what_other_sweeps_measured_of_shared_trials_does_not_count(
+    make_trial, make_beat, trial_record, statistics
+):
+    """Neither as a trial finished again, nor as time worked; of the plan's own, only for the seeds it asks for."""
+    own, other = statistics
+    of_one_seed = other.model_copy(
+        update={"statistic": other.statistic.model_copy(update={"seeds": 1})}
+    )
+    trials = [make_trial(seed) for seed in range(2)]
+    plan = PlanDocument(
+        sweep="toy", revision="r", planned_at="", spec={}, seeds=[0, 1], trials=trials,
+        statistics=[own, of_one_seed],
+    )  # fmt: skip
+    first, second = (item.trial_id for item in trials)
+    found = {
+        (first, own.statistic_id): RecordedStatistic("losses", 100.0, ago(7000)),
+        (first, other.statistic_id): RecordedStatistic("traces", 100.0, ago(500)),
+        (second, own.statistic_id): RecordedStatistic("losses", 100.0, ago(7000)),
+        (second, other.statistic_id): RecordedStatistic("traces", 100.0, ago(1000)),
+        (second, "of another sweep"): RecordedStatistic("fork", 100.0, ago(2000)),
+        ("another", own.statistic_id): RecordedStatistic("losses", 100.0, ago(3000)),
+    }
+    state = as_asked(plan, StoreState(statistics=found))
+    assert [*state.statistics] == [
+        (first, own.statistic_id), (first, other.statistic_id), (second, own.statistic_id)
+    ]  # fmt: skip
+    done = [Missing(item, True, [], False) for item in trials]  # noqa: FBT003
+    pace = throughput(done, state, [make_beat("t", started_at=ago(10))], NOW, [ago(9000)])
+    assert (pace.num_finished, pace.worked_seconds) == (1, 110)
 
 
 def test_of_a_sweep_that_ended_long_ago_all_work_counts(done_at):

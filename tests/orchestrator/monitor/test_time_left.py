@@ -32,7 +32,7 @@ def make_missing(make_trial, statistics):
 
     def make(seed: int, *, is_trained: bool = False, number: int = 2) -> Missing:
         left = statistics[:number]
-        return Missing(make_trial(seed), is_trained, left, has_failed=False)
+        return Missing(make_trial(seed), is_trained, left, is_given_up=False)
 
     return make
 

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.planning.checks import check_sweep
 from orchestrator.planning.sweep import built_in_sweeps, read_sweep
 from orchestrator.planning.yaml_file import parse_yaml
-from workers.contract.errors import UserError
+from workers.contract.errors import Fault, UserError
 
 TOY = {
     "name": "toy",
@@ -23,7 +23,7 @@ TOY = {
 }
 
 
-def faults(changes: dict[str, object], data_dir: str | None = None) -> list[tuple[str, str]]:
+def raised(changes: dict[str, object], data_dir: str | None = None) -> tuple[Fault, ...]:
     document = copy.deepcopy(TOY)
     for path, value in changes.items():
         *folders, last = path.split(".")
@@ -33,7 +33,11 @@ def faults(changes: dict[str, object], data_dir: str | None = None) -> list[tupl
         place[last] = value
     with pytest.raises(UserError) as error:
         check_sweep(document, "toy.yaml", data_dir)
-    return [(fault.what, fault.where) for fault in error.value.faults]
+    return error.value.faults
+
+
+def faults(changes: dict[str, object], data_dir: str | None = None) -> list[tuple[str, str]]:
+    return [(fault.what, fault.where) for fault in raised(changes, data_dir)]
 
 
 def test_a_sound_sweep_has_no_fault():
@@ -218,6 +222,46 @@ def test_a_num_train_that_fits_is_what_batches_are_judged_by():
     assert found == [
         ("a batch of 101 is larger than the 100 training examples", "toy.yaml, grid.batch_size[0]")
     ]
+
+
+NO_TWO = "times the batch size 479 leaves no two different batches of the 1437 training examples"
+AT_MOST_2 = "choose multiples of at most 2, or leave `batch_noise` out of `measure`"
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ("batch_noise", [(f"4 {NO_TWO}", "multiples", AT_MOST_2)]),
+        ({"name": "batch_noise", "multiples": [1, 3], "seeds": 1}, [(f"3 {NO_TWO}", "multiples", AT_MOST_2)]),
+        ({"name": "batch_noise", "multiples": [2], "seeds": 1}, []),
+        (
+            {"name": "hessian", "num_examples": 361, "splits": ["train", "test"], "seeds": 1},
+            [(
+                "num_examples 361 is more than the 360 examples of the split 'test'", "num_examples",
+                "give at most 360, or leave it out for all of them",
+            )],
+        ),
+        ({"name": "hessian", "num_examples": 1437}, []),
+        (
+            {"name": "spectrum", "num_examples": 1438},
+            [(
+                "num_examples 1438 is more than the 1437 examples of the split 'train'", "num_examples",
+                "give at most 1437, or leave it out for all of them",
+            )],
+        ),
+    ],
+)  # fmt: skip
+def test_what_statistics_ask_of_the_data_is_held_against_them_before_anything_runs(item, told):
+    """By the largest batch size that fits; a larger one, and an unknown key, are told besides."""
+    changes = {"grid.batch_size": [32, 2000, 479], "measure": ["losses", item], "colour": 1}
+    found = [(each.what, each.where, each.mend) for each in raised(changes)]
+    assert found[2:] == [(what, f"toy.yaml, measure[1].{key}", mend) for what, key, mend in told]
+
+
+def test_a_statistic_with_a_fault_of_its_own_is_not_held_against_the_data():
+    """Its fault is told, once."""
+    item = {"name": "spectrum", "num_examples": 5000, "num_steps": "many"}
+    assert [where for _, where in faults({"measure": [item]})] == ["toy.yaml, measure[0].num_steps"]
 
 
 @pytest.mark.parametrize("name", ["fork", "tail"])

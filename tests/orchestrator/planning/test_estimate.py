@@ -156,6 +156,19 @@ def test_the_time_of_a_plugin_is_unknown_until_it_was_recorded(make_plan_of, sta
     assert losses == pytest.approx(0.4 * 3 / 3.2 * 50.0)
 
 
+def test_a_recorded_plugin_is_unknown_at_a_stated_speed(make_plan_of):
+    """What it computes is not told: only what it took here, recorded or timed, is known."""
+    plan = make_plan_of({"name": "package.module:build"})
+    trial = plan.trials[0]
+    state = StoreState(wall_seconds={trial.trial_id: 50.0})
+    recorded = make_estimator(plan, state, DIGITS, ONE_CPU)
+    for known in (recorded, recorded.timed(trial.trial, {32: 40.0})):
+        assert math.isfinite(known.training_seconds(trial.trial))
+        stated = known.at_stated_speed(ONE_CPU)
+        assert math.isnan(stated.training_seconds(trial.trial))
+        assert math.isnan(stated.statistic_seconds(LossesSpec()))
+
+
 def longest_first(work: tuple[float, ...], slots: int) -> float:
     """Give each piece, longest first, to the slot whose pieces so far sum to least."""
     pieces: list[list[float]] = [[] for _ in range(slots)]

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from orchestrator.machine import cores
 from orchestrator.machine.memory import usable_memory_bytes
 from orchestrator.planning import fit
-from orchestrator.planning.fit import Node, fit_faults, one_device, this_machine
+from orchestrator.planning.fit import Node, fit_faults, one_device, size_text, this_machine
 from workers.contract.sweep_spec import ResourcesSpec
 
 
@@ -108,8 +109,9 @@ def test_a_sweep_may_mix_devices():
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="CPUs are taken away on Linux alone"
 )
-def test_this_machine_has_the_cpus_that_this_process_may_use():
-    """A batch system gives a job some of them."""
+def test_this_machine_has_the_cpus_that_this_process_may_use(monkeypatch):
+    """A batch system gives a job some of them, and a container the time of some."""
+    monkeypatch.setattr(cores, "_QUOTAS", ())
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
@@ -117,6 +119,8 @@ def test_this_machine_has_the_cpus_that_this_process_may_use():
     finally:
         os.sched_setaffinity(0, allowed)
     assert this_machine().cpus == len(allowed)
+    monkeypatch.setattr(cores, "_quotas", lambda: [1.5])
+    assert this_machine().cpus == 1
 
 
 def test_a_trial_without_gpus_is_told_so():
@@ -125,3 +129,9 @@ def test_a_trial_without_gpus_is_told_so():
     assert (
         fault.what.splitlines()[-1] == "  a-long-name     8     2               0             any"
     )
+
+
+def test_sizes_of_memory_are_written_in_full():
+    """Of whatever size; not as 1.5e+03."""
+    sizes = (2**30, 3 * 2**29, 1500 * 2**30, 2**50)
+    assert [size_text(size) for size in sizes] == ["1 GiB", "1.5 GiB", "1,500 GiB", "1,048,576 GiB"]

@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.planning.plan import as_in_store, make_plan, publish_plan
+from orchestrator.planning.plan import (
+    as_in_store,
+    is_superseded,
+    keep_published,
+    make_plan,
+    publish_plan,
+)
 from workers.contract.dataset_facts import DatasetFacts
 from workers.contract.identity import TRAINING_NUMERICS_VERSION, digest
 from workers.contract.plans import newest_plan
@@ -110,6 +116,35 @@ def test_there_and_back_are_three_revisions(store):
     assert sorted(revisions) == revisions
     assert newest_plan(store, "toy") == plans[2]
     assert plans[2].trials == plans[0].trials
+
+
+def test_a_published_plan_is_not_put_over_a_newer_one(store):
+    """Nor written again while it stands, though its own revision is damaged."""
+    first = publish_plan(store, plan_of())
+    assert keep_published(store, first) == first
+    newer = publish_plan(store, plan_of(now=NOW + timedelta(seconds=1), seeds=1))
+    assert keep_published(store, first) == first
+    store.write_bytes(Store.plan_path("toy", first.revision), b"{")
+    assert keep_published(store, first) == first
+    assert newest_plan(store, "toy") == newer
+    assert [is_superseded(store, plan) for plan in (first, newer)] == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore:ignored a damaged file")
+@pytest.mark.parametrize("damage", [b"{", None])
+def test_a_published_plan_that_is_lost_is_published_anew(store, damage):
+    """Where none before it, or an older one, would take its place."""
+    older = publish_plan(store, plan_of(seeds=1))
+    plan = publish_plan(store, plan_of(now=NOW + timedelta(seconds=1)))
+    path = Store.plan_path("toy", plan.revision)
+    if damage is None:
+        store.remove(path)
+    else:
+        store.write_bytes(path, damage)
+    assert newest_plan(store, "toy") == older
+    again = keep_published(store, plan)
+    assert newest_plan(store, "toy") == again
+    assert (again.trials, again.revision >= plan.revision) == (plan.trials, True)
 
 
 def test_changed_data_are_another_revision(store):

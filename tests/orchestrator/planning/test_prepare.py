@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,17 @@ def test_a_trial_that_fits_nowhere_is_refused_with_the_way_out():
     assert re.search(r"about \d+ (s|min) on what is here", mend)
     assert "resources.cpus=2:" in misfit_cure(prepared_with(), [Node("a", 2, 0)])
     refuse_misfit(prepared_with(), [*nodes, Node("c", 8, 1)])
+
+
+def test_the_way_out_tells_no_time_where_it_is_not_known():
+    """As of a model that tells no multiply-adds; nor where nothing is left to do."""
+    prepared, node = prepared_with(), Node("a", 2, 0)
+    unknown = replace(prepared.estimator, multiply_adds=math.nan)
+    for each in (replace(prepared, estimator=unknown), replace(prepared, missing=[])):
+        assert misfit_cure(each, [node]) == (
+            "run it on a cluster whose nodes have them (--address), or on CPUs alone with "
+            "--set resources.gpus=0 --set resources.cpus=2"
+        )
 
 
 def test_the_way_out_asks_for_no_more_memory_than_there_is():

@@ -231,9 +231,9 @@ def test_a_trial_here_publishes_the_plan_and_leaves_no_registration(
     """It is a run like any other, of one trial: the fake one, which takes no time."""
     entry = lambda *_: [make_task(0, store=prepared.store.uri)]  # noqa: E731
     monkeypatch.setattr("orchestrator.running.foreground.make_tasks", entry)
-    result = run_here(prepared, prepared.missing[0], Options("store"))
-    assert (result.status, result.num_attempts) == ("done", 1)
-    assert newest_plan(prepared.store, "toy") == prepared.plan
+    done = run_here(prepared, prepared.missing[0], Options("store"))
+    assert (done.result.status, done.result.num_attempts) == ("done", 1)
+    assert newest_plan(prepared.store, "toy") == done.plan == prepared.plan
     assert live_runs(prepared.store, "toy") == []
 
 
@@ -249,7 +249,7 @@ def test_a_trial_here_does_not_wait_for_a_dead_run_of_another_machine(
     store.write_json(Store.run_path("toy", "theirs"), {"host": "another", "pid": 1})
     path = Store.heartbeat_path(theirs.trial_id, theirs.attempt_id)
     store.write_json(path, theirs.model_dump(mode="json"))
-    assert run_here(prepared, chosen, Options("store", entry="fake_trial")).status == "done"
+    assert run_here(prepared, chosen, Options("store", entry="fake_trial")).result.status == "done"
 
 
 def test_a_trial_here_leaves_a_live_run_alone(prepared, make_task, make_beat, monkeypatch):
@@ -263,7 +263,10 @@ def test_a_trial_here_leaves_a_live_run_alone(prepared, make_task, make_beat, mo
         "rivals",
         lambda *_: [make_beat(name, run_id="theirs", done=next(done))],
     )
-    assert run_here(prepared, chosen, Options("store", entry="fake_trial")).status == "elsewhere"
+    assert (
+        run_here(prepared, chosen, Options("store", entry="fake_trial")).result.status
+        == "elsewhere"
+    )
 
 
 def test_a_trial_here_drains_on_a_signal(prepared, make_task, monkeypatch):
@@ -274,7 +277,7 @@ def test_a_trial_here_drains_on_a_signal(prepared, make_task, monkeypatch):
         return [make_task(3, store=prepared.store.uri, run_id=run_id)]
 
     monkeypatch.setattr("orchestrator.running.foreground.make_tasks", tasks)
-    assert run_here(prepared, prepared.missing[0], Options("store")).status == "drained"
+    assert run_here(prepared, prepared.missing[0], Options("store")).result.status == "drained"
 
 
 def test_a_trial_here_drains_on_a_signal_that_the_store_does_not_hear_of(
@@ -292,7 +295,7 @@ def test_a_trial_here_drains_on_a_signal_that_the_store_does_not_hear_of(
     monkeypatch.setattr(Store, "write_json", refuse_marker)
     tasks = lambda *_: [make_task(0, store=prepared.store.uri)]  # noqa: E731
     monkeypatch.setattr("orchestrator.running.foreground.make_tasks", tasks)
-    assert run_here(prepared, prepared.missing[0], Options("store")).status == "drained"
+    assert run_here(prepared, prepared.missing[0], Options("store")).result.status == "drained"
 
 
 def test_what_does_not_start_is_told_and_nothing_written(prepared, tmp_path):

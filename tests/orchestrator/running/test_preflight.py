@@ -245,5 +245,23 @@ def test_what_does_not_start_here_is_told_before_the_run(monkeypatch):
         with pytest.raises(UserError) as error:
             refuse_faults()
         assert str(error.value) == message
-    with preflight.importing_here(is_asked=False) as refuse_faults:
+    with preflight.importing_here(is_asked=False, needs_gpu=True) as refuse_faults:
         refuse_faults()
+
+
+@pytest.mark.parametrize(("num_gpus", "needs_gpu"), [(0, True), (1, True), (0, False)])
+def test_gpus_that_tensorflow_does_not_see_are_told_before_the_run(
+    monkeypatch, num_gpus, needs_gpu
+):
+    """Where trials hold some: each would be refused."""
+    monkeypatch.setattr(preflight, "try_import", lambda _: Imported(num_gpus=num_gpus))
+    with preflight.importing_here(is_asked=True, needs_gpu=needs_gpu) as refuse_faults:
+        if num_gpus or not needs_gpu:
+            refuse_faults()
+            return
+        with pytest.raises(UserError) as error:
+            refuse_faults()
+    assert str(error.value) == (
+        "trials hold GPUs, and TensorFlow sees none\n  where: this machine\n  mend:  install minima "
+        "with its extra `gpu`, and the driver of the GPUs; `minima doctor` looks again"
+    )

@@ -162,6 +162,18 @@ def test_the_exit_code_of_verify(verify_again, again, code, told):
     assert ("Z80 on far" in shown) is (again.get("environment_id") != "other")
 
 
+def test_a_machine_that_cannot_hold_a_trial_verifies_none(done, train_again):
+    """On the CPU alone its bits would be other ones: told before anything is started."""
+    again = train_again()
+    options = Options("store", overrides=("resources.gpus=999",))
+    with pytest.raises(UserError, match="no node has them") as error:
+        sweep_commands.verify("toy.yaml", 1, options, Output())
+    assert error.value.faults[0].mend == (
+        "verify on a machine like theirs, with the same installation and resources"
+    )
+    assert again == []
+
+
 def test_the_document_of_verify(done, train_again, capsys):
     """Says what could not be compared, also when nothing could."""
     train_again(environment_id="new")

@@ -21,11 +21,12 @@ from orchestrator.running import watch, waves
 from orchestrator.running.driver import ClusterLost, DriveResult, Hooks, Refusal
 from orchestrator.running.watch import Run
 from orchestrator.running.waves import run_waves
-from orchestrator.slots.failures import NUM_EQUAL_FAILURES, POLICIES, Failure
+from orchestrator.slots.failures import NUM_EQUAL_FAILURES, Failure
 from orchestrator.slots.lost_slots import record_loss
 from orchestrator.slots.task import SlotResult, SlotTask
 from workers.contract import filesystem
 from workers.contract.errors import StoreError
+from workers.contract.failure_classes import MAX_ATTEMPTS
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
 
@@ -269,7 +270,7 @@ def test_a_trial_given_up_before_a_drain_is_not_called_drained(go, script):
 
     def lose_and_stop() -> None:
         task = next(task for task in script.waves[0] if task.planned.trial.seed == 2)
-        for _ in range(POLICIES["worker_lost"].max_attempts):
+        for _ in range(MAX_ATTEMPTS["worker_lost"]):
             script.hooks.on_loss(task, LOST)
         signal.raise_signal(signal.SIGTERM)
 

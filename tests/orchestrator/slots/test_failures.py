@@ -24,18 +24,18 @@ from orchestrator.slots.failures import (
     wait_before_retry,
     wants_larger_share,
 )
-from workers.contract.failure_classes import FailureClass
+from workers.contract.failure_classes import MAX_ATTEMPTS, FailureClass
 from workers.contract.orders import EXIT_UNANSWERED, Answer
 from workers.contract.plugin_call import PluginCall
 from workers.contract.sweep_spec import ResourcesSpec
 
 
-@pytest.mark.parametrize("kind", sorted(POLICIES))
+@pytest.mark.parametrize("kind", sorted(MAX_ATTEMPTS))
 def test_each_class_is_tried_up_to_its_cap(kind):
     """The cap counts all attempts of the class, among whatever others."""
-    for count in range(1, policy_of(kind).max_attempts + 1):
-        assert should_retry([kind] * count) == (count < policy_of(kind).max_attempts)
-    capped = [kind] * policy_of(kind).max_attempts
+    for count in range(1, MAX_ATTEMPTS[kind] + 1):
+        assert should_retry([kind] * count) == (count < MAX_ATTEMPTS[kind])
+    capped = [kind] * MAX_ATTEMPTS[kind]
     assert not should_retry([*capped, "preempted"])
 
 
@@ -107,6 +107,8 @@ def test_equal_failures_of_many_trials_have_a_common_cause():
 def test_an_unknown_class_is_a_bug():
     """A plugin's class has a policy too."""
     assert policy_of("something_new") == POLICIES["bug"]
+    assert should_retry(["something_new"])
+    assert not should_retry(["something_new"] * MAX_ATTEMPTS["bug"])
 
 
 def test_how_a_child_ended():
@@ -165,8 +167,8 @@ def test_a_signal_without_a_name():
 
 
 def test_every_class_of_failure_has_its_policy():
-    """And every policy is of a class."""
-    assert set(POLICIES) == set(get_args(FailureClass))
+    """And a cap; and every policy is of a class."""
+    assert set(POLICIES) == set(MAX_ATTEMPTS) == set(get_args(FailureClass))
 
 
 def test_a_hang_is_laid_on_the_plugin_that_had_the_word():

@@ -16,7 +16,6 @@ import pytest
 
 from orchestrator.liveness.run_control import ask_to_stop
 from orchestrator.machine.processes import space_digest
-from orchestrator.slots import failures
 from orchestrator.slots.attempt import SupervisedAttempt
 from orchestrator.slots.child import ForkServer
 from orchestrator.slots.failures import Failure
@@ -24,6 +23,7 @@ from orchestrator.slots.lost_slots import record_loss
 from orchestrator.slots.slot import Slot
 from orchestrator.slots.task import SlotResult
 from workers.contract.errors import StoreError
+from workers.contract.failure_classes import MAX_ATTEMPTS
 from workers.contract.orders import Heartbeat, Progress
 from workers.contract.store import Store
 
@@ -83,7 +83,7 @@ def test_a_bug_is_recorded_and_tried_twice(slot, make_task, tmp_path):
     result = slot.run(make_task(1), "-1")
     assert result.status == "failed"
     rows = Store.open(str(tmp_path / "store")).read("failures").to_pylist()
-    assert len(rows) == result.num_failures == failures.POLICIES["bug"].max_attempts
+    assert len(rows) == result.num_failures == MAX_ATTEMPTS["bug"]
     assert {(r["failure_class"], r["signature"], r["message"]) for r in rows} == {
         ("bug", "ValueError", "no")
     }
@@ -113,7 +113,7 @@ def test_a_child_that_is_always_killed_fails(slot, make_task, tmp_path):
     """The cap of the class ends it, and the signal is its signature."""
     result = slot.run(make_task(2), "-1")
     assert result.status == "failed"
-    assert result.num_failures == failures.POLICIES["worker_lost"].max_attempts
+    assert result.num_failures == MAX_ATTEMPTS["worker_lost"]
     rows = Store.open(str(tmp_path / "store")).read("failures").to_pylist()
     assert {row["signature"] for row in rows} == {"SIGKILL"}
 
@@ -211,7 +211,7 @@ def test_work_that_other_slots_died_over_is_left_alone(slot, make_task, tmp_path
     task = make_task(0)
     store = Store.open(task.store)
     lost = Failure("worker_lost", "slot lost", "")
-    for _ in range(failures.POLICIES["worker_lost"].max_attempts):
+    for _ in range(MAX_ATTEMPTS["worker_lost"]):
         record_loss(store, task, lost)
     assert slot.run(task, "-1") == SlotResult(
         trial_id=task.trial_id, status="failed", num_attempts=0, num_failures=0

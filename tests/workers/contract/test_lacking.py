@@ -73,8 +73,8 @@ def test_a_diverged_trial_needs_no_model(make_trial, statistics):
 
 
 def test_a_failure_counts_while_its_work_is_missing(make_trial, statistics):
-    """A failed attempt that was made good later is no failure."""
-    failed = {"failed": lambda n: frozenset({(n["t"], None)})}
+    """Work given up that was made good later is no failure."""
+    failed = {"given_up": lambda n: frozenset({(n["t"], None)})}
     assert compare(make_trial, statistics, **failed).state == "failed"
     good = compare(
         make_trial,

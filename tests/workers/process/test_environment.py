@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 import keras
+import pytest
 import tensorflow as tf
 
+from workers.contract.errors import UserError
 from workers.process import environment
 from workers.process.devices import processor_name
 
@@ -90,6 +92,19 @@ def test_a_share_has_a_limit_too(monkeypatch):
     environment.prepare(1, uses_gpu=True, gpu_limit_bytes=5 * 2**30 + 1)
     assert asked == {"limits": [5 * 1024]}
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def test_a_trial_that_holds_a_gpu_does_not_train_on_the_cpu(monkeypatch):
+    """Its bits, and its time, would be those of another trial: refused, with the cure."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
+    monkeypatch.setattr(environment.platform, "node", lambda: "host7")
+    with pytest.raises(UserError) as error:
+        environment.prepare(1, uses_gpu=True)
+    assert str(error.value) == (
+        "a trial holds GPUs, and TensorFlow sees none\n  where: resources.gpus, on host7\n"
+        "  mend:  install minima with its extra `gpu`, and the driver of the GPUs; "
+        "`minima doctor` tells there what is missing"
+    )
 
 
 def test_a_cpu_trial_sees_no_gpu(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _PRODUCT_COST = 3
 """Gradients that a Hessian-vector product counts for, as in `traces`."""
 
-_LEAVE_OUT = "leave `batch_noise` out of `measure`"
+_OR_NONE = "or leave `batch_noise` out of `measure`"
 
 
 def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measurement]:
@@ -72,17 +73,10 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
 def _faults(
     network: keras.Model, context: MeasurementContext, settings: BatchNoiseSpec
 ) -> Iterator[Fault]:
-    yield from random_layer_faults(network, context.dataset.input_shape, f"or {_LEAVE_OUT}")
-    batch_size, num_train = context.trial.batch_size, len(context.dataset.train)
-    largest = (num_train - 1) // batch_size
-    mend = f"choose multiples of at most {largest}, or {_LEAVE_OUT}" if largest else _LEAVE_OUT
-    for multiple in settings.multiples:
-        if multiple > largest:
-            what = (
-                f"{multiple} times the batch size {batch_size} leaves no two different batches of "
-            )
-            what += f"the {num_train} training examples"
-            yield Fault(what, "measure, batch_noise, multiples", mend)
+    yield from random_layer_faults(network, context.dataset.input_shape, _OR_NONE)
+    sizes = {"train": len(context.dataset.train)}
+    for fault in settings.data_faults(sizes, context.trial.batch_size):
+        yield replace(fault, where=f"measure, {settings.name}, {fault.where}")
 
 
 def _prepare(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.contract.errors import Fault, UserError
+from workers.contract.errors import UserError
 from workers.contract.method_text import method_of_subset
 from workers.numerics.estimators import random_subset
 from workers.statistics.measuring.context import MeasurementContext
@@ -44,19 +44,13 @@ class Subset:
             UserError: It is larger than a split; all such splits at once.
         """
         sizes: dict[str, int] = {name: len(context.split(name)) for name in settings.splits}
-        asked = settings.num_examples
         faults = [
-            Fault(
-                f"num_examples {asked} is more than the {size} examples of the split {split!r}",
-                where=f"measure, {settings.name}, num_examples",
-                mend=f"give at most {size}, or leave it out for all of them",
-            )
-            for split, size in sizes.items()
-            if asked is not None and asked > size
+            replace(fault, where=f"measure, {settings.name}, {fault.where}")
+            for fault in settings.data_faults(sizes, context.trial.batch_size)
         ]
         if faults:
             raise UserError(faults)
-        return cls(sizes, asked, context.seed(settings.probe_seed))
+        return cls(sizes, settings.num_examples, context.seed(settings.probe_seed))
 
     def num_examples(self, split: str) -> int:
         """Return the number of requested examples of a split, n."""
