@@ -2,8 +2,8 @@
 
 A claim is an abstract Unix socket named after the core: only one process can bind the name, and the
 kernel releases it when that process ends, however it dies. No file is left behind. The name is
-known within one network namespace, so that two containers do not see each other's claims; they are
-usually given different cores.
+known within one network namespace: two containers do not see each other's claims. Where they are
+given cores these differ; where they are given time of all cores, none is claimed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ _QUOTAS = (
 def claimed_cores(count: int) -> Iterator[tuple[int, ...]]:
     """Hold `count` free cores during the block; none at all where fewer are free.
 
-    A trial on fewer cores than it has threads would be slower than one that may use all of them.
+    A trial on fewer cores than it has threads would be slower than one that may use all of them, and trials
+    of several containers would all be on the first cores.
     """
     with contextlib.ExitStack() as claims:
-        cores = _claim(count, claims)
+        has_cores = usable_cpus() >= len(usable_cores())
+        cores = _claim(count, claims) if has_cores else ()
         if len(cores) < count:
             claims.close()
             cores = ()

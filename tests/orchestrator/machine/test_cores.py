@@ -34,6 +34,7 @@ def name(monkeypatch):
     chosen = f"@minima-test-{secrets.token_hex(4)}-"
     monkeypatch.setattr(cores, "_NAME", chosen.replace("@", "\0"))
     monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(cores, "_QUOTAS", ())
     return chosen
 
 
@@ -43,6 +44,15 @@ def test_two_claims_are_disjoint():
         assert (first, second) == ((0,), (1, 2))
     with claimed_cores(4) as everything:
         assert everything == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(("quota", "held"), [("200000 100000", ()), ("400000 100000", (0,))])
+def test_of_cores_that_containers_share_none_is_claimed(monkeypatch, tmp_path, quota, held):
+    """Two CPUs' time on four cores: other containers' trials, whose claims are not seen, would be on the first too."""
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr(cores, "_QUOTAS", ((tmp_path / "cpu.max",),))
+    with claimed_cores(1) as found:
+        assert found == held
 
 
 def test_too_few_free_cores_are_none():
