@@ -22,14 +22,14 @@ def log_ratio(
     average, but not surely for few seeds: the wider interval counts. One seed has the second alone.
 
     Returns:
-        None where no seed has both, or r is not positive.
+        None where no seed has both, or a side is not positive over all: two negative sides have a positive
+        ratio, and are no sizes.
     """
     pairs = [(measured[seed], predicted[seed]) for seed in measured if seed in predicted]
     between = ratio_of_means([m.value for m, _ in pairs], [p.value for _, p in pairs])
-    ratio = between.value
-    if not ratio > 0 or not math.isfinite(ratio):
+    ratio, total = between.value, math.fsum(m.value for m, _ in pairs)
+    if not total > 0 or not ratio > 0 or not math.isfinite(ratio):
         return None
-    total = math.fsum(m.value for m, _ in pairs)
     parts = [each for m, p in pairs for each in (m.scaled(1 / total), p.scaled(ratio / total))]
     widths = [
         half_width(between.stderr / ratio, between.degrees),

@@ -32,8 +32,8 @@ class Ordering:
         bn_mode: What batch normalisation normalises by; `batch` takes SGD's own batches.
         objective: `data`, or `total` with L2.
         cells: ln(tr σ²/tr H) of each cell, with its 95 % interval.
-        slope: d ln(tr σ²/tr H)/d ln(BS/LR) over trials, with its 95 % interval where there is one.
-        num_trials: Trials with both traces, each positive.
+        slope: d ln(tr σ²/tr H)/d ln(BS/LR) over cells, with its 95 % interval where there is one. BS/LR
+            differs between cells alone: seeds of a cell are no further evidence that it is a straight line.
     """
 
     split: str
@@ -41,7 +41,6 @@ class Ordering:
     objective: str
     cells: Mapping[Cell, Interval]
     slope: Interval
-    num_trials: int
 
     @property
     def log_ratio(self) -> Interval:
@@ -92,26 +91,18 @@ def _ordering(data: SweepData, split: str, bn_mode: str, objective: str) -> Orde
         whole_model_values(data, name, objective=objective, split=split, bn_mode=bn_mode)
         for name in (_NOISE, _HESSIAN)
     )
-    cells: dict[Cell, Interval] = {}
-    ratios, logs = [], []
-    for cell in sorted(noise.keys() & hessian.keys()):
-        first, second = noise[cell], hessian[cell]
-        found = log_ratio(first.uncertain, second.uncertain)
-        if found is None:
-            continue
-        cells[cell] = found
-        for seed in first.by_seed.keys() & second.by_seed.keys():
-            both = first.by_seed[seed], second.by_seed[seed]
-            if min(both) > 0:
-                ratios.append(cell.batch_size / cell.learning_rate)
-                logs.append(math.log(both[0] / both[1]))
+    found = {
+        cell: log_ratio(noise[cell].uncertain, hessian[cell].uncertain)
+        for cell in sorted(noise.keys() & hessian.keys())
+    }
+    cells = {cell: ratio for cell, ratio in found.items() if ratio is not None}
     if not cells:
         return None
-    return Ordering(split, bn_mode, objective, cells, _slope(ratios, logs), len(logs))
+    ratios = [cell.batch_size / cell.learning_rate for cell in cells]
+    slope = _slope(ratios, [ratio.value for ratio in cells.values()])
+    return Ordering(split, bn_mode, objective, cells, slope)
 
 
 def _slope(ratios: Sequence[float], logs: Sequence[float]) -> Interval:
-    if not ratios:
-        return Interval(math.nan)
     found = fit_with_error(np.log(np.array(ratios))[:, None], np.array(logs))
     return Interval(math.nan) if isinstance(found, str) else found.contrast([1])

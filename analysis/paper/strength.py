@@ -19,21 +19,21 @@ _FACTORS = ["learning_rate", "batch_size"]
 def rate_is_stronger(values: pd.DataFrame) -> Claim:
     """Judge the exponents of tr σ²/tr H ∝ η^a·m^b against each other.
 
-    One least-squares fit over trials (columns of `trial_values`, all logarithms). The claim is
-    |a| > MUCH·|b|: it holds where the 95 % interval of |a| - MUCH·|b| lies above 0, fails where it
+    One least-squares fit over cells, the means of their trials (columns of `trial_values`, all logarithms):
+    factors differ between cells alone. The claim is |a| > MUCH·|b|: it holds where the 95 % interval of |a| - MUCH·|b| lies above 0, fails where it
     lies below. Where powers are not the whole truth, a and b are those that fit this grid best.
     """
-    rows = values.dropna(subset=[*_FACTORS, MAGNITUDE_DIFFERENCE])
+    cells = values.groupby(_FACTORS, as_index=False)[MAGNITUDE_DIFFERENCE].mean().dropna()
     found: Fit | str = "no trial has both traces"
-    if len(rows):
-        response = rows[MAGNITUDE_DIFFERENCE].to_numpy(np.float64)
-        found = fit_with_error(rows[_FACTORS].to_numpy(np.float64), response)
+    if len(cells):
+        response = cells[MAGNITUDE_DIFFERENCE].to_numpy(np.float64)
+        found = fit_with_error(cells[_FACTORS].to_numpy(np.float64), response)
     if isinstance(found, str):
         return _claim("undecided", found)
     judged = stronger_by(found, MUCH)
     numbers = (
-        f"η^{_shown(found.contrast([1, 0]))}, m^{_shown(found.contrast([0, 1]))} over {len(rows)} "
-        f"values; |a| - |b| = {_shown(stronger_by(found, 1.0))}, |a| - {MUCH:g}|b| = {_shown(judged)}"
+        f"η^{_shown(found.contrast([1, 0]))}, m^{_shown(found.contrast([0, 1]))} over {len(cells)} "
+        f"cells; |a| - |b| = {_shown(stronger_by(found, 1.0))}, |a| - {MUCH:g}|b| = {_shown(judged)}"
     )
     if judged.low is None or judged.high is None:
         return _claim("undecided", numbers)

@@ -61,8 +61,8 @@ def claims_table(ours: Sequence[Claim], papers: Sequence[Claim]) -> TextTable:
             "Here each step is judged against the errors over seeds; the printed numbers have no "
             f"errors and are taken as they are. Printed: {CITATION}.",
             "A trace is constant where the 95 % interval of every ratio lies within the factor named, and "
-            "is not where one lies outside: a wide interval is no support. Exponents of η and m come "
-            "from one fit of ln(tr σ²/tr H) over trials; of the printed table over its cells.",
+            "is not where one, widened to 5 % over all pairs of cells compared, lies outside: a wide interval is no "
+            "support. Exponents of η and m come from one fit of ln(tr σ²/tr H) over cells.",
         ),
         num_left=6,
     )
@@ -128,7 +128,7 @@ def orderings_table(found: Sequence[Ordering]) -> TextTable | None:
         rows,
         (
             f"The paper's order is that of its printed Table 1: tr σ² exceeds tr H in {num_above} of {len(points)} cells, "
-            f"and the slope, d ln(tr σ²/tr H)/d ln(m/η), is {interval_text(printed)}. tr σ²/tr H: geometric "
+            f"and the slope over cells, d ln(tr σ²/tr H)/d ln(m/η), is {interval_text(printed)}. tr σ²/tr H: geometric "
             "mean over cells; above 1, below 1: cells of which the 95 % interval is so. Sums over examples, and η/4m "
             "with the initial rate or the final one, multiply both traces alike and change nothing here. batch: traces "
             "of SGD's own batches. As in the paper holds where every cell is above 1 and the slope's interval below 0; "

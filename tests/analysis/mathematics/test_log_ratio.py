@@ -69,6 +69,12 @@ def test_there_is_none_without_a_positive_ratio(measured):
     assert log_ratio(_exactly(*measured), _exactly(1.0, 1.0)) is None
 
 
+def test_two_negative_sides_have_no_ratio():
+    """As where SGD runs down a saddle, and a law says so: there is nothing to be ± 10 % of."""
+    assert log_ratio(_exactly(-1.02, -1.0), _exactly(-1.0, -0.99)) is None
+    assert log_ratio(_exactly(1.02, 1.0), _exactly(-1.0, -0.99)) is None
+
+
 def test_it_covers_the_truth_as_often_as_it_says():
     """Five seeds of different size, 20 % noise of their own: 95 % of intervals hold ln 1.5."""
     generator = np.random.default_rng(1)

@@ -94,7 +94,7 @@ def test_tr_h_is_constant_at_one_of_three_learning_rates_of_the_printed_table(pa
 def test_the_printed_ratio_goes_with_the_rate_but_not_surely_twice_as_strongly(papers):
     """η^(0.58 ± 0.14)·m^(0.22 ± 0.16): the exponents of tr σ² less those of tr H, 0.15 + 0.43, 0.21 + 0.01."""
     claim = papers["rate_moves_ratio_much_stronger"]
-    assert claim.numbers.startswith("η^+0.58 [+0.25, +0.92], m^+0.22 [-0.16, +0.60] over 9 values")
+    assert claim.numbers.startswith("η^+0.58 [+0.25, +0.92], m^+0.22 [-0.16, +0.60] over 9 cells")
     assert claim.verdict == "undecided"
 
 

@@ -77,6 +77,18 @@ def test_the_claim_is_judged_rightly(slopes, verdict):
     assert not found[{"holds": "fails", "fails": "holds"}[verdict]]
 
 
+def test_seeds_of_a_cell_are_no_further_evidence():
+    """Where cells are off a power law by far more than their seeds, 100 seeds say no more than one."""
+    bent = 0.5 * np.random.default_rng(8).standard_normal(len(_GRID))
+
+    def claimed(seeds):
+        frame = _values(np.random.default_rng(9), 0.6, 0.1, noise=1e-6, seeds=seeds)
+        frame["magnitude_difference"] += np.repeat(bent, seeds)
+        return rate_is_stronger(frame).numbers
+
+    assert claimed(100) == claimed(1)
+
+
 def test_at_twice_the_slope_a_verdict_is_rare():
     """|a| = 2|b|: each verdict in 2.5 % of 200 at most (± 3 times 1.1 %)."""
     draw = np.random.default_rng(5)
@@ -88,7 +100,7 @@ def test_the_numbers_name_both_exponents_and_their_difference():
     """The difference asked about, and the one without “much”."""
     claim = rate_is_stronger(_values(np.random.default_rng(6), 0.6, 0.1, noise=1e-3))
     assert claim.numbers == (
-        "η^+0.60 [+0.60, +0.60], m^+0.10 [+0.10, +0.10] over 45 values; "
+        "η^+0.60 [+0.60, +0.60], m^+0.10 [+0.10, +0.10] over 9 cells; "
         "|a| - |b| = +0.50 [+0.50, +0.50], |a| - 2|b| = +0.40 [+0.40, +0.40]"
     )
     assert "“much stronger”" in claim.source
@@ -98,10 +110,11 @@ def test_nothing_to_say_is_said_in_a_sentence():
     """One rate, one cell, one trial, nothing measured, no error."""
     draw = np.random.default_rng(7)
     values = _values(draw, 0.6, 0.1)
+    one_rate = [(size, 0.2) for size in (50, 100, 200, 500)]
     dependent = "the factors do not vary independently of each other here"
     for frame, sentence in (
-        (values[values["learning_rate"] == np.log(0.2)], dependent),
-        (values[:5], dependent),
+        (_values(draw, 0.6, 0.1, grid=one_rate), dependent),
+        (values[:5], "1 values are too few for 3 coefficients and an error"),
         (values[:1], "1 values are too few for 3 coefficients and an error"),
         (values.assign(magnitude_difference=np.nan), "no trial has both traces"),
         (values[:0], "no trial has both traces"),
