@@ -34,6 +34,8 @@ class Standing:
         median_distance: Median over cells of |ln(measured/predicted)|.
         log_ratio: Mean over cells of ln(measured/predicted), with its interval.
         cell_verdicts: How many cells hold, fail, are undecided by their own interval.
+        num_against: Of the cells that judge it, those that fail by themselves or have no ratio: with any, it does
+            not hold.
         verdict: Over the sweep; None without an interval.
         verdict_where_valid: The same over the valid cells alone; None when there are none.
         log_ratio_where_valid: The mean over the valid cells alone; NaN when there are none.
@@ -51,6 +53,7 @@ class Standing:
     median_distance: float
     log_ratio: Interval
     cell_verdicts: dict[str, int]
+    num_against: int
     verdict: str | None
     verdict_where_valid: str | None
     log_ratio_where_valid: Interval
@@ -105,6 +108,8 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
     valid = [cell for cell, group in by_cell.items() if all(row.is_valid for row in group)]
     without = [group for cell, group in _by_cell(rows).items() if cell not in ratios]
     valid_without = [group for group in without if all(row.is_valid for row in group)]
+    judging = [ratios[cell] for cell in valid] if valid else list(ratios.values())
+    num_without = len(valid_without if valid else without)
     first = rows[0]
     return Standing(
         prediction=first.prediction,
@@ -118,6 +123,7 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
         median_distance=median(abs(ratio.value) for ratio in ratios.values()),
         log_ratio=_pooled(list(ratios.values())),
         cell_verdicts=dict(Counter(r.verdict for r in ratios.values() if r.verdict is not None)),
+        num_against=sum(ratio.verdict == "fails" for ratio in judging) + num_without,
         verdict=_verdict(list(ratios.values()), is_everywhere=not without),
         verdict_where_valid=_verdict(
             [ratios[cell] for cell in valid], is_everywhere=not valid_without

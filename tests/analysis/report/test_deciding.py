@@ -83,6 +83,20 @@ def test_nothing_is_said_of_a_law_that_is_decided_or_of_unknown_error(
     assert decides(forked_data, predictions_table, prediction(ratio, half=half)) == ""
 
 
+@pytest.mark.parametrize(
+    "against", [{"ratio": 1.2, "half": 0.001}, {"measured": -1e-6, "measured_stderr": 1e-5}]
+)
+def test_no_seeds_are_asked_for_a_law_that_a_cell_speaks_against(
+    forked_data, prediction, predictions_table, against
+):
+    """One cell is surely 20 % off, or has no ratio: with the mean in the margin the law would still not hold."""
+    others = [
+        prediction(ratio, half=0.5, batch_size=size) for ratio, size in ((1.3, 200), (0.7, 300))
+    ]
+    said = decides(forked_data, predictions_table, prediction(**against), *others)
+    assert said == "more seeds would not make it hold, as in one cell it fails or has no ratio"
+
+
 def test_a_law_on_the_edge_is_not_promised_a_verdict(forked_data, prediction, predictions_table):
     """No price of thousands of seeds."""
     said = decides(forked_data, predictions_table, prediction(1.1001, half=0.2))
