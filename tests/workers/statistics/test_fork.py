@@ -15,10 +15,11 @@ import tensorflow as tf
 from workers.contract.errors import Drained
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.datasets.dataset import Dataset, Split
+from workers.network.risk import Risk
 from workers.numerics.probes import half_width
 from workers.resumable.partials import SavedPartials
 from workers.resumable.passes import Passes
-from workers.statistics.algorithms.fork import rows_of
+from workers.statistics.algorithms.fork import _direction_noise, rows_of
 from workers.statistics.excursions.excursion import Excursion
 from workers.statistics.excursions.fork_streams import ForkStreams, compile_stream
 from workers.statistics.fork import ForkSpec, measure
@@ -301,6 +302,28 @@ def test_attempts_that_are_always_cut_short_come_to_the_end(
     assert num_stops == 56
     for name in ("shown", "projections", "seen"):
         np.testing.assert_array_equal(getattr(resumed, name), getattr(straight, name))
+
+
+def test_a_pass_along_a_direction_is_taken_once_whatever_the_stops(regression, tools, monkeypatch):
+    """Stopped at every turn: one after each pass, of one batch, and one once its variance is kept."""
+    settings = spec(num_directions=3)
+    excursion = Excursion.prepare(regression(), settings, Passes(Forgetful(), 0))
+    vectors = excursion.directions().vectors
+    straight = _direction_noise(excursion, settings, vectors)
+    slopes, taken = Risk.batch_slopes, []
+    monkeypatch.setattr(Risk, "batch_slopes", lambda *args: (taken.append(1), slopes(*args))[1])
+    partials = tools.partials(stop_after=1)
+    for _ in range(6):
+        partials.progress.clear()
+        with pytest.raises(Drained):
+            noise_of(excursion, partials, settings, vectors)
+    np.testing.assert_array_equal(noise_of(excursion, partials, settings, vectors), straight)
+    assert len(taken) == 3
+
+
+def noise_of(excursion, partials, settings, vectors):
+    moving = dataclasses.replace(excursion, passes=Passes(partials, 0))
+    return _direction_noise(moving, settings, vectors)
 
 
 @pytest.mark.release
