@@ -43,7 +43,7 @@ def faults_of(
     found = [*_shape_faults(model, dataset), *_precision_faults(model, precision)]
     found += [*params.faults_of(model, graph), *_sharing_faults(graph), *_objective_faults(model)]
     found += [*_mode_faults(model), *_output_faults(model, loss)]
-    return found or list(_batch_faults(model, dataset, precision))
+    return found or list(_tried_faults(model, dataset, precision))
 
 
 def _shape_faults(model: keras.Model, dataset: Dataset) -> Iterator[Fault]:
@@ -77,16 +77,18 @@ def _precision_faults(model: keras.Model, precision: Precision) -> Iterator[Faul
 def _objective_faults(model: keras.Model) -> Iterator[Fault]:
     """Find what the objective, data loss + L2 on kernels, would silently omit."""
     if model.losses:
-        what = (
-            f"the model {model.name!r} has a regulariser or loss of its own, which is never added"
-        )
-        yield _fault(what, "leave it out; training.weight_decay is the L2 term on kernels")
+        yield _own_loss_fault(model)
     for variable in model.trainable_variables:
         if getattr(variable, "constraint", None) is not None:
             mend = "leave the constraint out"
             yield _fault(
                 f"the weight {variable.path!r} has a constraint, which is never applied", mend
             )
+
+
+def _own_loss_fault(model: keras.Model) -> Fault:
+    what = f"the model {model.name!r} has a regulariser or loss of its own, which is never added"
+    return _fault(what, "leave it out; training.weight_decay is the L2 term on kernels")
 
 
 def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
@@ -136,9 +138,23 @@ def _output_faults(model: keras.Model, loss: str) -> Iterator[Fault]:
         yield _fault(what, "end it in raw outputs, without the activation")
 
 
-def _batch_faults(model: keras.Model, dataset: Dataset, precision: Precision) -> Iterator[Fault]:
+def _tried_faults(model: keras.Model, dataset: Dataset, precision: Precision) -> Iterator[Fault]:
+    """Find what shows once a few examples go through the network."""
     stored = dataset.train.inputs[:_NUM_TRIED].astype(np.float32)
     inputs = tf.constant((stored - dataset.offset) * dataset.scale)
+    if any(_adds_losses(model, inputs, in_training=mode) for mode in (True, False)):
+        yield _own_loss_fault(model)
+    yield from _batch_faults(model, inputs, precision)
+
+
+def _adds_losses(model: keras.Model, inputs: tf.Tensor, *, in_training: bool) -> bool:
+    """Whether a call on inputs [B, …] adds losses, as of activities; no state is really moved."""
+    with keras.StatelessScope(collect_losses=True) as scope:
+        model(inputs, training=in_training)
+    return bool(scope.losses)
+
+
+def _batch_faults(model: keras.Model, inputs: tf.Tensor, precision: Precision) -> Iterator[Fault]:
     together, alone = _outputs(model, inputs)[0], _outputs(model, inputs[:1])[0]
     tolerance = 0.1 if precision == "mixed_bfloat16" else _TOLERANCE
     largest = np.abs(alone).max()

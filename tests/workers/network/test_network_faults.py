@@ -42,6 +42,15 @@ def nested(layer):
     return keras.Model(inner, always(layer)(inner))
 
 
+class LossInTraining(layers.Layer):
+    """A loss that is added in training mode alone."""
+
+    def call(self, inputs, training=False):  # noqa: FBT002 - as Keras calls it
+        if training:
+            self.add_loss(keras.ops.mean(inputs))
+        return inputs
+
+
 class Noise(layers.Layer):
     """Noise in every mode."""
 
@@ -49,6 +58,10 @@ class Noise(layers.Layer):
         return inputs + keras.random.normal(keras.ops.shape(inputs))
 
 
+OWN_LOSS = (
+    "the model 'own' has a regulariser or loss of its own, which is never added",
+    "leave it out; training.weight_decay is the L2 term on kernels",
+)
 BROKEN = {
     "input shape": (
         lambda: network(shape=(8, 8, 1)),
@@ -70,11 +83,10 @@ BROKEN = {
         "the model 'own' has no weights to train",
         "give it a layer with trainable weights",
     ),
-    "regulariser": (
-        lambda: network(kernel_regularizer="l2"),
-        "the model 'own' has a regulariser or loss of its own, which is never added",
-        "leave it out; training.weight_decay is the L2 term on kernels",
-    ),
+    "regulariser": (lambda: network(kernel_regularizer="l2"), *OWN_LOSS),
+    "activity regulariser": (lambda: network(activity_regularizer="l2"), *OWN_LOSS),
+    "layer of activity": (lambda: network(layers.ActivityRegularization(l2=0.5)), *OWN_LOSS),
+    "loss in training alone": (lambda: network(LossInTraining()), *OWN_LOSS),
     "constraint": (
         lambda: network(kernel_constraint="non_neg"),
         "the weight 'last/kernel' has a constraint, which is never applied",
@@ -98,6 +110,16 @@ def test_each_fault_is_told_with_its_cure(build, what, mend, dataset):
     """Whatever layer it is in."""
     [fault] = faults_of(build(), dataset, "kld")
     assert (fault.what, fault.where, fault.mend) == (what, "model", mend)
+
+
+def test_looking_for_faults_moves_nothing(dataset):
+    """Neither moving averages nor the states of layers that draw, though it calls in training mode."""
+    model = network(lambda x: layers.Dropout(0.5)(layers.BatchNormalization()(x)))
+    before = [each.numpy() for each in model.variables]
+    assert faults_of(model, dataset, "kld") == []
+    assert len(before) == 7
+    for one, other in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
 
 
 FIXED = {
