@@ -162,6 +162,86 @@ def test_a_model_that_is_no_graph_is_refused(dataset):
     assert fault.mend == "build it with the functional API: keras.Model(inputs, outputs)"
 
 
+class Tempered(keras.Model):
+    """A graph of layers, and what its call adds to it."""
+
+    def call(self, inputs, training=None, mask=None):
+        return 3.0 * super().call(inputs, training=training, mask=mask)
+
+
+class TemperedStack(keras.Sequential):
+    """The same of a stack."""
+
+    def call(self, inputs, training=None, mask=None):
+        return 3.0 * super().call(inputs, training=training, mask=mask)
+
+
+class Named(keras.Model):
+    """A class of its own, which leaves the call as it is."""
+
+
+def tempered():
+    plain = network()
+    return Tempered(plain.input, plain.output, name="own")
+
+
+def tempered_part():
+    inputs = keras.Input((4, 4, 2))
+    return Tempered(inputs, layers.Flatten()(inputs), name="hot")
+
+
+def called_anew():
+    model = network()
+    plain = model.call
+    model.call = lambda inputs, **options: 3.0 * plain(inputs, **options)
+    return model
+
+
+CALLED = {
+    "the model": (tempered, "own"),
+    "its instance": (called_anew, "own"),
+    "a stack": (
+        lambda: TemperedStack(
+            [keras.Input((4, 4, 2)), layers.Flatten(), layers.Dense(3)], name="own"
+        ),
+        "own",
+    ),
+    "a nested network": (lambda: network(tempered_part()), "hot"),
+    "a network within a nested one": (
+        lambda: network(keras.Sequential([keras.Input((4, 4, 2)), tempered_part()])),
+        "hot",
+    ),
+}
+
+
+@pytest.mark.parametrize(("build", "name"), CALLED.values(), ids=CALLED)
+def test_a_graph_with_a_call_of_its_own_is_refused(build, name, dataset):
+    """It would be trained by that call, and measured as the graph without it."""
+    [fault] = faults_of(build(), dataset, "kld")
+    assert fault.what == (
+        f"the model {name!r} has a call() of its own, which its graph of layers, by which it is "
+        "measured, does not hold"
+    )
+    assert fault.where == ("model" if name == "own" else "model, layer 'hot'")
+    assert fault.mend == (
+        "leave call() out, and give what it adds to a layer of your own that the graph calls"
+    )
+
+
+def test_a_class_of_ones_own_that_is_called_as_its_graph_is_none(dataset):
+    """Nor is a nested network without a graph, which is measured by its call."""
+
+    class Opaque(keras.Model):
+        def call(self, inputs):
+            return 2 * inputs
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    plain = network(Opaque())
+    assert faults_of(Named(plain.input, plain.output), dataset, "kld") == []
+
+
 @pytest.mark.parametrize(
     ("dtype", "compute", "weights"),
     [
