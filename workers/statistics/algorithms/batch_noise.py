@@ -19,7 +19,7 @@ from workers.numerics.probes import Estimate, StoppingRule
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.groups import groups_of
-from workers.statistics.measuring.random_layers import random_layer_faults
+from workers.statistics.measuring.impure_layers import impure_layer_faults
 from workers.statistics.measuring.split_rows import SplitRows
 from workers.statistics.noise.batch_probes import BatchEstimates, BatchProbes, ProbeShape
 
@@ -52,7 +52,7 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
     A batch goes through the network in one piece: memory grows with the largest multiple.
 
     Raises:
-        UserError: Layers with randomness of their own, batches that leave no two to differ, or a model
+        UserError: Layers with randomness or a state of their own, batches that leave no two to differ, or a model
             that is not a graph of layers.
         Drained: A stop was asked for; the probes have been saved.
     """
@@ -72,7 +72,7 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
 def _faults(
     network: keras.Model, context: MeasurementContext, settings: BatchNoiseSpec
 ) -> Iterator[Fault]:
-    yield from random_layer_faults(network, context.dataset.input_shape, f"or {_LEAVE_OUT}")
+    yield from impure_layer_faults(network, context.dataset.input_shape, f"or {_LEAVE_OUT}")
     batch_size, num_train = context.trial.batch_size, len(context.dataset.train)
     largest = (num_train - 1) // batch_size
     mend = f"choose multiples of at most {largest}, or {_LEAVE_OUT}" if largest else _LEAVE_OUT
