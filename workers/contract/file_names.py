@@ -84,12 +84,12 @@ class FileNames:
 
     @staticmethod
     def checkpoint_name(done: int, digest: str, attempt_id: str) -> str:
-        """Return the name of a checkpoint after `done` steps whose bytes have a digest."""
+        """Return the name of a checkpoint of a number, in training the steps done, whose bytes have a digest."""
         return f"step-{done:09d}.{digest}.{attempt_id}.npz"
 
     @staticmethod
     def checkpoint_parts(path: str) -> tuple[int, str] | None:
-        """Return the steps done and the digest that a checkpoint's name states; None of another file."""
+        """Return the number and the digest that a checkpoint's name states; None of another file."""
         match = _CHECKPOINT.fullmatch(_name(path))
         return None if match is None else (int(match[1]), match[2])
 

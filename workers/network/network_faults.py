@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.models import Functional  # has no public name
 
 from workers.contract.errors import Fault, UserError
 from workers.contract.registry import LOSSES
@@ -24,6 +25,7 @@ _NUM_TRIED = 4
 _TOLERANCE = 1e-3
 """For equal outputs, relative to the largest: float32 differs by some 1e-6, bfloat16 by 1e-2."""
 
+_CALLS_OF_GRAPHS = (Functional.call, keras.Sequential.call)
 _OF_PROBABILITIES = (keras.activations.softmax, keras.activations.log_softmax)
 
 
@@ -32,6 +34,7 @@ def faults_of(
 ) -> list[Fault]:
     """List what is wrong with a network for a data set, a loss by name, and a precision.
 
+    A network is trained as it is called and measured by its graph of layers, which must say the same.
     A layer called with its own `training` would be overridden: Keras applies the mode in which the
     whole network is called. An example's outputs must depend on its own inputs alone, or no
     per-example gradient exists: a few examples are evaluated together, and the first one alone.
@@ -42,8 +45,8 @@ def faults_of(
         return list(error.faults)
     found = [*_shape_faults(model, dataset), *_precision_faults(model, precision)]
     found += [*params.faults_of(model, graph), *_sharing_faults(graph), *_objective_faults(model)]
-    found += [*_mode_faults(model), *_output_faults(model, loss)]
-    return found or list(_batch_faults(model, dataset, precision))
+    found += [*_call_faults(model), *_mode_faults(model), *_output_faults(model, loss)]
+    return found or list(_tried_faults(model, dataset, precision))
 
 
 def _shape_faults(model: keras.Model, dataset: Dataset) -> Iterator[Fault]:
@@ -77,16 +80,18 @@ def _precision_faults(model: keras.Model, precision: Precision) -> Iterator[Faul
 def _objective_faults(model: keras.Model) -> Iterator[Fault]:
     """Find what the objective, data loss + L2 on kernels, would silently omit."""
     if model.losses:
-        what = (
-            f"the model {model.name!r} has a regulariser or loss of its own, which is never added"
-        )
-        yield _fault(what, "leave it out; training.weight_decay is the L2 term on kernels")
+        yield _own_loss_fault(model)
     for variable in model.trainable_variables:
         if getattr(variable, "constraint", None) is not None:
             mend = "leave the constraint out"
             yield _fault(
                 f"the weight {variable.path!r} has a constraint, which is never applied", mend
             )
+
+
+def _own_loss_fault(model: keras.Model) -> Fault:
+    what = f"the model {model.name!r} has a regulariser or loss of its own, which is never added"
+    return _fault(what, "leave it out; training.weight_decay is the L2 term on kernels")
 
 
 def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
@@ -100,6 +105,19 @@ def _sharing_faults(graph: keras.Model) -> Iterator[Fault]:
         what += "Keras turns into separate layers when it reads the model back"
         mend = "use a layer of its own in each network, or call it outside of them"
         yield Fault(what, f"model, layer {layer.name!r}", mend)
+
+
+def _call_faults(model: keras.Model) -> Iterator[Fault]:
+    """Find networks, nested ones too, that compute something else than their graph of layers."""
+    networks = [each for each in model._flatten_layers() if isinstance(each, keras.Model)]
+    for network in [each for each in networks if getattr(each, "inputs", None)]:
+        if getattr(network.call, "__func__", None) not in _CALLS_OF_GRAPHS:
+            what = f"the model {network.name!r} has a call() of its own, which its graph of layers, by "
+            what += "which it is measured, does not hold"
+            mend = "leave call() out, and give what it adds to a layer of your own that the graph calls"
+            yield Fault(
+                what, "model" if network is model else f"model, layer {network.name!r}", mend
+            )
 
 
 def _mode_faults(model: keras.Model) -> Iterator[Fault]:
@@ -136,9 +154,23 @@ def _output_faults(model: keras.Model, loss: str) -> Iterator[Fault]:
         yield _fault(what, "end it in raw outputs, without the activation")
 
 
-def _batch_faults(model: keras.Model, dataset: Dataset, precision: Precision) -> Iterator[Fault]:
+def _tried_faults(model: keras.Model, dataset: Dataset, precision: Precision) -> Iterator[Fault]:
+    """Find what shows once a few examples go through the network."""
     stored = dataset.train.inputs[:_NUM_TRIED].astype(np.float32)
     inputs = tf.constant((stored - dataset.offset) * dataset.scale)
+    if any(_adds_losses(model, inputs, in_training=mode) for mode in (True, False)):
+        yield _own_loss_fault(model)
+    yield from _batch_faults(model, inputs, precision)
+
+
+def _adds_losses(model: keras.Model, inputs: tf.Tensor, *, in_training: bool) -> bool:
+    """Whether a call on inputs [B, …] adds losses, as of activities; no state is really moved."""
+    with keras.StatelessScope(collect_losses=True) as scope:
+        model(inputs, training=in_training)
+    return bool(scope.losses)
+
+
+def _batch_faults(model: keras.Model, inputs: tf.Tensor, precision: Precision) -> Iterator[Fault]:
     together, alone = _outputs(model, inputs)[0], _outputs(model, inputs[:1])[0]
     tolerance = 0.1 if precision == "mixed_bfloat16" else _TOLERANCE
     largest = np.abs(alone).max()

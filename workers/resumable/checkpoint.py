@@ -1,4 +1,7 @@
-"""Checkpoints of one piece of work: files named by step and digest, of which the last two are kept.
+"""Checkpoints of one piece of work: files named by number and digest, of which the last two are kept.
+
+Training numbers them by the steps done. What saves states whose progress does not always rise numbers
+them in the order of saving.
 
 A file is trusted only when its bytes have the digest in its name and it was saved under the same
 conditions; a truncated, altered or foreign one is skipped for the one before.
@@ -32,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Saved:
-    """The content of a checkpoint: how much was done, and everything needed to continue."""
+    """The content of a checkpoint: its number, in training the steps done, and all needed to continue."""
 
     done: int
     arrays: dict[str, npt.NDArray[np.generic]]
@@ -61,9 +64,12 @@ class Checkpoints:
         self._store, self._folder, self._attempt_id = store, folder, attempt_id
         self._conditions = json.dumps(dict(conditions), sort_keys=True)
         self._written: list[_SavedFile] = []
+        self._spared: set[_SavedFile] = set()
 
     def save(self, done: int, arrays: Arrays) -> None:
         """Publish a checkpoint, then remove those that our last two supersede.
+
+        Those of other conditions stay, for who saved them may be back.
 
         Raises:
             StoreError: The store cannot be written.
@@ -77,8 +83,16 @@ class Checkpoints:
         self._written.append(_SavedFile(done, path))
         self._prune()
 
+    def largest_number(self) -> int:
+        """Return the largest number of any file, sound or not; 0 when there is none.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        return max((file.done for file in self._files()), default=0)
+
     def newest(self) -> Saved | None:
-        """Read the furthest intact checkpoint of our conditions; None when there is none.
+        """Read the intact checkpoint of our conditions with the largest number; None when there is none.
 
         Raises:
             StoreError: The store cannot be read.
@@ -99,8 +113,7 @@ class Checkpoints:
 
     def _read(self, file: _SavedFile) -> dict[str, npt.NDArray[np.generic]] | None:
         """Read a checkpoint's arrays [...] by name; None if it cannot be trusted."""
-        content = self._store.read_bytes(file.path)
-        arrays = None if content is None else _decode(file.path, content)
+        arrays = self._decoded(file)
         if arrays is None:
             _log.warning("passed over a damaged checkpoint: %s", file.path)
             return None
@@ -121,9 +134,23 @@ class Checkpoints:
             return
         kept = self._written[-_NUM_KEPT:]
         for file in self._files():
-            if file.done < kept[0].done or (file in self._written and file not in kept):
+            is_superseded = file.done < kept[0].done or file in self._written
+            if is_superseded and file not in kept and not self._is_spared(file):
                 self._store.remove(file.path)
         self._written = kept
+
+    def _is_spared(self, file: _SavedFile) -> bool:
+        """Whether a file was saved under other conditions; each is read once."""
+        if file not in self._written and file not in self._spared:
+            arrays = self._decoded(file)
+            if arrays is not None and str(arrays.get(_CONDITIONS, "")) != self._conditions:
+                self._spared.add(file)
+        return file in self._spared
+
+    def _decoded(self, file: _SavedFile) -> dict[str, npt.NDArray[np.generic]] | None:
+        """Return a file's arrays [...] by name, with its conditions; None if it is lost or damaged."""
+        content = self._store.read_bytes(file.path)
+        return None if content is None else _decode(file.path, content)
 
 
 def remove_checkpoints(store: Store, folder: str) -> None:

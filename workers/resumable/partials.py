@@ -17,6 +17,9 @@ from workers.resumable.pulse import Pulse
 class SavedPartials:
     """The `Partials` of one statistic of one trial: one folder of checkpoints per key.
 
+    They are numbered in the order of saving, each attempt going on above all files that it found. Progress
+    would not do: passes within a step, and work that a later attempt need not repeat, let it fall back.
+
     Args:
         store: Where they are kept.
         order: Names the work and the attempt.
@@ -28,8 +31,9 @@ class SavedPartials:
         self, store: Store, order: Order, pulse: Pulse, conditions: dict[str, str]
     ) -> None:
         self._store, self._order, self._pulse, self._conditions = store, order, pulse, conditions
-        self._unsaved: dict[str, tuple[int, Partial]] = {}
+        self._unsaved: dict[str, Partial] = {}
         self._checkpoints: dict[str, Checkpoints] = {}
+        self._numbers: dict[str, int] = {}
         self._saved_at = pulse.clock()
 
     def restore(self, key: str) -> Partial | None:
@@ -43,7 +47,7 @@ class SavedPartials:
         Raises:
             Drained: A stop was asked for; the partial has been saved.
         """
-        self._unsaved[key] = (done, partial)
+        self._unsaved[key] = partial
         self._pulse.report(Progress(phase="measuring", done=done, total=total))
         fault_injection.reach("measurement_batch")
         must_stop = self._pulse.should_stop()
@@ -53,8 +57,10 @@ class SavedPartials:
             raise Drained(f"stopped at {done} of {total} of {key}")
 
     def _save(self) -> None:
-        for key, (done, partial) in self._unsaved.items():
-            self._checkpoints_of(key).save(done, partial)
+        for key, partial in self._unsaved.items():
+            checkpoints = self._checkpoints_of(key)
+            self._numbers[key] += 1
+            checkpoints.save(self._numbers[key], partial)
         self._unsaved.clear()
         self._saved_at = self._pulse.clock()
 
@@ -66,4 +72,5 @@ class SavedPartials:
                 attempt_id=self._order.attempt_id,
                 conditions=self._conditions,
             )
+            self._numbers[key] = self._checkpoints[key].largest_number()
         return self._checkpoints[key]

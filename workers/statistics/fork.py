@@ -55,7 +55,12 @@ class ForkSpec(ExcursionSpec):
         return self
 
     def stated_gradients(self, batch_size: int, num_train: int) -> float:
-        """Return the cost as the algorithm counts it: steps of all streams, and passes where windows are looked at."""
+        """Return the cost by which time is stated: steps of all streams, passes where windows are looked at, products.
+
+        The algorithm counts more, by half where steps are most of it: batches that probe the noise, slopes,
+        evaluations of the mean. Time is known by epochs of training, each a gradient. One stated here took about
+        0.75 of an epoch, with a ResNet-8 and with an MLP of 64 units, m = 32; of those counted 0.65 and 0.5.
+        """
         steps = self.num_steps * batch_size / num_train
         observations = sum(map(len, self.windows()))
         return self.num_streams * (steps + observations) + 3 * self.max_lanczos_steps

@@ -11,7 +11,9 @@ from workers.datasets.dataset import Dataset, Split
 from workers.network import batch_norm, batch_norm_stages
 from workers.network.resident import make_resident
 from workers.resumable.keeping import SharedInMemory
+from workers.resumable.partials import SavedPartials
 from workers.resumable.passes import Passes
+from workers.statistics.losses import LossesSpec
 
 layers = keras.layers
 
@@ -334,6 +336,32 @@ def test_a_second_copy_takes_what_the_first_has_kept(train):
     batch_norm.freeze(second, "frozen", not_needed, passes, shared)
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_who_takes_the_moments_hides_nothing_that_attempts_without_them_save(
+    train, store, make_order, make_pulse
+):
+    """The first begins what follows further on than all that find the moments kept: they go on all the same."""
+    model, shared, turns = network(depth=3), SharedInMemory(), []
+
+    def turn(state):
+        turns.append(int(state["num_turns"]))
+        return {"num_turns": state["num_turns"] + 1}
+
+    def attempt(number, stop_at):
+        order = make_order(attempt_id=f"attempt-{number}", statistic=LossesSpec())
+        partials = SavedPartials(store, order, make_pulse(stop_at=stop_at), {})
+        passes = Passes(partials, 0)
+        copy = batch_norm.copy_network(model)
+        batch_norm.freeze(copy, "frozen", lambda: train, passes, shared)
+        start = {"num_turns": np.zeros(())}
+        passes.iterate("turns", turn, start, lambda state: state["num_turns"] == 12, 1)
+
+    for number, stop_at in enumerate((8, 4, 4)):  # 3 stages of a batch and an end each, and turns
+        with pytest.raises(Drained):
+            attempt(number, stop_at)
+    attempt(3, None)
+    assert turns == list(range(12))
 
 
 def test_a_network_without_batch_norm_needs_no_pass():

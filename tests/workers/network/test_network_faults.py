@@ -42,6 +42,15 @@ def nested(layer):
     return keras.Model(inner, always(layer)(inner))
 
 
+class LossInTraining(layers.Layer):
+    """A loss that is added in training mode alone."""
+
+    def call(self, inputs, training=False):  # noqa: FBT002 - as Keras calls it
+        if training:
+            self.add_loss(keras.ops.mean(inputs))
+        return inputs
+
+
 class Noise(layers.Layer):
     """Noise in every mode."""
 
@@ -49,6 +58,10 @@ class Noise(layers.Layer):
         return inputs + keras.random.normal(keras.ops.shape(inputs))
 
 
+OWN_LOSS = (
+    "the model 'own' has a regulariser or loss of its own, which is never added",
+    "leave it out; training.weight_decay is the L2 term on kernels",
+)
 BROKEN = {
     "input shape": (
         lambda: network(shape=(8, 8, 1)),
@@ -70,11 +83,10 @@ BROKEN = {
         "the model 'own' has no weights to train",
         "give it a layer with trainable weights",
     ),
-    "regulariser": (
-        lambda: network(kernel_regularizer="l2"),
-        "the model 'own' has a regulariser or loss of its own, which is never added",
-        "leave it out; training.weight_decay is the L2 term on kernels",
-    ),
+    "regulariser": (lambda: network(kernel_regularizer="l2"), *OWN_LOSS),
+    "activity regulariser": (lambda: network(activity_regularizer="l2"), *OWN_LOSS),
+    "layer of activity": (lambda: network(layers.ActivityRegularization(l2=0.5)), *OWN_LOSS),
+    "loss in training alone": (lambda: network(LossInTraining()), *OWN_LOSS),
     "constraint": (
         lambda: network(kernel_constraint="non_neg"),
         "the weight 'last/kernel' has a constraint, which is never applied",
@@ -98,6 +110,16 @@ def test_each_fault_is_told_with_its_cure(build, what, mend, dataset):
     """Whatever layer it is in."""
     [fault] = faults_of(build(), dataset, "kld")
     assert (fault.what, fault.where, fault.mend) == (what, "model", mend)
+
+
+def test_looking_for_faults_moves_nothing(dataset):
+    """Neither moving averages nor the states of layers that draw, though it calls in training mode."""
+    model = network(lambda x: layers.Dropout(0.5)(layers.BatchNormalization()(x)))
+    before = [each.numpy() for each in model.variables]
+    assert faults_of(model, dataset, "kld") == []
+    assert len(before) == 7
+    for one, other in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
 
 
 FIXED = {
@@ -138,6 +160,86 @@ def test_a_model_that_is_no_graph_is_refused(dataset):
         "the model 'mine' of class Own is not a graph of layers with one input and one output"
     )
     assert fault.mend == "build it with the functional API: keras.Model(inputs, outputs)"
+
+
+class Tempered(keras.Model):
+    """A graph of layers, and what its call adds to it."""
+
+    def call(self, inputs, training=None, mask=None):
+        return 3.0 * super().call(inputs, training=training, mask=mask)
+
+
+class TemperedStack(keras.Sequential):
+    """The same of a stack."""
+
+    def call(self, inputs, training=None, mask=None):
+        return 3.0 * super().call(inputs, training=training, mask=mask)
+
+
+class Named(keras.Model):
+    """A class of its own, which leaves the call as it is."""
+
+
+def tempered():
+    plain = network()
+    return Tempered(plain.input, plain.output, name="own")
+
+
+def tempered_part():
+    inputs = keras.Input((4, 4, 2))
+    return Tempered(inputs, layers.Flatten()(inputs), name="hot")
+
+
+def called_anew():
+    model = network()
+    plain = model.call
+    model.call = lambda inputs, **options: 3.0 * plain(inputs, **options)
+    return model
+
+
+CALLED = {
+    "the model": (tempered, "own"),
+    "its instance": (called_anew, "own"),
+    "a stack": (
+        lambda: TemperedStack(
+            [keras.Input((4, 4, 2)), layers.Flatten(), layers.Dense(3)], name="own"
+        ),
+        "own",
+    ),
+    "a nested network": (lambda: network(tempered_part()), "hot"),
+    "a network within a nested one": (
+        lambda: network(keras.Sequential([keras.Input((4, 4, 2)), tempered_part()])),
+        "hot",
+    ),
+}
+
+
+@pytest.mark.parametrize(("build", "name"), CALLED.values(), ids=CALLED)
+def test_a_graph_with_a_call_of_its_own_is_refused(build, name, dataset):
+    """It would be trained by that call, and measured as the graph without it."""
+    [fault] = faults_of(build(), dataset, "kld")
+    assert fault.what == (
+        f"the model {name!r} has a call() of its own, which its graph of layers, by which it is "
+        "measured, does not hold"
+    )
+    assert fault.where == ("model" if name == "own" else "model, layer 'hot'")
+    assert fault.mend == (
+        "leave call() out, and give what it adds to a layer of your own that the graph calls"
+    )
+
+
+def test_a_class_of_ones_own_that_is_called_as_its_graph_is_none(dataset):
+    """Nor is a nested network without a graph, which is measured by its call."""
+
+    class Opaque(keras.Model):
+        def call(self, inputs):
+            return 2 * inputs
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    plain = network(Opaque())
+    assert faults_of(Named(plain.input, plain.output), dataset, "kld") == []
 
 
 @pytest.mark.parametrize(

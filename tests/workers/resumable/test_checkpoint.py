@@ -82,6 +82,28 @@ def test_a_checkpoint_further_on_is_not_removed(make_checkpoints, store):
     assert checkpoints.newest().done == 13
 
 
+def test_a_checkpoint_of_other_conditions_is_not_removed_though_passed(make_checkpoints, store):
+    """Where two environments take turns, each goes on from its own; a damaged one goes."""
+    make_checkpoints(environment_id="there").save(3, arrays(0.0))
+    store.write_bytes(f"{FOLDER}/{Store.checkpoint_name(4, '0' * 16, 'first')}", b"")
+    checkpoints = make_checkpoints("second")
+    for done in (5, 8, 13):
+        checkpoints.save(done, arrays(done))
+    assert [path.split(".")[0][-3:] for path in files(store)] == ["003", "008", "013"]
+    assert make_checkpoints("third", environment_id="there").newest().done == 3
+
+
+def test_the_largest_number_is_that_of_any_file(make_checkpoints, store):
+    """Of other conditions too, or damaged."""
+    checkpoints = make_checkpoints()
+    assert checkpoints.largest_number() == 0
+    checkpoints.save(5, arrays(1.0))
+    make_checkpoints(environment_id="there").save(7, arrays(0.0))
+    assert checkpoints.largest_number() == 7
+    store.write_bytes(f"{FOLDER}/{Store.checkpoint_name(10**10, '0' * 16, 'first')}", b"")
+    assert checkpoints.largest_number() == 10**10
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -204,3 +204,18 @@ def test_a_model_that_is_no_graph_of_layers_is_refused(tiny):
     )
     assert where == "model.name"
     assert mend == "build it with the functional API: keras.Model(inputs, outputs)"
+
+
+def test_a_state_that_moves_from_batch_to_batch_is_refused_by_name(tiny):
+    """A probe would depend on those before it; batch norm's moving averages are not read in training mode."""
+    inputs = keras.Input((3,))
+    x = layers.BatchNormalization(name="plain")(layers.Dense(4, name="dense")(inputs))
+    x = layers.BatchNormalization(renorm=True, name="norm")(x)
+    model = keras.Model(inputs, layers.Dense(4, name="last")(x))
+    [(what, where, mend)] = faults_of(tiny(model=model), BatchNoiseSpec(multiples=[1]))
+    assert what == (
+        "the BatchNormalization layer 'norm' moves 'moving_stddev', 'renorm_mean', 'renorm_stddev' in "
+        "training mode, on which what later batches yield depends"
+    )
+    assert where == "model, layer 'norm'"
+    assert mend == "train without it, or leave `batch_noise` out of `measure`"

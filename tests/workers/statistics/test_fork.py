@@ -15,7 +15,13 @@ import tensorflow as tf
 from workers.contract.errors import Drained
 from workers.contract.quantities import STATISTIC_QUANTITIES
 from workers.datasets.dataset import Dataset, Split
+from workers.network.risk import Risk
 from workers.numerics.probes import half_width
+from workers.resumable.partials import SavedPartials
+from workers.resumable.passes import Passes
+from workers.statistics.algorithms.fork import _direction_noise, rows_of
+from workers.statistics.excursions.excursion import Excursion
+from workers.statistics.excursions.fork_streams import ForkStreams, compile_stream
 from workers.statistics.fork import ForkSpec, measure
 from workers.statistics.measuring.context import MeasurementContext
 
@@ -266,15 +272,64 @@ def test_the_same_bits_after_any_stop(regression, tools, options):
     ]
 
 
+def test_attempts_that_are_always_cut_short_come_to_the_end(
+    regression, store, make_order, make_pulse
+):
+    """Stopped at every 7th turn, each goes on from what the one before saved: 4 looks of 98 turns, 56 stops."""
+    settings = spec(sampler="shuffle")
+    context = regression(momentum=0.5)
+    excursion = Excursion.prepare(context, settings, Passes(Forgetful(), 0))
+    vectors = excursion.directions().vectors
+    steps, stream, start = (
+        observed_steps_of(settings),
+        compile_stream(excursion),
+        excursion.params(),
+    )
+
+    def run(partials):
+        moving = dataclasses.replace(excursion, passes=Passes(partials, 0))
+        return ForkStreams(settings, moving, stream, start, vectors, steps).run()
+
+    straight, num_stops = run(Forgetful()), 0
+    while True:
+        order = make_order(attempt_id=f"attempt-{num_stops}", statistic=settings)
+        try:
+            resumed = run(SavedPartials(store, order, make_pulse(stop_at=7), {}))
+            break
+        except Drained:
+            num_stops += 1
+            assert num_stops <= 56
+    assert num_stops == 56
+    for name in ("shown", "projections", "seen"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(straight, name))
+
+
+def test_a_pass_along_a_direction_is_taken_once_whatever_the_stops(regression, tools, monkeypatch):
+    """Stopped at every turn: one after each pass, of one batch, and one once its variance is kept."""
+    settings = spec(num_directions=3)
+    excursion = Excursion.prepare(regression(), settings, Passes(Forgetful(), 0))
+    vectors = excursion.directions().vectors
+    straight = _direction_noise(excursion, settings, vectors)
+    slopes, taken = Risk.batch_slopes, []
+    monkeypatch.setattr(Risk, "batch_slopes", lambda *args: (taken.append(1), slopes(*args))[1])
+    partials = tools.partials(stop_after=1)
+    for _ in range(6):
+        partials.progress.clear()
+        with pytest.raises(Drained):
+            noise_of(excursion, partials, settings, vectors)
+    np.testing.assert_array_equal(noise_of(excursion, partials, settings, vectors), straight)
+    assert len(taken) == 3
+
+
+def noise_of(excursion, partials, settings, vectors):
+    moving = dataclasses.replace(excursion, passes=Passes(partials, 0))
+    return _direction_noise(moving, settings, vectors)
+
+
 @pytest.mark.release
 @pytest.mark.slow
 def test_intervals_cover_the_exact_moments(regression):
     """95 % of the intervals of every window and direction hold the exact value, with 64 streams."""
-    from workers.resumable.passes import Passes
-    from workers.statistics.algorithms.fork import rows_of
-    from workers.statistics.excursions.excursion import Excursion
-    from workers.statistics.excursions.fork_streams import ForkStreams, compile_stream
-
     context = regression()
     settings = spec(num_streams=64, num_steps=8, num_windows=2, records_per_window=1)
     exact = Moments(context).expected(settings)

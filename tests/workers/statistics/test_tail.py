@@ -352,6 +352,19 @@ def test_records_are_spread_over_the_run(num_steps, num_records):
     assert (legs_of(settings, 1) == legs) == (num_records == num_steps)
 
 
+@pytest.mark.parametrize("num_steps", [1000, 1023, 1024])
+@pytest.mark.parametrize("num_left_out", [1, 2, 16, 31])
+def test_nearly_every_step_can_be_recorded(num_steps, num_left_out):
+    """No block is asked for more records than it has steps, and all of them are taken, at steps of their own."""
+    settings = spec(num_steps=num_steps, num_records=num_steps - num_left_out)
+    legs = legs_of(settings, 0)
+    records = [leg.end for leg in legs if leg.then == "record"]
+    assert len(set(records)) == len(records) == settings.num_records
+    blocks = [leg.end for leg in legs if leg.then == "block"]
+    pieces = np.searchsorted(blocks, records, side="right")
+    assert (np.bincount(pieces) <= np.diff([200, *blocks])).all()
+
+
 @pytest.mark.release
 @pytest.mark.slow
 @pytest.mark.parametrize(("momentum", "learning_rate"), [(0.0, 0.2), (0.5, 0.1)])

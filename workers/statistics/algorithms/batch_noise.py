@@ -20,7 +20,7 @@ from workers.numerics.probes import Estimate, StoppingRule
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.groups import groups_of
-from workers.statistics.measuring.random_layers import random_layer_faults
+from workers.statistics.measuring.impure_layers import impure_layer_faults
 from workers.statistics.measuring.split_rows import SplitRows
 from workers.statistics.noise.batch_probes import BatchEstimates, BatchProbes, ProbeShape
 
@@ -53,7 +53,7 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
     A batch goes through the network in one piece: memory grows with the largest multiple.
 
     Raises:
-        UserError: Layers with randomness of their own, batches that leave no two to differ, or a model
+        UserError: Layers with randomness or a state of their own, batches that leave no two to differ, or a model
             that is not a graph of layers.
         Drained: A stop was asked for; the probes have been saved.
     """
@@ -73,7 +73,7 @@ def measure(context: MeasurementContext, settings: BatchNoiseSpec) -> list[Measu
 def _faults(
     network: keras.Model, context: MeasurementContext, settings: BatchNoiseSpec
 ) -> Iterator[Fault]:
-    yield from random_layer_faults(network, context.dataset.input_shape, _OR_NONE)
+    yield from impure_layer_faults(network, context.dataset.input_shape, _OR_NONE)
     sizes = {"train": len(context.dataset.train)}
     for fault in settings.data_faults(sizes, context.trial.batch_size):
         yield replace(fault, where=f"measure, {settings.name}, {fault.where}")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from workers.contract.records import Measurement
 from workers.numerics.probes import Estimate, mean_of_probes
-from workers.resumable.passes import Passes
+from workers.resumable.passes import Passes, State
 from workers.statistics.excursions.excursion import Directions, Excursion
 from workers.statistics.excursions.excursion_rows import (
     eigenvalue_rows,
@@ -193,13 +193,23 @@ class _Measured:
 
 
 def _direction_noise(excursion: Excursion, settings: ForkSpec, vectors: Array) -> Array:
-    """Return uᵢᵀσ²uᵢ [k] at the kept weights."""
+    """Return uᵢᵀσ²uᵢ [k] at the kept weights; each is kept once its pass has ended."""
     if settings.bn_mode == "batch":
         return np.zeros(0)
-    excursion.passes.expect(len(vectors) * len(excursion.train))
-    return np.array(
-        [excursion.slopes(vector, repetition).var() for repetition, vector in enumerate(vectors)]
-    )
+    num_examples = len(excursion.train)
+    excursion.passes.expect(len(vectors) * num_examples)
+
+    def step(state: State) -> State:
+        """Append the noise along the next vector."""
+        place = len(state["noise"])
+        slopes = excursion.slopes(vectors[place], place)
+        return {"noise": np.append(state["noise"], slopes.var())}
+
+    def is_done(state: State) -> bool:
+        return len(state["noise"]) == len(vectors)
+
+    start = {"noise": np.zeros(0)}
+    return excursion.passes.iterate("direction_noise", step, start, is_done, num_examples)["noise"]
 
 
 def _cost(settings: ForkSpec, excursion: Excursion) -> float:

@@ -22,7 +22,7 @@ from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.curvature import Curvature
 from workers.statistics.measuring.frozen_network import FrozenNetwork
 from workers.statistics.measuring.groups import Groups, groups_of
-from workers.statistics.measuring.random_layers import random_layer_faults
+from workers.statistics.measuring.impure_layers import impure_layer_faults
 from workers.training.seeding import measuring_seed
 from workers.training.sgd_step import SGDStep
 
@@ -91,12 +91,12 @@ class Excursion:
 
         Raises:
             UserError: The network cannot be measured; in training mode, all layers that draw random
-                numbers.
+                numbers or keep a state.
             Drained: A stop was asked for.
         """
         in_training = settings.bn_mode == "batch"
         if in_training:
-            _refuse_random_layers(context, settings)
+            _refuse_impure_layers(context, settings)
         mode: BatchNormMode = "moving_average" if in_training else "frozen"
         subject = FrozenNetwork.of(context, mode, ["train"], passes)
         groups = groups_of(subject.network)
@@ -230,11 +230,11 @@ def _batched(context: MeasurementContext, settings: ExcursionSpec) -> npt.NDArra
     return generator.permutation(num_train)[: max(1, num_train // batch_size) * batch_size]
 
 
-def _refuse_random_layers(context: MeasurementContext, settings: ExcursionSpec) -> None:
-    """Refuse layers whose draws would be part of the noise, and of every evaluation of L."""
+def _refuse_impure_layers(context: MeasurementContext, settings: ExcursionSpec) -> None:
+    """Refuse layers whose draws, or states, would be part of the noise, and of every evaluation of L."""
     network, shape = as_functional(context.model), context.dataset.input_shape
     cure = f"measure with bn_mode: frozen, or leave `{settings.name}` out of `measure`"
-    faults = list(random_layer_faults(network, shape, cure))
+    faults = list(impure_layer_faults(network, shape, cure))
     if faults:
         raise UserError(faults)
 

@@ -30,7 +30,7 @@ def legs_of(settings: TailSpec, seed: int) -> list[Leg]:
 
     The sums restart half way through the burn-in, so that the centre is the mean iterate of its
     second half. Blocks have equal numbers of steps, up to one. Each has its share of the records,
-    one at a uniformly random step of each of as many equal pieces.
+    at most one a step: one at a uniformly random step of each of as many equal pieces.
 
     Args:
         settings: The settings of the statistic.
@@ -39,13 +39,25 @@ def legs_of(settings: TailSpec, seed: int) -> list[Leg]:
     first, end = settings.burn_in_steps, settings.burn_in_steps + settings.num_steps
     generator = np.random.Generator(np.random.Philox(key=seed))
     edges = _edges(first, end, NUM_BLOCKS)
-    shares = np.diff(_edges(0, settings.num_records, NUM_BLOCKS))
     legs = [Leg(first // 2, "forget"), Leg(first, "centre")]
-    for start, stop, share in zip(edges[:-1], edges[1:], shares.tolist(), strict=True):
+    for start, stop, share in zip(edges[:-1], edges[1:], _shares(settings, edges), strict=True):
         pieces = _edges(start, stop, share)
         legs += [Leg(int(step), "record") for step in generator.integers(pieces[:-1], pieces[1:])]
         legs.append(Leg(stop, "block"))
     return legs
+
+
+def _shares(settings: TailSpec, edges: list[int]) -> list[int]:
+    """Return the records of each block between these edges: as many as in every other, up to one.
+
+    Where nearly every step is recorded, a block could have fewer steps than that; records are then cut
+    where the steps are.
+    """
+    sizes, shares = np.diff(edges), np.diff(_edges(0, settings.num_records, NUM_BLOCKS))
+    if (shares > sizes).any():
+        steps = [edge - edges[0] for edge in edges]
+        shares = np.diff([settings.num_records * each // settings.num_steps for each in steps])
+    return [int(share) for share in shares]
 
 
 def _edges(first: int, end: int, num_parts: int) -> list[int]:

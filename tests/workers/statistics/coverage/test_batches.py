@@ -128,7 +128,7 @@ def batches(tools):
 
 @pytest.fixture
 def by_batches(coverage, batches):
-    coverage.build_once(batch_noise, "as_functional", "_random_layers")
+    coverage.build_once(batch_noise, "as_functional", "impure_layer_faults")
     case, known = batches
     coverage.put_in_place(batch_noise, Risk=Lookup(known), make_resident=Lookup(known))
     context = replace(case.context, partials=coverage.partials())

@@ -43,6 +43,51 @@ def test_layers_that_draw_random_numbers_are_refused_in_training_mode(tiny, spec
     assert prepared(context, spec(bn_mode="frozen")).params().shape == (36,)
 
 
+@keras.saving.register_keras_serializable("test_excursion")
+class Composite(layers.Layer):
+    """A batch norm within a layer."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = layers.BatchNormalization(renorm=True, name="hidden")
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, inputs, training=False):  # noqa: FBT002 - as Keras calls it
+        return self.inner(inputs, training=training)
+
+
+RENORM = "the BatchNormalization layer {!r} moves 'moving_stddev', 'renorm_mean', 'renorm_stddev'"
+STATEFUL = {
+    "renorm": (layers.BatchNormalization(renorm=True, name="norm"), RENORM.format("norm")),
+    "within a layer": (Composite(name="mine"), RENORM.format("hidden")),
+    "spectral": (
+        layers.SpectralNormalization(layers.Dense(4, name="held"), name="norm"),
+        "the SpectralNormalization layer 'norm' moves 'kernel', 'vector_u'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layer", "moves"), STATEFUL.values(), ids=STATEFUL)
+def test_layers_with_a_state_of_their_own_are_refused_in_training_mode(tiny, layer, moves):
+    """They would carry it from stream to stream, and lose it in a stop; frozen they move none."""
+    inputs = keras.Input((3,))
+    x = layer(layers.Dense(4, name="dense")(inputs))
+    context = tiny(model=keras.Model(inputs, layers.Dense(4, name="last")(x)))
+    before = [np.array(each) for each in context.model.get_weights()]
+    with pytest.raises(UserError) as caught:
+        prepared(context, ForkSpec(bn_mode="batch"))
+    [fault] = caught.value.faults
+    assert fault.what == (f"{moves} in training mode, on which what later batches yield depends")
+    assert fault.where.startswith("model, layer ")
+    assert fault.mend == (
+        "train without it, measure with bn_mode: frozen, or leave `fork` out of `measure`"
+    )
+    for one, other in zip(before, context.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def stored_by_class(context):
     """Return it with data sorted by their first feature, far apart at the two ends."""
     inputs = np.sort(context.dataset.train.inputs, axis=0)
