@@ -316,7 +316,7 @@ def test_a_fork_server_that_does_not_answer_is_replaced(slot, make_task, tmp_pat
     slot.run(make_task(0), "-1")
     server = slot._server._process.pid
     os.kill(server, signal.SIGSTOP)
-    monkeypatch.setattr("orchestrator.slots.child._START_SECONDS", 0.5)
+    monkeypatch.setattr("orchestrator.slots.child._START_SECONDS", 3.0)
     result = slot.run(make_task(6), "-1")
     assert (result.status, result.num_failures) == ("done", 1)
     assert wait_until(lambda: not is_alive(server))
