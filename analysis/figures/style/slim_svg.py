@@ -10,6 +10,8 @@ _STYLE = re.compile(r'\bstyle="([^"]*)"')
 _PLACE = re.compile(r'\b(?:d|x|y|transform|points)="[^"]*"')
 _DIGITS_UNSEEN = re.compile(r"(\.\d\d)\d+")
 """Of a coordinate, in points: a hundredth is a tenth of a pixel at eight times the size."""
+_ZEROS = re.compile(r"\.0+(?!\d)|(?<=\.\d)0(?!\d)")
+_NO_TURN = re.compile(r' transform="rotate\(-?0 [^)]*\)"')
 
 _PATH = re.compile(r'\bd="([^"]*)"')
 _COMMAND = re.compile(r"([A-Za-z])([^A-Za-z]*)")
@@ -26,12 +28,12 @@ def slim_svg(svg: str) -> str:
     sheet, as a class; coordinates keep two decimals, and groups are those that have a title or an attribute.
     What is read or heard (texts, titles of marks) is as it was.
     """
-    svg = _PATH.sub(_shortened, _PLACE.sub(_rounded, svg))
+    svg = _PATH.sub(_shortened, _PLACE.sub(_rounded, _NO_TURN.sub("", svg)))
     return _without_groups(_without_blanks(_with_classes(_with_few_ids(svg))))
 
 
 def _rounded(attribute: re.Match[str]) -> str:
-    return _DIGITS_UNSEEN.sub(r"\1", " ".join(attribute[0].split()))
+    return _ZEROS.sub("", _DIGITS_UNSEEN.sub(r"\1", " ".join(attribute[0].split())))
 
 
 def _shortened(path: re.Match[str]) -> str:

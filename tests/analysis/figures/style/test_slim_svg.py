@@ -17,6 +17,7 @@ from analysis.report.web.inline_svg import inline_svg
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.?\d*(?:e-?\d+)?")
 _PLACES = ("d", "x", "y", "transform")
+_NO_TURN = re.compile(r"^rotate\(-?0 .*\)$")
 _WHOLE = (
     '<svg xmlns="http://www.w3.org/2000/svg"><defs><style type="text/css">*{a: b}</style></defs>\n'
     ' <g id="axes_1">\n  <defs>\n   <path id="m1" d="M 1.23456 -2.5 \nL 3 0.009" style="fill: red"/>\n  </defs>\n'
@@ -38,7 +39,7 @@ def test_what_is_dropped():
     """Idle ids, unseen digits, blanks and repeated styles; no text changes, and a definition keeps its style."""
     assert slim_svg(_WHOLE) == (
         '<svg xmlns="http://www.w3.org/2000/svg"><defs><style type="text/css">*{a: b}.s0{fill: blue}</style></defs>'
-        '<defs><path id="n0" d="M1.23 -2.5 3 0.00" style="fill: red"/></defs>'
+        '<defs><path id="n0" d="M1.23 -2.5 3 0" style="fill: red"/></defs>'
         '<use href="#n0" x="7.77" class="s0"/><text class="s0">0.12345  =  #m1</text></svg>'
     )
 
@@ -88,7 +89,7 @@ def test_a_slim_figure_is_the_whole_one(figures):
             if link := old.get(_LINK):
                 assert names[link[1:]] == new.get(_LINK)[1:]
             for place in _PLACES:
-                _assert_near(old.get(place, ""), new.get(place, ""))
+                _assert_near(_NO_TURN.sub("", old.get(place, "")), new.get(place, ""))
 
 
 def _drawn(svg: str) -> list[ET.Element]:
