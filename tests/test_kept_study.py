@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
@@ -79,3 +80,29 @@ def test_the_report_is_made_of_the_store(report_again):
     )
     assert kept
     assert again == kept
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        (
+            "7 seeds each (5.12 core-hours) `finite_time_drift`",
+            "7 seeds each would decide it (5.12 core-hours)",
+        ),
+        ("at 1.54 [0.855, 2.76]", "1.54 [0.855, 2.76]"),
+        (
+            "none `finite_time`, which fails in one cell",
+            "more seeds would not make it hold, as in one cell it fails",
+        ),
+        ("no number at hand, as both stand at 1.10", "1.10 [0.969, 1.25]"),
+        (
+            "on the edge",
+            "so near the edge of ± 10 % that no number of seeds at hand would decide it",
+        ),
+    ],
+)
+def test_what_would_decide_the_laws_is_what_the_report_says(told, found):
+    """The README has it from the first screen, beside which no query stands."""
+    page = re.sub(r"<[^>]*>", "", (STUDY / "report" / "report.html").read_text())
+    assert told in (ROOT / "README.md").read_text()
+    assert found in html.unescape(page).replace("\N{NO-BREAK SPACE}", " ")
