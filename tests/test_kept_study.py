@@ -91,7 +91,7 @@ def test_the_report_is_made_of_the_store(report_again):
         ),
         ("at 1.54 [0.855, 2.76]", "1.54 [0.855, 2.76]"),
         (
-            "none `finite_time`, which fails in one cell",
+            "more would not let `finite_time` hold, which fails in one cell",
             "more seeds would not make it hold, as in one cell it fails",
         ),
         ("no number at hand, as both stand at 1.10", "1.10 [0.969, 1.25]"),
