@@ -46,7 +46,7 @@ class CellState:
 
     @property
     def num_done(self) -> int:
-        """Seeds trained to a minimum, with all statistics committed."""
+        """Seeds trained to their end, none that diverged, with all statistics committed."""
         return self.num_seeds - self.num_missing - (self.num_diverged - self.num_open_diverged)
 
     @property

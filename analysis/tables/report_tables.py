@@ -74,7 +74,7 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
     )
     columns = (*CELL_COLUMNS, "missing", "failed", "diverged", "state")
     notes = [
-        "seeds: trained to a minimum and wholly measured, of all planned; "
+        "seeds: trained to their end and wholly measured, of all planned; "
         "missing: not trained, or a planned statistic is not committed; failed: of these, those "
         "whose last attempt failed; diverged: trained, without a minimum to measure."
     ]
