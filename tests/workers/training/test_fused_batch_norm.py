@@ -164,7 +164,10 @@ def test_a_step_normalises_by_one_operation_a_layer():
 
 
 def test_losses_of_training_differ_by_rounding_alone(monkeypatch):
-    """Thirty steps of a ResNet-8 with Keras' own layers, and with these: the same losses to 1e-4, weights to 1e-3."""
+    """Fifteen steps of a ResNet-8 with Keras' own layers, and with these: the same losses to 1e-5, weights to 1e-4.
+
+    Further on a rounding may turn a ReLU on or off, and then they differ by what it passes.
+    """
     draw = np.random.default_rng(0)
     images = draw.standard_normal((40, 8, 8, 3)).astype(np.float32)
     targets = np.eye(10, dtype=np.float32)[draw.integers(0, 10, 40)]
@@ -179,7 +182,7 @@ def test_losses_of_training_differ_by_rounding_alone(monkeypatch):
             step.update(found.directions, tf.constant(0.02))
             return tf.reduce_mean(found.losses)
 
-        losses = [float(once()) for _ in range(30)]
+        losses = [float(once()) for _ in range(15)]
         return losses, [np.asarray(each) for each in model.weights]
 
     losses, weights = trained()
@@ -187,6 +190,6 @@ def test_losses_of_training_differ_by_rounding_alone(monkeypatch):
     own_losses, own_weights = trained()
     assert losses[-1] < losses[0] / 2
     assert losses != own_losses  # other roundings: two ways were taken
-    np.testing.assert_allclose(losses, own_losses, rtol=1e-4)
+    np.testing.assert_allclose(losses, own_losses, rtol=1e-5)
     for found, expected in zip(weights, own_weights, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
