@@ -86,12 +86,15 @@ def test_the_report_is_made_of_the_store(report_again):
     ("told", "found"),
     [
         (
-            "7 seeds each (5.12 core-hours) `finite_time_drift`",
+            "7 seeds each (5.12 core-hours) would show `finite_time_drift` to fail",
             "7 seeds each would decide it (5.12 core-hours)",
         ),
-        ("at 1.54 [0.855, 2.76]", "1.54 [0.855, 2.76]"),
         (
-            "more would not let `finite_time` hold, which fails in one cell",
+            "if it stays at 1.54 [0.855, 2.76] and cells differ by errors alone",
+            "1.54 [0.855, 2.76]",
+        ),
+        (
+            "more would not let `finite_time` hold, as one cell fails",
             "more seeds would not make it hold, as in one cell it fails",
         ),
         ("no number at hand, as both stand at 1.10", "1.10 [0.969, 1.25]"),
