@@ -99,6 +99,10 @@ def test_the_report_is_made_of_the_store(report_again):
         ),
         ("no number at hand, as both stand at 1.10", "1.10 [0.969, 1.25]"),
         (
+            "by ranks the report has it hold, p = 0.047",
+            "Spearman's ρ = −0.69 over 9 cells, p = 0.047",
+        ),
+        (
             "on the edge",
             "so near the edge of ± 10 % that no number of seeds at hand would decide it",
         ),
