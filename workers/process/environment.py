@@ -13,7 +13,7 @@ import tensorflow as tf
 from workers.contract.environment_facts import EnvironmentFacts
 from workers.contract.errors import user_error
 from workers.contract.identity import STEP_VERSION
-from workers.process.devices import instruction_sets, processor_name
+from workers.process.devices import gpu_names, instruction_sets, processor_name
 from workers.process.surroundings import GPU_CURE
 
 _INTER_OP_THREADS = 1
@@ -43,7 +43,8 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
         gpu_limit_bytes: The most memory that a share of a GPU may take.
 
     Raises:
-        UserError: The trial holds GPUs, and TensorFlow sees none; on the CPU it would be another one.
+        UserError: The trial holds GPUs, and TensorFlow sees none of the machine's; on the CPU it would be another
+            trial. A machine without any, whose cluster was told of some, trains on its CPU.
         RuntimeError: Operations have run with other settings (our own bug).
     """
     _set_threads(num_threads)
@@ -54,9 +55,9 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
     if gpus and not uses_gpu:
         tf.config.set_visible_devices([], "GPU")
         gpus = []
-    if uses_gpu and not gpus:
+    if uses_gpu and not gpus and gpu_names():
         raise user_error(
-            "a trial holds GPUs, and TensorFlow sees none",
+            "a trial holds GPUs, and TensorFlow sees none of those that are here",
             where=f"resources.gpus, on {platform.node()}",
             mend=f"{GPU_CURE}; `minima doctor` tells there what is missing",
         )

@@ -98,13 +98,21 @@ def test_a_trial_that_holds_a_gpu_does_not_train_on_the_cpu(monkeypatch):
     """Its bits, and its time, would be those of another trial: refused, with the cure."""
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
     monkeypatch.setattr(environment.platform, "node", lambda: "host7")
+    monkeypatch.setattr(environment, "gpu_names", lambda: ["Fake 100"])
     with pytest.raises(UserError) as error:
         environment.prepare(1, uses_gpu=True)
     assert str(error.value) == (
-        "a trial holds GPUs, and TensorFlow sees none\n  where: resources.gpus, on host7\n"
+        "a trial holds GPUs, and TensorFlow sees none of those that are here\n  where: resources.gpus, on host7\n"
         "  mend:  install minima with its extra `gpu`, and the driver of the GPUs; "
         "`minima doctor` tells there what is missing"
     )
+
+
+def test_where_a_cluster_counts_gpus_that_no_machine_has_trials_train_on_the_cpu(monkeypatch):
+    """As `ray start --num-gpus 2` on a laptop, to try a sweep for GPUs out; the record names the processor."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
+    monkeypatch.setattr(environment, "gpu_names", list)
+    assert environment.prepare(1, uses_gpu=True).facts.device == processor_name()
 
 
 def test_a_cpu_trial_sees_no_gpu(monkeypatch):
