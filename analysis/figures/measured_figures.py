@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.figure_data import maps_data, spectra_data
@@ -17,9 +18,14 @@ from analysis.figures.spectrum_figure import (
 from analysis.figures.style.cell_styles import cell_styles
 from analysis.figures.style.crowd import is_crowd
 from analysis.figures.sweep_figures import FigureRecipe
-from analysis.findings.measured import MeasuredCells
-from analysis.findings.spectral_density import WIDTH_SHARE, SpectralDensity
+from analysis.findings.measured import MeasuredCells, measured_cells
+from analysis.findings.spectral_density import (
+    WIDTH_SHARE,
+    SpectralDensity,
+    spectral_densities,
+)
 from analysis.query.figure_queries import maps_query, spectra_query
+from analysis.records.load import SweepData
 from workers.contract.plan_document import PlanDocument
 
 _MAPS = (
@@ -44,6 +50,11 @@ class MeasuredFindings:
 
     cells: MeasuredCells
     densities: list[SpectralDensity]
+
+
+def measured_findings(data: SweepData, cell_measurements: pd.DataFrame) -> MeasuredFindings:
+    """Find what the figures here are drawn of, from a sweep's records and its view `cell_measurements`."""
+    return MeasuredFindings(measured_cells(data, cell_measurements), spectral_densities(data))
 
 
 def _maps_caption(found: MeasuredFindings) -> str:

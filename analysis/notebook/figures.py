@@ -7,11 +7,8 @@ from collections.abc import Collection
 from matplotlib.figure import Figure
 
 from analysis.aggregation.aggregate import aggregate_records
-from analysis.aggregation.cell_measurements import cell_measurements
-from analysis.figures.measured_figures import MEASURED_FIGURES, MeasuredFindings
+from analysis.figures.measured_figures import MEASURED_FIGURES, measured_findings
 from analysis.figures.sweep_figures import SWEEP_FIGURES, build_all
-from analysis.findings.measured import measured_cells
-from analysis.findings.spectral_density import spectral_densities
 from analysis.findings.table1 import build_table1
 from analysis.records.load import SweepData
 from analysis.report.law_section import LAW_FIGURES
@@ -31,9 +28,12 @@ def build_figures(data: SweepData, names: Collection[str]) -> dict[str, Figure]:
     of_cells = {name: recipe for name, recipe in MEASURED_FIGURES.items() if name in names}
     of_laws = {name: recipe for name, recipe in LAW_FIGURES.items() if name in names}
     found = build_all(of_sweep, data, table)
+    if not of_cells and not of_laws:
+        return found
+    derived = aggregate_records(data)
     if of_cells:
-        cells = measured_cells(data, cell_measurements(data).to_pandas())
-        found |= build_all(of_cells, MeasuredFindings(cells, spectral_densities(data)))
+        findings = measured_findings(data, derived.cell_measurements.to_pandas())
+        found |= build_all(of_cells, findings)
     if of_laws:
-        found |= build_all(of_laws, laws_of(data, table, aggregate_records(data)))
+        found |= build_all(of_laws, laws_of(data, table, derived))
     return found

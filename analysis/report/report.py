@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.aggregation.aggregate import Aggregated
-from analysis.figures.measured_figures import MEASURED_FIGURES, MeasuredFindings
+from analysis.figures.measured_figures import MEASURED_FIGURES, measured_findings
 from analysis.figures.sweep_figures import (
     SWEEP_FIGURES,
     DrawnFigure,
@@ -18,9 +18,8 @@ from analysis.figures.sweep_figures import (
     write_figures,
 )
 from analysis.findings.generalisation import generalisation_table
-from analysis.findings.measured import MeasuredCells, measured_cells
+from analysis.findings.measured import MeasuredCells
 from analysis.findings.provenance import provenance
-from analysis.findings.spectral_density import spectral_densities
 from analysis.findings.table1 import Table1, build_table1
 from analysis.records.load import SweepData
 from analysis.report.answer import answer
@@ -152,13 +151,12 @@ def compute_report(data: SweepData, derived: Aggregated, store_uri: str) -> Repo
     """Compute everything a report shows from a sweep's records and its derived views."""
     table = build_table1(data)
     cell_measurements = derived.cell_measurements.to_pandas()
-    measured = measured_cells(data, cell_measurements)
-    findings = MeasuredFindings(measured, spectral_densities(data))
+    findings = measured_findings(data, cell_measurements)
     drawn = Beside([*drawings(SWEEP_FIGURES, data, table), *drawings(MEASURED_FIGURES, findings)])
     laws = laws_of(data, table, derived)
     of_laws = Beside(drawings(LAW_FIGURES, laws))
     figures = [figure for found in (*drawn.results(), *of_laws.results()) for figure in found]
-    return Report(data, table, derived, laws, cell_measurements, measured, figures, store_uri)
+    return Report(data, table, derived, laws, cell_measurements, findings.cells, figures, store_uri)
 
 
 def laws_of(data: SweepData, table: Table1, derived: Aggregated) -> Conclusions:
