@@ -108,8 +108,8 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
     valid = [cell for cell, group in by_cell.items() if all(row.is_valid for row in group)]
     without = [group for cell, group in _by_cell(rows).items() if cell not in ratios]
     valid_without = [group for group in without if all(row.is_valid for row in group)]
-    judging = [ratios[cell] for cell in valid] if valid else list(ratios.values())
-    num_without = len(valid_without if valid else without)
+    of_all, of_valid = list(ratios.values()), [ratios[cell] for cell in valid]
+    judging, lacking = (of_valid, valid_without) if valid else (of_all, without)
     first = rows[0]
     return Standing(
         prediction=first.prediction,
@@ -120,15 +120,13 @@ def _standing(rows: Sequence[LawRow]) -> Standing | None:
         num_cells=len(ratios),
         num_without_ratio=len(without),
         num_valid=len(valid),
-        median_distance=median(abs(ratio.value) for ratio in ratios.values()),
-        log_ratio=_pooled(list(ratios.values())),
-        cell_verdicts=dict(Counter(r.verdict for r in ratios.values() if r.verdict is not None)),
-        num_against=sum(ratio.verdict == "fails" for ratio in judging) + num_without,
-        verdict=_verdict(list(ratios.values()), is_everywhere=not without),
-        verdict_where_valid=_verdict(
-            [ratios[cell] for cell in valid], is_everywhere=not valid_without
-        ),
-        log_ratio_where_valid=_pooled([ratios[cell] for cell in valid]),
+        median_distance=median(abs(ratio.value) for ratio in of_all),
+        log_ratio=_pooled(of_all),
+        cell_verdicts=dict(Counter(r.verdict for r in of_all if r.verdict is not None)),
+        num_against=sum(ratio.verdict == "fails" for ratio in judging) + len(lacking),
+        verdict=_verdict(of_all, is_everywhere=not without),
+        verdict_where_valid=_verdict(of_valid, is_everywhere=not valid_without),
+        log_ratio_where_valid=_pooled(of_valid),
         unmet=_unmet(by_cell.values()),
     )
 

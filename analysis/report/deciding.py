@@ -9,7 +9,7 @@ from analysis.findings.cost import Cost
 from analysis.findings.lacking import lacking_statistics, listed, num_measured_seeds
 from analysis.findings.league import Standing
 from analysis.mathematics.units_to_decide import units_to_decide
-from analysis.mathematics.verdict import MARGIN
+from analysis.mathematics.verdict import judge
 from analysis.records.cell_states import cell_states
 from analysis.records.load import SweepData
 from analysis.tables.measured.cost_tables import hours_text
@@ -33,11 +33,12 @@ def what_decides(data: SweepData, item: Standing, paid: Cost) -> str:
     _, num_seeds = seeds_behind(data, item)
     if item.told != "undecided" or not item.num_valid or not num_seeds:
         return ""
-    if item.num_against and abs(item.judged[0].value) < math.log1p(MARGIN):
+    ratio = item.judged[0]
+    if item.num_against and judge(ratio.value, ratio.value) == "holds":
         cells = "one cell" if item.num_against == 1 else f"{item.num_against} cells"
         return f"more seeds would not make it hold, as in {cells} it fails or has no ratio"
     is_one_cell = item.num_valid == 1
-    wanted = units_to_decide(item.judged[0], num_seeds, _MOST_SEEDS, is_spread_of_units=is_one_cell)
+    wanted = units_to_decide(ratio, num_seeds, _MOST_SEEDS, is_spread_of_units=is_one_cell)
     if math.isinf(wanted):
         return "so near the edge of ± 10 % that no number of seeds at hand would decide it"
     if not wanted > num_seeds:
