@@ -158,20 +158,24 @@ def _tried_faults(model: keras.Model, dataset: Dataset, precision: Precision) ->
     """Find what shows once a few examples go through the network."""
     stored = dataset.train.inputs[:_NUM_TRIED].astype(np.float32)
     inputs = tf.constant((stored - dataset.offset) * dataset.scale)
-    if any(_adds_losses(model, inputs, in_training=mode) for mode in (True, False)):
+    together = _outputs(model, inputs)
+    if model.losses or _adds_losses_in_training(model, inputs):  # Keras has those of the last call
         yield _own_loss_fault(model)
-    yield from _batch_faults(model, inputs, precision)
+    yield from _batch_faults(model, inputs, together[0], precision)
 
 
-def _adds_losses(model: keras.Model, inputs: tf.Tensor, *, in_training: bool) -> bool:
+def _adds_losses_in_training(model: keras.Model, inputs: tf.Tensor) -> bool:
     """Whether a call on inputs [B, …] adds losses, as of activities; no state is really moved."""
     with keras.StatelessScope(collect_losses=True) as scope:
-        model(inputs, training=in_training)
+        model(inputs, training=True)
     return bool(scope.losses)
 
 
-def _batch_faults(model: keras.Model, inputs: tf.Tensor, precision: Precision) -> Iterator[Fault]:
-    together, alone = _outputs(model, inputs)[0], _outputs(model, inputs[:1])[0]
+def _batch_faults(
+    model: keras.Model, inputs: tf.Tensor, together: np.ndarray, precision: Precision
+) -> Iterator[Fault]:
+    """Find outputs of the first example that differ between the batch [C] and alone."""
+    alone = _outputs(model, inputs[:1])[0]
     tolerance = 0.1 if precision == "mixed_bfloat16" else _TOLERANCE
     largest = np.abs(alone).max()
     if not np.isfinite(largest) or np.abs(together - alone).max() <= tolerance * largest:
