@@ -19,9 +19,10 @@ _FACTORS = ["learning_rate", "batch_size"]
 def rate_is_stronger(values: pd.DataFrame) -> Claim:
     """Judge the exponents of tr σ²/tr H ∝ η^a·m^b against each other.
 
-    One least-squares fit over cells, the means of their trials (columns of `trial_values`, all logarithms):
-    factors differ between cells alone. The claim is |a| > MUCH·|b|: it holds where the 95 % interval of |a| - MUCH·|b| lies above 0, fails where it
-    lies below. Where powers are not the whole truth, a and b are those that fit this grid best.
+    One least-squares fit over cells, the means of their trials (columns of `trial_values`, all
+    logarithms): factors differ between cells alone. The claim is |a| > MUCH·|b|: it holds where the 95 %
+    interval of |a| - MUCH·|b| lies above 0, fails where it lies below. Where powers are not the whole
+    truth, a and b are those that fit this grid best.
     """
     cells = values.groupby(_FACTORS, as_index=False)[MAGNITUDE_DIFFERENCE].mean().dropna()
     found: Fit | str = "no trial has both traces"

@@ -76,7 +76,7 @@ def state_table(states: Mapping[Cell, CellState]) -> TextTable:
     notes = [
         "seeds: trained to their end and wholly measured, of all planned; "
         "missing: not trained, or a planned statistic is not committed; failed: of these, those "
-        "whose last attempt failed; diverged: trained, without a minimum to measure."
+        "given up after failures; diverged: trained, without a minimum to measure."
     ]
     if any(_is_mixed(state) for state in states.values()):
         notes.append("mixed: seeds of one cell ran in different environments.")

@@ -39,6 +39,12 @@ class ShownCell:
     numbers: tuple[str, str, str, str] | None
     identifier: str = ""
 
+    @property
+    def numbers_beside(self) -> str:
+        """Its numbers as the page has them beside the text, joined by semicolons; empty where the text is the number."""
+        joined = ";".join(self.numbers or ()).rstrip(";")
+        return "" if joined == self.text else joined
+
 
 @dataclass(frozen=True)
 class ShownColumn:

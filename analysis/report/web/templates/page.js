@@ -8,7 +8,8 @@ const LOWERED = { "₀": "0", "₁": "1", "₂": "2", "₃": "3", "₄": "4", "�
 const ESCAPED = { "\\": "\\textbackslash{}", "^": "\\textasciicircum{}", "~": "\\textasciitilde{}" };
 
 const shown = (element) => !element.hidden;
-const numbersOf = (cell) => (cell.dataset.n ?? (/^\d+(\.\d+)?$/.test(cell.textContent) ? cell.textContent : undefined))?.split(";") ?? null;
+const PLAIN = /^\d+(\.\d+)?$/;
+const numbersOf = (cell) => cell.dataset.n?.split(";") ?? (PLAIN.test(cell.textContent) ? [cell.textContent] : null);
 const identifierOf = (cell) => cell.querySelector(".name")?.textContent ?? "";
 const textOf = (cell) => (identifierOf(cell) ? cell.firstChild.textContent.trim() : cell.textContent);
 const bodyRows = (table) => [...table.tBodies[0].rows];
