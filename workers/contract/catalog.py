@@ -116,12 +116,7 @@ def _places_in(package: str) -> Sequence[str] | None:
 def _check_gives_name(content: bytes, attribute: str, path: str, where: str) -> None:
     try:
         is_given = gives_name(content, attribute)
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ) as error:  # the last: nested too deep
+    except (SyntaxError, RecursionError, MemoryError) as error:  # the last: nested too deep
         raise user_error(
             f"{path} is not Python: {type(error).__name__}: {error}",
             where=where,

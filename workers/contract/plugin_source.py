@@ -15,9 +15,12 @@ def gives_name(source: bytes, name: str) -> bool:
 
     Raises:
         SyntaxError: It is not Python.
-        ValueError: It holds null bytes.
     """
-    names = set(_names(ast.parse(source).body))
+    try:
+        tree = ast.parse(source)
+    except ValueError as error:  # for null bytes, before Python 3.11.4
+        raise SyntaxError(str(error)) from error
+    names = set(_names(tree.body))
     return name in names or not names.isdisjoint(_ANY_NAME)
 
 
