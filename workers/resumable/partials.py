@@ -17,8 +17,9 @@ from workers.resumable.pulse import Pulse
 class SavedPartials:
     """The `Partials` of one statistic of one trial: one folder of checkpoints per key.
 
-    They are numbered in the order of saving, each attempt going on above all files that it found. Progress
-    would not do: passes within a step, and work that a later attempt need not repeat, let it fall back.
+    They are numbered in the order of saving, each attempt going on above all files that are there when
+    it first saves. Progress would not do: passes within a step, and work that a later attempt need not
+    repeat, let it fall back.
 
     Args:
         store: Where they are kept.
@@ -59,6 +60,8 @@ class SavedPartials:
     def _save(self) -> None:
         for key, partial in self._unsaved.items():
             checkpoints = self._checkpoints_of(key)
+            if key not in self._numbers:
+                self._numbers[key] = checkpoints.largest_number()
             self._numbers[key] += 1
             checkpoints.save(self._numbers[key], partial)
         self._unsaved.clear()
@@ -72,5 +75,4 @@ class SavedPartials:
                 attempt_id=self._order.attempt_id,
                 conditions=self._conditions,
             )
-            self._numbers[key] = self._checkpoints[key].largest_number()
         return self._checkpoints[key]
