@@ -42,8 +42,12 @@ from workers.contract.plugin_call import PluginCall, message_of, watched
 from workers.contract.store import Store
 from workers.datasets.checked.loading import load_dataset
 from workers.process import environment
+from workers.process.built import Built
 from workers.process.gpu_memory import wait_for_share
 from workers.resumable.pulse import Pulse
+
+_BUILT = Built()
+"""Of this process, for the orders that it carries out in turn."""
 
 _EXIT_CODES = {
     "committed": EXIT_DONE,
@@ -125,11 +129,17 @@ def _carry_out(order: Order, should_stop: Callable[[], bool]) -> None:
         order.num_threads, uses_gpu=order.device_share > 0, gpu_limit_bytes=limit
     )
     check_identities(order)
-    dataset = load_dataset(order.trial.dataset, order.data_dir)
+    built = (
+        Built() if order.trial.plugin_digests else _BUILT
+    )  # of a user's own code nothing is known
+    dataset = built.get(
+        ("data", order.trial.dataset.model_dump_json(), order.data_dir),
+        lambda: load_dataset(order.trial.dataset, order.data_dir),
+    )
     check_data(order, dataset)
     loss = make_loss(order.trial.loss)
     check_loss(loss, order.trial.loss, dataset)
-    attempt = Attempt(order, Store.open(order.store), found, dataset, loss, pulse)
+    attempt = Attempt(order, Store.open(order.store), found, dataset, loss, pulse, built)
     if order.statistic is None:
         train_and_commit(attempt)
     else:

@@ -14,7 +14,7 @@ from orchestrator.planning.prepare import Options, Prepared
 from workers.contract.errors import user_error
 from workers.contract.pace_question import PaceAnswer, PaceQuestion
 from workers.contract.specs import TrialSpec
-from workers.process.apart import ask_apart
+from workers.process.children.apart import ask_apart
 from workers.process.surroundings import for_tensorflow, with_devices
 
 _TIMED_SECONDS = 2.0

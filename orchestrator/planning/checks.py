@@ -23,7 +23,7 @@ from workers.contract.sweep_spec import MEASURED_BY_DEFAULT, SweepSpec
 from workers.contract.validation import faults_of
 from workers.datasets.checked.loading import cut_facts, cut_faults, facts_before_fetch, whole_facts
 from workers.datasets.dataset import too_few_for_spread
-from workers.process.plugin_facts import NamedPlugin, facts_of_data, import_faults
+from workers.process.children.plugin_facts import NamedPlugin, facts_of_data, import_faults
 
 Document = dict[str, object]
 

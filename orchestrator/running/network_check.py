@@ -10,7 +10,7 @@ from workers.contract.catalog import is_plugin
 from workers.contract.errors import Fault, UserError
 from workers.contract.lacking import Missing
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
-from workers.process.apart import ask_apart, ask_of_all
+from workers.process.children.apart import ask_apart, ask_of_all
 
 
 def refuse_network(prepared: Prepared, work: Sequence[Missing], options: Options) -> None:

@@ -24,8 +24,8 @@ from workers.contract.distribution import DISTRIBUTION
 from workers.contract.errors import Fault, StoreError, UserError
 from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
-from workers.process import node_facts
-from workers.process.node_facts import (
+from workers.process.children import node_facts
+from workers.process.children.node_facts import (
     NodeFacts,
     NodeQuestion,
     Software,

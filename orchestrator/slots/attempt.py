@@ -51,7 +51,7 @@ _END_SECONDS = 10.0
 
 
 class SupervisedAttempt:
-    """One child from start to end: claim, order, heartbeats, stop, hang, answer, log."""
+    """One order from start to end: claim, child, heartbeats, stop, hang, answer, log."""
 
     def __init__(
         self,
@@ -139,7 +139,8 @@ class SupervisedAttempt:
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "TMPDIR": str(scratch),  # what a killed child leaves behind is removed with the rest
         }
-        self._server.start_attempt(order_file, log, environment)
+        kind = f"{self._work.task.num_threads} {self._cores}" if self._work.shares_process else ""
+        self._server.start_attempt(order_file, log, environment, kind)
         self.has_started = True
         self._beat("running")
         return self._watch(scratch)

@@ -38,14 +38,24 @@ class ForkServer:
         self._rest = b""
         self._errors: IO[bytes] | None = None
 
-    def start_attempt(self, order: Path, log: Path, environment: Mapping[str, str]) -> int:
-        """Start a child for an order and return its process id.
+    def start_attempt(
+        self, order: Path, log: Path, environment: Mapping[str, str], kind: str = ""
+    ) -> int:
+        """Have a child carry out an order and return its process id.
+
+        Args:
+            order: The order's file.
+            log: The log's file.
+            environment: Variables of the child.
+            kind: A child that is done with an order may carry out the next one of the same kind; empty for
+                a child of its own.
 
         Raises:
             ForkServerLost: The server cannot be started or has died.
         """
         self.ensure_started()
-        self._send({"order": str(order), "log": str(log), "environment": dict(environment)})
+        request = {"order": str(order), "log": str(log), "environment": dict(environment)}
+        self._send({**request, "kind": kind})
         return int(self._expect("pid", _START_SECONDS))
 
     def wait(self, seconds: float) -> int | None:
@@ -86,7 +96,7 @@ class ForkServer:
         self.close()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the server
         # -P: the working directory must not shadow our packages
-        command = [sys.executable, "-P", "-m", "workers.process.fork_server", self.entry]
+        command = [sys.executable, "-P", "-m", "workers.process.children.fork_server", self.entry]
         self._process = subprocess.Popen(  # noqa: S603  # our own module, on our own interpreter
             command,
             stdin=subprocess.PIPE,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from workers.contract.catalog import is_plugin
 from workers.contract.errors import StoreError
 from workers.contract.frozen import Count, Frozen, Positive
 from workers.contract.plan_document import PlannedStatistic
@@ -112,6 +113,17 @@ class Work:
     def statistic_id(self) -> str | None:
         """The statistic's identity; None to train."""
         return self.statistic.statistic_id if self.statistic else None
+
+    @property
+    def shares_process(self) -> bool:
+        """Whether a process that is done with it may do more, and one that has done other work may do it.
+
+        What a user's own code leaves behind in a process, and the memory of a GPU that it holds, end with it.
+        """
+        own_code = [*self.task.planned.trial.plugin_digests]
+        if self.statistic is not None:
+            own_code += filter(is_plugin, [self.statistic.statistic.name])
+        return not own_code and not self.task.device_share
 
 
 def is_stop_asked(store: Store, task: SlotTask) -> bool:

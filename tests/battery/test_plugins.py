@@ -14,7 +14,7 @@ from orchestrator import cli
 from orchestrator.planning import checks
 from workers.contract import plugin_call
 from workers.contract.store import Store
-from workers.process import plugin_facts
+from workers.process.children import plugin_facts
 
 SWEEP = (Path(__file__).parent / "small.yaml").read_text()
 SOUND = """

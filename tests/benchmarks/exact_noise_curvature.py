@@ -39,7 +39,9 @@ from workers.network.batch_norm import copy_network, freeze
 from workers.network.resident import make_resident
 from workers.network.risk import Risk
 from workers.numerics import lanczos
+from workers.process.built import Built
 from workers.process.environment import prepare
+from workers.resumable.keeping import SharedInMemory
 from workers.resumable.passes import Passes
 from workers.statistics import noise_curvature
 from workers.statistics.measuring.context import MeasurementContext
@@ -96,7 +98,14 @@ class Subject:
     ) -> Subject:
         """Take the statistics of batch norm over all examples."""
         network, train = copy_network(model), make_resident(dataset.train, dataset)
-        freeze(network, "frozen", train, Passes(NoPartials(), len(train)))
+        freeze(
+            network,
+            "frozen",
+            lambda: train,
+            Passes(NoPartials(), 0),
+            SharedInMemory(),
+            built=Built(),
+        )
         groups = groups_of(network)
         risk = Risk(network, KullbackLeibler(), [each.variable for each in groups.parameters])
         cuts = np.split(np.arange(len(train)), range(batch_size, len(train), batch_size))

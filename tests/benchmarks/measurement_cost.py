@@ -43,6 +43,7 @@ from workers.network.graph import graph_of
 from workers.network.resident import make_resident
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
+from workers.process.built import Built
 from workers.resumable.keeping import Partial, SharedInMemory
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.groups import Groups
@@ -73,7 +74,9 @@ def main() -> None:
     model = build(ResNetSpec(depth=options.depth), (32, 32, 3), 10, seed=0)
     train = make_resident(dataset.train, dataset)
     network = copy_network(model)
-    freeze(network, "frozen", lambda: train, Passes(NoPartials(), 0), SharedInMemory())
+    freeze(
+        network, "frozen", lambda: train, Passes(NoPartials(), 0), SharedInMemory(), built=Built()
+    )
     dissection = dissect(network)
     norms = CompiledNorms(dissection, KullbackLeibler(), num_columns=1)
     batches = [

@@ -46,6 +46,7 @@ from workers.network.resident import ResidentSplit, make_resident
 from workers.network.risk import Risk
 from workers.per_example.compiled import CompiledNorms
 from workers.per_example.dissection import dissect
+from workers.process.built import Built
 from workers.process.environment import prepare
 from workers.resumable.keeping import SharedInMemory
 from workers.resumable.passes import Passes
@@ -66,7 +67,9 @@ def main() -> None:
     )
     train = make_resident(dataset.train, dataset)
     network = copy_network(model)
-    freeze(network, "frozen", lambda: train, Passes(NoPartials(), 0), SharedInMemory())
+    freeze(
+        network, "frozen", lambda: train, Passes(NoPartials(), 0), SharedInMemory(), built=Built()
+    )
     print(f"ResNet-{options.depth}, N = {len(train)} {source}, {options.threads} thread(s)")
     ours = _our_error(network, train, options.seeds)
     probed = dataset.train.first(options.num_probe_images)

@@ -14,6 +14,7 @@ from workers.contract.store import Store
 from workers.datasets.dataset import Dataset
 from workers.losses.loss import Loss
 from workers.losses.loss_faults import faults_of
+from workers.process.built import Built
 from workers.process.environment import Environment
 from workers.resumable.pulse import Pulse
 
@@ -29,6 +30,7 @@ class Attempt:
         dataset: The data, with the digest that the order names.
         loss: The trial's loss.
         pulse: Stop requests, progress and time.
+        built: What this process has built for the orders before.
     """
 
     order: Order
@@ -37,6 +39,7 @@ class Attempt:
     dataset: Dataset
     loss: Loss
     pulse: Pulse
+    built: Built
 
     @property
     def checkpoint_folder(self) -> str:

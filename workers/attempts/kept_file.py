@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import tempfile
@@ -59,14 +60,26 @@ def read_network(content: bytes) -> keras.Model:
         UnsafeNetwork: The archive or its description holds what a kept network never does.
         Exception: Keras and HDF5 raise whatever damage leads to.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        _check_entries(archive)
-        _check_classes(json.loads(archive.read(_CONFIG)))
-        _check_weights(archive.read(_WEIGHTS))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(content)
+    _check_classes(_checked_config(content))
+    with _as_file(content) as path:
         return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def take_weights(content: bytes, built: keras.Model) -> bool:
+    """Give a network that was built from its spec the weights of a file of unknown origin.
+
+    Returns:
+        Whether the file describes this network in the very words that it has itself; else nothing is done.
+
+    Raises:
+        UnsafeNetwork: The archive holds what a kept network never does.
+        Exception: Keras and HDF5 raise whatever damage leads to.
+    """
+    if _in_numbers(_checked_config(content)) != _description(built):
+        return False
+    with _as_file(content) as path:
+        built.load_weights(path)
+    return True
 
 
 def check_architecture(found: keras.Model, built: keras.Model) -> None:
@@ -89,6 +102,22 @@ def check_architecture(found: keras.Model, built: keras.Model) -> None:
         raise UnsafeNetwork(
             f"its architecture is not the one of the spec: {_difference(description, wanted)}"
         )
+
+
+def _checked_config(content: bytes) -> object:
+    """Read the description of a network from an archive that holds nothing else than it and plain weights."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        _check_entries(archive)
+        _check_weights(archive.read(_WEIGHTS))
+        return json.loads(archive.read(_CONFIG))
+
+
+@contextlib.contextmanager
+def _as_file(content: bytes) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(content)
+        yield path
 
 
 def _check_entries(archive: zipfile.ZipFile) -> None:
@@ -163,7 +192,10 @@ def _declared_bytes(file: h5py.File, path: str) -> int:
 
 def _description(model: keras.Model) -> object:
     """Describe a network as JSON, with its layers numbered instead of named."""
-    plain = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    return _in_numbers(json.loads(json.dumps(keras.saving.serialize_keras_object(model))))
+
+
+def _in_numbers(plain: object) -> object:
     configs = (each["config"] for each in _objects(plain))
     layers = (each for each in configs if isinstance(each, dict) and _LAYER & each.keys())
     names = dict.fromkeys(str(each.get("name")) for each in layers)

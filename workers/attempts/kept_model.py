@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from workers.attempts.kept_file import UnsafeNetwork, check_architecture, read_network
+from workers.attempts.kept_file import UnsafeNetwork, check_architecture, read_network, take_weights
 from workers.attempts.plugin_call import calling
 from workers.contract.catalog import is_plugin, resolve
 from workers.contract.errors import Fault, UserError, user_error
@@ -117,8 +117,11 @@ def of_trial(content: bytes, trial: TrialSpec, dataset: Dataset) -> keras.Model:
         UnsafeNetwork: The file holds what no kept network does, or another network.
         Exception: Keras and HDF5 raise whatever damage leads to.
     """
+    built = _built(trial, dataset, "float32")
+    if take_weights(content, built):
+        return built
     model = from_bytes(content, trial)
-    check_architecture(model, _built(trial, dataset, "float32"))
+    check_architecture(model, built)
     return model
 
 

@@ -139,6 +139,7 @@ def _measure(
         trial=attempt.order.trial,
         partials=SavedPartials(attempt.store, attempt.order, attempt.pulse, conditions),
         shared=SharedInStore(attempt.store, attempt.order, conditions),
+        built=attempt.built,
     )
     refuse_unsound(context, statistic)
     measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))

@@ -13,7 +13,7 @@ from workers.contract.items import StatisticItem
 from workers.contract.network_question import NetworkAnswer, NetworkQuestion
 from workers.datasets.checked.loading import load_dataset
 from workers.network.batch_norm import as_functional
-from workers.process.apart import answer_apart
+from workers.process.children.apart import answer_apart
 from workers.process.environment import fix_keras
 
 

@@ -51,7 +51,8 @@ def train_and_commit(attempt: Attempt) -> None:
 
 def _train(attempt: Attempt, model: keras.Model) -> Trained:
     order = attempt.order
-    job = TrainingJob(order.trial_id, order.trial, model, attempt.dataset, attempt.loss)
+    about = (order.trial_id, order.trial, model, attempt.dataset, attempt.loss, attempt.built)
+    job = TrainingJob(*about)
     checkpoints = Checkpoints(
         attempt.store,
         attempt.checkpoint_folder,

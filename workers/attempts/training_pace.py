@@ -16,7 +16,7 @@ from workers.contract.pace_question import PaceAnswer, PaceQuestion
 from workers.contract.specs import ConvergenceSpec, TrialSpec
 from workers.datasets.checked.loading import load_dataset
 from workers.process import environment
-from workers.process.apart import answer_apart
+from workers.process.children.apart import answer_apart
 
 _EPOCHS = 3
 """The first of them compiles; of the others the fastest counts, which nothing else held up."""

@@ -29,12 +29,19 @@ import tensorflow as tf
 
 from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.settings import BatchNormMode
-from workers.network.batch_norm_stages import StageMoments, is_measured, stages_of
+from workers.network.batch_norm_stages import (
+    CompiledStage,
+    StageMoments,
+    compile_stage,
+    is_measured,
+    stages_of,
+)
 from workers.network.cloning import clone
 from workers.network.graph import Call, Graph, graph_of, is_masked
 from workers.network.params import copying_faults
 from workers.network.resident import ResidentSplit
 from workers.numerics.estimators import Moments
+from workers.process.built import Built
 from workers.resumable.keeping import Arrays, Shared
 from workers.resumable.passes import Passes, State, batch_edges
 
@@ -110,6 +117,8 @@ def freeze(
     train: Callable[[], ResidentSplit],
     passes: Passes,
     shared: Shared,
+    *,
+    built: Built,
 ) -> None:
     """Set the network's batch norms to the statistics to measure with, in inference mode.
 
@@ -123,6 +132,7 @@ def freeze(
         train: Returns the training set, if it is needed.
         passes: Runs the passes over it, if needed.
         shared: Where the trial's statistics find and keep them.
+        built: What is compiled of this network.
 
     Raises:
         UserError: A batch norm has no population statistics of its own.
@@ -133,7 +143,7 @@ def freeze(
         return
     moments = shared.find(_MOMENTS_KEY)
     if moments is None:
-        moments = _population_moments(network, train(), passes)
+        moments = _population_moments(network, train(), passes, built)
         shared.keep(_MOMENTS_KEY, moments)
     _assign(columns, moments)
 
@@ -153,11 +163,12 @@ def _assign(columns: _Columns, moments: Arrays) -> None:
         layer.moving_variance.assign(moments["variance"][places])
 
 
-def _population_moments(network: keras.Model, train: ResidentSplit, passes: Passes) -> Arrays:
+def _population_moments(
+    network: keras.Model, train: ResidentSplit, passes: Passes, built: Built
+) -> Arrays:
     """Return the population `mean` and `variance` [channels of all]; changes the network's own."""
-    columns, graph = _columns(network), graph_of(network, opens_nested=True)
-    _refuse(list(columns), graph)
-    stages = stages_of(graph)
+    columns = _columns(network)
+    stages = built.get("batch norm stages", lambda: _compiled_stages(network, list(columns)))
     moments_of = StageMoments(stages)
     edges = batch_edges(len(train), _BATCH_SIZE)
     passes.expect(len(stages) * len(train))
@@ -174,7 +185,7 @@ def _population_moments(network: keras.Model, train: ResidentSplit, passes: Pass
             merged = before.merge(Moments(np.array(float(len(places))), mean, variance))
             return {"weight": merged.weight, "mean": merged.mean, "variance": merged.variance}
 
-        channels = np.concatenate([columns[layer] for layer in stages[number].norms])
+        channels = np.concatenate([columns[layer] for layer in stages[number].stage.norms])
         pooled = passes.run(
             _SUMS_KEY, add, _zeros(len(channels), "weight"), edges, repetition=number
         )
@@ -188,6 +199,14 @@ def _population_moments(network: keras.Model, train: ResidentSplit, passes: Pass
         _STAGES_KEY, measure, start, lambda state: state["num_stages"] == len(stages), len(train)
     )
     return {name: found[name] for name in ("mean", "variance")}
+
+
+def _compiled_stages(
+    network: keras.Model, norms: list[keras.layers.BatchNormalization]
+) -> list[CompiledStage]:
+    graph = graph_of(network, opens_nested=True)
+    _refuse(norms, graph)
+    return [compile_stage(stage) for stage in stages_of(graph)]
 
 
 def _zeros(num_channels: int, counted: str) -> State:

@@ -82,6 +82,14 @@ def _depths(graph: Graph) -> dict[int, int]:
     return depths
 
 
+@dataclass(frozen=True)
+class CompiledStage:
+    """A stage and its compiled map from what reaches it to what reaches the next."""
+
+    stage: Stage
+    advance: tf.types.experimental.ConcreteFunction
+
+
 @final
 class StageMoments:
     """Moments of a stage's batch-norm inputs, batch by batch, with earlier norms in inference mode.
@@ -90,9 +98,8 @@ class StageMoments:
     batch without them starts again from the inputs, through the same functions, to the same bits.
     """
 
-    def __init__(self, stages: list[Stage]) -> None:
+    def __init__(self, stages: Sequence[CompiledStage]) -> None:
         self._stages = stages
-        self._advance = [_compiled(stage) for stage in stages]
         self._kept: dict[int, tuple[int, list[npt.NDArray[np.generic]]]] = {}
         self._room = _MOST_KEPT_BYTES
 
@@ -106,10 +113,9 @@ class StageMoments:
         """
         first, tensors = self._kept.pop(batch, (0, [inputs]))
         self._room += _num_bytes(tensors) if first else 0
-        stage = self._stages[number]
-        for passed in range(first, number + 1):
-            tensors = self._advance[passed](*map(tf.convert_to_tensor, tensors))
-        found = [_moments(tensors[place]) for place in stage.norm_inputs]
+        for passed in self._stages[first : number + 1]:
+            tensors = passed.advance(*map(tf.convert_to_tensor, tensors))
+        found = [_moments(tensors[place]) for place in self._stages[number].stage.norm_inputs]
         self._keep(batch, number + 1, [each.numpy() for each in tensors])
         means, variances = zip(*found, strict=True)
         return np.concatenate(means), np.concatenate(variances)
@@ -126,8 +132,8 @@ def _num_bytes(tensors: Sequence[npt.NDArray[np.generic]]) -> int:
     return sum(each.nbytes for each in tensors)
 
 
-def _compiled(stage: Stage) -> tf.types.experimental.ConcreteFunction:
-    """Compile the map from what reaches a stage to what reaches the next."""
+def compile_stage(stage: Stage) -> CompiledStage:
+    """Compile a stage; its batch norms may then hold whatever statistics."""
     network = keras.Model(stage.reads, stage.makes)
 
     def advance(*reads: tf.Tensor) -> list[tf.Tensor]:
@@ -137,9 +143,8 @@ def _compiled(stage: Stage) -> tf.types.experimental.ConcreteFunction:
 
     signature = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in stage.reads]
     compiled = tf.function(advance, input_signature=signature, autograph=False)
-    return (
-        compiled.get_concrete_function()
-    )  # a function called once is no reason to warn of tracing
+    # a function called once is no reason to warn of tracing
+    return CompiledStage(stage, compiled.get_concrete_function())
 
 
 def _moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

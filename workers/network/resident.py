@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from workers.contract.settings import SplitName
+from workers.contract.specs import DatasetSpec
 from workers.datasets.dataset import Dataset, Split
+from workers.process.built import Built
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,19 @@ def make_resident(split: Split, dataset: Dataset) -> ResidentSplit:
         offset=tf.constant(dataset.offset),
         scale=tf.constant(dataset.scale),
     )
+
+
+def find_resident(
+    dataset: Dataset, spec: DatasetSpec, name: SplitName, built: Built
+) -> ResidentSplit:
+    """Return a split of a data set on the device, where it is copied once.
+
+    Args:
+        dataset: The data.
+        spec: What they are and how they are cut; with their digest all that tells them from others.
+        name: Of the split.
+        built: Where it is kept.
+    """
+    split: Split = getattr(dataset, name)
+    key = "resident", name, spec.model_dump_json(), dataset.digest
+    return built.get(key, lambda: make_resident(split, dataset))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from workers.losses.loss import Loss
+from workers.network.params import Parameter
 from workers.per_example.columns import Columns, every_column, random_columns
 from workers.per_example.dissection import Dissection
 from workers.per_example.rules.rule import Gradient
@@ -57,6 +58,15 @@ class CompiledNorms:
             tf.TensorSpec([None, *self.signs_shape], tf.float32),
         ]
         self._compiled = tf.function(self._norms, input_signature=signature, autograph=False)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """θ, in the order of the rules."""
+        return self._dissection.parameters
+
+    def take_weights(self) -> None:
+        """Take the weights that the network now holds."""
+        self._dissection.take_weights()
 
     def __call__(
         self, inputs: tf.Tensor, targets: tf.Tensor, signs: npt.NDArray[np.float32]

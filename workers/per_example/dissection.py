@@ -43,11 +43,31 @@ class Dissection:
             inference mode z is that of the original network, up to rounding.
         rules: One for each layer, or pair of layers, with trained parameters.
         theta: The parameters of the original network, by the identity of their variables.
+        original: The network that was dissected.
+        plain: The copy of it whose layers `network` shows.
     """
 
     network: keras.Model
     rules: list[Rule]
     theta: dict[int, Parameter]
+    original: keras.Model
+    plain: keras.Model
+
+    def take_weights(self) -> None:
+        """Take the weights that the original network now holds.
+
+        Raises:
+            UserError: Taken apart, the network would compute something else.
+        """
+        originals = {layer.name: layer for layer in self.original.layers}
+        rules = {rule.output_layer: rule for rule in self.rules}
+        for layer in self.plain.layers:
+            rule = rules.get(layer.name)
+            if isinstance(rule, NormalisedConvolutionRule):
+                layer.set_weights(rule.fold())
+            elif layer.weights:
+                layer.set_weights(originals[layer.name].get_weights())
+        _refuse_other_outputs(self.original, self.plain)
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -86,11 +106,12 @@ def dissect(model: keras.Model) -> Dissection:
         if call.has_parameters and call.name not in taken_in
     ]
     plain = _rebuild(model, {rule.output_layer: rule for rule in rules}, taken_in)
-    _refuse_other_outputs(model, plain)
     ends = [plain.get_layer(rule.output_layer) for rule in rules]
     shown = [plain.output, [layer.input for layer in ends], [layer.output for layer in ends]]
     theta = {id(each.variable): each for each in params_of(model)}
-    return Dissection(keras.Model(plain.input, shown), rules, theta)
+    found = Dissection(keras.Model(plain.input, shown), rules, theta, model, plain)
+    found.take_weights()
+    return found
 
 
 def refuse_without_rules(model: keras.Model) -> None:
@@ -130,7 +151,7 @@ def _takes_in(reader: Call, convolution: Call) -> bool:
 
 
 def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> keras.Model:
-    """Copy a network with activations separated from their layers and batch norms folded in."""
+    """Copy a network's layers with activations separated from them and batch norms left out."""
     originals = {layer.name: layer for layer in model.layers}
 
     def copy(operation: keras.Operation) -> keras.Operation:
@@ -153,14 +174,7 @@ def _rebuild(model: keras.Model, rules: dict[str, Rule], taken_in: set[str]) -> 
         activation = getattr(originals[operation.name], "activation", keras.activations.linear)
         return output if activation is keras.activations.linear else activation(output)
 
-    plain = clone(model, clone_function=copy, call_function=call)
-    for layer in plain.layers:
-        rule = rules.get(layer.name)
-        if isinstance(rule, NormalisedConvolutionRule):
-            layer.set_weights(rule.folded_weights())
-        elif layer.weights:
-            layer.set_weights(originals[layer.name].get_weights())
-    return plain
+    return clone(model, clone_function=copy, call_function=call)
 
 
 def _refuse_other_outputs(model: keras.Model, plain: keras.Model) -> None:

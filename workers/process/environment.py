@@ -68,7 +68,11 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
 
 
 def fix_keras() -> None:
-    """Set what `~/.keras/keras.json` may have set otherwise to Keras' own defaults."""
+    """Set what `~/.keras/keras.json` or an earlier order may have set otherwise to Keras' own defaults.
+
+    Names that Keras counts up start anew, and the networks of earlier orders are let go.
+    """
+    keras.utils.clear_session()
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.config.set_epsilon(1e-7)

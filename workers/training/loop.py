@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import keras
@@ -17,36 +17,45 @@ from workers.contract.records import EpochRecord
 from workers.contract.specs import TrialSpec
 from workers.datasets.dataset import Dataset
 from workers.losses.loss import Loss
-from workers.network.resident import make_resident
 from workers.network.weights import are_finite
+from workers.process.built import Built
 from workers.resumable.checkpoint import Checkpoints
 from workers.resumable.pulse import Pace, Pulse
-from workers.training import tally
-from workers.training.augmentation import check_images
-from workers.training.batches import is_ragged, next_batches, steps_per_epoch
 from workers.training.convergence import Ending, ending
-from workers.training.evaluation import CompiledEvaluation
 from workers.training.seeding import epoch_order
-from workers.training.sgd import CompiledSGD
 from workers.training.state import TrainingState, from_arrays, to_arrays
+from workers.training.steps import tally
+from workers.training.steps.augmentation import check_images
+from workers.training.steps.batches import next_batches, steps_per_epoch
+from workers.training.steps.loops import TrainingLoops, kind_of_loops
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A network at its initial weights, with the data and loss to train it on."""
+    """A network at its initial weights, with the data and loss to train it on.
+
+    Attributes:
+        trial_id: Its identity.
+        trial: How it is trained.
+        model: The network.
+        dataset: The data.
+        loss: Unreduced.
+        built: What this process has compiled for trials before.
+    """
 
     trial_id: str
     trial: TrialSpec
     model: keras.Model
     dataset: Dataset
     loss: Loss
+    built: Built = field(default_factory=Built)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of training; the weights are in the network.
+    """The result of training; the weights are in the job's network.
 
     Attributes:
         ending: Outcome and epoch of convergence.
@@ -76,18 +85,12 @@ class Trainer:
         if trial.training.augmentation != "none":
             check_images(data.input_shape)
         self._job, self._checkpoints, self._pulse = job, checkpoints, pulse
-        self._sgd = CompiledSGD(
-            job.model,
-            job.loss,
-            make_resident(data.train, data),
-            trial,
-            has_ragged_batch=is_ragged(trial, len(data.train)),
+        self._loops = job.built.get(
+            kind_of_loops(trial),
+            lambda: TrainingLoops.compile(job.model, job.loss, data, trial, job.built),
         )
-        self._evaluation = CompiledEvaluation(
-            job.model, job.loss, make_resident(data.test, data), chunk_seconds=pulse.chunk_seconds
-        )
-        self._variables = [variable.value for variable in job.model.variables] + self._sgd.velocity
-        self._pace = Pace(pulse.chunk_seconds)
+        self._loops.begin(job.model)
+        self._pace, self._pace_of_evaluation = Pace(pulse.chunk_seconds), Pace(pulse.chunk_seconds)
         self._state = TrainingState()
         self._resumed_at: int | None = None
         self._saved_step: int | None = None
@@ -107,13 +110,14 @@ class Trainer:
                 self._run_chunk(order)
                 self._between_chunks()
             self._close_epoch()
+        self._loops.end(self._job.model)
         return Trained(end, self._state.records, self._state.seconds)
 
     def _restore(self) -> None:
         saved = self._checkpoints.newest()
         if saved is None:
             return
-        self._state = from_arrays(saved.arrays, self._variables)
+        self._state = from_arrays(saved.arrays, self._loops.variables)
         self._resumed_at = self._saved_step = self._state.step
         _log.info("resumed at step %d", self._state.step)
 
@@ -126,7 +130,7 @@ class Trainer:
             training.convergence,
             num_epochs=training.epochs,
             initial_loss=self._state.initial_loss,
-            weights_are_finite=are_finite(self._job.model),
+            weights_are_finite=are_finite(self._loops.model),
         )
 
     def _epoch_order(self) -> npt.NDArray[np.int32]:
@@ -151,9 +155,10 @@ class Trainer:
         is_first = state.step == 0
         num_steps = 1 if is_first else self._pace.num_steps
         started = self._pulse.clock()
-        done, sums = self._sgd.run(
+        done, sums = self._loops.sgd.run(
             next_batches(order, trial.batch_size, position, num_steps),
             state.sums,
+            seed=trial.seed,
             first_step=state.step,
             learning_rate=self._learning_rate(),
         )
@@ -183,12 +188,14 @@ class Trainer:
     def _save(self) -> None:
         """Save, unless nothing was trained since, as during an evaluation."""
         if self._state.step != self._saved_step:
-            self._checkpoints.save(self._state.step, to_arrays(self._state, self._variables))
+            self._checkpoints.save(self._state.step, to_arrays(self._state, self._loops.variables))
             self._saved_step = self._state.step
         self._saved_at = self._pulse.clock()
 
     def _close_epoch(self) -> None:
-        evaluated = self._evaluation.run(self._pulse.clock, self._between_chunks)
+        evaluated = self._loops.evaluation.run(
+            self._pace_of_evaluation, self._pulse.clock, self._between_chunks
+        )
         is_classification = self._job.dataset.is_classification
         seen = tally.means(self._state.sums, is_classification=is_classification)
         validation = tally.means(evaluated, is_classification=is_classification)

@@ -10,7 +10,6 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from workers.contract.identity import trial_id
 from workers.contract.settings import Sampler
@@ -30,11 +29,6 @@ def epoch_order(
     if sampler == "shuffle":
         return generator.permutation(num_train).astype(np.int32)
     return generator.integers(0, num_train, size=num_train, dtype=np.int32)
-
-
-def augmentation_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """Return the seed [2] of TensorFlow's stateless random operations at one step []."""
-    return tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
 
 
 def measuring_seed(trial: TrialSpec, seed: int, stream: str = "") -> int:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from workers.contract.records import EpochRecord
 from workers.resumable.checkpoint import Arrays
-from workers.training import tally
+from workers.training.steps import tally
 
 
 @dataclass(frozen=True)

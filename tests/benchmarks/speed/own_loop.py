@@ -13,8 +13,8 @@ from workers.models.resnet import ResNetSpec, build
 from workers.network.precision import built_in
 from workers.network.resident import ResidentSplit
 from workers.process.environment import prepare
-from workers.training import tally
-from workers.training.sgd import CompiledSGD
+from workers.training.steps import tally
+from workers.training.steps.sgd import CompiledSGD
 
 
 def make(job: Job) -> Steps:
@@ -44,6 +44,6 @@ def make(job: Job) -> Steps:
 
     def steps(count: int) -> None:
         batches = draw.integers(0, NUM_EXAMPLES, (count, job.batch_size), dtype=np.int32)
-        sgd.run(batches, sums, first_step=0, learning_rate=LEARNING_RATE)
+        sgd.run(batches, sums, seed=0, first_step=0, learning_rate=LEARNING_RATE)
 
     return steps

@@ -23,8 +23,8 @@ from workers.contract import distribution
 from workers.contract.distribution import NOT_INSTALLED, installed_version
 from workers.contract.errors import Fault, UserError
 from workers.process import surroundings
+from workers.process.children.node_facts import NodeFacts
 from workers.process.gpu_memory import DeviceMemory
-from workers.process.node_facts import NodeFacts
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from orchestrator.running import preflight
 from orchestrator.running.driver import Reply
 from orchestrator.running.preflight import Expected, check_nodes, reply_faults
 from workers.contract.errors import UserError
-from workers.process.node_facts import NodeFacts, NodeQuestion, Software
+from workers.process.children.node_facts import NodeFacts, NodeQuestion, Software
 from workers.process.surroundings import Imported
 
 HERE = Software(versions={"sgd-minima": "1", "keras": "3", "Python": "3.11"}, code_digest="aaa")

@@ -11,7 +11,7 @@ import tensorflow as tf
 from workers.attempts.failure import ModelLost, WeightsConflict, classify, signature
 from workers.contract.errors import StoreError, UserError, user_error
 from workers.process.gpu_memory import GpuBusy
-from workers.training.batches import steps_per_epoch
+from workers.training.steps.batches import steps_per_epoch
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_signature_names_the_innermost_function_of_ours(make_trial):
             steps_per_epoch(make_trial(batch_size=size), 50)
         except UserError as error:
             found.append(signature(error))
-    assert found == ["UserError in training/batches.py:steps_per_epoch"] * 2
+    assert found == ["UserError in steps/batches.py:steps_per_epoch"] * 2
 
 
 def test_a_failure_outside_our_code_is_named_by_its_type():

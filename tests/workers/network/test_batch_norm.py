@@ -10,6 +10,7 @@ from workers.contract.errors import Drained, UserError
 from workers.datasets.dataset import Dataset, Split
 from workers.network import batch_norm, batch_norm_stages
 from workers.network.resident import make_resident
+from workers.process.built import Built
 from workers.resumable.keeping import SharedInMemory
 from workers.resumable.partials import SavedPartials
 from workers.resumable.passes import Passes
@@ -81,7 +82,7 @@ def freeze(model, train, monkeypatch, batch_size, partials=None):
     monkeypatch.setattr(batch_norm, "_BATCH_SIZE", batch_size)
     copy = batch_norm.copy_network(model)
     passes = Passes(partials or NoPartials(), 0)
-    batch_norm.freeze(copy, "frozen", lambda: train, passes, SharedInMemory())
+    batch_norm.freeze(copy, "frozen", lambda: train, passes, SharedInMemory(), built=Built())
     return copy
 
 
@@ -251,7 +252,9 @@ def test_batch_norms_without_statistics_of_their_own_are_refused(train, monkeypa
     assert hidden.where == "model, layer 'hidden'"
     assert hidden.mend == f"call it in the model's own graph, {measure}"
     copy = batch_norm.copy_network(model)
-    batch_norm.freeze(copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory())
+    batch_norm.freeze(
+        copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory(), built=Built()
+    )
 
 
 def masking():
@@ -283,7 +286,9 @@ def test_batch_norms_that_read_a_mask_are_refused(masked, is_nested):
     assert fault.where == "model, layer 'masked'"
     assert fault.mend == "build the model without masks, or measure with bn_mode: moving_average"
     copy = batch_norm.copy_network(model)
-    batch_norm.freeze(copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory())
+    batch_norm.freeze(
+        copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory(), built=Built()
+    )
 
 
 def test_the_given_model_keeps_its_weights_and_moving_statistics(train, monkeypatch):
@@ -300,7 +305,9 @@ def test_moving_averages_take_no_pass():
     model = network()
     norms(model)[0].moving_mean.assign([3.0, 4.0])
     copy = batch_norm.copy_network(model)
-    batch_norm.freeze(copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory())
+    batch_norm.freeze(
+        copy, "moving_average", not_needed, Passes(NoPartials(), 0), SharedInMemory(), built=Built()
+    )
     np.testing.assert_array_equal(norms(copy)[0].moving_mean, [3.0, 4.0])
 
 
@@ -332,8 +339,8 @@ def test_a_second_copy_takes_what_the_first_has_kept(train):
     """The same bits in every layer, without a look at the training set."""
     model, shared, passes = network(depth=3), SharedInMemory(), Passes(NoPartials(), 0)
     first, second = batch_norm.copy_network(model), batch_norm.copy_network(model)
-    batch_norm.freeze(first, "frozen", lambda: train, passes, shared)
-    batch_norm.freeze(second, "frozen", not_needed, passes, shared)
+    batch_norm.freeze(first, "frozen", lambda: train, passes, shared, built=Built())
+    batch_norm.freeze(second, "frozen", not_needed, passes, shared, built=Built())
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -353,7 +360,7 @@ def test_who_takes_the_moments_hides_nothing_that_attempts_without_them_save(
         partials = SavedPartials(store, order, make_pulse(stop_at=stop_at), {})
         passes = Passes(partials, 0)
         copy = batch_norm.copy_network(model)
-        batch_norm.freeze(copy, "frozen", lambda: train, passes, shared)
+        batch_norm.freeze(copy, "frozen", lambda: train, passes, shared, built=Built())
         start = {"num_turns": np.zeros(())}
         passes.iterate("turns", turn, start, lambda state: state["num_turns"] == 12, 1)
 
@@ -368,7 +375,7 @@ def test_a_network_without_batch_norm_needs_no_pass():
     """Nor anything kept."""
     plain, shared = keras.Sequential([keras.Input((3,)), layers.Dense(2)]), SharedInMemory()
     copy = batch_norm.copy_network(plain)
-    batch_norm.freeze(copy, "frozen", not_needed, Passes(NoPartials(), 0), shared)
+    batch_norm.freeze(copy, "frozen", not_needed, Passes(NoPartials(), 0), shared, built=Built())
     assert copy.count_params() == plain.count_params()
 
 

@@ -19,7 +19,7 @@ from workers.network.batch_norm import copy_network
 from workers.network.network_faults import faults_of
 from workers.network.params import copying_faults, num_params, params_of
 from workers.network.risk import Risk
-from workers.training.sgd_step import SGDStep
+from workers.training.steps.sgd_step import SGDStep
 
 layers = keras.layers
 

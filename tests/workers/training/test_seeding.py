@@ -8,7 +8,7 @@ import pytest
 from workers.contract.specs import TrainingSpec, TrialSpec
 from workers.datasets.digits import DigitsSpec
 from workers.models.mlp import MLPSpec
-from workers.training.seeding import augmentation_seed, epoch_order, measuring_seed
+from workers.training.seeding import epoch_order, measuring_seed
 
 
 def test_shuffle_visits_each_example_once():
@@ -33,11 +33,6 @@ def test_orders_depend_on_seed_and_epoch_alone(sampler):
     others = [epoch_order(*pair, num_train=100, sampler=sampler) for pair in [(2, 1), (1, 3)]]
     np.testing.assert_array_equal(first, epoch_order(1, 2, num_train=100, sampler=sampler))
     assert not any(np.array_equal(first, other) for other in others)
-
-
-def test_augmentation_seeds_differ_by_step():
-    """The seed is the pair (seed, step)."""
-    np.testing.assert_array_equal(augmentation_seed(7, 9), [7, 9])
 
 
 def a_trial(seed, **changes):

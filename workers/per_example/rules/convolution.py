@@ -71,10 +71,19 @@ class NormalisedConvolutionRule:
         found = (self.layer.kernel, bias, self.norm.gamma, self.norm.beta)
         return [each for each in found if each is not None]
 
-    def folded_weights(self) -> list[npt.NDArray[np.float64]]:
-        """Return sW [height, width, inputs, outputs] and s(b - m) + β [outputs]."""
-        scale, _, shift = self._constants
-        beta = 0.0 if self.norm.beta is None else _float64(self.norm.beta)
+    def fold(self) -> list[npt.NDArray[np.float64]]:
+        """Take the layers' present weights, and return those of the convolution that stands for both.
+
+        They are sW [height, width, inputs, outputs] and s(b - m) + β [outputs].
+        """
+        norm = self.norm
+        deviation = 1 / np.sqrt(_float64(norm.moving_variance) + norm.epsilon)
+        gamma = 1.0 if norm.gamma is None else _float64(norm.gamma)
+        beta = 0.0 if norm.beta is None else _float64(norm.beta)
+        bias = _float64(self.layer.bias) if self.layer.use_bias else 0.0
+        scale, shift = gamma * deviation, bias - _float64(norm.moving_mean)
+        for held, values in zip(self._held, (scale, deviation, shift), strict=True):
+            held.assign(values)
         return [_float64(self.layer.kernel) * scale, scale * shift + beta]
 
     def gradients(self, inputs: tf.Tensor, cotangents: list[tf.Tensor]) -> list[Gradient]:
@@ -82,7 +91,7 @@ class NormalisedConvolutionRule:
 
         δ are cotangents of the batch norm's output.
         """
-        scale, deviation, shift = (tf.constant(each, inputs.dtype) for each in self._constants)
+        scale, deviation, shift = (tf.cast(each, inputs.dtype) for each in self._held)
         products = choose_products(self.layer, inputs, cotangents)
         found = [Gradient(products.squared_norms(scale), products.total() * scale)]
         d = _sums(cotangents)
@@ -97,7 +106,7 @@ class NormalisedConvolutionRule:
 
     def vectors(self, inputs: tf.Tensor, cotangent: tf.Tensor) -> list[tf.Tensor]:
         """Return the gradients of W, b, γ, β, each [B, …], from a cotangent of the batch norm."""
-        scale, deviation, shift = (tf.constant(each, inputs.dtype) for each in self._constants)
+        scale, deviation, shift = (tf.cast(each, inputs.dtype) for each in self._held)
         products = kernel_gradients(self.layer, inputs, cotangent)
         found = [products * scale]
         d = _sums([cotangent])[:, 0]
@@ -112,13 +121,10 @@ class NormalisedConvolutionRule:
         return found
 
     @cached_property
-    def _constants(self) -> tuple[npt.NDArray[np.float64], ...]:
-        """The constants s = γρ, ρ and b - m, each [outputs]."""
-        norm = self.norm
-        inverse_deviation = 1 / np.sqrt(_float64(norm.moving_variance) + norm.epsilon)
-        gamma = 1.0 if norm.gamma is None else _float64(norm.gamma)
-        bias = _float64(self.layer.bias) if self.layer.use_bias else 0.0
-        return gamma * inverse_deviation, inverse_deviation, bias - _float64(norm.moving_mean)
+    def _held(self) -> tuple[tf.Variable, ...]:
+        """Hold s = γρ, ρ and b - m, each [outputs], of the weights last folded."""
+        empty = tf.zeros([self.layer.filters], self.layer.kernel.dtype)
+        return tuple(tf.Variable(empty, trainable=False) for _ in range(3))
 
 
 def _sums(cotangents: list[tf.Tensor]) -> tf.Tensor:

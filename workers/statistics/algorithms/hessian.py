@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from workers.contract.records import Measurement
 from workers.contract.settings import Objective
-from workers.network.risk import Risk
 from workers.numerics import lanczos
 from workers.numerics.estimators import rademacher_signs
 from workers.numerics.lanczos import Tridiagonal
@@ -75,7 +74,7 @@ def measure(context: MeasurementContext, settings: HessianSpec) -> list[Measurem
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
     started = time.perf_counter()
     groups = groups_of(frozen.network)
-    risk = Risk(frozen.network, context.loss, groups.variables)
+    risk = frozen.risk(context.loss)
     decay = context.weight_decay(settings.objective) * groups.is_decayed
     seed = context.seed(settings.probe_seed)
     rows: list[Measurement] = []

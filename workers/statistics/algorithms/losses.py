@@ -20,7 +20,7 @@ from workers.resumable.passes import Passes, State, batch_edges
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.frozen_network import FrozenNetwork
 from workers.statistics.measuring.split_rows import SplitRows
-from workers.training import tally
+from workers.training.steps import tally
 
 if TYPE_CHECKING:
     from workers.statistics.losses import LossesSpec
@@ -42,7 +42,7 @@ def measure(context: MeasurementContext, settings: LossesSpec) -> list[Measureme
     """
     passes = Passes(context.partials, sum(len(context.split(name)) for name in settings.splits))
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
-    tally_batch = _compile(frozen.network, context.loss)
+    tally_batch = frozen.built.get("losses", lambda: _compile(frozen.network, context.loss))
     rows = []
     for name, split in frozen.splits.items():
         started = time.perf_counter()

@@ -6,17 +6,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from workers.contract.records import Measurement
-from workers.contract.settings import Objective
+from workers.contract.settings import Objective, SplitName
 from workers.losses.loss import Loss
 from workers.network.batch_norm import as_functional
 from workers.network.risk import Risk
 from workers.numerics.probes import StoppingRule, mean_of_probes
 from workers.per_example.compiled import CompiledNorms
-from workers.per_example.dissection import dissect, refuse_without_rules
+from workers.per_example.dissection import Dissection, dissect, refuse_without_rules
 from workers.per_example.vectors import CompiledVectors
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.context import MeasurementContext
@@ -65,38 +66,41 @@ def measure(context: MeasurementContext, settings: NoiseCurvatureSpec) -> list[M
     refuse_without_rules(as_functional(context.model))
     passes = Passes(context.partials, _num_examples(context, settings))
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
-    measuring = _NoiseCurvatureRun(
-        context, settings, frozen, passes, _Compiled.of(frozen, context.loss)
+    compiled = frozen.built.get(
+        "noise_curvature", lambda: _Compiled.of(frozen.network, context.loss)
     )
+    compiled.dissection.take_weights()
+    groups = Groups(compiled.dissection.parameters)
+    measuring = _NoiseCurvatureRun(context, settings, frozen, passes, compiled, groups)
     return [row for name in frozen.splits for row in measuring.run(name)]
 
 
 @dataclass(frozen=True)
 class _Compiled:
-    """What is compiled once for all splits.
+    """What is compiled once for all splits and weights.
 
     Attributes:
-        groups: Of the parameters.
+        dissection: The network taken apart.
         norms: One column an example.
         risk: Its parameters in the order of the groups.
         vectors: Of single examples.
         shares: Of the groups' parameters.
     """
 
-    groups: Groups
+    dissection: Dissection
     norms: CompiledNorms
     risk: Risk
     vectors: CompiledVectors
     shares: Shares
 
     @classmethod
-    def of(cls, frozen: FrozenNetwork, loss: Loss) -> _Compiled:
-        dissection = dissect(frozen.network)
+    def of(cls, network: keras.Model, loss: Loss) -> _Compiled:
+        dissection = dissect(network)
         groups = Groups(dissection.parameters)
         return cls(
-            groups,
+            dissection,
             CompiledNorms(dissection, loss, num_columns=1),
-            Risk(frozen.network, loss, groups.variables),
+            Risk(network, loss, groups.variables),
             CompiledVectors(dissection, loss),
             compile_shares(groups),
         )
@@ -109,11 +113,12 @@ class _NoiseCurvatureRun:
     frozen: FrozenNetwork
     passes: Passes
     compiled: _Compiled
+    groups: Groups
 
-    def run(self, name: str) -> list[Measurement]:
+    def run(self, name: SplitName) -> list[Measurement]:
         """Measure one split."""
         started, split = time.perf_counter(), self.frozen.splits[name]
-        groups, seed = self.compiled.groups, self.context.seed(self.settings.probe_seed)
+        groups, seed = self.groups, self.context.seed(self.settings.probe_seed)
         norms = measure_norms(name, self.compiled.norms, split, self.passes, seed)
         curvatures = self._gradient_curvatures(name, norms)
         probes = NoiseProbes(
@@ -132,9 +137,9 @@ class _NoiseCurvatureRun:
         found = MeasuredNoise(norms, mean_of_probes(values), len(values), curvatures)
         return rows(about, groups, found, self.context.weight_decay("total"))
 
-    def _gradient_curvatures(self, name: str, norms: ExampleNorms) -> dict[str, Array]:
+    def _gradient_curvatures(self, name: SplitName, norms: ExampleNorms) -> dict[str, Array]:
         """Return each layer's share of ∇LᵀH∇L [G] for each objective; equal ones are taken once."""
-        groups, split = self.compiled.groups, self.frozen.splits[name]
+        groups, split = self.groups, self.frozen.splits[name]
         found: dict[str, Array] = {}
         for objective in _objectives(self.context):
             strength = self.context.weight_decay(objective)

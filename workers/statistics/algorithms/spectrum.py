@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from workers.contract.records import Measurement, SpectrumNode
 from workers.contract.settings import SpectrumKind
-from workers.network.risk import Risk
 from workers.numerics import lanczos
 from workers.numerics.estimators import rademacher_signs
 from workers.numerics.lanczos import Quadrature, Tridiagonal
@@ -70,7 +69,7 @@ def measure(
     frozen = FrozenNetwork.of(context, settings.bn_mode, settings.splits, passes)
     started = time.perf_counter()
     groups, split = groups_of(frozen.network), frozen.splits[name]
-    risk = Risk(frozen.network, context.loss, groups.variables)
+    risk = frozen.risk(context.loss)
     decay = context.weight_decay(settings.objective) * groups.is_decayed
     curvature = Curvature(risk, split, subset.places(name), decay, passes)
     seed = context.seed(settings.probe_seed)

@@ -140,9 +140,8 @@ class _TracesRun:
     def run(self) -> list[Measurement]:
         """Visit each split."""
         started = time.perf_counter()
-        dissection = dissect(self.frozen.network)
-        norms = CompiledNorms(dissection, self.context.loss, self.route.num_columns)
-        groups, decay = Groups(dissection.parameters), self.context.weight_decay("total")
+        norms = self._norms()
+        groups, decay = Groups(norms.parameters), self.context.weight_decay("total")
         risk = Risk(self.frozen.network, self.context.loss, groups.variables)
         seed = self.context.seed(self.settings.probe_seed)
         found: list[Measurement] = []
@@ -155,6 +154,15 @@ class _TracesRun:
             found += rows(about, groups, of_norms, HessianTrace(self.route.method, trace), decay)
             started = time.perf_counter()
         return found
+
+    def _norms(self) -> CompiledNorms:
+        loss, num_columns = self.context.loss, self.route.num_columns
+        norms = self.frozen.built.get(
+            ("traces", num_columns),
+            lambda: CompiledNorms(dissect(self.frozen.network), loss, num_columns),
+        )
+        norms.take_weights()
+        return norms
 
     def _hessian_trace(self, norms_pass: NormsPass, norms: Norms, risk: Risk) -> Estimate:
         """Estimate tr H of the data objective [G]."""

@@ -24,7 +24,7 @@ from workers.statistics.measuring.frozen_network import FrozenNetwork
 from workers.statistics.measuring.groups import Groups, groups_of
 from workers.statistics.measuring.impure_layers import impure_layer_faults
 from workers.training.seeding import measuring_seed
-from workers.training.sgd_step import SGDStep
+from workers.training.steps.sgd_step import SGDStep
 
 Array = npt.NDArray[np.float64]
 

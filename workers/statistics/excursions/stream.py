@@ -12,7 +12,7 @@ import tensorflow as tf
 from workers.contract.settings import Sampler
 from workers.network.resident import ResidentSplit
 from workers.training.seeding import epoch_order
-from workers.training.sgd_step import SGDStep
+from workers.training.steps.sgd_step import SGDStep
 
 Array = npt.NDArray[np.float64]
 

@@ -10,6 +10,7 @@ from workers.contract.settings import Objective
 from workers.contract.specs import TrialSpec
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.loss import Loss
+from workers.process.built import Built
 from workers.resumable.keeping import Partials, Shared, SharedInMemory
 from workers.training.seeding import measuring_seed
 
@@ -25,6 +26,7 @@ class MeasurementContext:
         trial: How it was trained.
         partials: Storage for the partial sums of this statistic.
         shared: Storage for what all statistics of the trial need.
+        built: What this process has built to measure networks before.
     """
 
     model: keras.Model
@@ -33,6 +35,7 @@ class MeasurementContext:
     trial: TrialSpec
     partials: Partials
     shared: Shared = field(default_factory=SharedInMemory)
+    built: Built = field(default_factory=Built)
 
     def split(self, name: str) -> Split:
         """Return a split of the data by name, `train` or `test`."""

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import keras
 
-from workers.contract.settings import BatchNormMode
+from workers.contract.settings import BatchNormMode, SplitName
+from workers.losses.loss import Loss
 from workers.network.batch_norm import copy_network, freeze
-from workers.network.resident import ResidentSplit, make_resident
+from workers.network.resident import ResidentSplit, find_resident, make_resident
+from workers.network.risk import Risk
+from workers.process.built import Built
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.context import MeasurementContext
 
@@ -21,20 +24,25 @@ class FrozenNetwork:
     Attributes:
         network: A copy, so that measuring leaves the kept one unchanged.
         splits: The splits to measure by name, on the device; no others stay there.
+        built: What is compiled of this network, for whatever weights it will hold.
     """
 
     network: keras.Model
-    splits: dict[str, ResidentSplit]
+    splits: dict[SplitName, ResidentSplit]
+    built: Built
 
     @classmethod
     def of(
         cls,
         context: MeasurementContext,
         bn_mode: BatchNormMode,
-        splits: Iterable[str],
+        splits: Iterable[SplitName],
         passes: Passes,
     ) -> FrozenNetwork:
         """Copy the network and freeze the copy, after the statistic's own checks.
+
+        In a process that has measured a network of the kind before, the copy is the same one: no two
+        are in use at once.
 
         Args:
             context: The context of the measurement.
@@ -47,15 +55,40 @@ class FrozenNetwork:
             UserError: The model is not a graph of layers, or a batch norm cannot be frozen.
             Drained: A stop was asked for; the state has been saved.
         """
-        network = copy_network(context.model)
-        resident = {name: _resident(context, name) for name in splits}
+        copy, dataset = _copy(context), context.dataset
+        resident = {
+            name: find_resident(dataset, context.trial.dataset, name, context.built)
+            for name in splits
+        }
 
         def train() -> ResidentSplit:
-            return resident["train"] if "train" in resident else _resident(context, "train")
+            return resident.get("train") or make_resident(dataset.train, dataset)
 
-        freeze(network, bn_mode, train, passes, context.shared)
-        return cls(network, resident)
+        freeze(copy.network, bn_mode, train, passes, context.shared, built=copy.built)
+        return cls(copy.network, resident, copy.built)
+
+    def risk(self, loss: Loss) -> Risk:
+        """Return the risk of the network under the trial's loss, its parameters as in `params_of`."""
+        return self.built.get("risk", lambda: Risk(self.network, loss))
 
 
-def _resident(context: MeasurementContext, split: str) -> ResidentSplit:
-    return make_resident(context.split(split), context.dataset)
+@dataclass(frozen=True)
+class _Copy:
+    """A copy of a network, and what is compiled of it; they come and go together."""
+
+    network: keras.Model
+    built: Built
+
+
+def _copy(context: MeasurementContext) -> _Copy:
+    trial, model = context.trial, context.model
+    kind = (
+        "measured",
+        trial.model.model_dump_json(),
+        model.input_shape,
+        model.output_shape,
+        trial.loss,
+    )
+    copy = context.built.get(kind, lambda: _Copy(copy_network(model), Built()))
+    copy.network.set_weights(model.get_weights())
+    return copy

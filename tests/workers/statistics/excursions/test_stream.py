@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from workers.network.resident import make_resident
 from workers.statistics.excursions.stream import CompiledStream, batches_between, squared_norm
-from workers.training.batches import next_batches
 from workers.training.seeding import epoch_order
-from workers.training.sgd_step import SGDStep
+from workers.training.steps.batches import next_batches
+from workers.training.steps.sgd_step import SGDStep
 
 
 @pytest.mark.parametrize("sampler", ["shuffle", "replacement"])

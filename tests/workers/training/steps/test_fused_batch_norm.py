@@ -13,8 +13,8 @@ from workers.contract.specs import TrainingSpec
 from workers.losses.kld import KullbackLeibler
 from workers.models.resnet import ResNetSpec, build
 from workers.network.precision import built_in
-from workers.training.fused_batch_norm import fused_batch_norms
-from workers.training.sgd_step import SGDStep
+from workers.training.steps.fused_batch_norm import fused_batch_norms
+from workers.training.steps.sgd_step import SGDStep
 
 SHAPE = (6, 5, 4, 3)
 
@@ -186,7 +186,9 @@ def test_losses_of_training_differ_by_rounding_alone(monkeypatch):
         return losses, [np.asarray(each) for each in model.weights]
 
     losses, weights = trained()
-    monkeypatch.setattr("workers.training.sgd_step.fused_batch_norms", lambda model: nullcontext())
+    monkeypatch.setattr(
+        "workers.training.steps.sgd_step.fused_batch_norms", lambda model: nullcontext()
+    )
     own_losses, own_weights = trained()
     assert losses[-1] < losses[0] / 2
     assert losses != own_losses  # other roundings: two ways were taken

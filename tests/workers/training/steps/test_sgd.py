@@ -11,9 +11,9 @@ from workers.datasets.dataset import Split
 from workers.models.mlp import MLPSpec
 from workers.models.resnet import ResNetSpec
 from workers.network.resident import make_resident
-from workers.training import tally
 from workers.training.seeding import epoch_order
-from workers.training.sgd import CompiledSGD
+from workers.training.steps import tally
+from workers.training.steps.sgd import CompiledSGD
 
 
 def compile_steps(job, *, has_ragged_batch=False):
@@ -49,7 +49,9 @@ def test_steps_are_sgd_with_momentum_and_decayed_kernels(make_job):
             decay = 0.1 if place % 2 == 0 else 0.0  # kernel, bias, kernel, bias
             velocity[place] = 0.9 * velocity[place] + gradient.numpy() + decay * params[place]
             params[place] = params[place] - 0.05 * velocity[place]
-    done, _ = compile_steps(job).run(batches, tally.empty(), first_step=0, learning_rate=0.05)
+    done, _ = compile_steps(job).run(
+        batches, tally.empty(), seed=0, first_step=0, learning_rate=0.05
+    )
     assert done == 3
     for found, expected in zip(weights_of(job), params, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -59,7 +61,9 @@ def test_sums_are_those_of_the_examples_seen_before_each_update(make_job):
     """At η = 0 they are the sums over the batches of the untouched network."""
     job = make_job()
     batches = batches_of(4, 8)
-    _, sums = compile_steps(job).run(batches, tally.empty(), first_step=0, learning_rate=0.0)
+    _, sums = compile_steps(job).run(
+        batches, tally.empty(), seed=0, first_step=0, learning_rate=0.0
+    )
     indices = batches.ravel()
     inputs = (job.dataset.train.inputs[indices].astype(np.float32) - 128) / 64
     targets = job.dataset.train.targets[indices]
@@ -79,7 +83,7 @@ def test_the_bits_do_not_depend_on_the_chunks(make_job, options):
         steps, sums, first = compile_steps(job), tally.empty(), 0
         for length in cuts:
             part = batches[first : first + length]
-            done, sums = steps.run(part, sums, first_step=first, learning_rate=0.05)
+            done, sums = steps.run(part, sums, seed=0, first_step=first, learning_rate=0.05)
             first += done
         digests.append([array.tobytes() for array in (*weights_of(job), sums)])
     assert digests[0] == digests[1]
@@ -93,7 +97,9 @@ def test_the_loop_ends_after_the_step_whose_loss_is_not_finite(make_job, toy_dat
     dataset = type(toy_dataset)(**{**vars(toy_dataset), "train": split})
     job = make_job(dataset=dataset, model=MLPSpec())
     batches = np.arange(40, dtype=np.int32).reshape(5, 8)
-    done, sums = compile_steps(job).run(batches, tally.empty(), first_step=0, learning_rate=0.1)
+    done, sums = compile_steps(job).run(
+        batches, tally.empty(), seed=0, first_step=0, learning_rate=0.1
+    )
     assert done == 3
     assert not np.isfinite(sums[0])
     assert sums[2] == 24
@@ -105,7 +111,7 @@ def test_a_smaller_batch_is_averaged_over_its_own_size(make_job):
     for batch in ([[7]], [[7, 7]]):
         job = make_job()
         steps = compile_steps(job, has_ragged_batch=True)
-        steps.run(np.int32(batch), tally.empty(), first_step=0, learning_rate=0.1)
+        steps.run(np.int32(batch), tally.empty(), seed=0, first_step=0, learning_rate=0.1)
         weights.append(weights_of(job))
     for one, two in zip(*weights, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-7)
@@ -117,6 +123,6 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_weights(make_job
     steps = compile_steps(job)
     assert job.model(np.zeros((1, 8, 8, 1))).dtype == "bfloat16"
     assert {variable.dtype for variable in job.model.weights} == {"float32"}
-    _, sums = steps.run(batches_of(2, 8), tally.empty(), first_step=0, learning_rate=0.05)
+    _, sums = steps.run(batches_of(2, 8), tally.empty(), seed=0, first_step=0, learning_rate=0.05)
     assert np.isfinite(sums).all()
     assert keras.config.dtype_policy().name == "float32"

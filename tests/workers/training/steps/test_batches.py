@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workers.contract.errors import UserError
-from workers.training.batches import is_ragged, next_batches, steps_per_epoch
+from workers.training.steps.batches import is_ragged, next_batches, steps_per_epoch
 
 ORDER = np.arange(10, dtype=np.int32)
 

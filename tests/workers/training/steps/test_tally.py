@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from workers.training import tally
+from workers.training.steps import tally
 
 OUTPUTS = np.float32([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]])
 TARGETS = np.float32([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])

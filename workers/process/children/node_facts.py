@@ -15,8 +15,8 @@ from workers.contract.errors import StoreError, UserError
 from workers.contract.frozen import Frozen, NonNegative
 from workers.contract.specs import DatasetSpec
 from workers.contract.store import Store
+from workers.process.children.plugin_facts import facts_of_data
 from workers.process.code_digest import HOME, code_digest
-from workers.process.plugin_facts import facts_of_data
 from workers.process.surroundings import try_import
 
 _DISTRIBUTIONS = (DISTRIBUTION, "tensorflow", "keras", "numpy")

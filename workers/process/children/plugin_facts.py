@@ -13,7 +13,7 @@ from workers.contract.errors import Fault, UserError, user_error
 from workers.contract.frozen import Frozen
 from workers.contract.specs import DatasetSpec, PluginSpec
 from workers.datasets.checked.loading import dataset_facts, whole_facts
-from workers.process.apart import answer_apart, ask_apart, ask_of_all
+from workers.process.children.apart import answer_apart, ask_apart, ask_of_all
 
 
 class NamedPlugin(Frozen):
@@ -72,7 +72,7 @@ def facts_of_data(spec: DatasetSpec, data_dir: str | None) -> DatasetFacts:
 
 
 def _ask(question: PluginQuestion) -> PluginAnswer:
-    answer = ask_apart("workers.process.plugin_facts", question.model_dump_json())
+    answer = ask_apart("workers.process.children.plugin_facts", question.model_dump_json())
     if answer is None:
         raise user_error(
             "the process that calls plugins ended before it called any",

@@ -7,7 +7,12 @@ import pytest
 import tensorflow as tf
 
 from workers.contract.errors import UserError
-from workers.training.augmentation import check_images, pad_crop_flip, padding_of
+from workers.training.steps.augmentation import (
+    augmentation_seed,
+    check_images,
+    pad_crop_flip,
+    padding_of,
+)
 
 
 def all_variants(image, pad):
@@ -52,3 +57,8 @@ def test_features_are_not_augmented():
     check_images((8, 8, 1))
     with pytest.raises(UserError, match=r"needs images, not inputs of shape \[10\]"):
         check_images((10,))
+
+
+def test_seeds_differ_by_step():
+    """The seed is the pair (seed, step)."""
+    np.testing.assert_array_equal(augmentation_seed(7, 9), [7, 9])

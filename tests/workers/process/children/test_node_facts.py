@@ -16,18 +16,18 @@ from workers.contract.specs import PluginSpec
 from workers.contract.store import Store
 from workers.datasets.checked.loading import dataset_facts
 from workers.datasets.digits import DigitsSpec
-from workers.process import node_facts
-from workers.process.code_digest import code_digest
-from workers.process.node_facts import (
+from workers.process.children import node_facts
+from workers.process.children.node_facts import (
     NodeFacts,
     NodeQuestion,
     answer,
     read_patiently,
     software_here,
 )
+from workers.process.code_digest import code_digest
 from workers.process.surroundings import Imported
 
-HOME = Path(__file__).resolve().parents[3]
+HOME = Path(__file__).resolve().parents[4]
 NONCE, ANSWER = Store.nonce_path("t"), Store.nonce_answer_path("t", "n")
 
 
@@ -145,7 +145,7 @@ def test_a_late_file_is_waited_for(store):
 def test_neither_tensorflow_nor_ray_is_needed(store):
     """A worker process of Ray answers within a second or two."""
     code = (
-        "import sys; from workers.process.node_facts import answer; answer(sys.argv[1]); "
+        "import sys; from workers.process.children.node_facts import answer; answer(sys.argv[1]); "
         "assert not {'tensorflow', 'keras', 'ray'} & set(sys.modules)"
     )
     question = NodeQuestion(

@@ -20,7 +20,7 @@ from typing import IO
 
 from workers.contract.errors import Fault, UserError
 from workers.contract.plugin_call import PluginCall, watched
-from workers.process.fork_server import end_with_parent
+from workers.process.children.forked import end_with_parent
 from workers.process.surroundings import for_tensorflow
 
 _OWN_SECONDS = 300.0

@@ -12,7 +12,7 @@ import tensorflow as tf
 from workers.losses.loss import Loss
 from workers.network.resident import ResidentSplit
 from workers.resumable.pulse import Pace
-from workers.training import tally
+from workers.training.steps import tally
 
 _BATCH_SIZE = 250
 """Examples per step; the last step is filled up with examples that do not count."""
@@ -22,11 +22,8 @@ _BATCH_SIZE = 250
 class CompiledEvaluation:
     """One pass over a split, in its own order, compiled once."""
 
-    def __init__(
-        self, model: keras.Model, loss: Loss, split: ResidentSplit, *, chunk_seconds: float
-    ) -> None:
+    def __init__(self, model: keras.Model, loss: Loss, split: ResidentSplit) -> None:
         self._model, self._loss, self._split = model, loss, split
-        self._pace = Pace(chunk_seconds)
         self._batch_size = min(_BATCH_SIZE, len(split))
         self._num_steps = -(-len(split) // self._batch_size)
         signature = [
@@ -36,14 +33,22 @@ class CompiledEvaluation:
         ]
         self._compiled = tf.function(self._chunk, input_signature=signature, autograph=False)
 
-    def run(self, clock: Callable[[], float], between_chunks: Callable[[], None]) -> tally.Tally:
-        """Return the tally [3] of the split; whatever `between_chunks` raises ends the pass."""
+    def run(
+        self, pace: Pace, clock: Callable[[], float], between_chunks: Callable[[], None]
+    ) -> tally.Tally:
+        """Return the tally [3] of the split; whatever `between_chunks` raises ends the pass.
+
+        Args:
+            pace: How many steps a chunk has; observes how long they take.
+            clock: In seconds.
+            between_chunks: Called after each.
+        """
         sums, first = tally.empty(), 0
         while first < self._num_steps:
             started = clock()
-            last = min(first + self._pace.num_steps, self._num_steps)
+            last = min(first + pace.num_steps, self._num_steps)
             sums = self._compiled(tf.constant(first), tf.constant(last), tf.constant(sums)).numpy()
-            self._pace.observe(last - first, clock() - started)
+            pace.observe(last - first, clock() - started)
             between_chunks()
             first = last
         return np.asarray(sums)

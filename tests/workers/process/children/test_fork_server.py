@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-HOME = Path(__file__).resolve().parents[3]
+HOME = Path(__file__).resolve().parents[4]
 ENTRY = '''
 import json, os, signal, sys, tempfile, time
 from pathlib import Path
 
 tempfile.gettempdir()
+done = 0
 
 def run_child(order_path):
     """Do what the order says."""
@@ -30,8 +31,18 @@ def run_child(order_path):
     print("err", file=sys.stderr, flush=True)
     if order == "cores":
         return sum(1 << core for core in os.sched_getaffinity(0))
+    if order == "count":
+        global done
+        done += 1
+        print("order", done, "of", os.getpid(), flush=True)
+        return 0
     if order == "folder":
         print(tempfile.gettempdir(), flush=True)
+        return 0
+    if order == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Path(order_path).with_name("waiting").write_text(str(os.getpid()))
+        time.sleep(0.5)
         return 0
     if order == "raise":
         raise ArithmeticError("no sum")
@@ -54,8 +65,13 @@ def run_child(order_path):
         time.sleep(600)
     return order
 '''
-FORKING = "import workers.process.fork_server as f; f.serve('entry_of_the_test')"
-SPAWNING = "import workers.process.fork_server as f; f.can_fork = lambda: False; f.serve('entry_of_the_test')"
+FORKING = "import workers.process.children.fork_server as server; server.serve('entry_of_the_test')"
+SPAWNING = """
+import workers.process.children.child as child
+import workers.process.children.fork_server as server
+child.can_fork = server.can_fork = lambda: False
+server.serve('entry_of_the_test')
+"""
 
 both_ways = pytest.mark.parametrize(
     "code", [pytest.param(FORKING, id="fork"), pytest.param(SPAWNING, id="spawn")]
@@ -81,12 +97,13 @@ class Server:
             bufsize=0,
         )
 
-    def order(self, what: object, **variables: str) -> int:
-        """Order a child; its process id."""
+    def order(self, what: object, *, kind: str = "", **variables: str) -> int:
+        """Order something; the process id of the child that does it."""
         (self.folder / "order.json").write_text(json.dumps(what))
         place = str(self.folder / "order.json")
         environment = {"COLOUR": "green", **variables}
-        self.tell({"order": place, "log": str(self.log), "environment": environment})
+        request = {"order": place, "log": str(self.log), "environment": environment}
+        self.tell({**request, "kind": kind})
         return self.answer()["pid"]
 
     def tell(self, message: dict[str, object]) -> None:
@@ -134,6 +151,11 @@ def wait_until(condition) -> bool:
     return condition()
 
 
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def is_gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -151,6 +173,102 @@ def test_each_order_is_a_process_of_its_own(start, code):
         assert server.answer() == {"exit": wanted}
     assert len({*pids, server.process.pid}) == 3
     assert server.log.read_text() == "out green\nerr\n" * 2
+
+
+def test_orders_of_one_kind_are_done_by_one_child_in_turn(start):
+    """Which has what it built; each with its own log and environment. Others have children of their own."""
+    server, seen = start(FORKING), []
+    for number, kind in enumerate(["one", "one", "two", "", "", "one"]):
+        server.log = server.folder / f"log{number}"
+        seen.append(server.order("count", kind=kind, COLOUR=f"colour{number}"))
+        assert server.answer() == {"exit": 0}
+    first, second, third, *others = seen
+    assert first == second
+    assert len({first, third, *others}) == 5
+    assert all(is_gone(pid) for pid in seen[:-1])
+    logs = [(server.folder / f"log{number}").read_text() for number in range(6)]
+    counts = [1, 2, 1, 1, 1, 1]
+    for number, (pid, count, log) in enumerate(zip(seen, counts, logs, strict=True)):
+        assert log == f"out colour{number}\nerr\norder {count} of {pid}\n"
+
+
+def test_where_forking_is_not_safe_each_order_is_a_process_of_its_own(start):
+    """Whatever its kind."""
+    server = start(SPAWNING)
+    pids = []
+    for _ in range(2):
+        pids.append(server.order("count", kind="one"))
+        assert server.answer() == {"exit": 0}
+    assert len(set(pids)) == 2
+
+
+@pytest.mark.parametrize("what", [3, "raise", "save"])
+def test_a_child_whose_order_was_not_done_does_no_other(start, what):
+    """A failure may have left anything behind; whoever was told to stop has ended."""
+    server = start(FORKING)
+    first = server.order(what, kind="one")
+    if what == "save":
+        server.wait_for_child()
+        server.tell({"signal": int(signal.SIGTERM)})
+    assert server.answer()["exit"] != 0
+    assert is_gone(first)
+    assert server.order("count", kind="one") != first
+    assert server.answer() == {"exit": 0}
+
+
+def test_a_child_that_was_sent_a_signal_does_no_other_order(start):
+    """It has ended its work before it heard of it: a stop must not reach the next order."""
+    server = start(FORKING)
+    first = server.order("deaf", kind="one")
+    server.wait_for_child()
+    server.tell({"signal": int(signal.SIGTERM)})
+    assert server.answer() == {"exit": 0}
+    assert is_gone(first)
+    assert server.order("count", kind="one") != first
+    assert server.answer() == {"exit": 0}
+
+
+def test_a_stop_that_comes_between_orders_is_for_the_next(start):
+    """A batch system's, say: the child lives on, and the order that follows is told."""
+    server = start(FORKING)
+    child = server.order("count", kind="one")
+    assert server.answer() == {"exit": 0}
+    os.kill(child, signal.SIGTERM)
+    assert server.order("save", kind="one") == child
+    assert server.answer() == {"exit": 3}
+
+
+def test_a_child_that_dies_between_orders_is_replaced(start):
+    """As one that the kernel ends for lack of memory: no order is lost."""
+    server = start(FORKING)
+    child = server.order("count", kind="one")
+    assert server.answer() == {"exit": 0}
+    os.kill(child, signal.SIGKILL)
+    assert wait_until(lambda: is_gone(child))
+    assert server.order("count", kind="one") != child
+    assert server.answer() == {"exit": 0}
+
+
+def test_a_child_that_waits_for_long_ends(start):
+    """Others may need its memory; the next order has a new one."""
+    server = start(FORKING.replace("server.serve", "server._IDLE_SECONDS = 0.3; server.serve"))
+    child = server.order("count", kind="one")
+    assert server.answer() == {"exit": 0}
+    assert wait_until(lambda: is_gone(child))
+    assert server.order("count", kind="one") != child
+    assert server.answer() == {"exit": 0}
+
+
+def test_a_waiting_child_takes_no_time_and_ends_with_the_server(start):
+    """Neither polls; whoever closes or kills the server leaves nobody behind."""
+    server = start(FORKING)
+    child = server.order("count", kind="one")
+    assert server.answer() == {"exit": 0}
+    before = cpu_ticks(child) + cpu_ticks(server.process.pid)
+    time.sleep(0.5)
+    assert cpu_ticks(child) + cpu_ticks(server.process.pid) - before <= 1
+    server.process.kill()
+    assert wait_until(lambda: is_gone(child))
 
 
 @both_ways
@@ -256,7 +374,7 @@ WATCHED = """
 import os, subprocess, sys, time
 if sys.argv[1:] == ["child"]:
     sys.platform = "darwin"
-    from workers.process.fork_server import end_with_parent
+    from workers.process.children.forked import end_with_parent
     end_with_parent(os.getppid())
     print(os.getpid(), flush=True)
 else:

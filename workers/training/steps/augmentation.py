@@ -28,6 +28,11 @@ def check_images(input_shape: tuple[int, ...]) -> None:
         )
 
 
+def augmentation_seed(seed: int | tf.Tensor, step: int | tf.Tensor) -> tf.Tensor:
+    """Return the seed [2] of TensorFlow's stateless random operations at a step [] of a trial's seed []."""
+    return tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
+
+
 def pad_crop_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Pad normalised images with zeros, crop back at random, mirror half of them left to right.
 

@@ -6,9 +6,9 @@ import json
 
 from workers.contract.errors import Fault, user_error
 from workers.contract.plugin_call import PluginCall
-from workers.process import plugin_facts
-from workers.process.apart import ask_of_all
-from workers.process.plugin_facts import NamedPlugin, PluginAnswer, import_faults
+from workers.process.children import plugin_facts
+from workers.process.children.apart import ask_of_all
+from workers.process.children.plugin_facts import NamedPlugin, PluginAnswer, import_faults
 
 NAMES = ["lacks:a", "ends:a", "sound:a", "ends:b", "stops:a", "lacks:b"]
 PLUGINS = [

@@ -15,7 +15,7 @@ from workers.contract.specs import TrainingSpec
 from workers.losses.loss import Loss
 from workers.network.params import params_of
 from workers.network.risk import mean_of_batch
-from workers.training.fused_batch_norm import fused_batch_norms
+from workers.training.steps.fused_batch_norm import fused_batch_norms
 
 
 class BatchGradient(NamedTuple):

@@ -1,0 +1,1 @@
+"""Processes that carry out orders: a server that forks them, and what each of them does."""
