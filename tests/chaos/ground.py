@@ -51,7 +51,8 @@ class Shape:
         cells: How many learning rates.
         seeds: How many seeds of each.
         hang_seconds: An attempt that does not move for so long is ended.
-        resources: One for each sweep in turn; a machine has 4 CPUs and 2 GPUs.
+        resources: One for each sweep in turn; a machine has 4 CPUs and 2 GPUs. Without a GPU one process
+            carries out the orders of one trial after the other.
         patience_seconds: How long a test waits for an attempt to get somewhere.
     """
 
@@ -68,6 +69,7 @@ class Shape:
     seeds: int = 12
     hang_seconds: float = HANG_SECONDS
     resources: tuple[str, ...] = (
+        "{gpus: 0, cpus: 2}",
         "{gpus: 1, cpus: 4}",
         "{gpus: 0.5, cpus: 2}",
         "{gpus: 1, cpus: 2}",

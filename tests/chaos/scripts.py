@@ -48,7 +48,7 @@ TENSORFLOW_SHAPE = Shape(
     seeds=5,
     hang_seconds=300.0,
     patience_seconds=300.0,  # TensorFlow is imported and traced beside two other campaigns
-    resources=("{gpus: 1, cpus: 1}",),
+    resources=("{gpus: 0, cpus: 1}", "{gpus: 1, cpus: 1}"),
 )
 
 

@@ -99,6 +99,7 @@ def disarm(folder: Path) -> None:
 
 def take_armed_fault(folder: Path, order: Order, notes: Notes) -> None:
     """Take an order to stand still, if one waits for work of this kind."""
+    os.environ.pop(fault_injection.VARIABLE, None)  # of an order that this process has done before
     kind = "training" if order.statistic is None else "measuring"
     for path in sorted((folder / "armed").glob("*.order")):
         if path.name.split(".")[-2] in {kind, "any"}:

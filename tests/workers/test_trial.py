@@ -181,7 +181,7 @@ def test_a_batch_that_does_not_fit_is_a_user_s_error(make_order):
     """100 training examples."""
     answer = entry.run_order(make_order(batch_size=101), never)
     assert answer.status == "user_error"
-    assert answer.signature == "UserError in steps/batches.py:steps_per_epoch"
+    assert answer.signature == "UserError in training/steps/batches.py:steps_per_epoch"
 
 
 def test_a_statistic_measures_the_kept_model(make_order, store, plugin):

@@ -75,7 +75,8 @@ def take_weights(content: bytes, built: keras.Model) -> bool:
         UnsafeNetwork: The archive holds what a kept network never does.
         Exception: Keras and HDF5 raise whatever damage leads to.
     """
-    if _in_numbers(_checked_config(content)) != _description(built):
+    described = keras.saving.serialize_keras_object(built)
+    if _numbered(_checked_config(content), {}) != _numbered(json.loads(json.dumps(described)), {}):
         return False
     with _as_file(content) as path:
         built.load_weights(path)
@@ -192,10 +193,7 @@ def _declared_bytes(file: h5py.File, path: str) -> int:
 
 def _description(model: keras.Model) -> object:
     """Describe a network as JSON, with its layers numbered instead of named."""
-    return _in_numbers(json.loads(json.dumps(keras.saving.serialize_keras_object(model))))
-
-
-def _in_numbers(plain: object) -> object:
+    plain = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
     configs = (each["config"] for each in _objects(plain))
     layers = (each for each in configs if isinstance(each, dict) and _LAYER & each.keys())
     names = dict.fromkeys(str(each.get("name")) for each in layers)

@@ -28,7 +28,8 @@ from workers.contract.file_names import FileNames
 
 VARIABLE = "MINIMA_FAULT"
 
-_times_reached: Counter[str] = Counter()
+_times_reached: Counter[tuple[str, str]] = Counter()
+"""By what is asked for, and the place: a process may carry out several orders."""
 
 
 class _Wanted(NamedTuple):
@@ -47,9 +48,9 @@ def reach(place: str) -> None:
     if text is None:
         return
     wanted = [each for each in map(_parse, text.split(",")) if each.place == place]
-    _times_reached[place] += bool(wanted)
+    _times_reached[text, place] += bool(wanted)
     for each in wanted:
-        if _times_reached[place] < each.number:
+        if _times_reached[text, place] < each.number:
             continue
         if each.token is None:
             os.kill(os.getpid(), signal.SIGKILL)

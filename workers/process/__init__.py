@@ -1,1 +1,1 @@
-"""A child process and its devices: fork server, pinning, environment, GPU memory, facts of a node."""
+"""What a process stands on: devices, pinning, environment, GPU memory, code, and what it has built before."""

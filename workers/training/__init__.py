@@ -1,1 +1,1 @@
-"""The training loop, and everything that decides a step."""
+"""The training loop: epochs, checkpoints, convergence, randomness."""

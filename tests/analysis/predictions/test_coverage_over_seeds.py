@@ -28,7 +28,6 @@ from workers.contract.statistics import StatisticSpec
 from workers.contract.store import Store
 from workers.datasets.dataset import Dataset, Split
 from workers.losses.squared_error import SquaredError
-from workers.network.risk import Risk
 from workers.resumable.passes import Passes
 from workers.statistics.algorithms import fork, spectrum, traces
 from workers.statistics.fork import ForkSpec
@@ -163,7 +162,7 @@ def compile_once(patch, context):
     excursion = fork.Excursion.prepare(context, FORK, Passes(context.partials, 0))
     start, stream = excursion.params(), fork.compile_stream(excursion)
     frozen = FrozenNetwork.of(context, "frozen", ["train"], Passes(context.partials, 0))
-    risk, of_traces = Risk(frozen.network, context.loss), traces.measure(context, TRACES)
+    of_traces = traces.measure(context, TRACES)
 
     def prepare(context, settings, passes):
         excursion.place(start, np.zeros(0))
@@ -172,7 +171,6 @@ def compile_once(patch, context):
     patch.setattr(fork, "Excursion", SimpleNamespace(prepare=prepare))
     patch.setattr(fork, "compile_stream", lambda _: stream)
     patch.setattr(spectrum, "FrozenNetwork", SimpleNamespace(of=lambda *_: frozen))
-    patch.setattr(spectrum, "Risk", lambda *_: risk)
     patch.setattr(traces, "measure", lambda *_: of_traces)  # exact: nothing is drawn
 
 

@@ -52,7 +52,7 @@ def test_the_signature_names_the_innermost_function_of_ours(make_trial):
             steps_per_epoch(make_trial(batch_size=size), 50)
         except UserError as error:
             found.append(signature(error))
-    assert found == ["UserError in steps/batches.py:steps_per_epoch"] * 2
+    assert found == ["UserError in training/steps/batches.py:steps_per_epoch"] * 2
 
 
 def test_a_failure_outside_our_code_is_named_by_its_type():

@@ -278,7 +278,7 @@ def test_batch_norms_that_read_a_mask_are_refused(masked, is_nested):
     x = layers.BatchNormalization(name="free")(layers.GlobalAveragePooling1D()(x))
     model = keras.Model(inputs, x)
     with pytest.raises(UserError) as caught:
-        batch_norm._population_moments(model, None, Passes(NoPartials(), 0))
+        batch_norm._population_moments(model, None, Passes(NoPartials(), 0), Built())
     [fault] = caught.value.faults
     assert fault.what == (
         "the batch norm 'masked' reads inputs with a mask, and Keras counts in training what it leaves alone"

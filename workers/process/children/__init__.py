@@ -1,1 +1,1 @@
-"""Processes that carry out orders: a server that forks them, and what each of them does."""
+"""Processes of their own: a fork server and its children, questions answered apart, facts of plugins and nodes."""

@@ -1,0 +1,1 @@
+"""Steps and evaluation as compiled functions, and everything that decides a step."""
