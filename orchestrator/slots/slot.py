@@ -24,7 +24,7 @@ _SEVERITY: list[Status] = ["done", "failed", "elsewhere", "larger_share", "drain
 
 
 class Slot:
-    """A runner of tasks, one by one, each attempt in a fresh child of its own fork server.
+    """A runner of tasks, one by one, in children of its own fork server.
 
     Args:
         is_leaving: Whether this machine is to end soon: what runs saves, and nothing further is begun.
