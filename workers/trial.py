@@ -133,7 +133,7 @@ def _carry_out(order: Order, should_stop: Callable[[], bool]) -> None:
         Built() if order.trial.plugin_digests else _BUILT
     )  # of a user's own code nothing is known
     dataset = built.get(
-        ("data", order.trial.dataset.model_dump_json(), order.data_dir),
+        ("data", order.trial.dataset.model_dump_json(), order.trial.data_digest, order.data_dir),
         lambda: load_dataset(order.trial.dataset, order.data_dir),
     )
     check_data(order, dataset)

@@ -60,7 +60,7 @@ def stop_child(ground: Ground) -> None:
     """An attempt hangs: the slot ends it once it has not moved for too long, and makes another."""
     with ground.fault("attempt SIGSTOP"):
         seen = ground.world.rng.choice(ground.wait_for_attempts())
-        child = _send(seen.pid, signal.SIGSTOP)
+        child = _send_to(ground, seen, signal.SIGSTOP)
         ground.wait(lambda: not is_running(child), "the end of a hung attempt", 40)
         ground.world.evidence.note_death(seen, time.time() - 0.2)
 
@@ -74,7 +74,7 @@ def stop_slot(ground: Ground) -> None:
 
 
 def _kill_child(ground: Ground, seen: Seen) -> None:
-    _note_end(ground, seen, [_send(seen.pid, signal.SIGKILL)])
+    _note_end(ground, seen, [_send_to(ground, seen, signal.SIGKILL)])
 
 
 def _kill_slot(ground: Ground, seen: Seen, number: signal.Signals) -> None:
@@ -89,6 +89,14 @@ def _note_end(ground: Ground, seen: Seen, killed: list[psutil.Process]) -> None:
     """Note that the attempt lived until now, and see that nothing of it is left."""
     ground.world.evidence.note_death(seen, time.time())
     ground.world.tally.gone_seconds.append(seconds_until_gone(killed, "what was killed"))
+
+
+def _send_to(ground: Ground, seen: Seen, number: signal.Signals) -> psutil.Process:
+    """Send an attempt's process a signal; it misses when that goes on with another already."""
+    ground.world.evidence.look()
+    if seen.status is not None:
+        raise Missed("the attempt had ended")
+    return _send(seen.pid, number)
 
 
 def _send(pid: int, number: signal.Signals) -> psutil.Process:

@@ -64,8 +64,7 @@ def run_child(order_path: str) -> int:
     """Carry out the order in a file, as `workers.trial.run_child` does."""
     order = Order.model_validate_json(Path(order_path).read_text())
     folder = side_folder()
-    if offset := settings(folder).get("clock_offset_seconds"):
-        shifted_clock.shift(timedelta(seconds=offset))
+    shifted_clock.shift(timedelta(seconds=settings(folder).get("clock_offset_seconds", 0.0)))
     notes = Notes(folder, order)
     stops: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,6 +73,7 @@ def run_child(order_path: str) -> int:
     take_armed_fault(folder, order, notes)
     answer = _answer(NumpyAttempt(order, notes, lambda: bool(stops)))
     notes.note("end", status=answer.status, message=answer.message)
+    notes.close()
     _write(Path(order.scratch) / "answer.json", answer.model_dump_json())
     return _CODES[answer.status]
 

@@ -7,7 +7,7 @@ import sys
 
 
 def shift(offset: real.timedelta) -> None:
-    """Put the time of day of all modules imported so far off by an offset; monotonic clocks stay."""
+    """Put the time of day of all modules imported so far off by an offset, from now on; monotonic clocks stay."""
 
     class Shifted(real.datetime):
         @classmethod
@@ -16,5 +16,6 @@ def shift(offset: real.timedelta) -> None:
 
     for name, module in list(sys.modules.items()):
         is_ours = name.split(".")[0] in {"orchestrator", "workers", "numpy_trial"}
-        if is_ours and getattr(module, "datetime", None) is real.datetime:
+        found = getattr(module, "datetime", None)
+        if is_ours and isinstance(found, type) and issubclass(found, real.datetime):
             module.datetime = Shifted

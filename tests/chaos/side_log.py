@@ -72,6 +72,10 @@ class Notes:
         line = json.dumps({"event": event, "time": time.time(), **facts})
         os.write(self._descriptor, line.encode() + b"\n")
 
+    def close(self) -> None:
+        """Close the file: a process that goes on with another order has another."""
+        os.close(self._descriptor)
+
 
 def arm(folder: Path, name: str, place: str, *, is_training: bool | None = None) -> Path:
     """Ask attempts (of that kind) to stand still at a place; give the token to watch.

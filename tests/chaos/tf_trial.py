@@ -22,6 +22,7 @@ def run_child(order_path: str) -> int:
     if code == EXIT_DONE:
         notes.note("committed")
     notes.note("end", status=str(code))
+    notes.close()
     return code
 
 

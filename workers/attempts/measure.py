@@ -15,7 +15,7 @@ from workers.attempts.attempt import Attempt
 from workers.attempts.failure import ModelLost, WeightsConflict
 from workers.attempts.kept_file import UnsafeNetwork
 from workers.attempts.plugin_call import calling
-from workers.contract.catalog import resolve
+from workers.contract.catalog import is_plugin, resolve
 from workers.contract.errors import StoreError
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.orders import Progress
@@ -139,7 +139,7 @@ def _measure(
         trial=attempt.order.trial,
         partials=SavedPartials(attempt.store, attempt.order, attempt.pulse, conditions),
         shared=SharedInStore(attempt.store, attempt.order, conditions),
-        built=attempt.built,
+        built=None if is_plugin(statistic.name) else attempt.built,
     )
     refuse_unsound(context, statistic)
     measure = cast("Measure", resolve("statistic", statistic.name, where="measure"))

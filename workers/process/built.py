@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TypeVar, cast, final
 
-_MOST = 24
-"""A choice: the batch sizes of a grid and a dozen statistics, and no memory without end."""
+_MOST = 8
+"""A choice: data, and what is compiled for the few batch sizes that follow each other; no memory without end."""
 
 _Thing = TypeVar("_Thing")
 

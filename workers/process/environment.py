@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.utils.naming import reset_uids
 
 from workers.contract.environment_facts import EnvironmentFacts
 from workers.contract.errors import user_error
@@ -70,9 +72,11 @@ def prepare(num_threads: int, *, uses_gpu: bool, gpu_limit_bytes: int | None = N
 def fix_keras() -> None:
     """Set what `~/.keras/keras.json` or an earlier order may have set otherwise to Keras' own defaults.
 
-    Names that Keras counts up start anew, and the networks of earlier orders are let go.
+    Names that Keras counts up start anew, and networks that nobody uses are let go. Keras' own `clear_session` would have
+    TensorFlow prepare again every function that is kept.
     """
-    keras.utils.clear_session()
+    reset_uids()
+    gc.collect()
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.config.set_epsilon(1e-7)

@@ -10,7 +10,18 @@ import sys
 from dataclasses import asdict
 from typing import final
 
-from workers.process.children.forked import DONE, HELD_BACK, Request, run_forked
+from workers.process.children.forked import (
+    DONE,
+    FINISHED,
+    HELD_BACK,
+    TAKEN,
+    Pipes,
+    Request,
+    run_forked,
+)
+
+_TAKES_SECONDS = 5.0
+"""A child that has not taken its next order by then is dying, or was stopped: the order is for another."""
 
 
 def can_fork() -> bool:
@@ -40,35 +51,37 @@ class Child:
         self.is_idle = False
         self.tells_at: list[int] = []
         self._orders: list[int] = []
-        if can_fork():
-            self._fork(entry, request)
-        else:
+        if not can_fork():
             self.pid = _spawn(entry, request)
+        elif request.kind:
+            (orders, orders_in), (told_out, told) = os.pipe(), os.pipe()
+            self._orders, self.tells_at = [orders_in], [told_out]
+            self.pid = self._fork(entry, request, Pipes(orders, told))
+            os.close(orders)
+            os.close(told)
+        else:
+            self.pid = self._fork(entry, request, None)
 
-    def _fork(self, entry: str, request: Request) -> None:
+    def _fork(self, entry: str, request: Request, pipes: Pipes | None) -> int:
         parent = os.getpid()
-        (orders, orders_in), (told_out, told) = os.pipe(), os.pipe()
         signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(orders_in)
-            os.close(told_out)
-            run_forked(entry, request, parent, orders, told)
+        pid = os.fork()
+        if pid == 0:
+            self._close()
+            run_forked(entry, request, parent, pipes)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-        os.close(orders)
-        os.close(told)
-        self._orders, self.tells_at = [orders_in], [told_out]
+        return pid
 
     def takes(self, request: Request) -> bool:
-        """Give it its next order; return False if it does not wait for one of this kind."""
+        """Give it its next order; return False if it does not wait for one of this kind, or does not take it."""
         if not self.is_idle or not request.kind or request.kind != self._kind:
             return False
         try:
             os.write(self._orders[0], json.dumps(asdict(request)).encode() + b"\n")
         except OSError:  # it has died while it waited
             return False
-        self.is_idle = False
-        return True
+        self.is_idle = self._hears(_TAKES_SECONDS) != TAKEN
+        return not self.is_idle
 
     def signal(self, number: int) -> None:
         """Send it a signal, after which it carries out no further order."""
@@ -83,7 +96,7 @@ class Child:
         """
         if self.is_idle:
             return None
-        if select.select(self.tells_at, [], [], 0)[0] and os.read(self.tells_at[0], 1):
+        if self._hears(0) == FINISHED:
             self.is_idle = not self._is_told_to_end
             if self._is_told_to_end:
                 self.end()
@@ -94,6 +107,15 @@ class Child:
         self._close()
         return os.waitstatus_to_exitcode(status)
 
+    def _hears(self, seconds: float) -> bytes:
+        """Return what it tells within a time, nothing if it does not; what it has closed is no longer listened to."""
+        if not select.select(self.tells_at, [], [], seconds)[0]:
+            return b""
+        told = os.read(self.tells_at[0], 1)
+        if not told:
+            os.close(self.tells_at.pop())
+        return told
+
     def end(self) -> None:
         """Kill it, with what it has built."""
         os.kill(self.pid, signal.SIGKILL)
@@ -103,6 +125,7 @@ class Child:
     def _close(self) -> None:
         for descriptor in (*self._orders, *self.tells_at):
             os.close(descriptor)
+        self._orders, self.tells_at = [], []
 
 
 def _spawn(entry: str, request: Request) -> int:

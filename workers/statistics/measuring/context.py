@@ -26,7 +26,8 @@ class MeasurementContext:
         trial: How it was trained.
         partials: Storage for the partial sums of this statistic.
         shared: Storage for what all statistics of the trial need.
-        built: What this process has built to measure networks before.
+        built: What this process has built to measure networks of this trial's kind before, for a built-in
+            statistic; None to build everything anew.
     """
 
     model: keras.Model
@@ -35,7 +36,7 @@ class MeasurementContext:
     trial: TrialSpec
     partials: Partials
     shared: Shared = field(default_factory=SharedInMemory)
-    built: Built = field(default_factory=Built)
+    built: Built | None = None
 
     def split(self, name: str) -> Split:
         """Return a split of the data by name, `train` or `test`."""

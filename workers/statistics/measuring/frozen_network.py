@@ -41,8 +41,8 @@ class FrozenNetwork:
     ) -> FrozenNetwork:
         """Copy the network and freeze the copy, after the statistic's own checks.
 
-        In a process that has measured a network of the kind before, the copy is the same one: no two
-        are in use at once.
+        Where the context has what was built before, the copy is the one that was measured then: a
+        statistic that takes several networks at once has a context without.
 
         Args:
             context: The context of the measurement.
@@ -55,10 +55,10 @@ class FrozenNetwork:
             UserError: The model is not a graph of layers, or a batch norm cannot be frozen.
             Drained: A stop was asked for; the state has been saved.
         """
-        copy, dataset = _copy(context), context.dataset
+        built, dataset = context.built or Built(), context.dataset
+        copy = _copy(context, built)
         resident = {
-            name: find_resident(dataset, context.trial.dataset, name, context.built)
-            for name in splits
+            name: find_resident(dataset, context.trial.dataset, name, built) for name in splits
         }
 
         def train() -> ResidentSplit:
@@ -80,15 +80,13 @@ class _Copy:
     built: Built
 
 
-def _copy(context: MeasurementContext) -> _Copy:
+def _copy(context: MeasurementContext, built: Built) -> _Copy:
     trial, model = context.trial, context.model
-    kind = (
-        "measured",
-        trial.model.model_dump_json(),
-        model.input_shape,
-        model.output_shape,
-        trial.loss,
+    shapes, names = (
+        (model.input_shape, model.output_shape),
+        tuple(each.name for each in model.layers),
     )
-    copy = context.built.get(kind, lambda: _Copy(copy_network(model), Built()))
+    kind = "measured", trial.model.model_dump_json(), trial.loss, shapes, names
+    copy = built.get(kind, lambda: _Copy(copy_network(model), Built()))
     copy.network.set_weights(model.get_weights())
     return copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import final
 
 import keras
@@ -26,12 +27,17 @@ class CompiledEvaluation:
         self._model, self._loss, self._split = model, loss, split
         self._batch_size = min(_BATCH_SIZE, len(split))
         self._num_steps = -(-len(split) // self._batch_size)
-        signature = [
+        self._signature = [
             tf.TensorSpec([], tf.int32),
             tf.TensorSpec([], tf.int32),
             tally.TALLY_SPEC,
         ]
-        self._compiled = tf.function(self._chunk, input_signature=signature, autograph=False)
+
+    @cached_property
+    def _compiled(self) -> tf.types.experimental.ConcreteFunction:
+        """Trace once; of functions that are called once each TensorFlow would warn."""
+        traced = tf.function(self._chunk, input_signature=self._signature, autograph=False)
+        return traced.get_concrete_function()
 
     def run(
         self, pace: Pace, clock: Callable[[], float], between_chunks: Callable[[], None]

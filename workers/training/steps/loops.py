@@ -71,8 +71,10 @@ class TrainingLoops:
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copy weights, and the states of generators, between networks built from one spec."""
     if source is not target:
-        target.set_weights(source.get_weights())
+        for taken, given in zip(target.variables, source.variables, strict=True):
+            taken.assign(given.value)
 
 
 def kind_of_loops(trial: TrialSpec) -> Hashable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import final
 
 import keras
@@ -38,13 +39,18 @@ class CompiledSGD:
         self._sgd_step = SGDStep(model, loss, trial.training)
         self.velocity = self._sgd_step.velocity
         width = None if has_ragged_batch else trial.batch_size
-        signature = [
+        self._signature = [
             tf.TensorSpec([None, width], tf.int32),
             tally.TALLY_SPEC,
             tf.TensorSpec([2], tf.int64),
             tf.TensorSpec([], tf.float32),
         ]
-        self._compiled = tf.function(self._chunk, input_signature=signature, autograph=False)
+
+    @cached_property
+    def _compiled(self) -> tf.types.experimental.ConcreteFunction:
+        """Trace once; of functions that are called once each TensorFlow would warn."""
+        traced = tf.function(self._chunk, input_signature=self._signature, autograph=False)
+        return traced.get_concrete_function()
 
     def run(
         self,

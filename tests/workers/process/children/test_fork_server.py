@@ -15,7 +15,7 @@ import pytest
 
 HOME = Path(__file__).resolve().parents[4]
 ENTRY = '''
-import json, os, signal, sys, tempfile, time
+import json, os, signal, sys, tempfile, threading, time
 from pathlib import Path
 
 tempfile.gettempdir()
@@ -24,6 +24,9 @@ done = 0
 def run_child(order_path):
     """Do what the order says."""
     order = json.loads(Path(order_path).read_text())
+    if order == "murmur":
+        print("kept back")
+        return 0
     if order == "print":
         print("kept back until the end")
         return 5
@@ -34,10 +37,20 @@ def run_child(order_path):
     if order == "count":
         global done
         done += 1
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(99))
+        signal.signal(signal.SIGINT, lambda *_: os._exit(98))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        if done == 1:  # as TensorFlow's, which hold no signal back
+            threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
         print("order", done, "of", os.getpid(), flush=True)
         return 0
     if order == "folder":
         print(tempfile.gettempdir(), flush=True)
+        return 0
+    if order == "close":
+        os.closerange(3, 256)
+        Path(order_path).with_name("waiting").write_text(str(os.getpid()))
+        time.sleep(1)
         return 0
     if order == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -93,7 +106,7 @@ class Server:
             [sys.executable, "-P", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path, "COLOUR": "the server's"},
+            env=os.environ | {"PYTHONPATH": path, "COLOUR": "the server's", "PYTHONUNBUFFERED": ""},
             bufsize=0,
         )
 
@@ -229,24 +242,51 @@ def test_a_child_that_was_sent_a_signal_does_no_other_order(start):
 
 
 def test_a_stop_that_comes_between_orders_is_for_the_next(start):
-    """A batch system's, say: the child lives on, and the order that follows is told."""
+    """A batch system's, say, whichever thread gets it: the child lives on, and the order that follows is told."""
     server = start(FORKING)
     child = server.order("count", kind="one")
     assert server.answer() == {"exit": 0}
+    os.kill(child, signal.SIGINT)  # the driver alone answers it
     os.kill(child, signal.SIGTERM)
     assert server.order("save", kind="one") == child
     assert server.answer() == {"exit": 3}
 
 
-def test_a_child_that_dies_between_orders_is_replaced(start):
-    """As one that the kernel ends for lack of memory: no order is lost."""
-    server = start(FORKING)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_child_that_dies_between_orders_is_replaced(start, number):
+    """As one that the kernel ends for lack of memory, or that is stopped: no order is lost, however soon it comes."""
+    patched = "import workers.process.children.child as c; c._TAKES_SECONDS = 1.0; " + FORKING
+    server = start(patched)
     child = server.order("count", kind="one")
     assert server.answer() == {"exit": 0}
-    os.kill(child, signal.SIGKILL)
-    assert wait_until(lambda: is_gone(child))
+    os.kill(child, number)
     assert server.order("count", kind="one") != child
     assert server.answer() == {"exit": 0}
+    assert is_gone(child)
+
+
+def test_an_order_that_closes_all_files_is_done_all_the_same(start):
+    """The pipes too; the server does not listen to them any more, and takes no time."""
+    server = start(FORKING)
+    child = server.order("close", kind="one")
+    server.wait_for_child()
+    before = cpu_ticks(server.process.pid)
+    assert server.answer() == {"exit": 0}
+    assert cpu_ticks(server.process.pid) - before <= 3
+    assert server.order("count", kind="one") != child
+    assert server.answer() == {"exit": 0}
+
+
+def test_what_a_full_disk_did_not_take_is_in_no_other_log(start):
+    """Each order has its own, from its first word."""
+    server = start(FORKING)
+    server.log = Path("/dev/full")
+    child = server.order("murmur", kind="one")
+    assert server.answer() == {"exit": 0}
+    server.log = server.folder / "log"
+    assert server.order("murmur", kind="one") == child
+    assert server.answer() == {"exit": 0}
+    assert server.log.read_text() == "kept back\n"
 
 
 def test_a_child_that_waits_for_long_ends(start):

@@ -65,9 +65,7 @@ def test_dense_products_are_those_of_the_network(dense):
 def put_dense_in_place(coverage, dense):
     coverage.build_once(frozen_network, "copy_network")
     stand_in = DenseRisk(dense.reference)
-    coverage.put_in_place(frozen_network, make_resident=stand_in)
-    for module in (hessian, spectrum):
-        coverage.put_in_place(module, Risk=stand_in)
+    coverage.put_in_place(frozen_network, find_resident=stand_in, Risk=stand_in)
 
 
 EXACT = 1e-9

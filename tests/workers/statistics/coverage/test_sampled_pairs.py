@@ -99,7 +99,7 @@ def by_sampled_pairs(coverage, small):
     coverage.build_once(frozen_network, "copy_network")
     coverage.build_once(noise_curvature, "as_functional", "dissect", "CompiledNorms")
     coverage.build_once(noise_curvature, "compile_shares")
-    coverage.put_in_place(frozen_network, make_resident=stand_in)
+    coverage.put_in_place(frozen_network, find_resident=stand_in)
     coverage.put_in_place(noise_curvature, CompiledVectors=stand_in, Risk=stand_in)
     context = case.context
 
