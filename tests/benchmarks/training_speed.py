@@ -1,13 +1,14 @@
 """How fast trials train, beside Keras' `fit` and a twin in PyTorch, in one run on one machine.
 
     python tests/benchmarks/training_speed.py [--depths 20 56] [--batch-sizes 100] [--precisions float32 bfloat16]
-        [--layouts 1x2 2x1] [--contenders minima keras torch-channels-last] [--rounds 5] [--seconds 4]
+        [--layouts 1x2 2x1] [--contenders minima keras torch-channels-last] [--rounds 5] [--seconds 4] [--layers]
 
 A layout is trials × threads: 2x1 is two trials side by side of one thread each, whose images a second are added.
 Each contender trains in processes of its own, which take bursts of steps in turn, round after round; the others
 wait meanwhile. PyTorch is used where it can be imported; Keras as its users have it, without our variables.
 Prints medians and quartiles, ratios taken round by round, peak memory, and the seconds until the first step was
-done (compilation); the last line is all of it as JSON. Ends with 1 where a bar is missed.
+done (compilation); the last line is all of it as JSON. Ends with 1 where a bar is missed. With --layers, what
+oneDNN says of each kind of convolution in a step of ours and of PyTorch's, beside the product of two matrices.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "speed"))
 
-from contender import NAMES, Job
+from contender import NAMES, WARM_STEPS, Job
+from layer_rates import primitives_of
 from rates import BARS, fastest, rates_of, ratios
 
 from workers.process.devices import instruction_sets, processor_name
@@ -34,6 +36,7 @@ from workers.process.surroundings import with_devices
 HERE = Path(__file__).parent / "speed"
 ROOT = Path(__file__).parents[2]
 OWN = "minima"
+_LAYER_STEPS, _MOST_LAYERS = 10, 24
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def main() -> int:
     for setting in settings(asked):
         names = [name for name in asked.contenders if is_there(name)]
         found.append(measure(setting, names, rounds=asked.rounds, seconds=asked.seconds))
+        if asked.layers:
+            show_layers(setting, [name for name in names if name in {OWN, "torch-channels-last"}])
     print(json.dumps({"processor": processor_name(), "flags": instruction_sets(), "found": found}))
     return 1 if any(bar["says"] == "MISSED" for one in found for bar in one["bars"]) else 0
 
@@ -104,6 +109,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a burst, about")
+    parser.add_argument("--layers", action="store_true", help="GFLOP/s of each convolution")
     return parser.parse_args()
 
 
@@ -147,23 +153,31 @@ def measure(
     return _shown(setting, trainers)
 
 
+def show_layers(setting: Setting, names: Sequence[str]) -> None:
+    """Print the time of each kind of primitive in a step of one process, and the rates of convolutions."""
+    code = f"import layer_rates; import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads({setting.threads}); print(layer_rates.peak_gflops())"
+    peak = subprocess.run(  # our own file
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=HERE
+    ).stdout
+    print(f"\nproduct of two matrices, {setting.threads} threads: {float(peak):.0f} GFLOP/s")
+    for name in names:
+        with contender_process(name, setting, ONEDNN_VERBOSE="1") as process:
+            _told(process)
+            print(_LAYER_STEPS, file=process.stdin, flush=True)
+            said: list[str] = []
+            seconds = _told(process, said)["seconds"]
+        found = primitives_of(said, _LAYER_STEPS + 2 * WARM_STEPS)
+        spent = sum(each.milliseconds for each in found)
+        whole = 1000 * seconds / _LAYER_STEPS
+        print(f"{name}: a step {whole:.1f} ms, of which within oneDNN {spent:.1f}")
+        for each in found[:_MOST_LAYERS]:
+            rate = "" if each.gflops is None else f"{each.gflops:8.0f} GFLOP/s"
+            print(f"  {each.milliseconds:8.2f} ms {each.number:6.1f} {rate:<17} {each.what}")
+
+
 def start(name: str, setting: Setting) -> Trainers | None:
     """Start the processes of a contender and wait for their first step; None where they fail."""
-    job = Job(name, setting.depth, setting.batch_size, setting.threads, setting.precision)
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    own = with_devices(os.environ) if name == OWN else os.environ
-    environment = {**own, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": paths}
-    processes = [
-        subprocess.Popen(  # our own file
-            [sys.executable, str(HERE / "contender.py"), json.dumps(asdict(job))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        for _ in range(setting.trials)
-    ]
+    processes = [contender_process(name, setting) for _ in range(setting.trials)]
     try:
         return Trainers(
             processes, max(_told(process)["first_step_seconds"] for process in processes)
@@ -175,8 +189,23 @@ def start(name: str, setting: Setting) -> Trainers | None:
         return None
 
 
-def _told(process: subprocess.Popen[str]) -> dict[str, float]:
-    """Read the next line that is one of JSON.
+def contender_process(name: str, setting: Setting, **variables: str) -> subprocess.Popen[str]:
+    """Start one process of a contender."""
+    job = Job(name, setting.depth, setting.batch_size, setting.threads, setting.precision)
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    own = with_devices(os.environ) if name == OWN else os.environ
+    return subprocess.Popen(  # our own file
+        [sys.executable, str(HERE / "contender.py"), json.dumps(asdict(job))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**own, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": paths, **variables},
+    )
+
+
+def _told(process: subprocess.Popen[str], others: list[str] | None = None) -> dict[str, float]:
+    """Read the next line that is one of JSON; those before it are added to `others`.
 
     Raises:
         EOFError: The process has ended.
@@ -186,6 +215,8 @@ def _told(process: subprocess.Popen[str]) -> dict[str, float]:
         if line.startswith("{"):
             found: dict[str, float] = json.loads(line)
             return found
+        if others is not None:
+            others.append(line)
     raise EOFError
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import pytest
+from layer_rates import Primitives, primitives_of
 from rates import Rates, fastest, rates_of, ratios
 
 
@@ -27,3 +29,20 @@ def test_the_fastest_is_that_of_its_kind():
     rounds = {"minima": [9.0], "torch": [1.0, 9.0, 1.0], "torch-compiled": [2.0, 2.0, 2.0]}
     assert fastest(rounds, "torch") == "torch-compiled"
     assert fastest(rounds, "keras") is None
+
+
+def test_what_a_library_says_of_a_convolution_is_summed_up_by_its_shape():
+    """2 · 100 · 16 · 32 · 16² · 3² flops in 2 ms, twice in two steps; other kinds by their time alone."""
+    said = "onednn_verbose,v1,primitive,exec,cpu,{},jit,{},data,,alg,{},{}"
+    shape = "mb100_ic16oc32_ih32oh16kh3sh2dh0ph0_iw32ow16kw3sw2dw0pw0"
+    lines = [
+        "Something else, exec",
+        said.format("convolution", "backward_data", shape, 2.0),
+        said.format("convolution", "backward_data", shape, 2.0),
+        said.format("reorder", "undef", "16x32", 0.5),
+    ]
+    convolution, reorder = primitives_of(lines, num_steps=2)
+    assert convolution.what == "convolution backward_data 16 → 32, 16 × 16, 3 × 3"
+    assert (convolution.number, convolution.milliseconds) == (1.0, 2.0)
+    assert convolution.gflops == pytest.approx(2 * 100 * 16 * 32 * 256 * 9 / 2e-3 / 1e9)
+    assert reorder == Primitives("reorder undef", 0.5, 0.25, None)
