@@ -14,7 +14,7 @@ from workers.network.precision import built_in
 def make(job: Job) -> Steps:
     """Build and compile the network."""
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(job.threads)
     with built_in("float32" if job.precision == "float32" else "mixed_bfloat16"):
         model = build(ResNetSpec(depth=job.depth), (32, 32, 3), 10, 0)
     model.compile(

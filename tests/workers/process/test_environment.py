@@ -14,7 +14,7 @@ from workers.process.devices import processor_name
 
 
 def environment_id(num_threads: int, device: str) -> str:
-    return environment._facts(num_threads, device).environment_id
+    return environment._facts(num_threads, 1, device).environment_id
 
 
 def test_the_environment_names_device_and_host():
