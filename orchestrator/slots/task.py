@@ -120,10 +120,9 @@ class Work:
 
         What a user's own code leaves behind in a process, and the memory of a GPU that it holds, end with it.
         """
-        own_code = [*self.task.planned.trial.plugin_digests]
-        if self.statistic is not None:
-            own_code += filter(is_plugin, [self.statistic.statistic.name])
-        return not own_code and not self.task.device_share
+        is_own = self.statistic is not None and is_plugin(self.statistic.statistic.name)
+        has_own_code = is_own or bool(self.task.planned.trial.plugin_digests)
+        return not has_own_code and not self.task.device_share
 
 
 def is_stop_asked(store: Store, task: SlotTask) -> bool:

@@ -75,8 +75,7 @@ def take_weights(content: bytes, built: keras.Model) -> bool:
         UnsafeNetwork: The archive holds what a kept network never does.
         Exception: Keras and HDF5 raise whatever damage leads to.
     """
-    described = keras.saving.serialize_keras_object(built)
-    if _numbered(_checked_config(content), {}) != _numbered(json.loads(json.dumps(described)), {}):
+    if _numbered(_checked_config(content), {}) != _numbered(_config(built), {}):
         return False
     with _as_file(content) as path:
         built.load_weights(path)
@@ -191,9 +190,14 @@ def _declared_bytes(file: h5py.File, path: str) -> int:
     return int(dataset.nbytes)
 
 
+def _config(model: keras.Model) -> object:
+    """Describe a network as JSON, as Keras writes it into a file."""
+    return json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+
+
 def _description(model: keras.Model) -> object:
     """Describe a network as JSON, with its layers numbered instead of named."""
-    plain = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    plain = _config(model)
     configs = (each["config"] for each in _objects(plain))
     layers = (each for each in configs if isinstance(each, dict) and _LAYER & each.keys())
     names = dict.fromkeys(str(each.get("name")) for each in layers)

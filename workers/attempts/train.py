@@ -51,8 +51,9 @@ def train_and_commit(attempt: Attempt) -> None:
 
 def _train(attempt: Attempt, model: keras.Model) -> Trained:
     order = attempt.order
-    about = (order.trial_id, order.trial, model, attempt.dataset, attempt.loss, attempt.built)
-    job = TrainingJob(*about)
+    job = TrainingJob(
+        order.trial_id, order.trial, model, attempt.dataset, attempt.loss, attempt.built
+    )
     checkpoints = Checkpoints(
         attempt.store,
         attempt.checkpoint_folder,

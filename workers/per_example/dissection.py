@@ -96,6 +96,17 @@ def dissect(model: keras.Model) -> Dissection:
         UserError: A layer with trained parameters has no rule, or is used twice; all faults at
             once. Taken apart, the network would compute something else.
     """
+    found = take_apart(model)
+    found.take_weights()
+    return found
+
+
+def take_apart(model: keras.Model) -> Dissection:
+    """Dissect a functional network that is yet to `take_weights`, whenever it has others.
+
+    Raises:
+        UserError: A layer with trained parameters has no rule, or is used twice; all faults at once.
+    """
     graph = graph_of(model)
     _refuse(graph)
     pairs = _normalised_convolutions(graph)
@@ -109,9 +120,7 @@ def dissect(model: keras.Model) -> Dissection:
     ends = [plain.get_layer(rule.output_layer) for rule in rules]
     shown = [plain.output, [layer.input for layer in ends], [layer.output for layer in ends]]
     theta = {id(each.variable): each for each in params_of(model)}
-    found = Dissection(keras.Model(plain.input, shown), rules, theta, model, plain)
-    found.take_weights()
-    return found
+    return Dissection(keras.Model(plain.input, shown), rules, theta, model, plain)
 
 
 def refuse_without_rules(model: keras.Model) -> None:

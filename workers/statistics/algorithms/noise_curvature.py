@@ -17,7 +17,7 @@ from workers.network.batch_norm import as_functional
 from workers.network.risk import Risk
 from workers.numerics.probes import StoppingRule, mean_of_probes
 from workers.per_example.compiled import CompiledNorms
-from workers.per_example.dissection import Dissection, dissect, refuse_without_rules
+from workers.per_example.dissection import Dissection, refuse_without_rules, take_apart
 from workers.per_example.vectors import CompiledVectors
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.context import MeasurementContext
@@ -95,7 +95,7 @@ class _Compiled:
 
     @classmethod
     def of(cls, network: keras.Model, loss: Loss) -> _Compiled:
-        dissection = dissect(network)
+        dissection = take_apart(network)
         groups = Groups(dissection.parameters)
         return cls(
             dissection,

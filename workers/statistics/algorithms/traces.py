@@ -16,7 +16,7 @@ from workers.network.graph import is_piecewise_linear
 from workers.network.risk import Risk, mean_over_examples
 from workers.numerics.probes import Estimate, exact
 from workers.per_example.compiled import CompiledNorms
-from workers.per_example.dissection import dissect, refuse_without_rules
+from workers.per_example.dissection import refuse_without_rules, take_apart
 from workers.resumable.passes import Passes
 from workers.statistics.measuring.context import MeasurementContext
 from workers.statistics.measuring.frozen_network import FrozenNetwork
@@ -159,7 +159,7 @@ class _TracesRun:
         loss, num_columns = self.context.loss, self.route.num_columns
         norms = self.frozen.built.get(
             ("traces", num_columns),
-            lambda: CompiledNorms(dissect(self.frozen.network), loss, num_columns),
+            lambda: CompiledNorms(take_apart(self.frozen.network), loss, num_columns),
         )
         norms.take_weights()
         return norms

@@ -23,7 +23,7 @@ class FrozenNetwork:
 
     Attributes:
         network: A copy, so that measuring leaves the kept one unchanged.
-        splits: The splits to measure by name, on the device; no others stay there.
+        splits: The splits to measure by name, on the device.
         built: What is compiled of this network, for whatever weights it will hold.
     """
 

@@ -164,6 +164,13 @@ def wait_until(condition) -> bool:
     return condition()
 
 
+def count(server: Server) -> int:
+    """Have an order of the kind `one` done; the process id of the child that did it."""
+    child = server.order("count", kind="one")
+    assert server.answer() == {"exit": 0}
+    return child
+
+
 def cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
@@ -208,11 +215,7 @@ def test_orders_of_one_kind_are_done_by_one_child_in_turn(start):
 def test_where_forking_is_not_safe_each_order_is_a_process_of_its_own(start):
     """Whatever its kind."""
     server = start(SPAWNING)
-    pids = []
-    for _ in range(2):
-        pids.append(server.order("count", kind="one"))
-        assert server.answer() == {"exit": 0}
-    assert len(set(pids)) == 2
+    assert count(server) != count(server)
 
 
 @pytest.mark.parametrize("what", [3, "raise", "save"])
@@ -225,8 +228,7 @@ def test_a_child_whose_order_was_not_done_does_no_other(start, what):
         server.tell({"signal": int(signal.SIGTERM)})
     assert server.answer()["exit"] != 0
     assert is_gone(first)
-    assert server.order("count", kind="one") != first
-    assert server.answer() == {"exit": 0}
+    assert count(server) != first
 
 
 def test_a_child_that_was_sent_a_signal_does_no_other_order(start):
@@ -237,15 +239,13 @@ def test_a_child_that_was_sent_a_signal_does_no_other_order(start):
     server.tell({"signal": int(signal.SIGTERM)})
     assert server.answer() == {"exit": 0}
     assert is_gone(first)
-    assert server.order("count", kind="one") != first
-    assert server.answer() == {"exit": 0}
+    assert count(server) != first
 
 
 def test_a_stop_that_comes_between_orders_is_for_the_next(start):
     """A batch system's, say, whichever thread gets it: the child lives on, and the order that follows is told."""
     server = start(FORKING)
-    child = server.order("count", kind="one")
-    assert server.answer() == {"exit": 0}
+    child = count(server)
     os.kill(child, signal.SIGINT)  # the driver alone answers it
     os.kill(child, signal.SIGTERM)
     assert server.order("save", kind="one") == child
@@ -257,11 +257,9 @@ def test_a_child_that_dies_between_orders_is_replaced(start, number):
     """As one that the kernel ends for lack of memory, or that is stopped: no order is lost, however soon it comes."""
     patched = "import workers.process.children.child as c; c._TAKES_SECONDS = 1.0; " + FORKING
     server = start(patched)
-    child = server.order("count", kind="one")
-    assert server.answer() == {"exit": 0}
+    child = count(server)
     os.kill(child, number)
-    assert server.order("count", kind="one") != child
-    assert server.answer() == {"exit": 0}
+    assert count(server) != child
     assert is_gone(child)
 
 
@@ -273,8 +271,7 @@ def test_an_order_that_closes_all_files_is_done_all_the_same(start):
     before = cpu_ticks(server.process.pid)
     assert server.answer() == {"exit": 0}
     assert cpu_ticks(server.process.pid) - before <= 3
-    assert server.order("count", kind="one") != child
-    assert server.answer() == {"exit": 0}
+    assert count(server) != child
 
 
 def test_what_a_full_disk_did_not_take_is_in_no_other_log(start):
@@ -292,18 +289,15 @@ def test_what_a_full_disk_did_not_take_is_in_no_other_log(start):
 def test_a_child_that_waits_for_long_ends(start):
     """Others may need its memory; the next order has a new one."""
     server = start(FORKING.replace("server.serve", "server._IDLE_SECONDS = 0.3; server.serve"))
-    child = server.order("count", kind="one")
-    assert server.answer() == {"exit": 0}
+    child = count(server)
     assert wait_until(lambda: is_gone(child))
-    assert server.order("count", kind="one") != child
-    assert server.answer() == {"exit": 0}
+    assert count(server) != child
 
 
 def test_a_waiting_child_takes_no_time_and_ends_with_the_server(start):
     """Neither polls; whoever closes or kills the server leaves nobody behind."""
     server = start(FORKING)
-    child = server.order("count", kind="one")
-    assert server.answer() == {"exit": 0}
+    child = count(server)
     before = cpu_ticks(child) + cpu_ticks(server.process.pid)
     time.sleep(0.5)
     assert cpu_ticks(child) + cpu_ticks(server.process.pid) - before <= 1

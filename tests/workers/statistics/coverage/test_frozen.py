@@ -123,7 +123,7 @@ def test_spectrum(coverage, truth, dense):
 def test_traces(coverage, truth, dense, num_replicates):
     """Tr H by one column an example, and the least number of further ones or the default; all else is exact."""
     coverage.build_once(frozen_network, "copy_network", "make_resident")
-    coverage.build_once(traces, "as_functional", "dissect", "CompiledNorms")
+    coverage.build_once(traces, "as_functional", "take_apart", "CompiledNorms")
     context = dense.case.context
     settings = TracesSpec(replicate_examples=num_replicates, **MOVING)
 
@@ -136,7 +136,7 @@ def test_traces(coverage, truth, dense, num_replicates):
 def test_traces_of_a_smooth_network(coverage, dense_smooth, tools):
     """Tr H by Hessian-vector products, several probes for each batch where there are few batches."""
     coverage.build_once(frozen_network, "copy_network", "make_resident")
-    coverage.build_once(traces, "as_functional", "dissect", "CompiledNorms", "Risk")
+    coverage.build_once(traces, "as_functional", "take_apart", "CompiledNorms", "Risk")
     context = dense_smooth.case.context
     settings = TracesSpec(**MOVING)
 

@@ -97,7 +97,7 @@ def by_sampled_pairs(coverage, small):
     case, _, stand_in = small
     case.partials = coverage.partials()
     coverage.build_once(frozen_network, "copy_network")
-    coverage.build_once(noise_curvature, "as_functional", "dissect", "CompiledNorms")
+    coverage.build_once(noise_curvature, "as_functional", "take_apart", "CompiledNorms")
     coverage.build_once(noise_curvature, "compile_shares")
     coverage.put_in_place(frozen_network, find_resident=stand_in)
     coverage.put_in_place(noise_curvature, CompiledVectors=stand_in, Risk=stand_in)
