@@ -27,7 +27,7 @@ def _compiled_once(monkeypatch):
 
         return remembered
 
-    builders = {frozen_network: ["copy_network"], traces: ["dissect", "CompiledNorms"]}
+    builders = {frozen_network: ["copy_network"], traces: ["take_apart", "CompiledNorms"]}
     for module, names in builders.items():
         for name in names:
             monkeypatch.setattr(module, name, remembering(getattr(module, name)))
