@@ -30,14 +30,15 @@ def cell_measurements(data: SweepData) -> pa.Table:
     mean = Σ x_i/n and stderr = sd(x; n - 1)/√n over the n seeds whose value is sound; `num_seeds`
     is n, and stderr is null for n = 1. Skipped measurements have no value and give no row.
     """
-    rows = data.measurements
-    rows = rows[rows["skipped_reason"].isna()]
+    wanted = [*CELL_COLUMNS, *_WHAT, "seed", "value"]
+    rows = data.measurements.loc[data.measurements["skipped_reason"].isna(), wanted]
     group = rows.groupby([*CELL_COLUMNS, *_WHAT], dropna=False, sort=True).ngroup().to_numpy()
-    values = rows["value"].astype(float).where(is_sound(rows["value"])).to_numpy()
-    seeds = pd.DataFrame({"group": group, "seed": rows["seed"].to_numpy(), "value": values})
-    groups = seeds.sort_values("seed").groupby("group", sort=True)["value"]
+    order = np.lexsort((rows["seed"].to_numpy(), group))
+    group = group[order]
+    values = rows["value"].astype(float).where(is_sound(rows["value"])).to_numpy()[order]
+    groups = pd.Series(values).groupby(group, sort=False)
     num_seeds, deviation = groups.count(), groups.std()
-    first = np.unique(group, return_index=True)[1]
+    first = order[np.flatnonzero(np.diff(group, prepend=-1))]
     labels = rows[[*CELL_COLUMNS, *_WHAT]].iloc[first].reset_index(drop=True)
     averaged = labels.assign(
         sweep=data.plan.sweep,

@@ -98,10 +98,10 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
     is_same = (found["quantity"] == _SAME_UNDER_L2) | found["trial_id"].isin(without_decay)
     is_batch = found["bn_mode"] == "batch"
     found = found.assign(
-        objective=found["objective"].where(~is_same, "data"),
+        is_data=is_same | (found["objective"] == "data"),
         batch=np.where(is_batch, np.nan_to_num(sizes_named(found["method"], batch_size_of)), 0),
     )
-    alike = [*_OF_TRIAL, "objective", "batch", "is_earlier"]
+    alike = [*_OF_TRIAL, "is_data", "batch", "is_earlier"]
     whole = found.groupby(alike, sort=False).ngroup()
     return found.assign(whole=whole)
 

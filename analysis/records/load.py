@@ -6,6 +6,7 @@ several sweeps serve each of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +37,7 @@ class SweepData:
         epochs: View `epochs` of these, with the columns of `planned`; η in an epoch is
             `epoch_learning_rate` here, as `learning_rate` is that of the cell.
         measurements: View `measurements` of planned trials and statistics, with those columns.
+            Texts are categories in alphabetical order, as in `epochs` and `spectra`.
             Where only an earlier numerics version measured a statistic, its rows have the planned
             `statistic_id`; `is_earlier` is true of all rows that a version before this one
             measured, whichever version planned them.
@@ -83,23 +85,25 @@ def load_sweep(store: Store, sweep: str, revision: str | None = None) -> SweepDa
 def load_records(store: Store, plan: PlanDocument) -> SweepData:
     """Load every record that belongs to a plan."""
     planned = planned_frame(plan)
-    epochs = store.read("epochs").rename_columns({"learning_rate": "epoch_learning_rate"})
+    epochs = store.rows("epochs").coded_table()
     names: list[RecordName] = []
 
     def read(view: str) -> pa.Table:
         commits = list(store.winners(view).values())
         names.extend(names_of(view, commits))
-        return ViewRows(view, commits).table()
+        return ViewRows(view, commits).coded_table()
 
     with_model = frozenset(map(Store.model_trial, store.names("models")))
     return SweepData(
         plan=plan,
         planned=planned,
-        trials=_of_planned(read("trials"), planned).to_pandas(),
-        epochs=_with_cells(epochs, planned),
+        trials=_plain(_of_planned(read("trials"), planned)),
+        epochs=_with_cells(
+            epochs.rename_columns({"learning_rate": "epoch_learning_rate"}), planned
+        ),
         measurements=_of_planned_statistics(read("measurements"), plan, planned),
         spectra=_of_planned_statistics(read("spectra"), plan, planned),
-        failures=_of_planned(read("failures"), planned).to_pandas(),
+        failures=_plain(_of_planned(read("failures"), planned)),
         with_model=with_model,
         records=record_digest(names, with_model, set(planned["trial_id"])),
     )
@@ -119,48 +123,67 @@ def _of_planned_statistics(
     rows: pa.Table, plan: PlanDocument, planned: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the rows of planned statistics, for each trial those under the best identity found."""
-    accepted = pd.DataFrame(
-        [
-            (identity, place, rank, identity in earlier)
-            for place, item in enumerate(plan.statistics)
-            for earlier in (earlier_statistic_ids(item.statistic),)
-            for rank, identity in enumerate(item.accepted_ids)
-        ],
-        columns=["statistic_id", "place", "rank", "is_earlier"],
-    )
+    accepted = [
+        (identity, place, rank, identity in earlier)
+        for place, item in enumerate(plan.statistics)
+        for earlier in (earlier_statistic_ids(item.statistic),)
+        for rank, identity in enumerate(item.accepted_ids)
+    ]
+    identities, *about = zip(*accepted, strict=True) if accepted else ((), (), (), ())
     rows = _of_planned(rows, planned)
-    rows = _only(rows, _places(rows, "statistic_id", accepted) >= 0)
-    by_row = accepted.iloc[_places(rows, "statistic_id", accepted)].reset_index(drop=True)
-    by_row["trial"] = _places(rows, "trial_id", planned)
-    best = by_row.groupby(["trial", "place"])["rank"].transform("min")
+    rows = _only(rows, _places(rows, "statistic_id", identities) >= 0)
+    found = _places(rows, "statistic_id", identities)
+    place, rank, is_earlier = (np.array(each, np.int64)[found] for each in about)
+    of_trial = _places(rows, "trial_id", planned["trial_id"]) * len(plan.statistics) + place
+    best = np.full(len(planned) * len(plan.statistics), len(accepted))
+    np.minimum.at(best, of_trial, rank)
     names = pa.array([item.statistic_id for item in plan.statistics], pa.string())
     rows = rows.set_column(
         rows.column_names.index("statistic_id"),
         "statistic_id",
-        names.take(pa.array(by_row["place"], pa.int64())),
+        pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), names),
     )
-    rows = rows.append_column("is_earlier", pa.array(by_row["is_earlier"], pa.bool_()))
-    rows = _only(rows, (by_row["rank"] == best).to_numpy())
-    return _with_cells(rows, planned)
+    rows = rows.append_column("is_earlier", pa.array(is_earlier.astype(bool)))
+    return _with_cells(_only(rows, rank == best[of_trial]), planned)
 
 
 def _of_planned(rows: pa.Table, planned: pd.DataFrame) -> pa.Table:
-    return _only(rows, _places(rows, "trial_id", planned) >= 0)
+    return _only(rows, _places(rows, "trial_id", planned["trial_id"]) >= 0)
 
 
 def _with_cells(rows: pa.Table, planned: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of planned trials, each with the cell and seed of its trial."""
     rows = _of_planned(rows, planned)
-    trials = planned.iloc[_places(rows, "trial_id", planned)]
+    of_rows = _places(rows, "trial_id", planned["trial_id"])
+    known = planned.astype({"loss": "category"})
     frame: pd.DataFrame = rows.to_pandas()
-    return frame.assign(**{name: trials[name].array for name in (*CELL_COLUMNS, "seed")})
+    return frame.assign(
+        **{
+            str(name): column.cat.reorder_categories(sorted(column.cat.categories))
+            for name, column in frame.items()
+            if isinstance(column.dtype, pd.CategoricalDtype)
+        },
+        **{name: known[name].array.take(of_rows) for name in (*CELL_COLUMNS, "seed")},
+    )
 
 
-def _places(rows: pa.Table, column: str, known: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return, of each row [n], which of the known rows has the same text in a column; -1 where none has."""
-    found = pc.index_in(rows.column(column), value_set=pa.array(known[column], pa.string()))
-    places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
-    return places
+def _plain(rows: pa.Table) -> pd.DataFrame:
+    """Return few rows, with texts as they are."""
+    schema = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(schema)).to_pandas()
+
+
+def _places(rows: pa.Table, column: str, known: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Return, of each row [n], which of the known texts it has in a column of ids; -1 where it has none of them."""
+    texts = rows.column(column).combine_chunks()
+    assert isinstance(texts, pa.DictionaryArray)  # noqa: S101 - as `coded_table` says
+    found = pc.index_in(texts.dictionary, value_set=pa.array(known, pa.string())).to_pylist()
+    of_words = np.array([-1 if place is None else place for place in found], np.int64)
+    codes: npt.NDArray[np.int32] = np.from_dlpack(texts.indices)  # type: ignore[assignment]  # as Arrow says
+    return of_words[codes]
 
 
 def _only(rows: pa.Table, is_wanted: npt.NDArray[np.bool_]) -> pa.Table:

@@ -51,8 +51,15 @@ class ViewRows:
 
     def table(self) -> pa.Table:
         """Return all of them, in the view's own schema."""
-        found = pa.Table.from_batches(self.batches(self.schema.names), self.schema)
-        return found.combine_chunks().cast(VIEWS[self._view])
+        return self.coded_table().cast(VIEWS[self._view])
+
+    def coded_table(self) -> pa.Table:
+        """Return all of them in one chunk, texts as dictionaries."""
+        if _is_ascending(self._places):
+            found = pa.Table.from_batches(self.batches(self.schema.names), self.schema)
+        else:
+            found = self._rows(self._places, self._pieces, self.schema)
+        return found.unify_dictionaries().combine_chunks()
 
     def schema_of(self, names: Sequence[str]) -> pa.Schema:
         """Return the schema of some columns of what is read."""
@@ -89,16 +96,17 @@ class ViewRows:
         start = pieces[0].start if pieces else 0
         is_wanted = np.zeros(sum(piece.num_rows for piece in pieces), dtype=bool)
         is_wanted[places - start] = True
-        parts = [schema.empty_table()]
+        parts = list[pa.Table]()
         for piece in pieces:
             own = is_wanted[piece.start - start :][: piece.num_rows]
             if own.any():
                 rows = _read(piece, schema)
                 parts.append(rows if own.all() else rows.filter(pa.array(own)))
-        rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+        rows = pa.concat_tables(parts) if parts else schema.empty_table()
         if _is_ascending(places):
             return rows
-        return rows.take(pa.array((np.cumsum(is_wanted) - 1)[places - start]))
+        order = pa.array((np.cumsum(is_wanted) - 1)[places - start])
+        return rows.unify_dictionaries().take(order)
 
 
 def _is_ascending(places: Places) -> bool:
