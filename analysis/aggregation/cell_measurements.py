@@ -9,9 +9,12 @@ import pyarrow as pa
 from analysis.mathematics.soundness import is_sound
 from analysis.records.cell import CELL_COLUMNS
 from analysis.records.load import SweepData
+from analysis.records.pieces import pieces
+from workers.contract.file_rows import in_codes
 from workers.contract.schema import VIEWS
 
-_WHAT = [
+_GROUP = [
+    *CELL_COLUMNS,
     "statistic",
     "statistic_id",
     "quantity",
@@ -30,18 +33,23 @@ def cell_measurements(data: SweepData) -> pa.Table:
     mean = Σ x_i/n and stderr = sd(x; n - 1)/√n over the n seeds whose value is sound; `num_seeds`
     is n, and stderr is null for n = 1. Skipped measurements have no value and give no row.
     """
-    wanted = [*CELL_COLUMNS, *_WHAT, "seed", "value"]
-    rows = data.measurements.loc[data.measurements["skipped_reason"].isna(), wanted]
-    group = rows.groupby([*CELL_COLUMNS, *_WHAT], dropna=False, sort=True).ngroup().to_numpy()
+    columns = [*_GROUP, "seed", "value", "skipped_reason"]
+    return pa.concat_tables(_averaged(rows, data.plan.sweep) for rows in pieces(data, columns))
+
+
+def _averaged(rows: pd.DataFrame, sweep: str) -> pa.Table:
+    """Average the rows of some cells."""
+    rows = rows[rows["skipped_reason"].isna()]
+    group = rows.groupby(_GROUP, dropna=False, sort=True).ngroup().to_numpy()
     order = np.lexsort((rows["seed"].to_numpy(), group))
     group = group[order]
     values = rows["value"].astype(float).where(is_sound(rows["value"])).to_numpy()[order]
     groups = pd.Series(values).groupby(group, sort=False)
     num_seeds, deviation = groups.count(), groups.std()
     first = order[np.flatnonzero(np.diff(group, prepend=-1))]
-    labels = rows[[*CELL_COLUMNS, *_WHAT]].iloc[first].reset_index(drop=True)
+    labels = rows[_GROUP].iloc[first].reset_index(drop=True)
     averaged = labels.assign(
-        sweep=data.plan.sweep,
+        sweep=sweep,
         num_seeds=num_seeds,
         mean=groups.mean(),
         stderr=deviation / np.sqrt(num_seeds.where(num_seeds > 0)),
@@ -53,4 +61,10 @@ def cell_measurements(data: SweepData) -> pa.Table:
 def as_table(view: str, frame: pd.DataFrame) -> pa.Table:
     """Return the Arrow table of a view from a frame with its columns; NaN becomes null."""
     schema = VIEWS[view]
-    return pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+    is_coded = frame.dtypes.map(lambda dtype: isinstance(dtype, pd.CategoricalDtype))
+    given = [
+        coded if is_coded[coded.name] else field
+        for field, coded in zip(schema, in_codes(schema), strict=True)
+    ]
+    found = pa.Table.from_pandas(frame[schema.names], pa.schema(given), preserve_index=False)
+    return found.cast(schema)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,6 +11,7 @@ import pandas as pd
 from analysis.evidence.excursions import ALONG_THE_WAY
 from analysis.mathematics.soundness import is_sound
 from analysis.records.load import SweepData
+from analysis.records.pieces import pieces
 from analysis.records.series import sizes_named
 from workers.contract.method_text import batch_size_of, subset_size_of
 from workers.contract.quantities import GLOSSARY
@@ -33,6 +36,8 @@ _EIGENVALUE, _RESIDUAL = "hessian_top_eigenvalue", "hessian_residual_norm"
 _SAME_UNDER_L2 = "gradient_noise_trace"
 _OF_TRIAL = ["trial_id", "quantity", "bn_mode", "split"]
 _WORST = [*_OF_TRIAL, "is_layer"]
+_JUDGED = [*_WORST, "layer", "ratio", "detail"]
+_STATED = ["statistic", "value", "stderr"]
 _READ = [
     *_OF_TRIAL,
     "layer",
@@ -72,18 +77,23 @@ def agreement(data: SweepData) -> pd.DataFrame:
         its layers (`is_layer`, `layer` names it). `value` is the difference over what is allowed: above 1
         they disagree, and `detail` states both.
     """
-    rows = data.measurements.loc[data.measurements["skipped_reason"].isna(), _READ]
-    has_number = is_sound(rows["value"]) & (rows["stderr"].isna() | is_sound(rows["stderr"]))
-    rows = rows.assign(is_layer=rows["layer"].notna())
-    compared = _compare(_comparable(data, rows[has_number]))
-    unsound = rows[~has_number]
-    alone = unsound.assign(ratio=np.inf, detail=_statements(unsound))
-    found = pd.concat([_worst(compared), alone[[*_WORST, "layer", "ratio", "detail"]]])
-    found = _worst(found).rename(columns={"ratio": "value"})
-    return found.sort_values(_WORST, ignore_index=True)
+    without_decay = {
+        item.trial_id for item in data.plan.trials if item.trial.training.weight_decay == 0
+    }
+    found, unsound = list[pd.DataFrame](), list[pd.DataFrame]()
+    for piece in pieces(data, [*_READ, "skipped_reason"]):
+        rows = piece.loc[piece["skipped_reason"].isna(), _READ]
+        has_number = is_sound(rows["value"]) & (rows["stderr"].isna() | is_sound(rows["stderr"]))
+        rows = rows.assign(is_layer=rows["layer"].notna())
+        found.append(_pairs(_comparable(rows[has_number], without_decay)))
+        unsound.append(rows[~has_number])
+    alone = pd.concat(unsound)
+    alone = alone.assign(ratio=np.inf, detail=_statements(alone))
+    judged = pd.concat([_worst(_judged(pd.concat(found))), alone[_JUDGED]])
+    return _worst(judged).rename(columns={"ratio": "value"}).sort_values(_WORST, ignore_index=True)
 
 
-def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
+def _comparable(rows: pd.DataFrame, without_decay: Collection[str]) -> pd.DataFrame:
     """Keep what two statistics may state alike, numbering in `whole` what must be equal but for layers."""
     is_largest = (rows["quantity"] == _EIGENVALUE) & (rows["index"] == 0)
     is_along = rows["statistic"].isin(ALONG_THE_WAY) & ~is_largest
@@ -92,9 +102,6 @@ def _comparable(data: SweepData, rows: pd.DataFrame) -> pd.DataFrame:
     is_one &= ~is_along & (~is_of_subset | (rows["quantity"] == _SAME_UNDER_L2))
     stderr = rows["stderr"].where(~is_largest, _residuals(rows))
     found = rows.assign(stderr=stderr)[is_one & stderr.notna()]
-    without_decay = [
-        item.trial_id for item in data.plan.trials if item.trial.training.weight_decay == 0
-    ]
     is_same = (found["quantity"] == _SAME_UNDER_L2) | found["trial_id"].isin(without_decay)
     is_batch = found["bn_mode"] == "batch"
     found = found.assign(
@@ -116,22 +123,36 @@ def _residuals(rows: pd.DataFrame) -> pd.Series[float]:
     return pd.Series(found.to_numpy(np.float64), index=values.index).reindex(rows.index)
 
 
-def _compare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Compare the statistics of each place pairwise: a row a pair."""
-    first, second = _pairs(rows)
-    values = rows["value"].to_numpy(np.float64)
-    difference = np.abs(values[first] - values[second])
-    allowed = _allowed(rows, first, second)
-    ratio = np.divide(difference, allowed, out=np.zeros_like(difference), where=allowed > 0)
-    found = rows.iloc[first][[*_WORST, "layer"]].reset_index(drop=True).assign(ratio=ratio)
-    fails = ratio > 1
-    ones, others = (_statements(rows.iloc[places[fails]]) for places in (first, second))
-    detail = pd.Series(None, index=found.index, dtype=object)
-    detail[fails] = [f"{one}, {other}" for one, other in zip(ones, others, strict=True)]
-    return found.assign(detail=detail)
+def _pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Pair the statistics of each place, each statistic once: a row a pair.
+
+    Returns:
+        The columns of the first one, those of `_STATED` of the other as `other_…`, and what is allowed: `error`
+        of their difference, of as many `degrees`, itself a bound where `is_bound`, and `rounding`.
+    """
+    first, second = _places_of_pairs(rows)
+    one, other = rows.iloc[first].reset_index(drop=True), rows.iloc[second].reset_index(drop=True)
+    is_eigenvalue = (one["quantity"] == _EIGENVALUE).to_numpy()
+    values, errors = (
+        np.abs(np.array([one[name], other[name]], np.float64)) for name in ("value", "stderr")
+    )
+    adds = is_eigenvalue | (one["statistic"] == other["statistic"]).to_numpy()
+    numbers = np.array([one["num_samples"], other["num_samples"]], np.float64)
+    degrees = np.where(errors > 0, numbers - 1, np.inf).min(axis=0)
+    sizes = rows["value"].abs().groupby(rows["whole"]).transform("max").to_numpy(np.float64)
+    rounding = np.where(is_eigenvalue, NEIGHBOURS, ROUNDING) * values.max(axis=0)
+    return one[[*_WORST, "layer", *_STATED]].assign(
+        **{f"other_{name}": other[name] for name in _STATED},
+        error=np.where(adds, errors.sum(axis=0), np.hypot(*errors)),
+        degrees=degrees,
+        is_bound=is_eigenvalue,
+        rounding=rounding + ROUNDING_OF_WHOLE * sizes[first] * one["is_layer"].to_numpy(),
+    )
 
 
-def _pairs(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _places_of_pairs(
+    rows: pd.DataFrame,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """List the places among the rows of each two statistics at one place, [p] and [p], each statistic once."""
     place = rows.groupby(["whole", "layer"], dropna=False, sort=False).ngroup()
     sides = pd.DataFrame({"place": place.to_numpy(), "row": np.arange(len(rows))})
@@ -143,26 +164,24 @@ def _pairs(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     return pairs["row"].to_numpy(np.int64), pairs["row_of_other"].to_numpy(np.int64)
 
 
-def _allowed(
-    rows: pd.DataFrame, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> Array:
-    """Compute the largest difference of each pair [p] that errors and rounding explain."""
-    values, errors = (np.abs(rows[name].to_numpy(np.float64)) for name in ("value", "stderr"))
-    names = pd.factorize(rows["statistic"])[0]
-    is_eigenvalue = (rows["quantity"] == _EIGENVALUE).to_numpy()[first]
-    one, other = errors[first], errors[second]
-    adds = is_eigenvalue | (names[first] == names[second])
-    error = np.where(adds, one + other, np.hypot(one, other))
-    degrees = np.where(errors > 0, rows["num_samples"].to_numpy(np.float64) - 1, np.inf)
-    fewest = np.minimum(degrees[first], degrees[second])
-    quantiles = _quantiles(fewest / 2, (error > 0) & ~is_eigenvalue)
-    rounding = np.where(is_eigenvalue, NEIGHBOURS, ROUNDING) * np.maximum(
-        values[first], values[second]
+def _judged(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Divide the difference of each pair by what error and rounding explain; say what differs by more."""
+    is_bound = pairs["is_bound"].to_numpy(np.bool_)
+    error, degrees, rounding = (
+        pairs[name].to_numpy(np.float64) for name in ("error", "degrees", "rounding")
     )
-    sizes = rows["value"].abs().groupby(rows["whole"]).transform("max").to_numpy(np.float64)
-    of_whole = ROUNDING_OF_WHOLE * sizes[first] * rows["is_layer"].to_numpy()[first]
-    allowed: Array = np.where(is_eigenvalue, error, quantiles * error) + rounding + of_whole
-    return allowed
+    quantiles = _quantiles(degrees / 2, (error > 0) & ~is_bound)
+    allowed = np.where(is_bound, error, quantiles * error) + rounding
+    difference = (pairs["value"] - pairs["other_value"]).abs().to_numpy(np.float64)
+    ratio = np.divide(difference, allowed, out=np.zeros_like(difference), where=allowed > 0)
+    failing = pairs[ratio > 1]
+    others = failing[[f"other_{name}" for name in _STATED]].set_axis(_STATED, axis=1)
+    detail = pd.Series(None, index=pairs.index, dtype=object)
+    detail[ratio > 1] = [
+        f"{one}, {other}"
+        for one, other in zip(_statements(failing), _statements(others), strict=True)
+    ]
+    return pairs.assign(ratio=ratio, detail=detail)[_JUDGED]
 
 
 def _quantiles(degrees: Array, is_tested: npt.NDArray[np.bool_]) -> Array:

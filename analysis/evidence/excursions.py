@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import pandas as pd
-
 from analysis.records.cell import CELL_COLUMNS, Cell, cells_of
 from analysis.records.cell_states import CellState
 from analysis.records.load import SweepData
+from analysis.records.pieces import pieces
 from analysis.records.seed_values import SeedValues
 from analysis.records.series import Series
 from workers.contract.registry import STATISTICS
@@ -68,8 +67,7 @@ def excursions(
     final rate with the trial's sampler. A cell without any has one such excursion with no values.
     """
     found: dict[Cell, list[MeasuredExcursion]] = {cell: [] for cell in states}
-    measured = _measured_by(data.measurements)
-    for cell, of_statistics in measured.items():
+    for cell, of_statistics in _measured_by(data).items():
         default, trial = _default(states[cell], trials[cell]), trials[cell]
         series = data.whole_model.by_cell.get(cell, ())
         for planned in data.plan.statistics:
@@ -100,20 +98,19 @@ class _MeasuredBy(NamedTuple):
     num_unstable: int
 
 
-def _measured_by(measurements: pd.DataFrame) -> dict[Cell, dict[str, _MeasuredBy]]:
+def _measured_by(data: SweepData) -> dict[Cell, dict[str, _MeasuredBy]]:
     """List the statistics that have rows in each cell, by their identities."""
-    reasons = {
-        reason: skipped_kind(reason) for reason in measurements["skipped_reason"].dropna().unique()
-    }
-    is_unstable = measurements["skipped_reason"].map(reasons) == "unstable"
+    reasons = data.measurements["skipped_reason"].dropna().unique()
+    unstable = [reason for reason in reasons if skipped_kind(reason) == "unstable"]
     keys = [*CELL_COLUMNS, "statistic_id", "statistic"]
-    unstable = measurements["seed"].where(is_unstable)
-    groups = unstable.groupby([measurements[key] for key in keys], sort=True).nunique()
-    rows = groups.reset_index(name="num_unstable")
     found: dict[Cell, dict[str, _MeasuredBy]] = {}
-    columns = (rows[name].tolist() for name in ("statistic_id", "statistic", "num_unstable"))
-    for cell, *by in zip(cells_of(rows), *columns, strict=True):
-        found.setdefault(cell, {}).setdefault(by[0], _MeasuredBy(*by))
+    for rows in pieces(data, [*keys, "seed", "skipped_reason"]):
+        of_unstable = rows["seed"].where(rows["skipped_reason"].isin(unstable))
+        groups = rows.assign(seed=of_unstable).groupby(keys, sort=True)["seed"].nunique()
+        counts = groups.reset_index(name="num_unstable")
+        columns = (counts[name].tolist() for name in ("statistic_id", "statistic", "num_unstable"))
+        for cell, *by in zip(cells_of(counts), *columns, strict=True):
+            found.setdefault(cell, {}).setdefault(by[0], _MeasuredBy(*by))
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,18 +134,18 @@ def _of_planned_statistics(
     rows = _of_planned(rows, planned)
     rows = _only(rows, _places(rows, "statistic_id", identities) >= 0)
     found = _places(rows, "statistic_id", identities)
-    place, rank, is_earlier = (np.array(each, np.int64)[found] for each in about)
-    of_trial = _places(rows, "trial_id", planned["trial_id"]) * len(plan.statistics) + place
-    best = np.full(len(planned) * len(plan.statistics), len(accepted))
-    np.minimum.at(best, of_trial, rank)
+    place, rank, is_earlier = (np.array(each, np.int32)[found] for each in about)
+    of_trial = _places(rows, "trial_id", planned["trial_id"])
+    best = np.full((len(planned), len(plan.statistics)), len(accepted), np.int32)
+    np.minimum.at(best, (of_trial, place), rank)
     names = pa.array([item.statistic_id for item in plan.statistics], pa.string())
     rows = rows.set_column(
         rows.column_names.index("statistic_id"),
         "statistic_id",
-        pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), names),
+        pa.DictionaryArray.from_arrays(place, names),
     )
     rows = rows.append_column("is_earlier", pa.array(is_earlier.astype(bool)))
-    return _with_cells(_only(rows, rank == best[of_trial]), planned)
+    return _with_cells(_only(rows, rank == best[of_trial, place]), planned)
 
 
 def _of_planned(rows: pa.Table, planned: pd.DataFrame) -> pa.Table:
@@ -156,15 +157,17 @@ def _with_cells(rows: pa.Table, planned: pd.DataFrame) -> pd.DataFrame:
     rows = _of_planned(rows, planned)
     of_rows = _places(rows, "trial_id", planned["trial_id"])
     known = planned.astype({"loss": "category"})
-    frame: pd.DataFrame = rows.to_pandas()
-    return frame.assign(
-        **{
-            str(name): column.cat.reorder_categories(sorted(column.cat.categories))
-            for name, column in frame.items()
-            if isinstance(column.dtype, pd.CategoricalDtype)
-        },
-        **{name: known[name].array.take(of_rows) for name in (*CELL_COLUMNS, "seed")},
-    )
+    columns = {name: _series(rows.column(name)) for name in rows.column_names}
+    columns |= {name: known[name].take(of_rows) for name in (*CELL_COLUMNS, "seed")}
+    return pd.DataFrame({name: column.array for name, column in columns.items()}, copy=False)
+
+
+def _series(column: pa.ChunkedArray[Any]) -> pd.Series[Any]:
+    """Return a column, texts as categories in their order."""
+    series: pd.Series[Any] = column.to_pandas()
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return series.cat.reorder_categories(sorted(series.cat.categories))
+    return series
 
 
 def _plain(rows: pa.Table) -> pd.DataFrame:
@@ -176,12 +179,12 @@ def _plain(rows: pa.Table) -> pd.DataFrame:
     return rows.cast(pa.schema(schema)).to_pandas()
 
 
-def _places(rows: pa.Table, column: str, known: Iterable[str]) -> npt.NDArray[np.int64]:
+def _places(rows: pa.Table, column: str, known: Iterable[str]) -> npt.NDArray[np.int32]:
     """Return, of each row [n], which of the known texts it has in a column of ids; -1 where it has none of them."""
     texts = rows.column(column).combine_chunks()
     assert isinstance(texts, pa.DictionaryArray)  # noqa: S101 - as `coded_table` says
     found = pc.index_in(texts.dictionary, value_set=pa.array(known, pa.string())).to_pylist()
-    of_words = np.array([-1 if place is None else place for place in found], np.int64)
+    of_words = np.array([-1 if place is None else place for place in found], np.int32)
     codes: npt.NDArray[np.int32] = np.from_dlpack(texts.indices)  # type: ignore[assignment]  # as Arrow says
     return of_words[codes]
 

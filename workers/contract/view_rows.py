@@ -54,12 +54,14 @@ class ViewRows:
         return self.coded_table().cast(VIEWS[self._view])
 
     def coded_table(self) -> pa.Table:
-        """Return all of them in one chunk, texts as dictionaries."""
-        if _is_ascending(self._places):
-            found = pa.Table.from_batches(self.batches(self.schema.names), self.schema)
-        else:
-            found = self._rows(self._places, self._pieces, self.schema)
-        return found.unify_dictionaries().combine_chunks()
+        """Return all of them in one chunk, texts as dictionaries; column by column, as all would be there twice."""
+        is_wanted, order = _chosen(self._places, self._pieces)
+        columns = []
+        for field in self.schema:
+            rows = _in_files(is_wanted, self._pieces, pa.schema([field])).unify_dictionaries()
+            rows = rows if order is None else rows.take(order)
+            columns.append(rows.combine_chunks().column(0))
+        return pa.table(columns, schema=self.schema)
 
     def schema_of(self, names: Sequence[str]) -> pa.Schema:
         """Return the schema of some columns of what is read."""
@@ -75,12 +77,12 @@ class ViewRows:
         places = self._places if wanted is None else self._wanted(wanted)
         schema = self.schema_of(names)
         if not _is_ascending(places):
-            yield from self._rows(places, self._pieces, schema).to_batches(_BATCH_ROWS)
+            yield from _rows(places, self._pieces, schema).to_batches(_BATCH_ROWS)
             return
         for piece in self._pieces:
             first, end = np.searchsorted(places, [piece.start, piece.start + piece.num_rows])
             if first < end:
-                yield from self._rows(places[first:end], [piece], schema).to_batches(_BATCH_ROWS)
+                yield from _rows(places[first:end], [piece], schema).to_batches(_BATCH_ROWS)
 
     def _wanted(self, wanted: pc.Expression) -> Places:
         """Find the rows for which an expression is true; of its text every word may be a column's name."""
@@ -91,22 +93,39 @@ class ViewRows:
         found_places: Places = self._places[is_wanted[self._places]]
         return found_places
 
-    def _rows(self, places: Places, pieces: Sequence[_Piece], schema: pa.Schema) -> pa.Table:
-        """Take rows out of some pieces, in the order of `places`; a piece without any is not decoded."""
-        start = pieces[0].start if pieces else 0
-        is_wanted = np.zeros(sum(piece.num_rows for piece in pieces), dtype=bool)
-        is_wanted[places - start] = True
-        parts = list[pa.Table]()
-        for piece in pieces:
-            own = is_wanted[piece.start - start :][: piece.num_rows]
-            if own.any():
-                rows = _read(piece, schema)
-                parts.append(rows if own.all() else rows.filter(pa.array(own)))
-        rows = pa.concat_tables(parts) if parts else schema.empty_table()
-        if _is_ascending(places):
-            return rows
-        order = pa.array((np.cumsum(is_wanted) - 1)[places - start])
-        return rows.unify_dictionaries().take(order)
+
+def _rows(places: Places, pieces: Sequence[_Piece], schema: pa.Schema) -> pa.Table:
+    """Take rows out of some pieces, in the order of `places`."""
+    is_wanted, order = _chosen(places, pieces)
+    rows = _in_files(is_wanted, pieces, schema)
+    return rows if order is None else rows.unify_dictionaries().take(order)
+
+
+def _chosen(
+    places: Places, pieces: Sequence[_Piece]
+) -> tuple[NDArray[np.bool_], pa.Int64Array | None]:
+    """Return which rows of some pieces `places` has, and their order, None where that is the order of the files."""
+    start = pieces[0].start if pieces else 0
+    is_wanted = np.zeros(sum(piece.num_rows for piece in pieces), dtype=bool)
+    is_wanted[places - start] = True
+    if _is_ascending(places):
+        return is_wanted, None
+    return is_wanted, pa.array((np.cumsum(is_wanted) - 1)[places - start])
+
+
+def _in_files(
+    is_wanted: NDArray[np.bool_], pieces: Sequence[_Piece], schema: pa.Schema
+) -> pa.Table:
+    """Read the wanted rows of some pieces; a piece without any is not decoded."""
+    parts = [schema.empty_table()]
+    begin = 0
+    for piece in pieces:
+        own = is_wanted[begin : begin + piece.num_rows]
+        begin += piece.num_rows
+        if own.any():
+            rows = _read(piece, schema)
+            parts.append(rows if own.all() else rows.filter(pa.array(own)))
+    return pa.concat_tables(parts[1:] or parts)
 
 
 def _is_ascending(places: Places) -> bool:

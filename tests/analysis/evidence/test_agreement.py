@@ -259,7 +259,7 @@ def paper_size(synthetic_sweep, store):
             measurements=rows.assign(
                 statistic_id=rows["statistic"], index=math.nan, method="probes", bn_mode="frozen",
                 split="train", objective="data", num_samples=64, skipped_reason=None,
-                is_earlier=False,
+                is_earlier=False, loss="kld", batch_size=32, learning_rate=0.1,
             ),
         )  # fmt: skip
 
