@@ -22,6 +22,10 @@ from workers.contract.lacking import Missing, lacking
 from workers.contract.orders import Heartbeat
 
 _REFRESH_SECONDS = 5.0
+"""From look to look; more where one takes more processor time than `_CHEAP_SECONDS`, as those of large sweeps."""
+_CHEAP_SECONDS = 0.05
+_MOST_TIMES = 4.0
+"""Of the usual time: what has been silent for long is found by looks of which none is 30 s after another (`Silence`)."""
 
 
 def _live(console: Console) -> Live:
@@ -62,7 +66,7 @@ class ProgressView:
         self.num_reads = 0
         self._is_away = False
         self._live = _live(console) if console.is_terminal else None
-        self._looked_at = 0.0
+        self._look_at = 0.0
         self._said = ""
 
     def __enter__(self) -> ProgressView:
@@ -76,10 +80,14 @@ class ProgressView:
 
     def update(self) -> None:
         """Look and show, unless just done; an unreachable store is reported once."""
-        now = time.monotonic()
-        if now - self._looked_at < _REFRESH_SECONDS:
+        now, spent = time.monotonic(), time.thread_time()
+        if now < self._look_at:
             return
-        self._looked_at = now
+        self._look()
+        times = (time.thread_time() - spent) / _CHEAP_SECONDS
+        self._look_at = now + _REFRESH_SECONDS * min(max(times, 1.0), _MOST_TIMES)
+
+    def _look(self) -> None:
         try:
             state = self._records.look()
             missing = lacking(self._plan, state)

@@ -23,7 +23,7 @@ batch 50 and 100 on a 2-core x86-64 server, gave 1.7-2.0e10."""
 MULTIPLY_ADDS_PER_GPU_SECOND = 1.0e12
 """Assumed for one GPU; replaced by recorded trials as soon as there are some."""
 START_SECONDS = 4.0
-"""Of one attempt: fork, build, trace."""
+"""Of one attempt, before any is recorded: fork, build, trace."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,15 @@ class Estimator:
         """One forward pass of one example, in the unit that the speed is in; NaN where it is unknown."""
         return 1.0 if self.has_own_unit else self.multiply_adds
 
+    @property
+    def start_seconds(self) -> float:
+        """What an attempt takes before it is at work."""
+        return START_SECONDS if self.pace.starting is None else self.pace.starting
+
     def training_seconds(self, trial: TrialSpec) -> float:
         """Estimate one trial's training."""
         known = self.pace.training_seconds(trial.batch_size)
-        return START_SECONDS + (
+        return self.start_seconds + (
             _training_work(trial, self) / self.speed if known is None else known
         )
 
@@ -64,11 +69,11 @@ class Estimator:
         """Estimate one statistic of one trial."""
         known = self.pace.statistic_seconds(statistic_id, statistic.name, batch_size)
         if known is not None:
-            return START_SECONDS + known
+            return self.start_seconds + known
         gradients = ASSUMED_GRADIENTS
         if isinstance(statistic, StatisticItem):
             gradients = statistic.stated_gradients(batch_size or 1, self.num_train)
-        return START_SECONDS + gradients * 3 * self.num_train * self.example_work / self.speed
+        return self.start_seconds + gradients * 3 * self.num_train * self.example_work / self.speed
 
     def at_stated_speed(self, resources: ResourcesSpec) -> Estimator:
         """Estimate as if nothing were recorded, on other resources."""

@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from statistics import median
 from typing import NamedTuple
 
+from orchestrator.liveness.heartbeats import seconds_between
 from orchestrator.planning.store_state import RecordedTrial, StoreState, model_text
 from workers.contract.lacking import OUTCOMES_WITHOUT_MINIMUM
 from workers.contract.plan_document import PlanDocument
 
 BatchSize = int | None
 """None: all batch sizes together."""
+
+_MOST_STARTS = 200
+"""Trials whose commits are looked at for what attempts take to start."""
+_LONGEST_START = 60.0
+"""Of an attempt; after more seconds without one nobody was at the trial."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,14 @@ class RecordedPace:
         is_of_plan: They are the plan's own trials, not others like them.
         training: Of one training of the plan, by batch size.
         statistics: Of one statistic, by its id or name, and batch size.
+        starting: From one commit of a trial to where the next attempt at it is at work; None where none is known.
     """
 
     num_trials: int = 0
     is_of_plan: bool = True
     training: Mapping[BatchSize, float] = field(default_factory=dict)
     statistics: Mapping[tuple[str, BatchSize], float] = field(default_factory=dict)
+    starting: float | None = None
 
     def training_seconds(self, batch_size: int) -> float | None:
         """Return the mean of trainings with this batch size, else of all; None when there is none."""
@@ -78,7 +88,8 @@ def recorded_pace(
     seconds = [
         (like.batch_size, state.wall_seconds[name] * like.training) for name, like in used.items()
     ]
-    return RecordedPace(len(seconds), is_of_plan, _means(seconds), statistics)
+    starting = _starting(plan, state, own)
+    return RecordedPace(len(seconds), is_of_plan, _means(seconds), statistics, starting)
 
 
 def _own_trials(plan: PlanDocument, state: StoreState) -> dict[str, _Like]:
@@ -141,6 +152,21 @@ def _statistic_means(
             grouped[of, batch_size] += values
             grouped[of, None] += values
     return {key: sum(values) / len(values) for key, values in grouped.items()}
+
+
+def _starting(plan: PlanDocument, state: StoreState, own: Iterable[str]) -> float | None:
+    """Return the median time that statistics took to start: one is measured as soon as what is before it is committed."""
+    found = []
+    for name in islice(own, _MOST_STARTS):
+        ended = [(state.trials[name].committed_at, 0.0)] if name in state.trials else []
+        for planned in plan.statistics:
+            statistic = state.statistics.get((name, planned.statistic_id))
+            if statistic is not None and statistic.wall_seconds is not None:
+                ended.append((statistic.committed_at, statistic.wall_seconds))
+        for (one, _), (other, at_work) in pairwise(sorted(ended)):
+            found.append(seconds_between(one, other) - at_work)
+    starts = [each for each in found if 0 <= each < _LONGEST_START]
+    return median(starts) if starts else None
 
 
 def _means(seconds: Iterable[tuple[int, float]]) -> dict[BatchSize, float]:

@@ -24,10 +24,17 @@ class Watched:
     def __init__(self, monkeypatch, *, is_terminal: bool = False) -> None:
         self.prepared = prepare("toy.yaml", Options("store"))
         self.stream = io.StringIO()
-        self.now, self.is_stopping = 1000.0, False
-        monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.now, self.spent, self.is_stopping = 1000.0, 0.0, False
+        clocks = {"monotonic": lambda: self.now, "thread_time": self._time_spent}
+        monkeypatch.setattr(progress, "time", SimpleNamespace(**clocks))
+        self.look_costs = 0.0
         console = Console(file=self.stream, force_terminal=is_terminal, width=100)
         self.view = ProgressView(self.prepared, 2, console, is_stopping=lambda: self.is_stopping)
+
+    def _time_spent(self) -> float:
+        """Tell the processor time, which the look between two questions takes its share of."""
+        self.spent += self.look_costs
+        return self.spent
 
     def look(self, seconds_later: float = 6.0) -> list[str]:
         """Let time pass and update; everything shown so far."""
@@ -62,6 +69,18 @@ def make_watched(monkeypatch, toy_sweep):
     """Make a view, wherever the store stands by then."""
     toy_sweep(seeds=3, training={"epochs": 100}, measure=["losses"])
     return lambda **options: Watched(monkeypatch, **options)
+
+
+@pytest.mark.parametrize(("costs", "gap"), [(0.01, 5.0), (0.1, 10.0), (3.0, 20.0)])
+def test_a_costly_look_comes_less_often(make_watched, costs, gap):
+    """In proportion to its processor time, and never so seldom that what hangs would not be found."""
+    watched = make_watched()
+    watched.look_costs = costs
+    watched.look()
+    watched.look(gap - 0.1)
+    assert watched.view.num_reads == 1
+    watched.look(0.2)
+    assert watched.view.num_reads == 2
 
 
 def test_a_line_a_change(make_watched, finish_trial):

@@ -165,6 +165,33 @@ def test_the_estimate_says_what_it_rests_on(make_plan_of, make_record):
         assert make_estimator(plan, state_of(trials), FACTS, cpu).source == source
 
 
+def test_what_an_attempt_takes_to_start_is_between_commits(make_plan_of, make_record):
+    """Less the time at work, the median; nobody was at a trial for a minute, and a broken time tells nothing."""
+    plan, found = make_plan_of(), {}
+    first, second, third, fourth = (item.trial_id for item in plan.trials)
+    losses, traces = (item.statistic_id for item in plan.statistics)
+    trials = {
+        name: make_record(committed_at=f"2026-01-01T00:00:{second:02}+00:00")
+        for name, second in ((first, 0), (second, 10), (third, 20))
+    } | {fourth: make_record(committed_at="soon")}
+    for name, identity, ended, at_work in (
+        (first, losses, "00:00:05", 3.0),  # 2 s
+        (first, traces, "00:00:06.5", 1.0),  # 0.5 s
+        (second, losses, "00:00:12", 5.0),  # its clock was set
+        (second, traces, "00:09:00", 1.0),  # minutes later
+        (third, losses, "00:00:24", 3.0),  # 1 s
+        (third, traces, "00:00:30", None),  # skipped
+        (fourth, losses, "00:00:30", 1.0),
+    ):
+        found[name, identity] = RecordedStatistic("either", at_work, f"2026-01-01T{ended}+00:00")
+    state = state_of(trials, statistics=found)
+    assert recorded_pace(plan, state).starting == 1.0
+    estimator = make_estimator(plan, state, FACTS, ResourcesSpec(gpus=0, cpus=1))
+    assert estimator.training_seconds(plan.trials[0].trial) == 11.0
+    assert estimator.statistic_seconds(LossesSpec(), traces, 32) == 2.0
+    assert recorded_pace(plan, state_of(trials)).starting is None
+
+
 def test_a_recorded_statistic_is_taken_at_its_time(make_plan_of, make_record):
     """One never recorded as the model says, at the speed of the recorded trainings."""
     plan = make_plan_of()
