@@ -125,7 +125,7 @@ def heartbeats_of_all(
     """
     paths = [
         path
-        for path in store.names("attempts")
+        for path in store.names("attempts", beginnings=Store.beginnings(trial_ids))
         if Store.heartbeat_trial(path) in trial_ids
         and Store.heartbeat_attempt(path) not in passed_over
     ]

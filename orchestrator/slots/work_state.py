@@ -23,7 +23,7 @@ def is_committed(store: Store, work: Work) -> bool:
         return False
     return is_trained(
         commits[0].table.column("outcome")[0].as_py(),
-        has_model=any(Store.model_trial(name) == work.trial_id for name in store.names("models")),
+        has_model=bool(store.names("models", beginnings=Store.beginnings([work.trial_id]))),
         is_needed=bool(work.task.statistics),
     )
 

@@ -7,6 +7,7 @@ can be told apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """What may stand as part of a name: an id, a sweep, a revision."""
@@ -16,6 +17,8 @@ _PLAN = ".json"
 _RUN = ".run.json"
 _ROWS = ".parquet"
 _COMPACTED = "compacted-"
+_FEW = 10
+"""Beginnings that each name is asked for."""
 
 
 class FileNames:
@@ -56,6 +59,16 @@ class FileNames:
     def is_rows_of(path: str, key: tuple[str, ...]) -> bool:
         """Whether a path is that of rows whose id begins so."""
         return FileNames.is_rows(path) and _name(path).startswith(f"{'.'.join(key)}.")
+
+    @staticmethod
+    def beginnings_of_rows(first_key: str) -> tuple[str, ...]:
+        """Return how names of files may begin that hold rows of ids that begin so."""
+        return f"{first_key}.", _COMPACTED
+
+    @staticmethod
+    def beginnings(trial_ids: Collection[str]) -> tuple[str, ...]:
+        """Return how names of models and heartbeats of some trials begin; of many as any may, which is found sooner."""
+        return tuple(f"{name}." for name in trial_ids) if len(trial_ids) <= _FEW else ("",)
 
     @staticmethod
     def rows_key(path: str, num_columns: int) -> tuple[str, ...]:

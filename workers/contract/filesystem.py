@@ -20,7 +20,7 @@ from pyarrow import fs
 
 from workers.contract import fault_injection
 from workers.contract.errors import StoreError, UnreadableFile, user_error
-from workers.contract.local_files import Mark, folders_in, marks_in, unreadable
+from workers.contract.local_files import Mark, folders_in, marks_in, names_in, unreadable
 from workers.contract.local_folder import local_folder
 
 _SECRET = re.compile(r"key|secret|token|password|credential|signature", re.IGNORECASE)
@@ -198,13 +198,27 @@ def _is_gone(root: Root, path: str) -> bool:
         return False
 
 
-def names(root: Root, folder: str, *, recursive: bool = False) -> list[str]:
+def names(
+    root: Root, folder: str, *, recursive: bool = False, beginnings: tuple[str, ...] = ("",)
+) -> list[str]:
     """List the finished files of a folder by path below the root, sorted; [] when there is none.
+
+    Args:
+        root: Of the store.
+        folder: Below it.
+        recursive: What is in folders below counts too.
+        beginnings: How their names begin, in one of these ways.
 
     Raises:
         StoreError: The folder is there and cannot be listed.
     """
-    return sorted(marks(root, folder, recursive=recursive))
+    if root.local is None:
+        found = marks(root, folder, recursive=recursive)
+        return sorted(path for path in found if path.rpartition("/")[2].startswith(beginnings))
+    try:
+        return sorted(names_in(root.local, folder, recursive=recursive, beginnings=beginnings))
+    except OSError as error:
+        raise StoreError(f"cannot list {folder} in the store {root.uri}: {error}") from error
 
 
 def marks(root: Root, folder: str, *, recursive: bool = False) -> dict[str, Mark]:

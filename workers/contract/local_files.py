@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,30 @@ def marks_in(root: Path, folder: str, *, recursive: bool) -> dict[str, Mark]:
     Raises:
         OSError: It is there and cannot be listed.
     """
-    return dict(_marks(root, folder, recursive=recursive, above=()))
+    found: dict[str, Mark] = {}
+    for path, entry in _found(root, folder, recursive=recursive):
+        status = _status(entry)
+        if status is not None and stat.S_ISREG(status.st_mode):
+            found[path] = Mark(status.st_size, status.st_mtime_ns)
+        elif path.endswith(_READ_AS_FILES) and (status is not None or entry.is_symlink()):
+            found[path] = Mark(0, None)
+    return found
+
+
+def names_in(
+    root: Path, folder: str, *, recursive: bool, beginnings: tuple[str, ...] = ("",)
+) -> list[str]:
+    """List the paths that `marks_in` finds, of files whose names begin in one of these ways; no file is asked.
+
+    Raises:
+        OSError: It is there and cannot be listed.
+    """
+    return [
+        path
+        for path, entry in _found(root, folder, recursive=recursive)
+        if entry.name.startswith(beginnings)
+        and (path.endswith(_READ_AS_FILES) or _answer(entry.is_file))
+    ]
 
 
 def folders_in(root: Path) -> list[str]:
@@ -60,19 +83,18 @@ def unreadable(place: Path) -> str | None:
     return None if os.access(place, os.R_OK) else "it may not be read by this user"
 
 
-def _marks(
-    root: Path, folder: str, *, recursive: bool, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[str, Mark]]:
+def _found(
+    root: Path, folder: str, *, recursive: bool, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Find entries by path; of folders, where they are entered, those within."""
     for entry in _entries(root / folder):
-        path, status = f"{folder}/{entry.name}".lstrip("/"), _status(entry)
-        if recursive and status is not None and stat.S_ISDIR(status.st_mode):
+        path = f"{folder}/{entry.name}".lstrip("/")
+        if not (recursive and _answer(entry.is_dir)):
+            yield path, entry
+        elif (status := _status(entry)) is not None:
             inode = (status.st_dev, status.st_ino)
             if inode not in above:
-                yield from _marks(root, path, recursive=True, above=(*above, inode))
-        elif status is not None and stat.S_ISREG(status.st_mode):
-            yield path, Mark(status.st_size, status.st_mtime_ns)
-        elif entry.name.endswith(_READ_AS_FILES) and (status is not None or entry.is_symlink()):
-            yield path, Mark(0, None)
+                yield from _found(root, path, recursive=True, above=(*above, inode))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -83,6 +105,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         if os.path.lexists(folder):
             raise
         return []
+
+
+def _answer(question: Callable[[], bool]) -> bool:
+    """Ask an entry; of a link in a circle the answer is no."""
+    with suppress(OSError):
+        return question()
+    return False
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:

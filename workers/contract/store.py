@@ -110,8 +110,9 @@ class Store(FileNames):
     def _commits(
         self, view: str, is_wanted: Callable[[str], bool], first_key: str | None = None
     ) -> list[Commit]:
+        beginnings = ("",) if first_key is None else self.beginnings_of_rows(first_key)
         for _ in range(_LISTINGS):
-            listed = filesystem.names(self.root, view)
+            listed = filesystem.names(self.root, view, beginnings=beginnings)
             paths = [path for path in listed if is_wanted(path)]
             decoded = self.each(lambda path: self.commits_in(view, path, first_key), paths)
             if None not in decoded:
@@ -195,9 +196,11 @@ class Store(FileNames):
         ):  # no JSON, nested without end, a folder
             return None
 
-    def names(self, folder: str, *, recursive: bool = False) -> list[str]:
-        """List the finished files of a folder, by path below the root."""
-        return filesystem.names(self.root, folder, recursive=recursive)
+    def names(
+        self, folder: str, *, recursive: bool = False, beginnings: tuple[str, ...] = ("",)
+    ) -> list[str]:
+        """List the finished files of a folder whose names begin in one of these ways, by path below the root."""
+        return filesystem.names(self.root, folder, recursive=recursive, beginnings=beginnings)
 
     def marks(self, folder: str) -> dict[str, Mark]:
         """List the finished files of a folder with size and time, which change when the content does."""
