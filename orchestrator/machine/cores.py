@@ -12,7 +12,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from workers.process.pinning import CORES_VARIABLE
@@ -27,15 +27,15 @@ _QUOTAS = (
 
 
 @contextlib.contextmanager
-def claimed_cores(count: int) -> Iterator[tuple[int, ...]]:
-    """Hold `count` free cores during the block; none at all where fewer are free.
+def claimed_cores(count: int, former: Collection[int] = ()) -> Iterator[tuple[int, ...]]:
+    """Hold `count` free cores during the block, former ones before others; none at all where fewer are free.
 
     A trial on fewer cores than it has threads would be slower than one that may use all of them, and trials
-    of several containers would all be on the first cores.
+    of several containers would all be on the first cores. On the cores of the trial before, its process goes on.
     """
     with contextlib.ExitStack() as claims:
         has_cores = usable_cpus() >= len(usable_cores())
-        cores = _claim(count, claims) if has_cores else ()
+        cores = _claim(count, former, claims) if has_cores else ()
         if len(cores) < count:
             claims.close()
             cores = ()
@@ -71,13 +71,13 @@ def cores_environment(cores: Sequence[int]) -> dict[str, str]:
     return {CORES_VARIABLE: ",".join(str(core) for core in cores)}
 
 
-def _claim(count: int, claims: contextlib.ExitStack) -> tuple[int, ...]:
+def _claim(count: int, former: Collection[int], claims: contextlib.ExitStack) -> tuple[int, ...]:
     cores: list[int] = []
-    for core in usable_cores():
+    for core in sorted(usable_cores(), key=lambda core: core not in former):
         if len(cores) == count:
             break
         with contextlib.suppress(OSError):  # claimed by another, or no socket is available
             claim = claims.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             claim.bind(f"{_NAME}{core}")
             cores.append(core)
-    return tuple(cores)
+    return tuple(sorted(cores))

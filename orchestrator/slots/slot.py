@@ -65,7 +65,7 @@ class Slot:
             task: What to do.
             visible_devices: The child's CUDA_VISIBLE_DEVICES; "-1" for none.
         """
-        with claimed_cores(task.num_threads) as self._cores:
+        with claimed_cores(task.num_threads, self._cores) as self._cores:
             return self._run(task, visible_devices)
 
     def _run(self, task: SlotTask, visible_devices: str) -> SlotResult:

@@ -55,6 +55,16 @@ def test_of_cores_that_containers_share_none_is_claimed(monkeypatch, tmp_path, q
         assert found == held
 
 
+def test_former_cores_come_before_others():
+    """Where they are free; two that give theirs back at once do not take each other's."""
+    with claimed_cores(1, (2,)) as first, claimed_cores(2, (0, 3)) as second:
+        assert (first, second) == ((2,), (0, 3))
+        with claimed_cores(1, (2,)) as third:
+            assert third == (1,)
+    with claimed_cores(2, (3,)) as found:
+        assert found == (0, 3)
+
+
 def test_too_few_free_cores_are_none():
     """What was free stays free for others."""
     with claimed_cores(3), claimed_cores(2) as second, claimed_cores(1) as third:
