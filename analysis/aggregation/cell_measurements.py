@@ -40,13 +40,12 @@ def cell_measurements(data: SweepData) -> pa.Table:
 def _averaged(rows: pd.DataFrame, sweep: str) -> pa.Table:
     """Average the rows of some cells."""
     rows = rows[rows["skipped_reason"].isna()]
-    group = rows.groupby(_GROUP, dropna=False, sort=True).ngroup().to_numpy()
-    order = np.lexsort((rows["seed"].to_numpy(), group))
-    group = group[order]
+    group = rows.groupby(_GROUP, dropna=False, sort=True, observed=True).ngroup().to_numpy()
+    order = np.argsort(rows["seed"].to_numpy(), kind="stable")
     values = rows["value"].astype(float).where(is_sound(rows["value"])).to_numpy()[order]
-    groups = pd.Series(values).groupby(group, sort=False)
+    groups = pd.Series(values).groupby(group[order], sort=True, observed=True)
     num_seeds, deviation = groups.count(), groups.std()
-    first = order[np.flatnonzero(np.diff(group, prepend=-1))]
+    first = np.unique(group, return_index=True)[1]
     labels = rows[_GROUP].iloc[first].reset_index(drop=True)
     averaged = labels.assign(
         sweep=sweep,

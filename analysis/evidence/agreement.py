@@ -109,7 +109,7 @@ def _comparable(rows: pd.DataFrame, without_decay: Collection[str]) -> pd.DataFr
         batch=np.where(is_batch, np.nan_to_num(sizes_named(found["method"], batch_size_of)), 0),
     )
     alike = [*_OF_TRIAL, "is_data", "batch", "is_earlier"]
-    whole = found.groupby(alike, sort=False).ngroup()
+    whole = found.groupby(alike, sort=False, observed=True).ngroup()
     return found.assign(whole=whole)
 
 
@@ -139,7 +139,13 @@ def _pairs(rows: pd.DataFrame) -> pd.DataFrame:
     adds = is_eigenvalue | (one["statistic"] == other["statistic"]).to_numpy()
     numbers = np.array([one["num_samples"], other["num_samples"]], np.float64)
     degrees = np.where(errors > 0, numbers - 1, np.inf).min(axis=0)
-    sizes = rows["value"].abs().groupby(rows["whole"]).transform("max").to_numpy(np.float64)
+    sizes = (
+        rows["value"]
+        .abs()
+        .groupby(rows["whole"], observed=True)
+        .transform("max")
+        .to_numpy(np.float64)
+    )
     rounding = np.where(is_eigenvalue, NEIGHBOURS, ROUNDING) * values.max(axis=0)
     return one[[*_WORST, "layer", *_STATED]].assign(
         **{f"other_{name}": other[name] for name in _STATED},
@@ -154,7 +160,7 @@ def _places_of_pairs(
     rows: pd.DataFrame,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """List the places among the rows of each two statistics at one place, [p] and [p], each statistic once."""
-    place = rows.groupby(["whole", "layer"], dropna=False, sort=False).ngroup()
+    place = rows.groupby(["whole", "layer"], dropna=False, sort=False, observed=True).ngroup()
     sides = pd.DataFrame({"place": place.to_numpy(), "row": np.arange(len(rows))})
     source = pd.factorize(rows["statistic_id"])[0]
     sides = sides[~sides.assign(source=source).duplicated(["place", "source"])]

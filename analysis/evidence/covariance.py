@@ -14,6 +14,7 @@ from analysis.evidence.directions import QUANTITIES, Direction, directions, excu
 from analysis.mathematics.interval import Interval
 from analysis.mathematics.means import mean_of_units
 from analysis.mathematics.regression import fit, is_independent
+from analysis.mathematics.soundness import is_sound
 from analysis.records.cell import Cell, groups_by_cell
 from analysis.records.load import SweepData
 from workers.contract.specs import TrialSpec
@@ -66,11 +67,12 @@ def covariances(data: SweepData) -> list[CellCovariance]:
             continue
         rows = data.measurements
         rows = rows[(rows["statistic_id"] == statistic.statistic_id) & rows["layer"].isna()]
-        rows = rows[rows["quantity"].isin(QUANTITIES) & rows["value"].notna()]
+        rows = rows[rows["quantity"].isin(QUANTITIES) & is_sound(rows["value"])]
+        rows = rows[rows["trial_id"].isin(sizes)]  # the record of a trial may be damaged
         for cell, group in groups_by_cell(rows):
             of_trials = [
                 directions(statistic.statistic, trials[str(trial_id)], sizes[trial_id], of_trial)
-                for trial_id, of_trial in group.groupby("trial_id")
+                for trial_id, of_trial in group.groupby("trial_id", observed=True)
             ]
             kept = [item for item in of_trials if item]
             if kept:

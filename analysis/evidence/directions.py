@@ -51,10 +51,11 @@ class Direction:
         """ln(measured/predicted) for `wang` or `jastrzebski`; the first includes the error of cᵢ."""
         is_wang = law == "wang"
         predicted = self.wang if is_wang else self.jastrzebski
-        if not (predicted > 0 and self.variance > 0):
+        ratio = self.variance / predicted if predicted > 0 else math.nan
+        if not 0 < ratio < math.inf:
             return None
         stderr = math.hypot(self.variance_error, self.noise_error if is_wang else 0.0)
-        found = Uncertain(math.log(self.variance / predicted), stderr, self.num_samples - 1)
+        found = Uncertain(math.log(ratio), stderr, self.num_samples - 1)
         return found.interval()
 
 

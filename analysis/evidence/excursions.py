@@ -106,7 +106,9 @@ def _measured_by(data: SweepData) -> dict[Cell, dict[str, _MeasuredBy]]:
     found: dict[Cell, dict[str, _MeasuredBy]] = {}
     for rows in pieces(data, [*keys, "seed", "skipped_reason"]):
         of_unstable = rows["seed"].where(rows["skipped_reason"].isin(unstable))
-        groups = rows.assign(seed=of_unstable).groupby(keys, sort=True)["seed"].nunique()
+        groups = (
+            rows.assign(seed=of_unstable).groupby(keys, sort=True, observed=True)["seed"].nunique()
+        )
         counts = groups.reset_index(name="num_unstable")
         columns = (counts[name].tolist() for name in ("statistic_id", "statistic", "num_unstable"))
         for cell, *by in zip(cells_of(counts), *columns, strict=True):

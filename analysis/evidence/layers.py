@@ -73,11 +73,13 @@ def _by_cell(rows: pd.DataFrame) -> dict[Cell, list[Array]]:
     Trials with fewer than three such layers are left out.
     """
     trial = [*CELL_COLUMNS, "trial_id"]
-    table = rows.pivot_table(index=[*trial, "layer"], columns="quantity", values="value")
+    table = rows.pivot_table(
+        index=[*trial, "layer"], columns="quantity", values="value", observed=True
+    )
     pairs = table.reindex(columns=_QUANTITIES).to_numpy(np.float64)
     is_known = np.all(np.isfinite(pairs) & (pairs > 0), axis=1)
     names, pairs = table.index.to_frame(index=False)[is_known], pairs[is_known]
-    number = names.groupby(trial, sort=False).ngroup().to_numpy()
+    number = names.groupby(trial, sort=False, observed=True).ngroup().to_numpy()
     starts = np.flatnonzero(np.diff(number, prepend=-1))
     found: dict[Cell, list[Array]] = {}
     for cell, layers in zip(cells_of(names.iloc[starts]), np.split(pairs, starts)[1:], strict=True):

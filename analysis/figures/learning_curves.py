@@ -63,7 +63,9 @@ def curve_means(data: SweepData) -> pd.DataFrame:
     lost = data.trials[data.trials["outcome"].isin(OUTCOMES_WITHOUT_MINIMUM)]["trial_id"]
     epochs = data.epochs[~data.epochs["trial_id"].isin(lost)]
     names = [column for column, _ in _PANELS]
-    groups = epochs.astype(dict.fromkeys(names, float)).groupby([*CELL_COLUMNS, "epoch"])[names]
+    groups = epochs.astype(dict.fromkeys(names, float)).groupby(
+        [*CELL_COLUMNS, "epoch"], observed=True
+    )[names]
     found = groups.mean().join(groups.sem().add_suffix("_stderr")).reset_index()
     return found.assign(epoch=found["epoch"] + 1)
 

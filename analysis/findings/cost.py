@@ -128,7 +128,9 @@ def precisions(data: SweepData) -> list[Precision]:
         hours = its["run_seconds"] / _HOUR_SECONDS * num_threads(data)
         squares = (its["stderr"].astype(float) / its["value"].astype(float)) ** 2
         its = its.assign(hours=hours, squares=squares, priced=hours * squares / 0.01**2)
-        for (quantity, objective), group in its.groupby(["quantity", "objective"], sort=False):
+        for (quantity, objective), group in its.groupby(
+            ["quantity", "objective"], sort=False, observed=True
+        ):
             found.append(
                 Precision(
                     str(quantity),
@@ -170,4 +172,4 @@ def _runs(data: SweepData) -> pd.DataFrame:
     measured = data.measurements[data.measurements["skipped_reason"].isna()]
     costs = measured[[*_OF_ONE_RUN, "wall_seconds", "cost_gradients"]]
     costs = costs.astype({"wall_seconds": float, "cost_gradients": float})
-    return costs.groupby(_OF_ONE_RUN, sort=False, as_index=False).max()
+    return costs.groupby(_OF_ONE_RUN, sort=False, as_index=False, observed=True).max()

@@ -106,7 +106,7 @@ def measured_cells(data: SweepData, cell_measurements: pd.DataFrame) -> Measured
 
 def _by_quantity(rows: pd.DataFrame) -> dict[str, MeasuredQuantity]:
     found = {}
-    for quantity, group in rows.groupby("quantity", sort=False):
+    for quantity, group in rows.groupby("quantity", sort=False, observed=True):
         keys = group[CELL_COLUMNS].itertuples(index=False, name=None)
         cells = [Cell(str(loss), int(size), float(rate)) for loss, size, rate in keys]
         means = (group[name].astype(float).tolist() for name in ("mean", "stderr"))

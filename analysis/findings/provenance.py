@@ -81,7 +81,7 @@ def provenance(data: SweepData, store_uri: str) -> Provenance:
         installed_version(),
         tuple(
             _environment(str(name), rows, num_threads(data))
-            for name, rows in trials.groupby("environment_id")
+            for name, rows in trials.groupby("environment_id", observed=True)
         ),
         _distinct(data.measurements["code_digest"]),
         tuple(sorted((str(name), str(digest)) for name, digest in digests)),

@@ -119,7 +119,7 @@ def _of_cell(cell: Cell, rows: pd.DataFrame) -> SpectralDensity:
     eigenvalues = np.linspace(low - 4 * width, high + 4 * width, NUM_POINTS)
     spectra = {
         str(kind): _spectrum(group)
-        for kind, group in rows.groupby("kind")
+        for kind, group in rows.groupby("kind", observed=True)
         if group["weight"].sum() > 0
     }
     by_kind = {
@@ -133,6 +133,6 @@ def _of_cell(cell: Cell, rows: pd.DataFrame) -> SpectralDensity:
 
 def _spectrum(rows: pd.DataFrame) -> Spectrum:
     """Collect the nodes of all seeds; each draw of a seed is one of its own."""
-    draws = rows.groupby(["seed", "draw"]).ngroup().to_numpy().astype(np.int64)
+    draws = rows.groupby(["seed", "draw"], observed=True).ngroup().to_numpy().astype(np.int64)
     nodes, weights = (rows[column].to_numpy(np.float64) for column in ("node", "weight"))
     return Spectrum(nodes, weights, draws)

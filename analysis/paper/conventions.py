@@ -91,7 +91,10 @@ def num_examples(data: SweepData) -> dict[str, int]:
     whole = data.measurements[
         (data.measurements["quantity"] == "mean_loss") & data.measurements["value"].notna()
     ]
-    sizes = {str(split): int(group.max()) for split, group in whole.groupby("split")["num_samples"]}
+    sizes = {
+        str(split): int(group.max())
+        for split, group in whole.groupby("split", observed=True)["num_samples"]
+    }
     if not data.trials.empty:
         sizes.setdefault("train", int(data.trials["num_train"].iloc[0]))
     return sizes
@@ -113,7 +116,7 @@ def _by_setting(data: SweepData, measured: pd.DataFrame) -> dict[Setting, Traces
     rows = of_own_batches(rows)
     rows = rows.assign(place=rows["statistic_id"].map(order)).sort_values("place", kind="stable")
     by_setting: dict[Setting, dict[str, dict[Cell, float]]] = {}
-    for (split, bn_mode, objective), group in rows.groupby(_SETTING):
+    for (split, bn_mode, objective), group in rows.groupby(_SETTING, observed=True):
         by_quantity = {
             quantity: _first_by_cell(group[group["quantity"] == quantity]) for quantity in _TRACES
         }

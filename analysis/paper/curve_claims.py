@@ -102,7 +102,7 @@ def curve_pairs(data: SweepData) -> list[CurvePair]:
     compared = {cell for pairs in chosen.values() for pair in pairs for cell in pair}
     curves = {
         (cell, column): trained[cell].pivot_table(
-            index="trial_id", columns="epoch", values=column, aggfunc="first"
+            index="trial_id", columns="epoch", values=column, aggfunc="first", observed=True
         )
         for cell in compared
         for column in _ACCURACIES

@@ -120,7 +120,7 @@ def trial_values(data: SweepData) -> pd.DataFrame:
     planned = data.planned
     frame = pd.DataFrame(
         {
-            CELL: planned.groupby(CELL_COLUMNS, sort=True).ngroup(),
+            CELL: planned.groupby(CELL_COLUMNS, sort=True, observed=True).ngroup(),
             **{name: np.log(planned[name].astype(float)) for name in _BOTH},
         }
     )
@@ -143,7 +143,9 @@ def excess_losses(data: SweepData) -> dict[str, float]:
     values: dict[str, float] = {}
     for statistic in data.plan.statistics:
         rows = found[found["statistic_id"] == statistic.statistic_id]
-        last = rows.sort_values("index", na_position="last").groupby("trial_id").tail(1)
+        last = (
+            rows.sort_values("index", na_position="last").groupby("trial_id", observed=True).tail(1)
+        )
         for trial_id, value in zip(last["trial_id"], last["value"], strict=True):
             values.setdefault(str(trial_id), float(value))
     return values

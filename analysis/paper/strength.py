@@ -24,7 +24,11 @@ def rate_is_stronger(values: pd.DataFrame) -> Claim:
     interval of |a| - MUCH·|b| lies above 0, fails where it lies below. Where powers are not the whole
     truth, a and b are those that fit this grid best.
     """
-    cells = values.groupby(_FACTORS, as_index=False)[MAGNITUDE_DIFFERENCE].mean().dropna()
+    cells = (
+        values.groupby(_FACTORS, as_index=False, observed=True)[MAGNITUDE_DIFFERENCE]
+        .mean()
+        .dropna()
+    )
     found: Fit | str = "no trial has both traces"
     if len(cells):
         response = cells[MAGNITUDE_DIFFERENCE].to_numpy(np.float64)

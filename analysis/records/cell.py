@@ -68,7 +68,7 @@ def ratio_texts(cells: Iterable[Cell]) -> dict[Cell, str]:
 def groups_by_cell(frame: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
     """Split rows by their cell; cells are sorted."""
     cells = cells_of(frame[CELL_COLUMNS].drop_duplicates().sort_values(CELL_COLUMNS))
-    groups = (group for _, group in frame.groupby(CELL_COLUMNS, sort=True))
+    groups = (group for _, group in frame.groupby(CELL_COLUMNS, sort=True, observed=True))
     return list(zip(cells, groups, strict=True))
 
 

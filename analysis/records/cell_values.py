@@ -89,8 +89,14 @@ def layer_means(data: SweepData, quantity: str) -> dict[Cell, dict[str, float]]:
     ]
     ranks = {identity: place for place, identity in enumerate(data.statistic_ids)}
     rows = rows.assign(place=rows["statistic_id"].map(ranks).astype(int))
-    rows = rows[rows["place"] == rows.groupby(CELL_COLUMNS)["place"].transform("min")]
-    found = rows.groupby([*CELL_COLUMNS, "layer"], sort=False)["value"].mean().reset_index()
+    rows = rows[
+        rows["place"] == rows.groupby(CELL_COLUMNS, observed=True)["place"].transform("min")
+    ]
+    found = (
+        rows.groupby([*CELL_COLUMNS, "layer"], sort=False, observed=True)["value"]
+        .mean()
+        .reset_index()
+    )
     means: dict[Cell, dict[str, float]] = {}
     for cell, layer, value in zip(
         cells_of(found), found["layer"].tolist(), found["value"].tolist(), strict=True

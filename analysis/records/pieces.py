@@ -41,7 +41,7 @@ def _of_own_words(texts: pd.Series[Any]) -> pd.Series[Any]:
 @once
 def _layout(data: SweepData) -> tuple[npt.NDArray[np.int64] | None, list[int]]:
     """Find the order of rows by cell, None where they are in it, and where the pieces begin and the last one ends."""
-    cells = data.measurements.groupby(CELL_COLUMNS, sort=True).ngroup().to_numpy()
+    cells = data.measurements.groupby(CELL_COLUMNS, sort=True, observed=True).ngroup().to_numpy()
     ends = np.cumsum(np.bincount(cells, minlength=1))
     is_last = np.diff(ends // _ROWS, append=-1) != 0
     order = None if np.all(np.diff(cells) >= 0) else np.argsort(cells, kind="stable")

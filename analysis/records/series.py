@@ -104,7 +104,11 @@ def whole_model(measurements: pd.DataFrame) -> WholeModel:
     """Arrange the sound rows of whole models in one pass."""
     rows = measurements[measurements["layer"].isna() & is_sound(measurements["value"])]
     rows = rows.assign(probed_batch_size=sizes_named(rows["method"], batch_size_of))
-    number = rows.groupby([*CELL_COLUMNS, *_LABELS], sort=False, dropna=False).ngroup().to_numpy()
+    number = (
+        rows.groupby([*CELL_COLUMNS, *_LABELS], sort=False, dropna=False, observed=True)
+        .ngroup()
+        .to_numpy()
+    )
     order = np.lexsort((rows["seed"].to_numpy(), number))
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     first = rows.iloc[order[starts]]

@@ -136,7 +136,9 @@ def _shares(found: Conclusions) -> str:
     validity = found.validity
     rows = validity[validity["test"] == "unequilibrated_share"]
     rows = rows[rows["statistic_id"].map(found.statistic_names) == "fork"]
-    groups = rows.groupby(["batch_size", "learning_rate", "learning_rate_used", "bn_mode"])
+    groups = rows.groupby(
+        ["batch_size", "learning_rate", "learning_rate_used", "bn_mode"], observed=True
+    )
     by_share = sorted(
         (
             median(group["value"]),

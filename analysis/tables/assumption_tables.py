@@ -22,9 +22,13 @@ def validity_tables(validity: pd.DataFrame, names: Mapping[str, str]) -> list[Te
     """Tabulate every test in every cell, one table per excursion; `names` are statistics by id."""
     keys = ["statistic_id", "bn_mode", "sampler"]
     tables = []
-    for (statistic_id, bn_mode, sampler), rows in validity.groupby(keys, sort=False, dropna=False):
+    for (statistic_id, bn_mode, sampler), rows in validity.groupby(
+        keys, sort=False, dropna=False, observed=True
+    ):
         worst = rows.sort_values("value").drop_duplicates(_ONE_A_SEED, keep="last")
-        groups = list(worst.groupby(["batch_size", "learning_rate", "learning_rate_used"]))
+        groups = list(
+            worst.groupby(["batch_size", "learning_rate", "learning_rate_used"], observed=True)
+        )
         cells = chosen(groups)
         left = len(groups) - len(cells)
         meanings = rows.drop_duplicates("test").set_index("test")["meaning"]

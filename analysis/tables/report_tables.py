@@ -52,7 +52,9 @@ def network_table(data: SweepData) -> TextTable:
     """Tabulate what was trained, one row for each combination that occurs."""
     columns = ["model", "depth", "num_params", "dataset", "num_train", "loss", "epochs"]
     columns += ["momentum", "weight_decay", "environment_id"]
-    found = data.trials.groupby(columns, dropna=False).size().reset_index(name="trials")
+    found = (
+        data.trials.groupby(columns, dropna=False, observed=True).size().reset_index(name="trials")
+    )
     rows = tuple(tuple(_text(value) for value in row) for row in found.itertuples(index=False))
     return TextTable("Trained networks", (*columns, "trials"), rows)
 

@@ -88,7 +88,7 @@ def recorded_pace(
     seconds = [
         (like.batch_size, state.wall_seconds[name] * like.training) for name, like in used.items()
     ]
-    starting = _starting(plan, state, own)
+    starting = _starting(state, own)
     return RecordedPace(len(seconds), is_of_plan, _means(seconds), statistics, starting)
 
 
@@ -154,17 +154,23 @@ def _statistic_means(
     return {key: sum(values) / len(values) for key, values in grouped.items()}
 
 
-def _starting(plan: PlanDocument, state: StoreState, own: Iterable[str]) -> float | None:
-    """Return the median time that statistics took to start: one is measured as soon as what is before it is committed."""
-    found = []
-    for name in islice(own, _MOST_STARTS):
-        ended = [(state.trials[name].committed_at, 0.0)] if name in state.trials else []
-        for planned in plan.statistics:
-            statistic = state.statistics.get((name, planned.statistic_id))
-            if statistic is not None and statistic.wall_seconds is not None:
-                ended.append((statistic.committed_at, statistic.wall_seconds))
-        for (one, _), (other, at_work) in pairwise(sorted(ended)):
-            found.append(seconds_between(one, other) - at_work)
+def _starting(state: StoreState, own: Iterable[str]) -> float | None:
+    """Return the median time that statistics took to start: one is measured as soon as what is before it is committed.
+
+    Whatever was measured of a trial counts, be it for other sweeps, as its time at work is no start.
+    """
+    ended: dict[str, list[tuple[str, float]]] = {name: [] for name in islice(own, _MOST_STARTS)}
+    for name, its in ended.items():
+        if name in state.trials:
+            its.append((state.trials[name].committed_at, 0.0))
+    for (name, _), statistic in state.statistics.items():
+        if name in ended and statistic.wall_seconds is not None:
+            ended[name].append((statistic.committed_at, statistic.wall_seconds))
+    found = [
+        seconds_between(one, other) - at_work
+        for its in ended.values()
+        for (one, _), (other, at_work) in pairwise(sorted(its))
+    ]
     starts = [each for each in found if 0 <= each < _LONGEST_START]
     return median(starts) if starts else None
 

@@ -82,7 +82,7 @@ def layer_tables(
     left = len(states) - len(cells)
     more = (_MORE.format(left),) if left else ()
     tables = []
-    for quantity, group in rows.groupby("quantity", sort=False):
+    for quantity, group in rows.groupby("quantity", sort=False, observed=True):
         ranked = group.assign(layer=pd.Categorical(group["layer"], order, ordered=True))
         heads = tuple(cell_head(cell, states[cell]) for cell in cells)
         first = group.iloc[0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,32 @@ def test_without_noise_along_the_directions_one_law_remains(store, forked_sweep)
     assert all(math.isnan(cell.wang.value) and cell.wang.verdict is None for cell in found)
     assert all(math.isfinite(cell.jastrzebski.value) for cell in found)
     assert all(math.isnan(cell.slope.value) and math.isnan(cell.cosine.value) for cell in found)
+
+
+def test_a_trial_without_its_record_is_left_out(store, forked_sweep):
+    """Its file may be damaged; what the fork measured of it tells nothing without the number of examples."""
+    forked_sweep(pairs=[(50, 0.1)], seeds=[0, 1]).fill()
+    data = load_sweep(store, "toy")
+    (cell,) = covariances(replace(data, trials=data.trials.iloc[:1]))
+    assert len(cell.trials) == 1
+
+
+@pytest.mark.parametrize("value", [math.inf, 1e300, 1e-320, 0.0])
+def test_a_variance_beyond_all_bounds_has_no_ratio(store, forked_sweep, value):
+    """One that single precision cannot hold is none; one that is next to nothing cannot be divided."""
+    forked_sweep(pairs=[(50, 0.1)], seeds=[0]).fill()
+    data = load_sweep(store, "toy")
+    rows = data.measurements
+    is_first = (rows["quantity"] == "direction_variance") & (rows["index"] == 0)
+    changed = rows.assign(value=rows["value"].mask(is_first, value))
+    (cell,) = covariances(replace(data, measurements=changed))
+    (whole,) = covariances(data)
+    assert len(cell.trials[0]) == len(whole.trials[0]) - (value > 1)
+    assert math.isfinite(cell.wang.value)
+    of_first = [each for each in cell.trials[0] if each.index == 0]
+    assert [replace(each, wang=1e10).log_ratio("wang") for each in of_first] == [None] * len(
+        of_first
+    )
 
 
 def test_a_sweep_without_forks_has_no_covariance(store, synthetic_sweep):

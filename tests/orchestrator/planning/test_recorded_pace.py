@@ -190,6 +190,12 @@ def test_what_an_attempt_takes_to_start_is_between_commits(make_plan_of, make_re
     assert estimator.training_seconds(plan.trials[0].trial) == 11.0
     assert estimator.statistic_seconds(LossesSpec(), traces, 32) == 2.0
     assert recorded_pace(plan, state_of(trials)).starting is None
+    # 10 s of another sweep's statistic between the commits of this one's are at work, not a start
+    others = {
+        (second, losses): RecordedStatistic("losses", 1.0, "2026-01-01T00:00:23+00:00"),
+        (second, "another"): RecordedStatistic("fork", 10.0, "2026-01-01T00:00:21+00:00"),
+    }
+    assert recorded_pace(plan, state_of(trials, statistics=others)).starting == 1.0
 
 
 def test_a_recorded_statistic_is_taken_at_its_time(make_plan_of, make_record):
