@@ -112,7 +112,9 @@ def test_rivals_at_many_trials_cost_one_look(store, monkeypatch):
     publish(store, "a", "running")
     looks: list[str] = []
     names = Store.names
-    monkeypatch.setattr(Store, "names", lambda self, at: (looks.append(at), names(self, at))[1])
+    monkeypatch.setattr(
+        Store, "names", lambda self, at, **which: (looks.append(at), names(self, at, **which))[1]
+    )
     found = rivals_at_all(store, {"t", *map(str, range(100))}, "b")
     assert [beat.attempt_id for beat in found] == ["a1"]
     assert looks == ["attempts", "control"]
@@ -121,7 +123,7 @@ def test_rivals_at_many_trials_cost_one_look(store, monkeypatch):
 def test_a_store_that_is_away_has_no_rivals(store, monkeypatch):
     """The attempt itself will find out."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise StoreError("away")
 
     monkeypatch.setattr(Store, "names", fail)
