@@ -23,6 +23,7 @@ from analysis.records.series import WholeModel, whole_model
 from workers.contract.identity import earlier_statistic_ids
 from workers.contract.plan_document import PlanDocument
 from workers.contract.record_digest import RecordName, names_of, record_digest
+from workers.contract.schema import VIEWS
 from workers.contract.store import Store
 from workers.contract.view_rows import ViewRows
 
@@ -98,13 +99,14 @@ def load_records(store: Store, plan: PlanDocument) -> SweepData:
     return SweepData(
         plan=plan,
         planned=planned,
-        trials=_plain(_of_planned(read("trials"), planned)),
+        trials=_of_planned(read("trials"), planned).cast(VIEWS["trials"]).to_pandas(),
         epochs=_with_cells(
-            epochs.rename_columns({"learning_rate": "epoch_learning_rate"}), planned
+            _of_planned(epochs, planned).rename_columns({"learning_rate": "epoch_learning_rate"}),
+            planned,
         ),
         measurements=_of_planned_statistics(read("measurements"), plan, planned),
         spectra=_of_planned_statistics(read("spectra"), plan, planned),
-        failures=_plain(_of_planned(read("failures"), planned)),
+        failures=_of_planned(read("failures"), planned).cast(VIEWS["failures"]).to_pandas(),
         with_model=with_model,
         records=record_digest(names, with_model, set(planned["trial_id"])),
     )
@@ -154,7 +156,6 @@ def _of_planned(rows: pa.Table, planned: pd.DataFrame) -> pa.Table:
 
 def _with_cells(rows: pa.Table, planned: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of planned trials, each with the cell and seed of its trial."""
-    rows = _of_planned(rows, planned)
     of_rows = _places(rows, "trial_id", planned["trial_id"])
     known = planned.astype({"loss": "category"})
     columns = {name: _series(rows.column(name)) for name in rows.column_names}
@@ -168,15 +169,6 @@ def _series(column: pa.ChunkedArray[Any]) -> pd.Series[Any]:
     if isinstance(series.dtype, pd.CategoricalDtype):
         return series.cat.reorder_categories(sorted(series.cat.categories))
     return series
-
-
-def _plain(rows: pa.Table) -> pd.DataFrame:
-    """Return few rows, with texts as they are."""
-    schema = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in rows.schema
-    ]
-    return rows.cast(pa.schema(schema)).to_pandas()
 
 
 def _places(rows: pa.Table, column: str, known: Iterable[str]) -> npt.NDArray[np.int32]:
